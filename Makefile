@@ -1,0 +1,98 @@
+# `make help` lists the targets. Whatever they need beyond Go, make and git is
+# installed or built here, pinned, or named in one line.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BUILD   := $(CURDIR)/.build
+TOOLS   := $(BUILD)/tools
+MODULES := proto services/internal services/participation services/gateway services/standalone
+export PATH := $(TOOLS):$(PATH)
+
+BUF                    := github.com/bufbuild/buf/cmd/buf@v1.75.0
+PROTOC_GEN_GO          := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+PROTOC_GEN_GO_GRPC     := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+PROTOC_GEN_GRPC_GATEWAY := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@v2.32.0
+GOLANGCI_LINT          := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+# The module that holds buf's rules file, buf/validate/validate.proto.
+PROTOVALIDATE          := github.com/bufbuild/protovalidate@v1.2.2
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(BUILD)/rafflecast ## start everything in one process; settings in ARGS="--gateway-address=127.0.0.1:8080"
+	@exec $(BUILD)/rafflecast serve $(ARGS)
+
+build: $(BUILD)/rafflecast $(BUILD)/participation $(BUILD)/gateway ## build the binaries into .build
+
+$(BUILD)/rafflecast: FORCE
+	@go build -o $@ ./services/standalone/cmd/rafflecast
+
+$(BUILD)/participation $(BUILD)/gateway: FORCE
+	@go build -o $@ ./services/$(@F)/cmd/$(@F)
+
+# Tests run against a PostgreSQL of their own, unless TEST_DATABASE_URL names one.
+with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/rafflecast with-postgres --log-level=warn --
+
+test: $(BUILD)/rafflecast chromium compiler ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
+	@$(with-postgres) go test -race -timeout=20m work
+
+pictures: $(BUILD)/rafflecast chromium ## take the pictures of the page again
+	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestABrowser ./services/standalone
+
+PICTURES := $(CURDIR)/services/gateway/web/pictures
+
+alone: $(BUILD)/rafflecast ## build and test each service by itself, as GOWORK=off sees it
+	@for m in services/internal services/participation services/gateway; do \
+	  echo "$$m alone:"; (cd $$m && export GOWORK=off && go build ./... && $(with-postgres) go test ./...); done
+
+check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
+	@buf lint && buf format --diff --exit-code proto
+	@$(MAKE) --no-print-directory GEN=$(BUILD)/gen generate && diff -r proto/gen $(BUILD)/gen/proto/gen || \
+	  { echo "proto/gen differs from what make generate makes"; exit 1; }
+	@go vet work
+	@d=$$(go fix -diff work) && [ -z "$$d" ] || { echo "$$d"; echo "go fix work would change this"; exit 1; }
+	@golangci-lint run $(addsuffix /...,$(addprefix ./,$(MODULES)))
+	@for m in $(MODULES); do (cd $$m && export GOWORK=off && go mod tidy -diff && go vet ./...) || \
+	  { echo "$$m does not stand alone"; exit 1; }; done
+	@echo "check: all is well"
+
+GEN := .
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway proto-rules ## make proto/gen from the contract
+	@buf generate --template proto/buf.gen.yaml -o $(GEN)
+
+format: $(TOOLS)/buf $(TOOLS)/golangci-lint ## format Go and the contract
+	@buf format -w proto && golangci-lint fmt $(addprefix ./,$(MODULES))
+
+clean: ## remove what was built; make run's data in .data stay
+	@rm -rf $(BUILD)
+
+# buf reads the rules from here; their only other source is a registry.
+proto-rules:
+	@dir=$$(go mod download -json $(PROTOVALIDATE) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p'); \
+	 install -D -m 644 "$$dir/proto/protovalidate/buf/validate/validate.proto" $(BUILD)/protovalidate/buf/validate/validate.proto
+
+tool = @echo "building $(@F) (once)"; mkdir -p $(TOOLS); GOBIN=$(TOOLS) GOWORK=off go install $(1)
+$(TOOLS)/buf: ; $(call tool,$(BUF))
+$(TOOLS)/protoc-gen-go: ; $(call tool,$(PROTOC_GEN_GO))
+$(TOOLS)/protoc-gen-go-grpc: ; $(call tool,$(PROTOC_GEN_GO_GRPC))
+$(TOOLS)/protoc-gen-grpc-gateway: ; $(call tool,$(PROTOC_GEN_GRPC_GATEWAY))
+$(TOOLS)/golangci-lint: ; $(call tool,$(GOLANGCI_LINT))
+
+# What tests need from the machine: Debian's packages where they can be
+# installed, else a line that says what to do. Go's race detector needs a C
+# compiler; Chromium, and fonts for Korean, are for the end-to-end tests.
+define need
+	@command -v $(1) >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "installing $(2)"; \
+	    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(2); } >$(BUILD)/apt.log 2>&1 || \
+	    { tail -n 5 $(BUILD)/apt.log; exit 1; }; \
+	  else echo "$(3)"; $(4); fi; }
+endef
+chromium:
+	$(call need,chromium,chromium fonts-noto-core fonts-noto-cjk,install Chromium for the end-to-end tests; they are skipped without it,[ -z "$${CI:-}" ])
+compiler:
+	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
+
+FORCE:
+.PHONY: help run build test alone check generate format clean proto-rules chromium compiler FORCE

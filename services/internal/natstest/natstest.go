@@ -1,0 +1,69 @@
+// Package natstest runs real NATS servers with JetStream inside tests.
+package natstest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Server is a NATS server that can be stopped and started again on the same port
+// and data. Not safe for concurrent use.
+type Server struct {
+	t       testing.TB
+	options server.Options
+	server  *server.Server
+}
+
+// Start runs a server on a free loopback port until the test ends.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{t: t, options: server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	}}
+	s.Start()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Start starts the server again after a Stop.
+func (s *Server) Start() {
+	s.t.Helper()
+	options := s.options
+	var err error
+	if s.server, err = server.NewServer(&options); err != nil {
+		s.t.Fatal(err)
+	}
+	go s.server.Start()
+	if !s.server.ReadyForConnections(10 * time.Second) {
+		s.t.Fatal("the NATS server did not start")
+	}
+	s.options.Port = options.Port
+}
+
+// Stop stops the server; its data stay. Idempotent.
+func (s *Server) Stop() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}
+
+// URL returns where clients connect.
+func (s *Server) URL() string { return s.server.ClientURL() }
+
+// JetStream returns a client's view, which ends with the test.
+func (s *Server) JetStream() jetstream.JetStream {
+	s.t.Helper()
+	nc, err := nats.Connect(s.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return js
+}

@@ -1,0 +1,40 @@
+package ops
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func get(t *testing.T, ready func() error, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	Handler(NewRegistry(), ready).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	return w
+}
+
+func TestHandler(t *testing.T) {
+	t.Parallel()
+	ready := func() error { return nil }
+	notReady := func() error { return errors.New("no snapshot yet") }
+	for _, c := range []struct {
+		path   string
+		ready  func() error
+		status int
+		body   string
+	}{
+		{"/livez", notReady, 200, "ok"},
+		{"/readyz", ready, 200, "ok"},
+		{"/readyz", notReady, 503, "no snapshot yet"},
+		{"/metrics", ready, 200, "go_goroutines"},
+		{"/metrics", ready, 200, "process_open_fds"},
+		{"/debug/pprof/", ready, 200, "goroutine"},
+		{"/", ready, 404, ""},
+	} {
+		if w := get(t, c.ready, c.path); w.Code != c.status || !strings.Contains(w.Body.String(), c.body) {
+			t.Errorf("%s: %d %s", c.path, w.Code, w.Body)
+		}
+	}
+}
