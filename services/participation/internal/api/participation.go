@@ -1,0 +1,56 @@
+package api
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
+)
+
+// Entries places entries. Its errors are those of package raffle, or the context's.
+type Entries interface {
+	Enter(ctx context.Context, req raffle.EnterRequest) (raffle.EnterResult, error)
+}
+
+type participationService struct {
+	rafflev1.UnimplementedParticipationServiceServer
+	entries Entries
+	raffles Raffles
+}
+
+func (s *participationService) Enter(ctx context.Context, req *rafflev1.EnterRequest) (*rafflev1.EnterResponse, error) {
+	res, err := s.entries.Enter(ctx, raffle.EnterRequest{
+		RaffleID:  req.GetRaffleId(),
+		MemberID:  req.GetMemberId(),
+		RequestID: requestID(req.GetRequestId()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &rafflev1.EnterResponse{
+		Entry:         rafflepb.Entry(res.Entry),
+		MemberEntries: res.MemberEntries,
+		Odds:          rafflepb.Odds(res.Odds),
+		Repeat:        res.Repeat,
+	}, nil
+}
+
+func (s *participationService) GetOdds(ctx context.Context, req *rafflev1.GetOddsRequest) (*rafflev1.GetOddsResponse, error) {
+	r, err := s.raffles.Get(ctx, req.GetRaffleId())
+	if err != nil {
+		return nil, err
+	}
+	return &rafflev1.GetOddsResponse{Odds: rafflepb.Odds(r.Odds())}, nil
+}
+
+// requestID reads a UUID that was validated; an empty one is none.
+func requestID(text string) raffle.RequestID {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return raffle.RequestID{}
+	}
+	return raffle.RequestID(id)
+}

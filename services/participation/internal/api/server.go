@@ -1,0 +1,68 @@
+// Package api is the edge of the service: gRPC, and a JSON facade of it. It
+// decodes, calls, encodes, and turns errors into statuses.
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+)
+
+// maxRequest bounds a request in bytes; the largest valid one has under 2 KiB.
+const maxRequest = 16 << 10
+
+// NewServer returns a gRPC server with both services, health and reflection.
+func NewServer(raffles Raffles, entries Entries, health *health.Server, log *slog.Logger) (*grpc.Server, error) {
+	validator, err := newValidator()
+	if err != nil {
+		return nil, err
+	}
+	edge := &edge{validator: validator, log: log}
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.UnaryInterceptor(edge.unary),
+		// Clients may ping idle connections as often as common proxies need it.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+	)
+	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: raffles})
+	rafflev1.RegisterParticipationServiceServer(server, &participationService{entries: entries, raffles: raffles})
+	healthv1.RegisterHealthServer(server, health)
+	reflection.Register(server)
+	return server, nil
+}
+
+// edge is what happens around every call.
+type edge struct {
+	validator protovalidate.Validator
+	log       *slog.Logger
+}
+
+// unary validates the request, keeps a panic to its call, and turns the error
+// into a status.
+func (e *edge) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.ErrorContext(ctx, "panic in a call", "method", info.FullMethod, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			resp, err = nil, toStatus(ctx, e.log, fmt.Errorf("panic: %v", p))
+		}
+	}()
+	if _, ours := req.(interface{ GetService() string }); !ours { // health has no rules
+		if err := validate(e.validator, req); err != nil {
+			return nil, toStatus(ctx, e.log, err)
+		}
+	}
+	resp, err = next(ctx, req)
+	return resp, toStatus(ctx, e.log, err)
+}

@@ -1,0 +1,73 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+)
+
+// newValidator returns a validator with the rules of every request compiled.
+func newValidator() (protovalidate.Validator, error) {
+	v, err := protovalidate.New(protovalidate.WithDisableLazy(), protovalidate.WithMessages(
+		&rafflev1.CreateRaffleRequest{},
+		&rafflev1.GetRaffleRequest{},
+		&rafflev1.ListRafflesRequest{},
+		&rafflev1.CloseRaffleRequest{},
+		&rafflev1.EnterRequest{},
+		&rafflev1.GetOddsRequest{},
+	))
+	if err != nil {
+		return nil, fmt.Errorf("compile the rules of the contract: %w", err)
+	}
+	return v, nil
+}
+
+// validate checks a request against the rules of the contract and returns a
+// status that names each field, its value and its bound.
+func validate(v protovalidate.Validator, req any) error {
+	msg, ok := req.(proto.Message)
+	if !ok {
+		return fmt.Errorf("request %T is not a message", req)
+	}
+	err := v.Validate(msg)
+	violations, ok := errors.AsType[*protovalidate.ValidationError](err)
+	if !ok {
+		return err
+	}
+	fields := make([]*errdetails.BadRequest_FieldViolation, len(violations.Violations))
+	texts := make([]string, len(violations.Violations))
+	for i, violation := range violations.Violations {
+		fields[i] = describe(violation)
+		texts[i] = strings.TrimPrefix(fields[i].GetField()+": "+fields[i].GetDescription(), ": ")
+	}
+	return invalidFields(strings.Join(texts, "; "), fields...)
+}
+
+func describe(violation *protovalidate.Violation) *errdetails.BadRequest_FieldViolation {
+	field := protovalidate.FieldPathString(violation.Proto.GetField())
+	description := violation.Proto.GetMessage()
+	if violation.FieldValue.IsValid() {
+		description += fmt.Sprintf(" (got %s)", clip(violation.FieldValue.Interface()))
+	}
+	reason := strings.ToUpper(strings.ReplaceAll(violation.Proto.GetRuleId(), ".", "_")) // INT64_GTE
+	return &errdetails.BadRequest_FieldViolation{Field: field, Description: description, Reason: reason}
+}
+
+// clip writes a value in at most about 100 bytes, escaped.
+func clip(value any) string {
+	text, ok := value.(string)
+	if !ok {
+		text = fmt.Sprint(value)
+		return text[:min(len(text), 100)]
+	}
+	if len(text) > 80 {
+		return fmt.Sprintf("%.80q… of %d bytes", text, len(text))
+	}
+	return fmt.Sprintf("%q", text)
+}

@@ -1,0 +1,173 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// lockRaffles locks in id order, so that no two transactions wait for each other.
+const lockRaffles = `SELECT ` + columns + ` FROM raffles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
+
+// findStandings reads what the members of a batch have already: one aggregate
+// per request over a range of the primary key, which no plan can turn into a
+// join over the table. Members that have nothing yield no row.
+const findStandings = `
+	SELECT req.i, e.entries, e.last, e.repeat, e.repeat_at
+	FROM unnest($1::bigint[], $2::text[], $3::uuid[]) WITH ORDINALITY AS req(raffle_id, member_id, request_id, i)
+	CROSS JOIN LATERAL (
+		SELECT count(*)::integer AS entries, max(ordinal) AS last,
+			max(ordinal) FILTER (WHERE request_id = req.request_id) AS repeat,
+			max(created_at) FILTER (WHERE request_id = req.request_id) AS repeat_at
+		FROM entries WHERE raffle_id = req.raffle_id AND member_id = req.member_id
+	) e
+	WHERE e.entries > 0`
+
+const insertEntries = `
+	INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at)
+	SELECT raffle_id, member_id, ordinal, request_id, $5
+	FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::uuid[]) AS e(raffle_id, member_id, ordinal, request_id)`
+
+const countEntries = `
+	UPDATE raffles r SET state = c.state, entries = c.entries, members = c.members, version = c.version, updated_at = $6
+	FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS c(id, state, entries, members, version)
+	WHERE r.id = c.id`
+
+// EnterBatch places a batch of entries in one transaction and answers each
+// request by itself, in order; a request's own failure is in its result's Err.
+// An error means that no result is known: none of the batch was placed, or,
+// where raffle.ErrUnavailable came at the commit, perhaps all that could be.
+func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	var out raffle.Outcome
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		book, err := openBook(ctx, tx, reqs)
+		if err != nil {
+			return err
+		}
+		for _, req := range reqs {
+			book.Enter(req)
+		}
+		out = book.Outcome()
+		return store(ctx, tx, out)
+	})
+	if err != nil {
+		return nil, err
+	}
+	odds := make([]raffle.Odds, len(out.Changed))
+	for i := range out.Changed {
+		odds[i] = out.Changed[i].Odds()
+	}
+	s.committed(odds...)
+	return out.Results, nil
+}
+
+// openBook locks the raffles of a batch and reads, in the same round trip, the
+// clock and what the members have. Each statement has a snapshot of its own, so
+// the later ones see all that was committed before the locks were taken.
+func openBook(ctx context.Context, tx pgx.Tx, reqs []raffle.EnterRequest) (*raffle.Book, error) {
+	raffleIDs := make([]int64, len(reqs))
+	memberIDs := make([]string, len(reqs))
+	requestIDs := make([]*raffle.RequestID, len(reqs))
+	for i := range reqs {
+		raffleIDs[i], memberIDs[i], requestIDs[i] = reqs[i].RaffleID, reqs[i].MemberID, nonZero(&reqs[i].RequestID)
+	}
+	var (
+		raffles []raffle.Raffle
+		now     time.Time
+		book    *raffle.Book
+		batch   pgx.Batch
+	)
+	batch.Queue(lockRaffles, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
+		raffles, err = pgx.CollectRows(rows, scanRaffle)
+		return err
+	})
+	batch.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&now); err != nil {
+			return err
+		}
+		book = raffle.NewBook(now, raffles)
+		return nil
+	})
+	batch.Queue(findStandings, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
+		return loadStandings(book, rows, reqs)
+	})
+	return book, tx.SendBatch(ctx, &batch).Close()
+}
+
+func loadStandings(book *raffle.Book, rows pgx.Rows, reqs []raffle.EnterRequest) error {
+	var (
+		i        int64
+		s        raffle.Standing
+		repeat   *int32
+		repeatAt *time.Time
+	)
+	_, err := pgx.ForEachRow(rows, []any{&i, &s.Entries, &s.Last, &repeat, &repeatAt}, func() error {
+		req := reqs[i-1]
+		book.Load(req.RaffleID, req.MemberID, s)
+		if repeat != nil {
+			book.LoadRepeat(raffle.Entry{
+				RaffleID: req.RaffleID, MemberID: req.MemberID, Ordinal: *repeat,
+				RequestID: req.RequestID, CreatedAt: *repeatAt,
+			})
+		}
+		return nil
+	})
+	return err
+}
+
+// store writes what came of a batch, in one round trip.
+func store(ctx context.Context, tx pgx.Tx, out raffle.Outcome) error {
+	if len(out.Placed) == 0 {
+		return nil
+	}
+	var batch pgx.Batch
+	queueEntries(&batch, out.Placed)
+	queueCounts(&batch, out.Changed)
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+func queueEntries(batch *pgx.Batch, entries []raffle.Entry) {
+	n := len(entries)
+	raffleIDs, memberIDs := make([]int64, n), make([]string, n)
+	ordinals, requestIDs := make([]int32, n), make([]*raffle.RequestID, n)
+	for i := range entries {
+		e := &entries[i]
+		raffleIDs[i], memberIDs[i], ordinals[i], requestIDs[i] = e.RaffleID, e.MemberID, e.Ordinal, nonZero(&e.RequestID)
+	}
+	batch.Queue(insertEntries, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt)
+}
+
+func queueCounts(batch *pgx.Batch, raffles []raffle.Raffle) {
+	n := len(raffles)
+	ids, states := make([]int64, n), make([]raffle.State, n)
+	entries, members, versions := make([]int64, n), make([]int64, n), make([]int64, n)
+	for i := range raffles {
+		r := &raffles[i]
+		ids[i], states[i], entries[i], members[i], versions[i] = r.ID, r.State, r.Entries, r.Members, r.Version
+	}
+	batch.Queue(countEntries, ids, states, entries, members, versions, raffles[0].UpdatedAt)
+}
+
+// nonZero returns nil, which is stored as NULL, for the zero id.
+func nonZero(id *raffle.RequestID) *raffle.RequestID {
+	if *id == (raffle.RequestID{}) {
+		return nil
+	}
+	return id
+}
+
+// distinct returns ids without repeats.
+func distinct(ids []int64) []int64 {
+	seen := make(map[int64]bool)
+	var out []int64
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			out = append(out, id)
+		}
+	}
+	return out
+}

@@ -1,0 +1,43 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Open returns a pool of at most conns connections; it does not connect yet. It
+// fails where url is not a PostgreSQL URL or keyword/value string.
+func Open(ctx context.Context, url string, conns int) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// pgx quotes the string, and it holds a password.
+		return nil, errors.New("the database URL is neither postgres://user:password@host:port/database nor host=… user=… dbname=…")
+	}
+	cfg.MaxConns = int32(conns)
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open database pool: %w", err)
+	}
+	return pool, nil
+}
+
+// undefinedTable is PostgreSQL's error code for a table that is not there.
+const undefinedTable = "42P01"
+
+// ErrNotMigrated says that the database lacks tables that this version needs.
+var ErrNotMigrated = errors.New("the database is not migrated: run `participation migrate`, or start with --migrate")
+
+// Check tells whether the database answers and has the schema. It fails with
+// ErrNotMigrated, or with raffle.ErrUnavailable.
+func (s *Store) Check(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, `SELECT `+columns+`, published_version, settled FROM raffles LIMIT 0`, pgx.QueryExecModeExec)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == undefinedTable {
+		return ErrNotMigrated
+	}
+	return classify(err)
+}

@@ -1,0 +1,160 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// columns of a raffle, in the order in which scanRaffle reads them.
+const columns = `id, title, winners, max_entries_per_member, opens_at, closes_at,
+	state, entries, members, version, created_at, updated_at`
+
+func scanRaffle(row pgx.CollectableRow) (raffle.Raffle, error) {
+	var r raffle.Raffle
+	var opens, closes *time.Time
+	err := row.Scan(&r.ID, &r.Title, &r.Winners, &r.MaxEntriesPerMember, &opens, &closes,
+		&r.State, &r.Entries, &r.Members, &r.Version, &r.CreatedAt, &r.UpdatedAt)
+	if opens != nil {
+		r.OpensAt = *opens
+	}
+	if closes != nil {
+		r.ClosesAt = *closes
+	}
+	return r, err
+}
+
+// nullable returns nil for the zero time.
+func nullable(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Create stores a new raffle with the title, numbers and times of r, and
+// returns it with the rest. A repeat of an earlier request returns the raffle
+// that the first made. It fails with *raffle.RequestReusedError where id named
+// another call.
+func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error) {
+	var repeat bool
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		var made raffle.Raffle
+		now, err := clock(ctx, tx)
+		if err != nil {
+			return err
+		}
+		rows, _ := tx.Query(ctx, `
+			INSERT INTO raffles (title, winners, max_entries_per_member, opens_at, closes_at, state, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING `+columns,
+			r.Title, r.Winners, r.MaxEntriesPerMember, nullable(r.OpensAt), nullable(r.ClosesAt), r.StateAt(now), now)
+		if made, err = pgx.CollectExactlyOneRow(rows, scanRaffle); err != nil {
+			return err
+		}
+		first, err := claim(ctx, tx, id, made.ID, "CreateRaffle", now)
+		if repeat = errors.Is(err, errRepeat); repeat {
+			r.ID = first
+			return errRepeat // roll the second raffle back
+		}
+		r = made
+		return err
+	})
+	if repeat {
+		return s.Get(ctx, r.ID)
+	}
+	if err != nil {
+		return raffle.Raffle{}, err
+	}
+	s.committed(r.Odds())
+	return r, nil
+}
+
+// Get reads one raffle. It fails with *raffle.NotFoundError.
+func (s *Store) Get(ctx context.Context, id int64) (raffle.Raffle, error) {
+	rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1`, id)
+	return one(rows, id)
+}
+
+func one(rows pgx.Rows, id int64) (raffle.Raffle, error) {
+	r, err := pgx.CollectExactlyOneRow(rows, scanRaffle)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return r, &raffle.NotFoundError{RaffleID: id}
+	}
+	return r, classify(err)
+}
+
+// List reads at most limit raffles with ids above after, by ascending id;
+// state 0 means any.
+func (s *Store) List(ctx context.Context, after int64, limit int, state raffle.State) ([]raffle.Raffle, error) {
+	rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles
+		WHERE id > $1 AND ($3 = 0 OR state = $3) ORDER BY id LIMIT $2`, after, limit, state)
+	list, err := pgx.CollectRows(rows, scanRaffle)
+	return list, classify(err)
+}
+
+// Close closes a raffle. It fails with *raffle.NotFoundError,
+// *raffle.NotOpenError or *raffle.RequestReusedError.
+func (s *Store) Close(ctx context.Context, raffleID int64, id raffle.RequestID) (raffle.Raffle, error) {
+	return s.change(ctx, raffleID, id, "CloseRaffle", (*raffle.Raffle).Close)
+}
+
+// change applies f to a raffle, under its lock and as of now, and stores what f
+// made of it. A repeat of an earlier request changes nothing.
+func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID, call string,
+	f func(*raffle.Raffle, time.Time) error,
+) (raffle.Raffle, error) {
+	var r raffle.Raffle
+	var changed bool
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		changed = false
+		rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1 FOR NO KEY UPDATE`, raffleID)
+		var err error
+		if r, err = one(rows, raffleID); err != nil {
+			return err
+		}
+		now, err := clock(ctx, tx)
+		if err != nil {
+			return err
+		}
+		first, err := claim(ctx, tx, id, raffleID, call, now)
+		switch {
+		case errors.Is(err, errRepeat) && first != raffleID:
+			return &raffle.RequestReusedError{}
+		case errors.Is(err, errRepeat):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := f(&r, now); err != nil {
+			return err
+		}
+		changed = true
+		return save(ctx, tx, r)
+	})
+	if err != nil {
+		return raffle.Raffle{}, err
+	}
+	if changed {
+		s.committed(r.Odds())
+	}
+	return r, nil
+}
+
+// save stores everything of a raffle that can change.
+func save(ctx context.Context, tx pgx.Tx, r raffle.Raffle) error {
+	_, err := tx.Exec(ctx, `UPDATE raffles SET title = $2, winners = $3, opens_at = $4, closes_at = $5,
+		state = $6, version = $7, updated_at = $8 WHERE id = $1`,
+		r.ID, r.Title, r.Winners, nullable(r.OpensAt), nullable(r.ClosesAt), r.State, r.Version, r.UpdatedAt)
+	return err
+}
+
+// clock reads the database's clock: after a lock was taken, not as of the
+// transaction's beginning.
+func clock(ctx context.Context, tx pgx.Tx) (now time.Time, err error) {
+	err = tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
+	return now, err
+}

@@ -1,0 +1,93 @@
+// Package postgres keeps raffles and entries in PostgreSQL, the truth of the
+// system. It is the only package that imports pgx.
+//
+// Every change of a raffle happens under its row lock, within one transaction,
+// and raises its version: so versions follow the order of commits, and the
+// counters equal the rows at each of them. Times come from the database's
+// clock, read after the lock was taken.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// Store reads and writes raffles and entries. All methods are safe for
+// concurrent use; an error that is none of package raffle's means a defect.
+type Store struct {
+	pool *pgxpool.Pool
+	// committed is told of every new version, after its commit. It must not block.
+	committed func(...raffle.Odds)
+}
+
+// New returns a store on pool, which stays the caller's. committed is called
+// after each commit with the odds of every raffle that it changed, from
+// whichever goroutine made the change, and must not block.
+func New(pool *pgxpool.Pool, committed func(...raffle.Odds)) *Store {
+	return &Store{pool: pool, committed: committed}
+}
+
+// attempts is how often a transaction is tried that the database asks to try
+// again (40001, 40P01). Our own transactions lock in id order and never meet
+// these; other writers, or a distributed database, may bring them about.
+const attempts = 10
+
+// inTx runs f in a transaction, again from the start where the database says
+// that the whole transaction should be repeated.
+func (s *Store) inTx(ctx context.Context, f func(pgx.Tx) error) error {
+	for attempt := 1; ; attempt++ {
+		err := pgx.BeginFunc(ctx, s.pool, f)
+		if attempt == attempts || !retryable(err) {
+			return classify(err)
+		}
+		pause := time.Duration(rand.Int64N(int64(attempt) * int64(5*time.Millisecond)))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// retryable tells of a serialization failure or a deadlock.
+func retryable(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// classify turns what comes from a store that is away into ErrUnavailable.
+func classify(err error) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case away(err):
+		return fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
+	}
+	return err
+}
+
+func away(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		// https://www.postgresql.org/docs/current/errcodes-appendix.html
+		switch pg.Code[:2] {
+		case "08", "40", "53", "57", "58": // connection, rollback, resources, operator, system
+			return true
+		}
+		return pg.Code == "25006" // read only: a standby, or a primary that lost its rank
+	}
+	_, network := errors.AsType[net.Error](err)
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return network || connecting || pgconn.SafeToRetry(err) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, pgconn.ErrConnClosed)
+}

@@ -1,0 +1,50 @@
+package raffle
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrUnavailable says that the store can't be reached or can't write now. A
+// change that failed with it may or may not have been made: repeat it with its
+// request id.
+var ErrUnavailable = errors.New("the store is away")
+
+// ErrBusy says that more calls wait than may; nothing was changed.
+var ErrBusy = errors.New("too many calls wait")
+
+// RequestReusedError says that a request id named a different request before.
+type RequestReusedError struct{}
+
+func (*RequestReusedError) Error() string { return "request_id was used for another request" }
+
+// NotFoundError says that there is no such raffle.
+type NotFoundError struct{ RaffleID int64 }
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("raffle %d does not exist", e.RaffleID) }
+
+// NotOpenError says that a raffle does not take what was asked, in the state
+// that it is in.
+type NotOpenError struct {
+	RaffleID int64
+	State    State
+	OpensAt  time.Time
+}
+
+func (e *NotOpenError) Error() string {
+	if e.State == Scheduled {
+		return fmt.Sprintf("raffle %d is not open yet: it opens at %s", e.RaffleID, e.OpensAt.UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("raffle %d is not open: it is %s", e.RaffleID, e.State)
+}
+
+// EntryLimitError says that a member has as many entries as the raffle allows.
+type EntryLimitError struct {
+	RaffleID int64
+	Max      int32
+}
+
+func (e *EntryLimitError) Error() string {
+	return fmt.Sprintf("the member has all of the %d entries that raffle %d allows", e.Max, e.RaffleID)
+}

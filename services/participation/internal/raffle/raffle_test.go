@@ -1,0 +1,82 @@
+package raffle
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func open(winners int32, maxEntries int32) Raffle {
+	return Raffle{ID: 1, Winners: winners, MaxEntriesPerMember: maxEntries, State: Open, Version: 1}
+}
+
+func TestStateFollowsTheClock(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name          string
+		state         State
+		opens, closes time.Time
+		want          State
+	}{
+		{"no times", Open, time.Time{}, time.Time{}, Open},
+		{"opens later", Scheduled, noon.Add(1), time.Time{}, Scheduled},
+		{"opens now", Scheduled, noon, time.Time{}, Open},
+		{"closes later", Open, time.Time{}, noon.Add(1), Open},
+		{"closes now", Open, time.Time{}, noon, Closed},
+		{"came and went", Scheduled, noon.Add(-2), noon.Add(-1), Closed},
+		{"cancelled stays", Cancelled, time.Time{}, noon.Add(1), Cancelled},
+		{"closed early stays", Closed, time.Time{}, noon.Add(1), Closed},
+	} {
+		r := Raffle{State: c.state, OpensAt: c.opens, ClosesAt: c.closes, Version: 7}
+		if got := r.StateAt(noon); got != c.want {
+			t.Errorf("%s: StateAt is %v, want %v", c.name, got, c.want)
+		}
+		if changed := r.Advance(noon); changed != (c.state != c.want) || changed != (r.Version == 8) || r.State != c.want {
+			t.Errorf("%s: Advance %t, then %+v", c.name, changed, r)
+		}
+	}
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	r := open(1, 1)
+	if err := r.Close(noon); err != nil || r.State != Closed || r.Version != 2 || !r.UpdatedAt.Equal(noon) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if notOpen, ok := errors.AsType[*NotOpenError](r.Close(noon)); !ok || notOpen.State != Closed {
+		t.Errorf("closed twice: %v", notOpen)
+	}
+	if r.Version != 2 {
+		t.Errorf("a refused call made version %d", r.Version)
+	}
+}
+
+func TestOdds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		winners   int32
+		entries   int64
+		state     State
+		p, next   float64
+		has, open bool
+	}{
+		{1, 0, Open, 0, 100, false, true},
+		{1, 1, Open, 100, 50, true, true},
+		{1, 42, Open, 2.380952380952381, 2.3255813953488373, true, true},
+		{5, 3, Open, 100, 100, true, true},
+		{5, 10, Closed, 50, 0, true, false},
+		{1, 0, Closed, 0, 0, false, false},
+		{1, 0, Scheduled, 0, 0, false, false},
+	} {
+		r := Raffle{Winners: c.winners, Entries: c.entries, State: c.state}
+		o := r.Odds()
+		if p, ok := o.WinnerProbability(); p != c.p || ok != c.has {
+			t.Errorf("%+v: winner %v, %t", c, p, ok)
+		}
+		if p, ok := o.NextEntryProbability(); p != c.next || ok != c.open {
+			t.Errorf("%+v: next %v, %t", c, p, ok)
+		}
+	}
+}

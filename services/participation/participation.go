@@ -1,0 +1,152 @@
+// Package participation is the service that owns raffles and entries: it takes
+// them over gRPC, writes them to PostgreSQL, and publishes each raffle's new
+// odds to NATS JetStream.
+package participation
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
+	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
+	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
+	"github.com/rafflecast/rafflecast/services/participation/internal/publish"
+	"github.com/rafflecast/rafflecast/services/participation/internal/sweep"
+)
+
+// Run serves until ctx ends, then finishes what is under way and returns nil. It
+// returns an error where the settings are wrong, the database is not there in
+// time, or a listener fails.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	listeners, err := listen(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	defer listeners.close()
+	pool, err := postgres.Open(ctx, cfg.DatabaseURL, cfg.DatabaseConns)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	// Entries are taken while NATS is away; their odds are published once it is back.
+	nc, err := natsconn.Connect(cfg.NATSURL, "rafflecast participation", cfg.Log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+
+	pub := publish.New(publish.NewJetStream(js, cfg.Replicas), cfg.Log)
+	store := postgres.New(pool, pub.Publish)
+	if err := awaitDatabase(ctx, &cfg, pool, store); err != nil {
+		return err
+	}
+	writer := batch.New(store, batch.Config{Lanes: cfg.Lanes, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout})
+	edge, err := newServers(ctx, &cfg, store, writer, pub)
+	if err != nil {
+		return err
+	}
+
+	// Each layer stops after the one that feeds it: calls, entries, odds.
+	callsEnd, entriesEnd := newStage(ctx), newStage(ctx)
+	running, failed := errgroup.WithContext(ctx)
+	running.Go(func() error {
+		defer callsEnd.done()
+		return edge.serve(failed, listeners)
+	})
+	running.Go(func() error {
+		defer entriesEnd.done()
+		writer.Run(callsEnd.ctx)
+		flushOdds(callsEnd.ctx, pub)
+		return nil
+	})
+	running.Go(func() error { pub.Run(entriesEnd.ctx); return nil })
+	running.Go(func() error { sweep.Run(entriesEnd.ctx, store, pub, cfg.Log); return nil })
+	cfg.Log.Info("participation is serving", "grpc", listeners.grpc.Addr(), "http", listeners.http.Addr(), "ops", listeners.ops.Addr())
+	if cfg.Started != nil {
+		cfg.Started(Addresses{GRPC: listeners.grpc.Addr(), HTTP: listeners.http.Addr(), Ops: listeners.ops.Addr()})
+	}
+	err = running.Wait()
+	cfg.Log.Info("participation has stopped", "error", err)
+	return err
+}
+
+// Migrate brings the database's schema up to date, and returns.
+func Migrate(ctx context.Context, cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	pool, err := postgres.Open(ctx, cfg.DatabaseURL, cfg.DatabaseConns)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return postgres.Migrate(ctx, pool)
+}
+
+// stage is a context that ends when the layer before is done.
+type stage struct {
+	ctx  context.Context //nolint:containedctx // it is what a stage is
+	done context.CancelFunc
+}
+
+func newStage(ctx context.Context) stage {
+	ctx, done := context.WithCancel(context.WithoutCancel(ctx))
+	return stage{ctx, done}
+}
+
+// awaitDatabase waits until the database is there and has the schema.
+func awaitDatabase(ctx context.Context, cfg *Config, pool *pgxpool.Pool, store *postgres.Store) error {
+	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
+	defer cancel()
+	for {
+		err := prepare(ctx, cfg, pool, store)
+		if err == nil {
+			return nil
+		}
+		cfg.Log.Warn("waiting for the database", "error", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return fmt.Errorf("the database was not ready within %v: %w", cfg.StartTimeout, err)
+		}
+	}
+}
+
+func prepare(ctx context.Context, cfg *Config, pool *pgxpool.Pool, store *postgres.Store) error {
+	if cfg.Migrate {
+		if err := postgres.Migrate(ctx, pool); err != nil {
+			return err
+		}
+	}
+	return store.Check(ctx)
+}
+
+// flushOdds gives the last odds a moment to be published; what remains, any
+// instance's sweep publishes.
+func flushOdds(ctx context.Context, pub *publish.Publisher) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	for pub.Waiting() > 0 {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,441 @@
+package participation_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/natstest"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/internal/pgtest"
+	"github.com/rafflecast/rafflecast/services/participation"
+	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// bundle is a running service and its clients.
+type bundle struct {
+	raffles rafflev1.RaffleServiceClient
+	entries rafflev1.ParticipationServiceClient
+	conn    *grpc.ClientConn
+	at      participation.Addresses
+	nats    *natstest.Server
+	cfg     participation.Config
+	stop    func() error
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	b := &bundle{nats: natstest.Start(t), cfg: participation.DefaultConfig()}
+	b.cfg.GRPCAddress, b.cfg.HTTPAddress, b.cfg.OpsAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	b.cfg.DatabaseURL, b.cfg.NATSURL, b.cfg.Migrate = pgtest.URL(t), b.nats.URL(), true
+	b.cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	b.start(t)
+	return b
+}
+
+// start runs the service until the test, or stop, ends it.
+func (b *bundle) start(t *testing.T) {
+	t.Helper()
+	started, ended := make(chan participation.Addresses, 1), make(chan error, 1)
+	b.cfg.Started = func(a participation.Addresses) { started <- a }
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { ended <- participation.Run(ctx, b.cfg) }()
+	b.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() {
+		if err := b.stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	select {
+	case b.at = <-started:
+	case err := <-ended:
+		t.Fatalf("start: %v", err)
+	}
+	var err error
+	if b.conn, err = grpc.NewClient(b.at.GRPC.String(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.conn.Close() })
+	b.raffles, b.entries = rafflev1.NewRaffleServiceClient(b.conn), rafflev1.NewParticipationServiceClient(b.conn)
+}
+
+func (b *bundle) create(t *testing.T, req *rafflev1.CreateRaffleRequest) *rafflev1.Raffle {
+	t.Helper()
+	resp, err := b.raffles.CreateRaffle(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.GetRaffle()
+}
+
+// wantError checks code and reason, and returns the status.
+func wantError(t *testing.T, err error, code codes.Code, reason string) *status.Status {
+	t.Helper()
+	st := status.Convert(err)
+	if st.Code() != code || errorInfo(st).GetReason() != reason || errorInfo(st).GetDomain() != "rafflecast" {
+		t.Errorf("got %v %v, want %v %s", st, st.Details(), code, reason)
+	}
+	return st
+}
+
+func errorInfo(st *status.Status) *errdetails.ErrorInfo {
+	for _, d := range st.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			return info
+		}
+	}
+	return nil
+}
+
+// eventually polls for what happens in another process's time.
+func eventually(t *testing.T, what string, within time.Duration, ok func() bool) {
+	t.Helper()
+	deadline := time.After(within)
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within %v", what, within)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// published returns a raffle's newest odds in the stream, or nil.
+func (b *bundle) published(t *testing.T, id int64) *rafflev1.Odds {
+	t.Helper()
+	stream, err := b.nats.JetStream().Stream(t.Context(), oddsstream.Name)
+	if err != nil {
+		return nil
+	}
+	msg, err := stream.GetLastMsgForSubject(t.Context(), oddsstream.Subject(id))
+	if err != nil {
+		return nil
+	}
+	var o rafflev1.Odds
+	if err := proto.Unmarshal(msg.Data, &o); err != nil {
+		t.Fatal(err)
+	}
+	return &o
+}
+
+func TestTheLifeOfARaffle(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := t.Context()
+	r := b.create(t, &rafflev1.CreateRaffleRequest{Title: "Signed guitar", Winners: 1})
+	if r.GetId() != 1 || r.GetState() != rafflev1.RaffleState_RAFFLE_STATE_OPEN || r.GetMaxEntriesPerMember() != 1 {
+		t.Errorf("created %v", r)
+	}
+	id := uuid.NewString()
+	first, err := b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 1, MemberId: "7", RequestId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := first.GetOdds(); o.GetEntries() != 1 || o.GetWinnerProbability() != 100 || o.GetNextEntryProbability() != 50 || first.GetRepeat() || first.GetMemberEntries() != 1 {
+		t.Errorf("entered: %v", first)
+	}
+	_, err = b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 1, MemberId: "7"})
+	wantError(t, err, codes.AlreadyExists, "ENTRY_LIMIT_REACHED")
+	repeat, err := b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 1, MemberId: "7", RequestId: id})
+	if err != nil || !repeat.GetRepeat() || !proto.Equal(repeat.GetEntry(), first.GetEntry()) {
+		t.Errorf("repeat: %v, %v", repeat, err)
+	}
+	odds, err := b.entries.GetOdds(ctx, &rafflev1.GetOddsRequest{RaffleId: 1})
+	if err != nil || !proto.Equal(odds.GetOdds(), first.GetOdds()) {
+		t.Errorf("odds %v, %v", odds, err)
+	}
+	closed, err := b.raffles.CloseRaffle(ctx, &rafflev1.CloseRaffleRequest{RaffleId: 1})
+	if err != nil || closed.GetRaffle().GetState() != rafflev1.RaffleState_RAFFLE_STATE_CLOSED {
+		t.Errorf("closed %v, %v", closed, err)
+	}
+	_, err = b.raffles.CloseRaffle(ctx, &rafflev1.CloseRaffleRequest{RaffleId: 1})
+	wantError(t, err, codes.FailedPrecondition, "RAFFLE_NOT_OPEN")
+	_, err = b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 1, MemberId: "8"})
+	wantError(t, err, codes.FailedPrecondition, "RAFFLE_NOT_OPEN")
+	got, err := b.raffles.GetRaffle(ctx, &rafflev1.GetRaffleRequest{RaffleId: 1})
+	if err != nil || !proto.Equal(got.GetRaffle(), closed.GetRaffle()) || got.GetRaffle().GetVersion() != 3 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	eventually(t, "the final odds are published", 5*time.Second, func() bool {
+		o := b.published(t, 1)
+		return o.GetVersion() == 3 && o.GetState() == rafflev1.RaffleState_RAFFLE_STATE_CLOSED && o.NextEntryProbability == nil
+	})
+}
+
+func TestListRafflesInPages(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for range 5 {
+		b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	}
+	var ids []int64
+	token := ""
+	for {
+		page, err := b.raffles.ListRaffles(t.Context(), &rafflev1.ListRafflesRequest{PageSize: 2, PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.GetRaffles() {
+			ids = append(ids, r.GetId())
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if len(ids) != 5 || ids[0] != 1 || ids[4] != 5 {
+		t.Errorf("ids %v", ids)
+	}
+	_, err := b.raffles.ListRaffles(t.Context(), &rafflev1.ListRafflesRequest{PageToken: "x"})
+	wantError(t, err, codes.InvalidArgument, "INVALID")
+}
+
+func TestBadRequestsNameFieldValueAndBound(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := t.Context()
+	enter := func(id int64, member, request string) error {
+		_, err := b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: id, MemberId: member, RequestId: request})
+		return err
+	}
+	create := func(req *rafflev1.CreateRaffleRequest) error {
+		_, err := b.raffles.CreateRaffle(ctx, req)
+		return err
+	}
+	now := timestamppb.Now()
+	for _, c := range []struct {
+		err          error
+		field, tells string
+	}{
+		{enter(0, "m", ""), "raffle_id", "greater than or equal to 1 (got 0)"},
+		{enter(1, "", ""), "member_id", `(got "")`},
+		{enter(1, strings.Repeat("x", 65), ""), "member_id", "{1,64}"},
+		{enter(1, "a\nb", ""), "member_id", `(got "a\nb")`},
+		{enter(1, "'; DROP TABLE entries; --", ""), "member_id", "[A-Za-z0-9_.:@-]"},
+		{enter(1, "m", "x"), "request_id", `(got "x")`},
+		{create(&rafflev1.CreateRaffleRequest{Winners: 1}), "title", "at least 1"},
+		{create(&rafflev1.CreateRaffleRequest{Title: "A\x00B", Winners: 1}), "title", `(got "A\x00B")`},
+		{create(&rafflev1.CreateRaffleRequest{Title: strings.Repeat("가", 201), Winners: 1}), "title", "at most 200"},
+		{create(&rafflev1.CreateRaffleRequest{Title: "A"}), "winners", "(got 0)"},
+		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1_000_001}), "winners", "1000000"},
+		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 1001}), "max_entries_per_member", "1000"},
+		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, OpensAt: now, ClosesAt: now}), "closes_at", "after opens_at"},
+	} {
+		st := wantError(t, c.err, codes.InvalidArgument, "INVALID")
+		if !strings.Contains(st.Message(), c.field+": ") || !strings.Contains(st.Message(), c.tells) {
+			t.Errorf("%q does not tell %s %q", st.Message(), c.field, c.tells)
+		}
+		for _, d := range st.Details() {
+			if bad, ok := d.(*errdetails.BadRequest); ok && len(bad.GetFieldViolations()) != 1 {
+				t.Errorf("violations %v", bad)
+			}
+		}
+	}
+	_, err := b.raffles.GetRaffle(ctx, &rafflev1.GetRaffleRequest{RaffleId: 99})
+	wantError(t, err, codes.NotFound, "RAFFLE_NOT_FOUND")
+	wantError(t, enter(99, "m", ""), codes.NotFound, "RAFFLE_NOT_FOUND")
+	long := enter(1, strings.Repeat("x", 20_000), "")
+	if status.Code(long) != codes.ResourceExhausted {
+		t.Errorf("a request of 20 kB: %v", long)
+	}
+}
+
+func TestFacade(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	for _, c := range []struct {
+		query  string
+		status int
+		code   string
+		reason string
+	}{
+		{"1?memberId=7", 200, "", ""},
+		{"1?memberId=7", 409, "ALREADY_EXISTS", "ENTRY_LIMIT_REACHED"},
+		{"1?memberId=", 400, "INVALID_ARGUMENT", "INVALID"},
+		{"x?memberId=7", 400, "INVALID_ARGUMENT", ""},
+		{"9?memberId=7", 404, "NOT_FOUND", "RAFFLE_NOT_FOUND"},
+	} {
+		code, body := post(t, "http://"+b.at.HTTP.String()+"/api/v1/raffle/"+c.query)
+		if code != c.status || body.Error.Code != c.code || body.Error.Reason != c.reason {
+			t.Errorf("%s: %d %+v", c.query, code, body)
+		}
+		if c.status == 200 && body.Odds.Entries != "1" {
+			t.Errorf("odds %+v", body.Odds)
+		}
+	}
+}
+
+type facadeBody struct {
+	Error struct{ Code, Message, Reason string }
+	Odds  struct{ Entries string }
+}
+
+func post(t *testing.T, url string) (code int, body facadeBody) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, body
+}
+
+func TestHealthAndReflection(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	health, err := healthv1.NewHealthClient(b.conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
+	if err != nil || health.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+		t.Errorf("health %v, %v", health, err)
+	}
+	stream, err := reflectionv1.NewServerReflectionClient(b.conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := stream.Recv()
+	if err != nil || !strings.Contains(list.String(), "raffle.v1.ParticipationService") {
+		t.Errorf("reflection %v, %v", list, err)
+	}
+}
+
+func TestWhatACrashLeftBehindIsPublished(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	// An instance commits, and dies before it publishes.
+	pool, err := postgres.Open(t.Context(), b.cfg.DatabaseURL, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if _, err := postgres.New(pool, func(...raffle.Odds) {}).EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: 1, MemberID: "m"}}); err != nil {
+		t.Fatal(err)
+	}
+	if v := b.published(t, 1).GetVersion(); v != 1 {
+		t.Fatalf("version %d is published", v)
+	}
+	b.start(t)
+	eventually(t, "another instance publishes", 5*time.Second, func() bool { return b.published(t, 1).GetVersion() == 2 })
+}
+
+func TestTheClockClosesARaffle(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: timestamppb.New(time.Now().Add(time.Second))})
+	eventually(t, "the final odds are published", 10*time.Second, func() bool {
+		return b.published(t, 1).GetState() == rafflev1.RaffleState_RAFFLE_STATE_CLOSED
+	})
+	_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"})
+	wantError(t, err, codes.FailedPrecondition, "RAFFLE_NOT_OPEN")
+}
+
+func TestEntriesAreTakenWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	b.nats.Stop()
+	for _, member := range []string{"a", "b"} {
+		if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: member}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.nats.Start()
+	eventually(t, "published once NATS is back", 10*time.Second, func() bool { return b.published(t, 1).GetEntries() == 2 })
+}
+
+func TestStoppingLosesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 1000})
+	acknowledged := 0
+	var calling sync.WaitGroup
+	var mu sync.Mutex
+	halfway := make(chan struct{}, 1000)
+	for range 16 {
+		calling.Go(func() {
+			for {
+				_, err := b.entries.Enter(context.WithoutCancel(t.Context()), &rafflev1.EnterRequest{RaffleId: 1, MemberId: uuid.NewString()})
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				acknowledged++
+				mu.Unlock()
+				select {
+				case halfway <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	for range 100 {
+		<-halfway
+	}
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	calling.Wait()
+	o := b.published(t, 1)
+	if int(o.GetEntries()) < acknowledged {
+		t.Errorf("%d were acknowledged, the last odds say %d", acknowledged, o.GetEntries())
+	}
+}
+
+func TestBadSettingsStopTheStart(t *testing.T) {
+	t.Parallel()
+	cfg := participation.DefaultConfig()
+	cfg.GRPCAddress, cfg.Queue = "nowhere", 0
+	err := participation.Run(t.Context(), cfg)
+	for _, want := range []string{"--grpc-address=nowhere", "--queue=0: must be 1 to 1000000", "--database-url", "--nats-url"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	cfg = participation.DefaultConfig()
+	cfg.GRPCAddress, cfg.HTTPAddress, cfg.OpsAddress = taken.Addr().String(), "127.0.0.1:0", "127.0.0.1:0"
+	cfg.DatabaseURL, cfg.NATSURL = "postgres://127.0.0.1:1/none", "nats://127.0.0.1:1"
+	err = participation.Run(t.Context(), cfg)
+	if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "--grpc-address") {
+		t.Errorf("taken port: %v", err)
+	}
+	cfg.GRPCAddress, cfg.StartTimeout = "127.0.0.1:0", 10*time.Millisecond
+	if err = participation.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "database was not ready") {
+		t.Errorf("no database: %v", err)
+	}
+}

@@ -1,0 +1,138 @@
+package participation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/rafflecast/rafflecast/services/internal/ops"
+	"github.com/rafflecast/rafflecast/services/participation/internal/api"
+	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
+	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
+	"github.com/rafflecast/rafflecast/services/participation/internal/publish"
+)
+
+// listeners are the service's ports.
+type listeners struct{ grpc, http, ops net.Listener }
+
+func listen(ctx context.Context, cfg *Config) (l listeners, err error) {
+	var errs [3]error
+	l.grpc, errs[0] = cfg.section.Listen(ctx, "grpc-address", cfg.GRPCAddress)
+	l.http, errs[1] = cfg.section.Listen(ctx, "http-address", cfg.HTTPAddress)
+	l.ops, errs[2] = cfg.section.Listen(ctx, "ops-address", cfg.OpsAddress)
+	if err := errors.Join(errs[:]...); err != nil {
+		l.close()
+		return listeners{}, err
+	}
+	return l, nil
+}
+
+// close closes what is open; a server may have closed it before.
+func (l listeners) close() {
+	for _, listener := range []net.Listener{l.grpc, l.http, l.ops} {
+		if listener != nil {
+			_ = listener.Close()
+		}
+	}
+}
+
+// servers are what answers on the ports.
+type servers struct {
+	grpc     *grpc.Server
+	memory   *bufconn.Listener // the facade reaches the gRPC server through it
+	conn     *grpc.ClientConn
+	http     *http.Server
+	ops      *http.Server
+	health   *health.Server
+	stopping atomic.Bool
+	patience time.Duration
+}
+
+func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, pub *publish.Publisher) (*servers, error) {
+	s := &servers{health: health.NewServer(), memory: bufconn.Listen(1 << 20), patience: cfg.StopTimeout}
+	var err error
+	if s.grpc, err = api.NewServer(store, writer, s.health, cfg.Log); err != nil {
+		return nil, err
+	}
+	s.conn, err = grpc.NewClient("passthrough:///facade",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.memory.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, fmt.Errorf("connect the JSON facade: %w", err)
+	}
+	facade, err := api.NewFacade(ctx, s.conn)
+	if err != nil {
+		return nil, err
+	}
+	s.http = ops.NewServer(facade)
+	registry := ops.NewRegistry()
+	registry.MustRegister(
+		gauge("rafflecast_entries_waiting", "Calls that wait to be written.", writer.Waiting),
+		gauge("rafflecast_odds_waiting", "Raffles whose newest odds are not published yet.", pub.Waiting),
+	)
+	s.ops = ops.NewServer(ops.Handler(registry, func() error {
+		if s.stopping.Load() {
+			return errors.New("stopping")
+		}
+		return nil
+	}))
+	return s, nil
+}
+
+func gauge(name, help string, value func() int) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+}
+
+// serve answers on l until ctx ends, then refuses new calls, lets those under
+// way end, for as long as patience allows, and returns.
+func (s *servers) serve(ctx context.Context, l listeners) error {
+	running, failed := errgroup.WithContext(ctx)
+	running.Go(func() error { return s.grpc.Serve(l.grpc) })
+	running.Go(func() error { return s.grpc.Serve(s.memory) })
+	running.Go(func() error { return notClosed(s.http.Serve(l.http)) })
+	running.Go(func() error { return notClosed(s.ops.Serve(l.ops)) })
+	running.Go(func() error {
+		<-failed.Done()
+		s.stop(context.WithoutCancel(ctx))
+		return nil
+	})
+	return running.Wait()
+}
+
+func (s *servers) stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	s.stopping.Store(true)
+	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
+	_ = s.http.Shutdown(ctx) // it waits for calls of the facade; past the deadline they are cut
+	defer s.http.Close()
+	stopped := make(chan struct{})
+	go func() { s.grpc.GracefulStop(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-stopped
+	}
+	_ = s.conn.Close()
+	_ = s.ops.Close()
+}
+
+func notClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
