@@ -1,0 +1,68 @@
+package gateway
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed are the modules that the gateway's binary may hold: what it needs to
+// read odds from NATS, answer HTTP and be watched. A new one is a decision.
+var allowed = []string{
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go", // by the contract's rules
+	"github.com/beorn7/perks",
+	"github.com/cespare/xxhash/v2",
+	"github.com/grpc-ecosystem/grpc-gateway/v2", // by the contract's facade
+	"github.com/klauspost/compress",
+	"github.com/munnerz/goautoneg",
+	"github.com/nats-io/nats.go",
+	"github.com/nats-io/nkeys",
+	"github.com/nats-io/nuid",
+	"github.com/prometheus/client_golang",
+	"github.com/prometheus/client_model",
+	"github.com/prometheus/common",
+	"github.com/prometheus/procfs",
+	"github.com/rafflecast/rafflecast/proto",
+	"github.com/rafflecast/rafflecast/services/gateway",
+	"github.com/rafflecast/rafflecast/services/internal",
+	"golang.org/x/crypto",
+	"golang.org/x/net",
+	"golang.org/x/sync",
+	"golang.org/x/sys",
+	"golang.org/x/text",
+	"google.golang.org/genproto/googleapis/api",
+	"google.golang.org/genproto/googleapis/rpc",
+	"google.golang.org/grpc",
+	"google.golang.org/protobuf",
+}
+
+func TestWhatTheBinaryDependsOn(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./cmd/gateway")
+	cmd.Stderr = t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := strings.Fields(string(out))
+	slices.Sort(modules)
+	for _, module := range slices.Compact(modules) {
+		if !slices.Contains(allowed, module) {
+			t.Errorf("the binary depends on %s", module)
+		}
+	}
+}
+
+// The gateway owns no data: with pgx in reach somebody would use it.
+func TestNoDatabaseDriver(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(data), "pgx") {
+		t.Error("go.mod names pgx")
+	}
+}

@@ -1,0 +1,43 @@
+// Package sse writes the wire format of Server-Sent Events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html). It is pure.
+package sse
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+)
+
+// ContentType is the media type of a stream.
+const ContentType = "text/event-stream; charset=utf-8"
+
+// AppendEvent appends an event to b. id and event may be empty and are left out
+// then; neither they nor, in one piece, data may hold a line break: data that
+// does becomes several lines, which a client joins again.
+func AppendEvent(b []byte, id, event string, data []byte) []byte {
+	if id != "" {
+		b = appendField(b, "id", id)
+	}
+	if event != "" {
+		b = appendField(b, "event", event)
+	}
+	for line := range bytes.SplitSeq(data, []byte("\n")) {
+		b = append(b, "data: "...)
+		b = append(b, line...)
+		b = append(b, '\n')
+	}
+	return append(b, '\n')
+}
+
+// AppendRetry appends how long a client should wait before it comes back, in
+// whole milliseconds.
+func AppendRetry(b []byte, d time.Duration) []byte {
+	return appendField(b, "retry", strconv.FormatInt(d.Milliseconds(), 10))
+}
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, '\n')
+}

@@ -1,0 +1,115 @@
+import { Backoff, retryAfter, sleep } from "./backoff.js";
+import { roll } from "./roll.js";
+import { formatDuration, formatEntries, formatInteger, formatOdds, formatOneIn, text } from "./text.js";
+
+const pageSize = 50;
+const interval = 4_000;
+const answerTimeout = 10_000;
+
+// showList keeps the list of open raffles current. Where there was nothing to look at and exactly one raffle is open,
+// it hands over to onOnly(id) instead; a list somebody is reading stays a list.
+export async function showList({ show, showConnection, onOnly }) {
+  const cards = new Map();
+  const backoff = new Backoff(1_000, 30_000);
+  const note = document.getElementById("list-note");
+  let heardAt = 0;
+  let wait;
+  document.title = `${text.openRaffles} – Rafflecast`;
+  note.textContent = text.looking;
+
+  for (;;) {
+    await visible();
+    const answer = await openRaffles();
+    if (answer.raffles) {
+      const { raffles, nextPageToken } = answer;
+      if (cards.size === 0 && raffles.length === 1) return onOnly(String(raffles[0].id));
+      heardAt = Date.now();
+      backoff.reset();
+      showCards(cards, raffles);
+      note.textContent = raffles.length === 0 ? text.noneOpen : nextPageToken ? text.firstShown(formatInteger(raffles.length)) : "";
+      show("list-view");
+      showConnection("live");
+      wait = interval * (0.75 + Math.random() / 2);
+    } else {
+      show("list-view");
+      showConnection(navigator.onLine ? "connecting" : "offline", heardAt);
+      wait = backoff.next(answer.asked);
+    }
+    await sleep(wait);
+  }
+}
+
+// visible waits while nobody can see the list.
+function visible() {
+  if (!document.hidden) return;
+  return new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+}
+
+// openRaffles returns the API's answer, or how long the server asked to be left alone.
+async function openRaffles() {
+  try {
+    const response = await fetch(`/api/v1/raffles?state=OPEN&pageSize=${pageSize}`, { cache: "no-store", signal: AbortSignal.timeout(answerTimeout) });
+    return response.ok ? await response.json() : { asked: retryAfter(response) };
+  } catch {
+    return { asked: 0 };
+  }
+}
+
+// showCards adds, updates and removes, and leaves a card's link in place so that it keeps the focus.
+function showCards(cards, raffles) {
+  const open = new Set(raffles.map(({ id }) => id));
+  for (const [id, card] of cards) {
+    if (open.has(id)) continue;
+    card.remove();
+    cards.delete(id);
+  }
+  for (const odds of raffles) {
+    const card = cards.get(odds.id) ?? createCard(odds.id);
+    cards.set(odds.id, card);
+    updateCard(card, odds);
+  }
+}
+
+function createCard(id) {
+  const card = document.createElement("li");
+  const link = document.createElement("a");
+  link.href = `/raffle/${id}`;
+  link.append(...[["p", "serial"], ["h2", "name"], ["p", "odds"], ["p", "one-in"], ["p", "meta"], ["span", "count"], ["span", "closing"]].map(([tag, name]) => {
+    const part = document.createElement(tag);
+    part.className = name;
+    return part;
+  }));
+  link.querySelector(".meta").append(link.querySelector(".count"), link.querySelector(".closing"));
+  link.querySelector(".name").dir = "auto";
+  link.querySelector(".serial").textContent = text.serial(id);
+  card.append(link);
+  document.getElementById("cards").append(card);
+  return card;
+}
+
+function closing({ closesAt }) {
+  if (closesAt === null) return "";
+  const rest = Date.parse(closesAt) - Date.now();
+  return rest > 0 ? text.closesIn(formatDuration(rest)) : text.closesNow;
+}
+
+function updateCard(card, odds) {
+  const part = (name) => card.querySelector(`.${name}`);
+  // Answers may come from different gateways; one of them may be a moment behind.
+  if (odds.version < Number(card.dataset.version ?? 0)) return;
+  card.dataset.version = odds.version;
+  const percent = odds.winnerProbability;
+  const element = part("odds");
+  const words = percent === null ? text.noEntry.OPEN : formatOdds(percent);
+  if (percent === null) {
+    element.textContent = words;
+  } else if (words !== element.textContent) {
+    roll(element, words, percent > Number(card.dataset.odds));
+  }
+  card.dataset.odds = percent ?? "";
+  element.classList.toggle("words", percent === null);
+  part("name").textContent = odds.title;
+  part("one-in").textContent = percent === null ? "" : formatOneIn(odds);
+  part("count").textContent = formatEntries(odds.entries);
+  part("closing").textContent = closing(odds);
+}

@@ -1,0 +1,194 @@
+// Every word the page shows, and how it writes numbers, times and odds. A string with a value in it is a function.
+
+const tables = {
+  en: {
+    skip: "Skip to the content",
+    serial: (id) => `No. ${id}`,
+    connecting: "Connecting…",
+    reconnecting: (since) => `Reconnecting… as of ${since}`,
+    live: "Live",
+    offline: "Offline",
+    offlineSince: (since) => `Offline, as of ${since}`,
+    ended: "Ended",
+    state: { SCHEDULED: "Scheduled", OPEN: "Open", CLOSED: "Closed", CANCELLED: "Cancelled", DRAWN: "Drawn" },
+    chance: "Your chance of winning",
+    finalChance: "The final chance of winning",
+    cancelledChance: "The chance when it was cancelled",
+    noEntry: { SCHEDULED: "Opening soon", OPEN: "Be the first", CLOSED: "No entries", CANCELLED: "No entries", DRAWN: "No entries" },
+    firstHint: "No entries yet. The odds are never better than now.",
+    oneIn: (n) => `1 in ${n} for each entry`,
+    everyoneWins: "As it stands, every entry wins",
+    entries: "Entries",
+    members: "Members",
+    winners: "Winners",
+    opens: "Opens in",
+    closes: "Closes in",
+    closed: { CLOSED: "Closed", CANCELLED: "Cancelled", DRAWN: "Drawn" },
+    anyMoment: "any moment now",
+    noClosing: "No closing time",
+    noOpening: "Not announced yet",
+    history: "The odds since you opened this page",
+    now: "now",
+    historyEmpty: "No odds yet.",
+    historySummary: (from, to, since, changes) => `Since ${since} the odds went from ${from} to ${to}, changes: ${changes}.`,
+    enterHeading: "Enter the draw",
+    memberLabel: "Your member name",
+    memberHint: "Letters, digits and _ . : @ -",
+    enterButton: "Enter",
+    entering: "Entering…",
+    ifYouEnter: (odds) => `If you enter now: ${odds} per entry`,
+    notOpenYet: "Entries are not open yet.",
+    entriesOver: { CLOSED: "Entries are closed.", CANCELLED: "This raffle was cancelled.", DRAWN: "The winners have been drawn." },
+    entered: (member, count) => count > 1 ? `You are in, ${member}, with ${count} entries. Good luck!` : `You are in, ${member}. Good luck!`,
+    nameNeeded: "Please type your member name.",
+    nameInvalid: "A name may have letters, digits and _ . : @ - only, up to 64 of them.",
+    limitReached: "This member already has every entry allowed.",
+    notOpen: "This raffle is not taking entries now.",
+    raffleMissing: "This raffle no longer exists.",
+    retrying: "The answer is slow to come. Trying again…",
+    unreachable: "The raffle is hard to reach right now. Press Enter again in a moment: the same entry is never counted twice.",
+    refused: "The entry was not accepted. Please try again later.",
+    openRaffles: "Open raffles",
+    looking: "Looking for open raffles…",
+    noneOpen: "No raffle is open right now. The next one shows up here by itself.",
+    firstShown: (n) => `The first ${n} open raffles.`,
+    entriesCount: { one: (n) => `${n} entry`, other: (n) => `${n} entries` },
+    closesIn: (time) => `closes in ${time}`,
+    closesNow: "closes any moment",
+    missing: "There is no such raffle",
+    missingHint: "The number in the address may be mistyped, or the raffle was removed.",
+    seeOpen: "See the open raffles",
+    fair: "Every entry has the same chance. The numbers change by themselves as entries come in.",
+    spoken: (chance, odds, oneIn) => `${chance}: ${odds}. ${oneIn}.`,
+  },
+  ko: {
+    skip: "본문으로 건너뛰기",
+    serial: (id) => `제${id}호`,
+    connecting: "연결 중…",
+    reconnecting: (since) => `다시 연결 중… ${since} 기준`,
+    live: "실시간",
+    offline: "오프라인",
+    offlineSince: (since) => `오프라인, ${since} 기준`,
+    ended: "종료",
+    state: { SCHEDULED: "예정", OPEN: "응모 중", CLOSED: "마감", CANCELLED: "취소", DRAWN: "추첨 완료" },
+    chance: "지금 당첨 확률",
+    finalChance: "최종 당첨 확률",
+    cancelledChance: "취소 당시 당첨 확률",
+    noEntry: { SCHEDULED: "곧 시작해요", OPEN: "첫 응모를 기다려요", CLOSED: "응모 없음", CANCELLED: "응모 없음", DRAWN: "응모 없음" },
+    firstHint: "아직 응모가 없어요. 지금이 확률이 가장 높은 때예요.",
+    oneIn: (n) => `응모 ${n}건 중 1건꼴로 당첨`,
+    everyoneWins: "지금대로라면 모든 응모가 당첨돼요",
+    entries: "응모 수",
+    members: "응모한 회원",
+    winners: "당첨자 수",
+    opens: "시작까지",
+    closes: "마감까지",
+    closed: { CLOSED: "마감 시각", CANCELLED: "취소 시각", DRAWN: "추첨 시각" },
+    anyMoment: "곧",
+    noClosing: "마감 시각 없음",
+    noOpening: "시작 시각 미정",
+    history: "페이지를 연 뒤의 확률 변화",
+    now: "지금",
+    historyEmpty: "아직 확률이 없어요.",
+    historySummary: (from, to, since, changes) => `${since}부터 확률이 ${from}에서 ${to}(으)로 ${changes}번 바뀌었어요.`,
+    enterHeading: "응모하기",
+    memberLabel: "회원 이름",
+    memberHint: "영문, 숫자, _ . : @ - 사용 가능",
+    enterButton: "응모",
+    entering: "응모하는 중…",
+    ifYouEnter: (odds) => `지금 응모하면 건당 ${odds}`,
+    notOpenYet: "아직 응모를 받지 않아요.",
+    entriesOver: { CLOSED: "응모가 마감됐어요.", CANCELLED: "취소된 추첨이에요.", DRAWN: "당첨자 추첨이 끝났어요." },
+    entered: (member, count) => count > 1 ? `${member} 님, ${count}건 응모했어요. 행운을 빌어요!` : `${member} 님, 응모했어요. 행운을 빌어요!`,
+    nameNeeded: "회원 이름을 입력해 주세요.",
+    nameInvalid: "이름은 영문, 숫자, _ . : @ - 만 64자까지 쓸 수 있어요.",
+    limitReached: "이 회원은 이미 응모할 수 있는 만큼 응모했어요.",
+    notOpen: "지금은 응모를 받지 않는 추첨이에요.",
+    raffleMissing: "더 이상 없는 추첨이에요.",
+    retrying: "응답이 늦어지고 있어요. 다시 시도하는 중…",
+    unreachable: "지금 연결이 어려워요. 잠시 후 다시 눌러 주세요. 같은 응모는 한 번만 처리돼요.",
+    refused: "응모를 처리하지 못했어요. 잠시 후 다시 시도해 주세요.",
+    openRaffles: "응모 중인 추첨",
+    looking: "응모 중인 추첨을 찾고 있어요…",
+    noneOpen: "지금 응모 중인 추첨이 없어요. 새 추첨이 열리면 여기에 나타나요.",
+    firstShown: (n) => `응모 중인 추첨 가운데 처음 ${n}개예요.`,
+    entriesCount: { other: (n) => `응모 ${n}건` },
+    closesIn: (time) => `마감까지 ${time}`,
+    closesNow: "곧 마감",
+    missing: "없는 추첨이에요",
+    missingHint: "주소의 번호가 잘못되었거나 삭제된 추첨이에요.",
+    seeOpen: "응모 중인 추첨 보기",
+    fair: "모든 응모의 당첨 확률은 같아요. 숫자는 응모가 들어오는 대로 바뀌어요.",
+    spoken: (chance, odds, oneIn) => `${chance} ${odds}. ${oneIn}.`,
+  },
+};
+
+const language = (tag) => tag.split("-")[0].toLowerCase();
+
+// The whole tag is kept, so that en-GB writes its dates in its own way.
+const locale = navigator.languages.find((tag) => language(tag) in tables) ?? "en";
+
+export const text = tables[language(locale)];
+
+// translate fills every element that names its text, and tells the browser which language that is.
+export function translate() {
+  document.documentElement.lang = locale;
+  for (const element of document.querySelectorAll("[data-text]")) {
+    element.textContent = text[element.dataset.text];
+  }
+}
+
+const integer = new Intl.NumberFormat(locale);
+const oneDecimal = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+const clock = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", second: "2-digit" });
+const clockShort = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+const dateAndTime = new Intl.DateTimeFormat(locale, { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+const plural = new Intl.PluralRules(locale);
+
+export const formatInteger = (n) => integer.format(n);
+export const formatClock = (time) => clock.format(time);
+export const formatClockShort = (time) => clockShort.format(time);
+export const formatDateAndTime = (time) => dateAndTime.format(time);
+
+const fixed = (digits) => new Intl.NumberFormat(locale, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
+const whole = fixed(0);
+const hundredths = fixed(2);
+const threeDigits = new Intl.NumberFormat(locale, { style: "percent", minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
+
+// formatOdds writes percent with as many digits as it takes to see one entry make a difference, and never rounds up
+// to a certainty which is not one.
+export function formatOdds(percent) {
+  if (Number.isInteger(percent)) return whole.format(percent / 100);
+  if (percent < 1) return threeDigits.format(percent / 100);
+  return hundredths.format(Math.min(percent, 99.99) / 100);
+}
+
+// formatPercent writes percent with a given number of decimals, for an axis whose labels must agree.
+export const formatPercent = (percent, digits) => fixed(digits).format(percent / 100);
+
+// formatOneIn is the phrase for odds that are known.
+export function formatOneIn({ entries, winners }) {
+  if (entries <= winners) return text.everyoneWins;
+  const n = entries / winners;
+  return text.oneIn(n < 10 ? oneDecimal.format(n) : integer.format(Math.round(n)));
+}
+
+export function formatEntries(n) {
+  const phrase = text.entriesCount[plural.select(n)] ?? text.entriesCount.other;
+  return phrase(integer.format(n));
+}
+
+const unit = (name) => new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short" });
+const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].map(([name, seconds]) => ({ format: unit(name), seconds }));
+
+// formatDuration names the two largest units, which is as exact as anyone plans by.
+export function formatDuration(milliseconds) {
+  let rest = Math.max(0, Math.floor(milliseconds / 1000));
+  const largest = units.findIndex(({ seconds }) => rest >= seconds);
+  const start = largest < 0 ? units.length - 1 : largest;
+  return units.slice(start, start + 2).map(({ format, seconds }) => {
+    const n = Math.floor(rest / seconds);
+    rest -= n * seconds;
+    return format.format(n);
+  }).join(" ");
+}
