@@ -1,0 +1,62 @@
+// Package localnats runs a NATS server with JetStream inside this process.
+package localnats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Server is a running NATS server. Make it with Start.
+type Server struct{ server *server.Server }
+
+// readyTimeout bounds the start, the recovery of the streams included.
+const readyTimeout = 30 * time.Second
+
+// Start runs a server on a free loopback port, with JetStream on disk in dir. It
+// refuses clients that don't have the random token in its URL.
+func Start(ctx context.Context, dir string, log *slog.Logger) (*Server, error) {
+	s, err := server.NewServer(&server.Options{
+		ServerName:             "rafflecast",
+		Host:                   "127.0.0.1",
+		Port:                   server.RANDOM_PORT,
+		JetStream:              true,
+		StoreDir:               dir,
+		NoSigs:                 true, // signals are the process's affair
+		DisableJetStreamBanner: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configure the NATS server: %w", err)
+	}
+	s.SetLoggerV2(logger{log}, false, false, false)
+	go s.Start() // it ends with Shutdown
+	if !s.ReadyForConnections(readyTimeout) || ctx.Err() != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, errors.Join(fmt.Errorf("the NATS server in %s was not ready within %v", dir, readyTimeout), context.Cause(ctx))
+	}
+	return &Server{s}, nil
+}
+
+// URL returns where clients connect.
+func (s *Server) URL() string { return s.server.ClientURL() }
+
+// Stop ends the server and waits for it. Idempotent.
+func (s *Server) Stop() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}
+
+// logger writes the server's log to slog.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Noticef(f string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(f, v...)) }
+func (l logger) Warnf(f string, v ...any)   { l.log.Warn("nats: " + fmt.Sprintf(f, v...)) }
+func (l logger) Errorf(f string, v ...any)  { l.log.Error("nats: " + fmt.Sprintf(f, v...)) }
+func (l logger) Fatalf(f string, v ...any)  { l.log.Error("nats: " + fmt.Sprintf(f, v...)) }
+func (l logger) Debugf(string, ...any)      {}
+func (l logger) Tracef(string, ...any)      {}
