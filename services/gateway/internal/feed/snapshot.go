@@ -67,7 +67,7 @@ const readBatch = 1000
 func (r *reader) read(consumer jetstream.Consumer) error {
 	pending := consumer.CachedInfo().NumPending
 	for pending > 0 {
-		batch, err := consumer.Fetch(int(min(pending, readBatch)), jetstream.FetchMaxWait(requestTimeout)) //nolint:gosec // at most readBatch
+		batch, err := consumer.Fetch(int(min(pending, readBatch)), jetstream.FetchMaxWait(requestTimeout))
 		if err != nil {
 			return fmt.Errorf("read stream: %w", err)
 		}
