@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -30,7 +31,8 @@ type Entry struct {
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
 	// The member.
 	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
-	// Numbers the entries of this member in this raffle, from 1.
+	// Numbers the entries of this member in this raffle, from 1; an ordinal that
+	// was withdrawn is not given again.
 	Ordinal int32 `protobuf:"varint,3,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
 	// When the entry was placed, by the database's clock.
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
@@ -236,6 +238,508 @@ func (x *EnterResponse) GetRepeat() bool {
 	return false
 }
 
+// EnterStreamRequest asks for one entry among many.
+type EnterStreamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's name for this request, which its answer bears; the service does
+	// not look at it.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The entry to place.
+	Enter         *EnterRequest `protobuf:"bytes,2,opt,name=enter,proto3" json:"enter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnterStreamRequest) Reset() {
+	*x = EnterStreamRequest{}
+	mi := &file_raffle_v1_participation_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnterStreamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnterStreamRequest) ProtoMessage() {}
+
+func (x *EnterStreamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_participation_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnterStreamRequest.ProtoReflect.Descriptor instead.
+func (*EnterStreamRequest) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *EnterStreamRequest) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *EnterStreamRequest) GetEnter() *EnterRequest {
+	if x != nil {
+		return x.Enter
+	}
+	return nil
+}
+
+// EnterStreamResponse answers one EnterStreamRequest.
+type EnterStreamResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the request.
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What came of it.
+	//
+	// Types that are valid to be assigned to Result:
+	//
+	//	*EnterStreamResponse_Entered
+	//	*EnterStreamResponse_Error
+	Result        isEnterStreamResponse_Result `protobuf_oneof:"result"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnterStreamResponse) Reset() {
+	*x = EnterStreamResponse{}
+	mi := &file_raffle_v1_participation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnterStreamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnterStreamResponse) ProtoMessage() {}
+
+func (x *EnterStreamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_participation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnterStreamResponse.ProtoReflect.Descriptor instead.
+func (*EnterStreamResponse) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EnterStreamResponse) GetId() int64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *EnterStreamResponse) GetResult() isEnterStreamResponse_Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *EnterStreamResponse) GetEntered() *EnterResponse {
+	if x != nil {
+		if x, ok := x.Result.(*EnterStreamResponse_Entered); ok {
+			return x.Entered
+		}
+	}
+	return nil
+}
+
+func (x *EnterStreamResponse) GetError() *EnterError {
+	if x != nil {
+		if x, ok := x.Result.(*EnterStreamResponse_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isEnterStreamResponse_Result interface {
+	isEnterStreamResponse_Result()
+}
+
+type EnterStreamResponse_Entered struct {
+	// The entry is stored.
+	Entered *EnterResponse `protobuf:"bytes,2,opt,name=entered,proto3,oneof"`
+}
+
+type EnterStreamResponse_Error struct {
+	// It is not, or nobody knows: what Enter would have failed with.
+	Error *EnterError `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*EnterStreamResponse_Entered) isEnterStreamResponse_Result() {}
+
+func (*EnterStreamResponse_Error) isEnterStreamResponse_Result() {}
+
+// EnterError is what a call of Enter fails with.
+type EnterError struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The code, one of google.rpc.Code: 5 is NOT_FOUND.
+	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	// The reason in ErrorInfo: RAFFLE_NOT_FOUND.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The message, for people.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// How long to wait before trying again, from RetryInfo; absent where trying
+	// again can't help.
+	RetryDelay    *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnterError) Reset() {
+	*x = EnterError{}
+	mi := &file_raffle_v1_participation_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnterError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnterError) ProtoMessage() {}
+
+func (x *EnterError) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_participation_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnterError.ProtoReflect.Descriptor instead.
+func (*EnterError) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *EnterError) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *EnterError) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *EnterError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *EnterError) GetRetryDelay() *durationpb.Duration {
+	if x != nil {
+		return x.RetryDelay
+	}
+	return nil
+}
+
+// WithdrawRequest names the entry to take back.
+type WithdrawRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The raffle's id, from 1.
+	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
+	// The member: 1 to 64 of A-Z a-z 0-9 _ . : @ -
+	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	// Which of the member's entries, from 1; 0 means the newest.
+	Ordinal int32 `protobuf:"varint,3,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
+	// A UUID that names this request among those of the same raffle and member:
+	// sent again, it answers with the first one's entry instead of taking another
+	// back. Optional, and worth sending.
+	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawRequest) Reset() {
+	*x = WithdrawRequest{}
+	mi := &file_raffle_v1_participation_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawRequest) ProtoMessage() {}
+
+func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_participation_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
+func (*WithdrawRequest) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WithdrawRequest) GetRaffleId() int64 {
+	if x != nil {
+		return x.RaffleId
+	}
+	return 0
+}
+
+func (x *WithdrawRequest) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *WithdrawRequest) GetOrdinal() int32 {
+	if x != nil {
+		return x.Ordinal
+	}
+	return 0
+}
+
+func (x *WithdrawRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// WithdrawResponse tells of the entry that was taken back.
+type WithdrawResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The entry.
+	Entry *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// Number of entries that the member has left in the raffle.
+	MemberEntries int32 `protobuf:"varint,2,opt,name=member_entries,json=memberEntries,proto3" json:"member_entries,omitempty"`
+	// The raffle's odds as of the commit that answers this request.
+	Odds *Odds `protobuf:"bytes,3,opt,name=odds,proto3" json:"odds,omitempty"`
+	// True where an earlier request with the same request_id took the entry back.
+	Repeat        bool `protobuf:"varint,4,opt,name=repeat,proto3" json:"repeat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawResponse) Reset() {
+	*x = WithdrawResponse{}
+	mi := &file_raffle_v1_participation_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawResponse) ProtoMessage() {}
+
+func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_participation_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
+func (*WithdrawResponse) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *WithdrawResponse) GetEntry() *Entry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *WithdrawResponse) GetMemberEntries() int32 {
+	if x != nil {
+		return x.MemberEntries
+	}
+	return 0
+}
+
+func (x *WithdrawResponse) GetOdds() *Odds {
+	if x != nil {
+		return x.Odds
+	}
+	return nil
+}
+
+func (x *WithdrawResponse) GetRepeat() bool {
+	if x != nil {
+		return x.Repeat
+	}
+	return false
+}
+
+// ListEntriesRequest asks for a page of entries.
+type ListEntriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The raffle's id, from 1.
+	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
+	// Only this member's; empty means all members'.
+	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	// Most entries in one page: 1 to 1,000; 0 means the default, 50.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first page.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEntriesRequest) Reset() {
+	*x = ListEntriesRequest{}
+	mi := &file_raffle_v1_participation_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEntriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEntriesRequest) ProtoMessage() {}
+
+func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_participation_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
+func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListEntriesRequest) GetRaffleId() int64 {
+	if x != nil {
+		return x.RaffleId
+	}
+	return 0
+}
+
+func (x *ListEntriesRequest) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *ListEntriesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEntriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListEntriesResponse is a page of entries.
+type ListEntriesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The page, by ascending member_id (byte by byte) and ordinal.
+	Entries []*Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Token of the page after this one; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEntriesResponse) Reset() {
+	*x = ListEntriesResponse{}
+	mi := &file_raffle_v1_participation_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEntriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEntriesResponse) ProtoMessage() {}
+
+func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_participation_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
+func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListEntriesResponse) GetEntries() []*Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ListEntriesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 // GetOddsRequest names a raffle.
 type GetOddsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -247,7 +751,7 @@ type GetOddsRequest struct {
 
 func (x *GetOddsRequest) Reset() {
 	*x = GetOddsRequest{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[3]
+	mi := &file_raffle_v1_participation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -259,7 +763,7 @@ func (x *GetOddsRequest) String() string {
 func (*GetOddsRequest) ProtoMessage() {}
 
 func (x *GetOddsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[3]
+	mi := &file_raffle_v1_participation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -272,7 +776,7 @@ func (x *GetOddsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOddsRequest.ProtoReflect.Descriptor instead.
 func (*GetOddsRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{3}
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetOddsRequest) GetRaffleId() int64 {
@@ -293,7 +797,7 @@ type GetOddsResponse struct {
 
 func (x *GetOddsResponse) Reset() {
 	*x = GetOddsResponse{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[4]
+	mi := &file_raffle_v1_participation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +809,7 @@ func (x *GetOddsResponse) String() string {
 func (*GetOddsResponse) ProtoMessage() {}
 
 func (x *GetOddsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[4]
+	mi := &file_raffle_v1_participation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +822,7 @@ func (x *GetOddsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOddsResponse.ProtoReflect.Descriptor instead.
 func (*GetOddsResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{4}
+	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetOddsResponse) GetOdds() *Odds {
@@ -332,7 +836,7 @@ var File_raffle_v1_participation_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_participation_proto_rawDesc = "" +
 	"\n" +
-	"\x1draffle/v1/participation.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/odds.proto\"\x96\x01\n" +
+	"\x1draffle/v1/participation.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/odds.proto\"\x96\x01\n" +
 	"\x05Entry\x12\x1b\n" +
 	"\traffle_id\x18\x01 \x01(\x03R\braffleId\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -348,13 +852,52 @@ const file_raffle_v1_participation_proto_rawDesc = "" +
 	"\x05entry\x18\x01 \x01(\v2\x10.raffle.v1.EntryR\x05entry\x12%\n" +
 	"\x0emember_entries\x18\x02 \x01(\x05R\rmemberEntries\x12#\n" +
 	"\x04odds\x18\x03 \x01(\v2\x0f.raffle.v1.OddsR\x04odds\x12\x16\n" +
-	"\x06repeat\x18\x04 \x01(\bR\x06repeat\"6\n" +
+	"\x06repeat\x18\x04 \x01(\bR\x06repeat\"S\n" +
+	"\x12EnterStreamRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12-\n" +
+	"\x05enter\x18\x02 \x01(\v2\x17.raffle.v1.EnterRequestR\x05enter\"\x94\x01\n" +
+	"\x13EnterStreamResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x124\n" +
+	"\aentered\x18\x02 \x01(\v2\x18.raffle.v1.EnterResponseH\x00R\aentered\x12-\n" +
+	"\x05error\x18\x03 \x01(\v2\x15.raffle.v1.EnterErrorH\x00R\x05errorB\b\n" +
+	"\x06result\"\x8e\x01\n" +
+	"\n" +
+	"EnterError\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12:\n" +
+	"\vretry_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"retryDelay\"\xc4\x01\n" +
+	"\x0fWithdrawRequest\x12$\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12<\n" +
+	"\tmember_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9_.:@-]{1,64}$R\bmemberId\x12!\n" +
+	"\aordinal\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\aordinal\x12*\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\x9e\x01\n" +
+	"\x10WithdrawResponse\x12&\n" +
+	"\x05entry\x18\x01 \x01(\v2\x10.raffle.v1.EntryR\x05entry\x12%\n" +
+	"\x0emember_entries\x18\x02 \x01(\x05R\rmemberEntries\x12#\n" +
+	"\x04odds\x18\x03 \x01(\v2\x0f.raffle.v1.OddsR\x04odds\x12\x16\n" +
+	"\x06repeat\x18\x04 \x01(\bR\x06repeat\"\xca\x01\n" +
+	"\x12ListEntriesRequest\x12$\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12<\n" +
+	"\tmember_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9_.:@-]{0,64}$R\bmemberId\x12'\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\tpageToken\"i\n" +
+	"\x13ListEntriesResponse\x12*\n" +
+	"\aentries\x18\x01 \x03(\v2\x10.raffle.v1.EntryR\aentries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"6\n" +
 	"\x0eGetOddsRequest\x12$\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\"6\n" +
 	"\x0fGetOddsResponse\x12#\n" +
-	"\x04odds\x18\x01 \x01(\v2\x0f.raffle.v1.OddsR\x04odds2\x94\x01\n" +
+	"\x04odds\x18\x01 \x01(\v2\x0f.raffle.v1.OddsR\x04odds2\xf9\x02\n" +
 	"\x14ParticipationService\x12:\n" +
-	"\x05Enter\x12\x17.raffle.v1.EnterRequest\x1a\x18.raffle.v1.EnterResponse\x12@\n" +
+	"\x05Enter\x12\x17.raffle.v1.EnterRequest\x1a\x18.raffle.v1.EnterResponse\x12P\n" +
+	"\vEnterStream\x12\x1d.raffle.v1.EnterStreamRequest\x1a\x1e.raffle.v1.EnterStreamResponse(\x010\x01\x12C\n" +
+	"\bWithdraw\x12\x1a.raffle.v1.WithdrawRequest\x1a\x1b.raffle.v1.WithdrawResponse\x12L\n" +
+	"\vListEntries\x12\x1d.raffle.v1.ListEntriesRequest\x1a\x1e.raffle.v1.ListEntriesResponse\x12@\n" +
 	"\aGetOdds\x12\x19.raffle.v1.GetOddsRequest\x1a\x1a.raffle.v1.GetOddsResponseB?Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
@@ -369,30 +912,51 @@ func file_raffle_v1_participation_proto_rawDescGZIP() []byte {
 	return file_raffle_v1_participation_proto_rawDescData
 }
 
-var file_raffle_v1_participation_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_raffle_v1_participation_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_raffle_v1_participation_proto_goTypes = []any{
 	(*Entry)(nil),                 // 0: raffle.v1.Entry
 	(*EnterRequest)(nil),          // 1: raffle.v1.EnterRequest
 	(*EnterResponse)(nil),         // 2: raffle.v1.EnterResponse
-	(*GetOddsRequest)(nil),        // 3: raffle.v1.GetOddsRequest
-	(*GetOddsResponse)(nil),       // 4: raffle.v1.GetOddsResponse
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*Odds)(nil),                  // 6: raffle.v1.Odds
+	(*EnterStreamRequest)(nil),    // 3: raffle.v1.EnterStreamRequest
+	(*EnterStreamResponse)(nil),   // 4: raffle.v1.EnterStreamResponse
+	(*EnterError)(nil),            // 5: raffle.v1.EnterError
+	(*WithdrawRequest)(nil),       // 6: raffle.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),      // 7: raffle.v1.WithdrawResponse
+	(*ListEntriesRequest)(nil),    // 8: raffle.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),   // 9: raffle.v1.ListEntriesResponse
+	(*GetOddsRequest)(nil),        // 10: raffle.v1.GetOddsRequest
+	(*GetOddsResponse)(nil),       // 11: raffle.v1.GetOddsResponse
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*Odds)(nil),                  // 13: raffle.v1.Odds
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
 }
 var file_raffle_v1_participation_proto_depIdxs = []int32{
-	5, // 0: raffle.v1.Entry.created_at:type_name -> google.protobuf.Timestamp
-	0, // 1: raffle.v1.EnterResponse.entry:type_name -> raffle.v1.Entry
-	6, // 2: raffle.v1.EnterResponse.odds:type_name -> raffle.v1.Odds
-	6, // 3: raffle.v1.GetOddsResponse.odds:type_name -> raffle.v1.Odds
-	1, // 4: raffle.v1.ParticipationService.Enter:input_type -> raffle.v1.EnterRequest
-	3, // 5: raffle.v1.ParticipationService.GetOdds:input_type -> raffle.v1.GetOddsRequest
-	2, // 6: raffle.v1.ParticipationService.Enter:output_type -> raffle.v1.EnterResponse
-	4, // 7: raffle.v1.ParticipationService.GetOdds:output_type -> raffle.v1.GetOddsResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	12, // 0: raffle.v1.Entry.created_at:type_name -> google.protobuf.Timestamp
+	0,  // 1: raffle.v1.EnterResponse.entry:type_name -> raffle.v1.Entry
+	13, // 2: raffle.v1.EnterResponse.odds:type_name -> raffle.v1.Odds
+	1,  // 3: raffle.v1.EnterStreamRequest.enter:type_name -> raffle.v1.EnterRequest
+	2,  // 4: raffle.v1.EnterStreamResponse.entered:type_name -> raffle.v1.EnterResponse
+	5,  // 5: raffle.v1.EnterStreamResponse.error:type_name -> raffle.v1.EnterError
+	14, // 6: raffle.v1.EnterError.retry_delay:type_name -> google.protobuf.Duration
+	0,  // 7: raffle.v1.WithdrawResponse.entry:type_name -> raffle.v1.Entry
+	13, // 8: raffle.v1.WithdrawResponse.odds:type_name -> raffle.v1.Odds
+	0,  // 9: raffle.v1.ListEntriesResponse.entries:type_name -> raffle.v1.Entry
+	13, // 10: raffle.v1.GetOddsResponse.odds:type_name -> raffle.v1.Odds
+	1,  // 11: raffle.v1.ParticipationService.Enter:input_type -> raffle.v1.EnterRequest
+	3,  // 12: raffle.v1.ParticipationService.EnterStream:input_type -> raffle.v1.EnterStreamRequest
+	6,  // 13: raffle.v1.ParticipationService.Withdraw:input_type -> raffle.v1.WithdrawRequest
+	8,  // 14: raffle.v1.ParticipationService.ListEntries:input_type -> raffle.v1.ListEntriesRequest
+	10, // 15: raffle.v1.ParticipationService.GetOdds:input_type -> raffle.v1.GetOddsRequest
+	2,  // 16: raffle.v1.ParticipationService.Enter:output_type -> raffle.v1.EnterResponse
+	4,  // 17: raffle.v1.ParticipationService.EnterStream:output_type -> raffle.v1.EnterStreamResponse
+	7,  // 18: raffle.v1.ParticipationService.Withdraw:output_type -> raffle.v1.WithdrawResponse
+	9,  // 19: raffle.v1.ParticipationService.ListEntries:output_type -> raffle.v1.ListEntriesResponse
+	11, // 20: raffle.v1.ParticipationService.GetOdds:output_type -> raffle.v1.GetOddsResponse
+	16, // [16:21] is the sub-list for method output_type
+	11, // [11:16] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_participation_proto_init() }
@@ -401,13 +965,17 @@ func file_raffle_v1_participation_proto_init() {
 		return
 	}
 	file_raffle_v1_odds_proto_init()
+	file_raffle_v1_participation_proto_msgTypes[4].OneofWrappers = []any{
+		(*EnterStreamResponse_Entered)(nil),
+		(*EnterStreamResponse_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_participation_proto_rawDesc), len(file_raffle_v1_participation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

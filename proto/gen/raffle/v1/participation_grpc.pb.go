@@ -19,8 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ParticipationService_Enter_FullMethodName   = "/raffle.v1.ParticipationService/Enter"
-	ParticipationService_GetOdds_FullMethodName = "/raffle.v1.ParticipationService/GetOdds"
+	ParticipationService_Enter_FullMethodName       = "/raffle.v1.ParticipationService/Enter"
+	ParticipationService_EnterStream_FullMethodName = "/raffle.v1.ParticipationService/EnterStream"
+	ParticipationService_Withdraw_FullMethodName    = "/raffle.v1.ParticipationService/Withdraw"
+	ParticipationService_ListEntries_FullMethodName = "/raffle.v1.ParticipationService/ListEntries"
+	ParticipationService_GetOdds_FullMethodName     = "/raffle.v1.ParticipationService/GetOdds"
 )
 
 // ParticipationServiceClient is the client API for ParticipationService service.
@@ -43,6 +46,21 @@ type ParticipationServiceClient interface {
 	// ALREADY_EXISTS (ENTRY_LIMIT_REACHED) when the member has
 	// max_entries_per_member entries.
 	Enter(ctx context.Context, in *EnterRequest, opts ...grpc.CallOption) (*EnterResponse, error)
+	// EnterStream places many entries over one stream, for callers with many: any
+	// number may be under way at once (past some thousands the service reads no
+	// further), and each is answered by itself, in any order. A request that fails
+	// is answered too, and the stream goes on. When the caller has sent its last
+	// request, the stream ends after the last answer.
+	EnterStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EnterStreamRequest, EnterStreamResponse], error)
+	// Withdraw takes one entry of a member back, until the raffle is closed. The
+	// odds follow.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, ENTRY_NOT_FOUND); FAILED_PRECONDITION
+	// (RAFFLE_NOT_OPEN) from closes_at on, and when closed or cancelled.
+	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
+	// ListEntries reads the entries that count, by member and ordinal, in pages.
+	// NOT_FOUND (RAFFLE_NOT_FOUND) where there is no such raffle.
+	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
 	// GetOdds reads the newest odds from the database.
 	// NOT_FOUND (RAFFLE_NOT_FOUND) where there is no such raffle.
 	GetOdds(ctx context.Context, in *GetOddsRequest, opts ...grpc.CallOption) (*GetOddsResponse, error)
@@ -60,6 +78,39 @@ func (c *participationServiceClient) Enter(ctx context.Context, in *EnterRequest
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(EnterResponse)
 	err := c.cc.Invoke(ctx, ParticipationService_Enter_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *participationServiceClient) EnterStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EnterStreamRequest, EnterStreamResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ParticipationService_ServiceDesc.Streams[0], ParticipationService_EnterStream_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[EnterStreamRequest, EnterStreamResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ParticipationService_EnterStreamClient = grpc.BidiStreamingClient[EnterStreamRequest, EnterStreamResponse]
+
+func (c *participationServiceClient) Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WithdrawResponse)
+	err := c.cc.Invoke(ctx, ParticipationService_Withdraw_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *participationServiceClient) ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEntriesResponse)
+	err := c.cc.Invoke(ctx, ParticipationService_ListEntries_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +147,21 @@ type ParticipationServiceServer interface {
 	// ALREADY_EXISTS (ENTRY_LIMIT_REACHED) when the member has
 	// max_entries_per_member entries.
 	Enter(context.Context, *EnterRequest) (*EnterResponse, error)
+	// EnterStream places many entries over one stream, for callers with many: any
+	// number may be under way at once (past some thousands the service reads no
+	// further), and each is answered by itself, in any order. A request that fails
+	// is answered too, and the stream goes on. When the caller has sent its last
+	// request, the stream ends after the last answer.
+	EnterStream(grpc.BidiStreamingServer[EnterStreamRequest, EnterStreamResponse]) error
+	// Withdraw takes one entry of a member back, until the raffle is closed. The
+	// odds follow.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, ENTRY_NOT_FOUND); FAILED_PRECONDITION
+	// (RAFFLE_NOT_OPEN) from closes_at on, and when closed or cancelled.
+	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
+	// ListEntries reads the entries that count, by member and ordinal, in pages.
+	// NOT_FOUND (RAFFLE_NOT_FOUND) where there is no such raffle.
+	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)
 	// GetOdds reads the newest odds from the database.
 	// NOT_FOUND (RAFFLE_NOT_FOUND) where there is no such raffle.
 	GetOdds(context.Context, *GetOddsRequest) (*GetOddsResponse, error)
@@ -111,6 +177,15 @@ type UnimplementedParticipationServiceServer struct{}
 
 func (UnimplementedParticipationServiceServer) Enter(context.Context, *EnterRequest) (*EnterResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Enter not implemented")
+}
+func (UnimplementedParticipationServiceServer) EnterStream(grpc.BidiStreamingServer[EnterStreamRequest, EnterStreamResponse]) error {
+	return status.Error(codes.Unimplemented, "method EnterStream not implemented")
+}
+func (UnimplementedParticipationServiceServer) Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Withdraw not implemented")
+}
+func (UnimplementedParticipationServiceServer) ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEntries not implemented")
 }
 func (UnimplementedParticipationServiceServer) GetOdds(context.Context, *GetOddsRequest) (*GetOddsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOdds not implemented")
@@ -154,6 +229,49 @@ func _ParticipationService_Enter_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ParticipationService_EnterStream_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ParticipationServiceServer).EnterStream(&grpc.GenericServerStream[EnterStreamRequest, EnterStreamResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ParticipationService_EnterStreamServer = grpc.BidiStreamingServer[EnterStreamRequest, EnterStreamResponse]
+
+func _ParticipationService_Withdraw_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WithdrawRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ParticipationServiceServer).Withdraw(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ParticipationService_Withdraw_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ParticipationServiceServer).Withdraw(ctx, req.(*WithdrawRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ParticipationService_ListEntries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEntriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ParticipationServiceServer).ListEntries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ParticipationService_ListEntries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ParticipationServiceServer).ListEntries(ctx, req.(*ListEntriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ParticipationService_GetOdds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetOddsRequest)
 	if err := dec(in); err != nil {
@@ -184,10 +302,25 @@ var ParticipationService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ParticipationService_Enter_Handler,
 		},
 		{
+			MethodName: "Withdraw",
+			Handler:    _ParticipationService_Withdraw_Handler,
+		},
+		{
+			MethodName: "ListEntries",
+			Handler:    _ParticipationService_ListEntries_Handler,
+		},
+		{
 			MethodName: "GetOdds",
 			Handler:    _ParticipationService_GetOdds_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "EnterStream",
+			Handler:       _ParticipationService_EnterStream_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "raffle/v1/participation.proto",
 }

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -519,6 +520,256 @@ func (x *ListRafflesResponse) GetNextPageToken() string {
 	return ""
 }
 
+// UpdateRaffleRequest says what to change.
+type UpdateRaffleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The raffle's id, from 1.
+	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
+	// Which fields to change: title, winners, opens_at, closes_at. A time that is
+	// named and absent is removed. An empty mask names the fields that are set.
+	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	// As in CreateRaffleRequest.
+	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
+	// As in CreateRaffleRequest.
+	Winners int32 `protobuf:"varint,4,opt,name=winners,proto3" json:"winners,omitempty"`
+	// As in CreateRaffleRequest.
+	OpensAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
+	// As in CreateRaffleRequest.
+	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
+	// A UUID that names this request: sent again, it answers with the raffle
+	// instead of changing it again. Optional.
+	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRaffleRequest) Reset() {
+	*x = UpdateRaffleRequest{}
+	mi := &file_raffle_v1_raffle_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRaffleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRaffleRequest) ProtoMessage() {}
+
+func (x *UpdateRaffleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_raffle_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRaffleRequest.ProtoReflect.Descriptor instead.
+func (*UpdateRaffleRequest) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UpdateRaffleRequest) GetRaffleId() int64 {
+	if x != nil {
+		return x.RaffleId
+	}
+	return 0
+}
+
+func (x *UpdateRaffleRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *UpdateRaffleRequest) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *UpdateRaffleRequest) GetWinners() int32 {
+	if x != nil {
+		return x.Winners
+	}
+	return 0
+}
+
+func (x *UpdateRaffleRequest) GetOpensAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OpensAt
+	}
+	return nil
+}
+
+func (x *UpdateRaffleRequest) GetClosesAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClosesAt
+	}
+	return nil
+}
+
+func (x *UpdateRaffleRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// UpdateRaffleResponse holds the changed raffle.
+type UpdateRaffleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The raffle as it is now.
+	Raffle        *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRaffleResponse) Reset() {
+	*x = UpdateRaffleResponse{}
+	mi := &file_raffle_v1_raffle_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRaffleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRaffleResponse) ProtoMessage() {}
+
+func (x *UpdateRaffleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_raffle_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRaffleResponse.ProtoReflect.Descriptor instead.
+func (*UpdateRaffleResponse) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UpdateRaffleResponse) GetRaffle() *Raffle {
+	if x != nil {
+		return x.Raffle
+	}
+	return nil
+}
+
+// CancelRaffleRequest names the raffle to call off.
+type CancelRaffleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The raffle's id, from 1.
+	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
+	// A UUID that names this request: sent again, it answers with the raffle
+	// instead of an error. Optional.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRaffleRequest) Reset() {
+	*x = CancelRaffleRequest{}
+	mi := &file_raffle_v1_raffle_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRaffleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRaffleRequest) ProtoMessage() {}
+
+func (x *CancelRaffleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_raffle_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRaffleRequest.ProtoReflect.Descriptor instead.
+func (*CancelRaffleRequest) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CancelRaffleRequest) GetRaffleId() int64 {
+	if x != nil {
+		return x.RaffleId
+	}
+	return 0
+}
+
+func (x *CancelRaffleRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// CancelRaffleResponse holds the cancelled raffle.
+type CancelRaffleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The raffle as it is now.
+	Raffle        *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRaffleResponse) Reset() {
+	*x = CancelRaffleResponse{}
+	mi := &file_raffle_v1_raffle_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRaffleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRaffleResponse) ProtoMessage() {}
+
+func (x *CancelRaffleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_raffle_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRaffleResponse.ProtoReflect.Descriptor instead.
+func (*CancelRaffleResponse) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CancelRaffleResponse) GetRaffle() *Raffle {
+	if x != nil {
+		return x.Raffle
+	}
+	return nil
+}
+
 // CloseRaffleRequest names the raffle to close.
 type CloseRaffleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -533,7 +784,7 @@ type CloseRaffleRequest struct {
 
 func (x *CloseRaffleRequest) Reset() {
 	*x = CloseRaffleRequest{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[7]
+	mi := &file_raffle_v1_raffle_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +796,7 @@ func (x *CloseRaffleRequest) String() string {
 func (*CloseRaffleRequest) ProtoMessage() {}
 
 func (x *CloseRaffleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[7]
+	mi := &file_raffle_v1_raffle_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +809,7 @@ func (x *CloseRaffleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRaffleRequest.ProtoReflect.Descriptor instead.
 func (*CloseRaffleRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{7}
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CloseRaffleRequest) GetRaffleId() int64 {
@@ -586,7 +837,7 @@ type CloseRaffleResponse struct {
 
 func (x *CloseRaffleResponse) Reset() {
 	*x = CloseRaffleResponse{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[8]
+	mi := &file_raffle_v1_raffle_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +849,7 @@ func (x *CloseRaffleResponse) String() string {
 func (*CloseRaffleResponse) ProtoMessage() {}
 
 func (x *CloseRaffleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[8]
+	mi := &file_raffle_v1_raffle_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +862,7 @@ func (x *CloseRaffleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRaffleResponse.ProtoReflect.Descriptor instead.
 func (*CloseRaffleResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{8}
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CloseRaffleResponse) GetRaffle() *Raffle {
@@ -625,7 +876,7 @@ var File_raffle_v1_raffle_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
-	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/odds.proto\"\xdf\x03\n" +
+	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/odds.proto\"\xdf\x03\n" +
 	"\x06Raffle\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -666,17 +917,37 @@ const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2\x16.raffle.v1.RaffleStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"j\n" +
 	"\x13ListRafflesResponse\x12+\n" +
 	"\araffles\x18\x01 \x03(\v2\x11.raffle.v1.RaffleR\araffles\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"f\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe1\x03\n" +
+	"\x13UpdateRaffleRequest\x12$\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12h\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB+\xbaH(\xe2\x01%\x12\x05title\x12\awinners\x12\bopens_at\x12\tcloses_atR\n" +
+	"updateMask\x128\n" +
+	"\x05title\x18\x03 \x01(\tB\"\xbaH\x1f\xd8\x01\x01r\x1a\x10\x01\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\x05title\x12(\n" +
+	"\awinners\x18\x04 \x01(\x05B\x0e\xbaH\v\xd8\x01\x01\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12S\n" +
+	"\bopens_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x1c\xbaH\x19\xb2\x01\x16\"\a\b\xff\x82\xd1\xff\xaf\a2\v\b\x80\x92\xb8Ø\xfe\xff\xff\xff\x01R\aopensAt\x12U\n" +
+	"\tcloses_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x1c\xbaH\x19\xb2\x01\x16\"\a\b\xff\x82\xd1\xff\xaf\a2\v\b\x80\x92\xb8Ø\xfe\xff\xff\xff\x01R\bclosesAt\x12*\n" +
+	"\n" +
+	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"A\n" +
+	"\x14UpdateRaffleResponse\x12)\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"g\n" +
+	"\x13CancelRaffleRequest\x12$\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"A\n" +
+	"\x14CancelRaffleResponse\x12)\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"f\n" +
 	"\x12CloseRaffleRequest\x12$\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12*\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"@\n" +
 	"\x13CloseRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle2\xc4\x02\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle2\xe6\x03\n" +
 	"\rRaffleService\x12O\n" +
 	"\fCreateRaffle\x12\x1e.raffle.v1.CreateRaffleRequest\x1a\x1f.raffle.v1.CreateRaffleResponse\x12F\n" +
 	"\tGetRaffle\x12\x1b.raffle.v1.GetRaffleRequest\x1a\x1c.raffle.v1.GetRaffleResponse\x12L\n" +
-	"\vListRaffles\x12\x1d.raffle.v1.ListRafflesRequest\x1a\x1e.raffle.v1.ListRafflesResponse\x12L\n" +
+	"\vListRaffles\x12\x1d.raffle.v1.ListRafflesRequest\x1a\x1e.raffle.v1.ListRafflesResponse\x12O\n" +
+	"\fUpdateRaffle\x12\x1e.raffle.v1.UpdateRaffleRequest\x1a\x1f.raffle.v1.UpdateRaffleResponse\x12O\n" +
+	"\fCancelRaffle\x12\x1e.raffle.v1.CancelRaffleRequest\x1a\x1f.raffle.v1.CancelRaffleResponse\x12L\n" +
 	"\vCloseRaffle\x12\x1d.raffle.v1.CloseRaffleRequest\x1a\x1e.raffle.v1.CloseRaffleResponseB?Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
@@ -691,7 +962,7 @@ func file_raffle_v1_raffle_proto_rawDescGZIP() []byte {
 	return file_raffle_v1_raffle_proto_rawDescData
 }
 
-var file_raffle_v1_raffle_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_raffle_v1_raffle_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_raffle_v1_raffle_proto_goTypes = []any{
 	(*Raffle)(nil),                // 0: raffle.v1.Raffle
 	(*CreateRaffleRequest)(nil),   // 1: raffle.v1.CreateRaffleRequest
@@ -700,37 +971,51 @@ var file_raffle_v1_raffle_proto_goTypes = []any{
 	(*GetRaffleResponse)(nil),     // 4: raffle.v1.GetRaffleResponse
 	(*ListRafflesRequest)(nil),    // 5: raffle.v1.ListRafflesRequest
 	(*ListRafflesResponse)(nil),   // 6: raffle.v1.ListRafflesResponse
-	(*CloseRaffleRequest)(nil),    // 7: raffle.v1.CloseRaffleRequest
-	(*CloseRaffleResponse)(nil),   // 8: raffle.v1.CloseRaffleResponse
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(RaffleState)(0),              // 10: raffle.v1.RaffleState
+	(*UpdateRaffleRequest)(nil),   // 7: raffle.v1.UpdateRaffleRequest
+	(*UpdateRaffleResponse)(nil),  // 8: raffle.v1.UpdateRaffleResponse
+	(*CancelRaffleRequest)(nil),   // 9: raffle.v1.CancelRaffleRequest
+	(*CancelRaffleResponse)(nil),  // 10: raffle.v1.CancelRaffleResponse
+	(*CloseRaffleRequest)(nil),    // 11: raffle.v1.CloseRaffleRequest
+	(*CloseRaffleResponse)(nil),   // 12: raffle.v1.CloseRaffleResponse
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(RaffleState)(0),              // 14: raffle.v1.RaffleState
+	(*fieldmaskpb.FieldMask)(nil), // 15: google.protobuf.FieldMask
 }
 var file_raffle_v1_raffle_proto_depIdxs = []int32{
-	9,  // 0: raffle.v1.Raffle.opens_at:type_name -> google.protobuf.Timestamp
-	9,  // 1: raffle.v1.Raffle.closes_at:type_name -> google.protobuf.Timestamp
-	10, // 2: raffle.v1.Raffle.state:type_name -> raffle.v1.RaffleState
-	9,  // 3: raffle.v1.Raffle.created_at:type_name -> google.protobuf.Timestamp
-	9,  // 4: raffle.v1.Raffle.updated_at:type_name -> google.protobuf.Timestamp
-	9,  // 5: raffle.v1.CreateRaffleRequest.opens_at:type_name -> google.protobuf.Timestamp
-	9,  // 6: raffle.v1.CreateRaffleRequest.closes_at:type_name -> google.protobuf.Timestamp
+	13, // 0: raffle.v1.Raffle.opens_at:type_name -> google.protobuf.Timestamp
+	13, // 1: raffle.v1.Raffle.closes_at:type_name -> google.protobuf.Timestamp
+	14, // 2: raffle.v1.Raffle.state:type_name -> raffle.v1.RaffleState
+	13, // 3: raffle.v1.Raffle.created_at:type_name -> google.protobuf.Timestamp
+	13, // 4: raffle.v1.Raffle.updated_at:type_name -> google.protobuf.Timestamp
+	13, // 5: raffle.v1.CreateRaffleRequest.opens_at:type_name -> google.protobuf.Timestamp
+	13, // 6: raffle.v1.CreateRaffleRequest.closes_at:type_name -> google.protobuf.Timestamp
 	0,  // 7: raffle.v1.CreateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
 	0,  // 8: raffle.v1.GetRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	10, // 9: raffle.v1.ListRafflesRequest.state:type_name -> raffle.v1.RaffleState
+	14, // 9: raffle.v1.ListRafflesRequest.state:type_name -> raffle.v1.RaffleState
 	0,  // 10: raffle.v1.ListRafflesResponse.raffles:type_name -> raffle.v1.Raffle
-	0,  // 11: raffle.v1.CloseRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	1,  // 12: raffle.v1.RaffleService.CreateRaffle:input_type -> raffle.v1.CreateRaffleRequest
-	3,  // 13: raffle.v1.RaffleService.GetRaffle:input_type -> raffle.v1.GetRaffleRequest
-	5,  // 14: raffle.v1.RaffleService.ListRaffles:input_type -> raffle.v1.ListRafflesRequest
-	7,  // 15: raffle.v1.RaffleService.CloseRaffle:input_type -> raffle.v1.CloseRaffleRequest
-	2,  // 16: raffle.v1.RaffleService.CreateRaffle:output_type -> raffle.v1.CreateRaffleResponse
-	4,  // 17: raffle.v1.RaffleService.GetRaffle:output_type -> raffle.v1.GetRaffleResponse
-	6,  // 18: raffle.v1.RaffleService.ListRaffles:output_type -> raffle.v1.ListRafflesResponse
-	8,  // 19: raffle.v1.RaffleService.CloseRaffle:output_type -> raffle.v1.CloseRaffleResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	15, // 11: raffle.v1.UpdateRaffleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	13, // 12: raffle.v1.UpdateRaffleRequest.opens_at:type_name -> google.protobuf.Timestamp
+	13, // 13: raffle.v1.UpdateRaffleRequest.closes_at:type_name -> google.protobuf.Timestamp
+	0,  // 14: raffle.v1.UpdateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	0,  // 15: raffle.v1.CancelRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	0,  // 16: raffle.v1.CloseRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	1,  // 17: raffle.v1.RaffleService.CreateRaffle:input_type -> raffle.v1.CreateRaffleRequest
+	3,  // 18: raffle.v1.RaffleService.GetRaffle:input_type -> raffle.v1.GetRaffleRequest
+	5,  // 19: raffle.v1.RaffleService.ListRaffles:input_type -> raffle.v1.ListRafflesRequest
+	7,  // 20: raffle.v1.RaffleService.UpdateRaffle:input_type -> raffle.v1.UpdateRaffleRequest
+	9,  // 21: raffle.v1.RaffleService.CancelRaffle:input_type -> raffle.v1.CancelRaffleRequest
+	11, // 22: raffle.v1.RaffleService.CloseRaffle:input_type -> raffle.v1.CloseRaffleRequest
+	2,  // 23: raffle.v1.RaffleService.CreateRaffle:output_type -> raffle.v1.CreateRaffleResponse
+	4,  // 24: raffle.v1.RaffleService.GetRaffle:output_type -> raffle.v1.GetRaffleResponse
+	6,  // 25: raffle.v1.RaffleService.ListRaffles:output_type -> raffle.v1.ListRafflesResponse
+	8,  // 26: raffle.v1.RaffleService.UpdateRaffle:output_type -> raffle.v1.UpdateRaffleResponse
+	10, // 27: raffle.v1.RaffleService.CancelRaffle:output_type -> raffle.v1.CancelRaffleResponse
+	12, // 28: raffle.v1.RaffleService.CloseRaffle:output_type -> raffle.v1.CloseRaffleResponse
+	23, // [23:29] is the sub-list for method output_type
+	17, // [17:23] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_raffle_proto_init() }
@@ -745,7 +1030,7 @@ func file_raffle_v1_raffle_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_raffle_proto_rawDesc), len(file_raffle_v1_raffle_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,8 @@ const (
 	RaffleService_CreateRaffle_FullMethodName = "/raffle.v1.RaffleService/CreateRaffle"
 	RaffleService_GetRaffle_FullMethodName    = "/raffle.v1.RaffleService/GetRaffle"
 	RaffleService_ListRaffles_FullMethodName  = "/raffle.v1.RaffleService/ListRaffles"
+	RaffleService_UpdateRaffle_FullMethodName = "/raffle.v1.RaffleService/UpdateRaffle"
+	RaffleService_CancelRaffle_FullMethodName = "/raffle.v1.RaffleService/CancelRaffle"
 	RaffleService_CloseRaffle_FullMethodName  = "/raffle.v1.RaffleService/CloseRaffle"
 )
 
@@ -42,6 +44,14 @@ type RaffleServiceClient interface {
 	GetRaffle(ctx context.Context, in *GetRaffleRequest, opts ...grpc.CallOption) (*GetRaffleResponse, error)
 	// ListRaffles reads raffles by ascending id, in pages.
 	ListRaffles(ctx context.Context, in *ListRafflesRequest, opts ...grpc.CallOption) (*ListRafflesResponse, error)
+	// UpdateRaffle changes a raffle that is not final yet. INVALID_ARGUMENT where
+	// the change contradicts the raffle: closes_at has passed or lies before
+	// opens_at, or opens_at is changed after the raffle opened;
+	// FAILED_PRECONDITION (RAFFLE_NOT_OPEN) where the raffle is closed or
+	// cancelled; NOT_FOUND (RAFFLE_NOT_FOUND) where there is none.
+	UpdateRaffle(ctx context.Context, in *UpdateRaffleRequest, opts ...grpc.CallOption) (*UpdateRaffleResponse, error)
+	// CancelRaffle calls a raffle off, for good. Errors as for CloseRaffle.
+	CancelRaffle(ctx context.Context, in *CancelRaffleRequest, opts ...grpc.CallOption) (*CancelRaffleResponse, error)
 	// CloseRaffle ends the taking of entries. FAILED_PRECONDITION
 	// (RAFFLE_NOT_OPEN) where the raffle is closed or cancelled already, unless
 	// the request_id says that this very request did it; NOT_FOUND
@@ -87,6 +97,26 @@ func (c *raffleServiceClient) ListRaffles(ctx context.Context, in *ListRafflesRe
 	return out, nil
 }
 
+func (c *raffleServiceClient) UpdateRaffle(ctx context.Context, in *UpdateRaffleRequest, opts ...grpc.CallOption) (*UpdateRaffleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateRaffleResponse)
+	err := c.cc.Invoke(ctx, RaffleService_UpdateRaffle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) CancelRaffle(ctx context.Context, in *CancelRaffleRequest, opts ...grpc.CallOption) (*CancelRaffleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelRaffleResponse)
+	err := c.cc.Invoke(ctx, RaffleService_CancelRaffle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *raffleServiceClient) CloseRaffle(ctx context.Context, in *CloseRaffleRequest, opts ...grpc.CallOption) (*CloseRaffleResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CloseRaffleResponse)
@@ -114,6 +144,14 @@ type RaffleServiceServer interface {
 	GetRaffle(context.Context, *GetRaffleRequest) (*GetRaffleResponse, error)
 	// ListRaffles reads raffles by ascending id, in pages.
 	ListRaffles(context.Context, *ListRafflesRequest) (*ListRafflesResponse, error)
+	// UpdateRaffle changes a raffle that is not final yet. INVALID_ARGUMENT where
+	// the change contradicts the raffle: closes_at has passed or lies before
+	// opens_at, or opens_at is changed after the raffle opened;
+	// FAILED_PRECONDITION (RAFFLE_NOT_OPEN) where the raffle is closed or
+	// cancelled; NOT_FOUND (RAFFLE_NOT_FOUND) where there is none.
+	UpdateRaffle(context.Context, *UpdateRaffleRequest) (*UpdateRaffleResponse, error)
+	// CancelRaffle calls a raffle off, for good. Errors as for CloseRaffle.
+	CancelRaffle(context.Context, *CancelRaffleRequest) (*CancelRaffleResponse, error)
 	// CloseRaffle ends the taking of entries. FAILED_PRECONDITION
 	// (RAFFLE_NOT_OPEN) where the raffle is closed or cancelled already, unless
 	// the request_id says that this very request did it; NOT_FOUND
@@ -137,6 +175,12 @@ func (UnimplementedRaffleServiceServer) GetRaffle(context.Context, *GetRaffleReq
 }
 func (UnimplementedRaffleServiceServer) ListRaffles(context.Context, *ListRafflesRequest) (*ListRafflesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRaffles not implemented")
+}
+func (UnimplementedRaffleServiceServer) UpdateRaffle(context.Context, *UpdateRaffleRequest) (*UpdateRaffleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateRaffle not implemented")
+}
+func (UnimplementedRaffleServiceServer) CancelRaffle(context.Context, *CancelRaffleRequest) (*CancelRaffleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelRaffle not implemented")
 }
 func (UnimplementedRaffleServiceServer) CloseRaffle(context.Context, *CloseRaffleRequest) (*CloseRaffleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CloseRaffle not implemented")
@@ -216,6 +260,42 @@ func _RaffleService_ListRaffles_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RaffleService_UpdateRaffle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateRaffleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).UpdateRaffle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_UpdateRaffle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).UpdateRaffle(ctx, req.(*UpdateRaffleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_CancelRaffle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelRaffleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).CancelRaffle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_CancelRaffle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).CancelRaffle(ctx, req.(*CancelRaffleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RaffleService_CloseRaffle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CloseRaffleRequest)
 	if err := dec(in); err != nil {
@@ -252,6 +332,14 @@ var RaffleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRaffles",
 			Handler:    _RaffleService_ListRaffles_Handler,
+		},
+		{
+			MethodName: "UpdateRaffle",
+			Handler:    _RaffleService_UpdateRaffle_Handler,
+		},
+		{
+			MethodName: "CancelRaffle",
+			Handler:    _RaffleService_CancelRaffle_Handler,
 		},
 		{
 			MethodName: "CloseRaffle",
