@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,14 +55,14 @@ type servers struct {
 	http     *http.Server
 	ops      *http.Server
 	health   *health.Server
-	stopping atomic.Bool
+	stopping chan struct{} // closed when the service stops
 	patience time.Duration
 }
 
 func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, pub *publish.Publisher) (*servers, error) {
-	s := &servers{health: health.NewServer(), memory: bufconn.Listen(1 << 20), patience: cfg.StopTimeout}
+	s := &servers{health: health.NewServer(), stopping: make(chan struct{}), memory: bufconn.Listen(1 << 20), patience: cfg.StopTimeout}
 	var err error
-	if s.grpc, err = api.NewServer(store, writer, s.health, cfg.Log); err != nil {
+	if s.grpc, err = api.NewServer(store, writer, s.health, s.stopping, cfg.Log); err != nil {
 		return nil, err
 	}
 	s.conn, err = grpc.NewClient("passthrough:///facade",
@@ -83,10 +82,12 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 		gauge("rafflecast_odds_waiting", "Raffles whose newest odds are not published yet.", pub.Waiting),
 	)
 	s.ops = ops.NewServer(ops.Handler(registry, func() error {
-		if s.stopping.Load() {
+		select {
+		case <-s.stopping:
 			return errors.New("stopping")
+		default:
+			return nil
 		}
-		return nil
 	}))
 	return s, nil
 }
@@ -114,7 +115,7 @@ func (s *servers) serve(ctx context.Context, l listeners) error {
 func (s *servers) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
-	s.stopping.Store(true)
+	close(s.stopping)
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
 	_ = s.http.Shutdown(ctx) // it waits for calls of the facade; past the deadline they are cut
 	defer s.http.Close()

@@ -13,29 +13,41 @@ import (
 // Entries places entries. Its errors are those of package raffle, or the context's.
 type Entries interface {
 	Enter(ctx context.Context, req raffle.EnterRequest) (raffle.EnterResult, error)
+	// Submit hands over a request and returns at once; answer is called once, and
+	// must not block.
+	Submit(ctx context.Context, req raffle.EnterRequest, answer func(raffle.EnterResult))
 }
 
 type participationService struct {
 	rafflev1.UnimplementedParticipationServiceServer
 	entries Entries
 	raffles Raffles
+	edge    *edge
 }
 
 func (s *participationService) Enter(ctx context.Context, req *rafflev1.EnterRequest) (*rafflev1.EnterResponse, error) {
-	res, err := s.entries.Enter(ctx, raffle.EnterRequest{
-		RaffleID:  req.GetRaffleId(),
-		MemberID:  req.GetMemberId(),
-		RequestID: requestID(req.GetRequestId()),
-	})
+	res, err := s.entries.Enter(ctx, enterRequest(req))
 	if err != nil {
 		return nil, err
 	}
+	return enterResponse(&res, rafflepb.Odds(res.Odds)), nil
+}
+
+func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
+	return raffle.EnterRequest{
+		RaffleID:  req.GetRaffleId(),
+		MemberID:  req.GetMemberId(),
+		RequestID: requestID(req.GetRequestId()),
+	}
+}
+
+func enterResponse(res *raffle.EnterResult, odds *rafflev1.Odds) *rafflev1.EnterResponse {
 	return &rafflev1.EnterResponse{
 		Entry:         rafflepb.Entry(res.Entry),
 		MemberEntries: res.MemberEntries,
-		Odds:          rafflepb.Odds(res.Odds),
+		Odds:          odds,
 		Repeat:        res.Repeat,
-	}, nil
+	}
 }
 
 func (s *participationService) GetOdds(ctx context.Context, req *rafflev1.GetOddsRequest) (*rafflev1.GetOddsResponse, error) {

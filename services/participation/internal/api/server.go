@@ -23,21 +23,23 @@ import (
 const maxRequest = 16 << 10
 
 // NewServer returns a gRPC server with both services, health and reflection.
-func NewServer(raffles Raffles, entries Entries, health *health.Server, log *slog.Logger) (*grpc.Server, error) {
+// When stopping is closed, streams answer what is under way and end.
+func NewServer(raffles Raffles, entries Entries, health *health.Server, stopping <-chan struct{}, log *slog.Logger) (*grpc.Server, error) {
 	validator, err := newValidator()
 	if err != nil {
 		return nil, err
 	}
-	edge := &edge{validator: validator, log: log}
+	edge := &edge{validator: validator, stopping: stopping, log: log}
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.UnaryInterceptor(edge.unary),
+		grpc.StreamInterceptor(edge.stream),
 		// Clients may ping idle connections as often as common proxies need it.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	)
 	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: raffles})
-	rafflev1.RegisterParticipationServiceServer(server, &participationService{entries: entries, raffles: raffles})
+	rafflev1.RegisterParticipationServiceServer(server, &participationService{entries: entries, raffles: raffles, edge: edge})
 	healthv1.RegisterHealthServer(server, health)
 	reflection.Register(server)
 	return server, nil
@@ -46,23 +48,30 @@ func NewServer(raffles Raffles, entries Entries, health *health.Server, log *slo
 // edge is what happens around every call.
 type edge struct {
 	validator protovalidate.Validator
+	stopping  <-chan struct{}
 	log       *slog.Logger
 }
 
 // unary validates the request, keeps a panic to its call, and turns the error
 // into a status.
 func (e *edge) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			e.log.ErrorContext(ctx, "panic in a call", "method", info.FullMethod, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			resp, err = nil, toStatus(ctx, e.log, fmt.Errorf("panic: %v", p))
-		}
-	}()
-	if _, ours := req.(interface{ GetService() string }); !ours { // health has no rules
-		if err := validate(e.validator, req); err != nil {
-			return nil, toStatus(ctx, e.log, err)
-		}
+	defer e.rescue(ctx, info.FullMethod, &err)
+	if err := validate(e.validator, req); err != nil {
+		return nil, toStatus(ctx, e.log, err)
 	}
 	resp, err = next(ctx, req)
 	return resp, toStatus(ctx, e.log, err)
+}
+
+// stream does the same for streams, whose messages their handlers validate.
+func (e *edge) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	defer e.rescue(stream.Context(), info.FullMethod, &err)
+	return toStatus(stream.Context(), e.log, next(srv, stream))
+}
+
+func (e *edge) rescue(ctx context.Context, method string, err *error) {
+	if p := recover(); p != nil {
+		e.log.ErrorContext(ctx, "panic in a call", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		*err = toStatus(ctx, e.log, fmt.Errorf("panic: %v", p))
+	}
 }

@@ -14,12 +14,16 @@ import (
 
 // newValidator returns a validator with the rules of every request compiled.
 func newValidator() (protovalidate.Validator, error) {
-	v, err := protovalidate.New(protovalidate.WithDisableLazy(), protovalidate.WithMessages(
+	v, err := protovalidate.New(protovalidate.WithMessages(
 		&rafflev1.CreateRaffleRequest{},
 		&rafflev1.GetRaffleRequest{},
 		&rafflev1.ListRafflesRequest{},
+		&rafflev1.UpdateRaffleRequest{},
+		&rafflev1.CancelRaffleRequest{},
 		&rafflev1.CloseRaffleRequest{},
 		&rafflev1.EnterRequest{},
+		&rafflev1.WithdrawRequest{},
+		&rafflev1.ListEntriesRequest{},
 		&rafflev1.GetOddsRequest{},
 	))
 	if err != nil {

@@ -26,23 +26,25 @@ type Config struct {
 
 // Writer writes entries in batches. Make it with New.
 type Writer struct {
-	store   Store
-	cfg     Config
-	lanes   []chan *call
-	stopped chan struct{}
+	store Store
+	cfg   Config
+	lanes []chan call
+
+	mu      sync.RWMutex // held while a call is put into a lane
+	stopped bool         // the lanes are closed
 }
 
 type call struct {
-	ctx  context.Context //nolint:containedctx // the flusher asks whether its caller still waits
-	req  raffle.EnterRequest
-	done chan raffle.EnterResult // holds one, so that the flusher never waits
+	ctx    context.Context //nolint:containedctx // the flusher asks whether its caller still waits
+	req    raffle.EnterRequest
+	answer func(raffle.EnterResult)
 }
 
 // New returns a writer that does nothing until Run.
 func New(store Store, cfg Config) *Writer {
-	w := &Writer{store: store, cfg: cfg, lanes: make([]chan *call, cfg.Lanes), stopped: make(chan struct{})}
+	w := &Writer{store: store, cfg: cfg, lanes: make([]chan call, cfg.Lanes)}
 	for i := range w.lanes {
-		w.lanes[i] = make(chan *call, cfg.Queue)
+		w.lanes[i] = make(chan call, cfg.Queue)
 	}
 	return w
 }
@@ -51,30 +53,36 @@ func New(store Store, cfg Config) *Writer {
 // package raffle, with raffle.ErrBusy where too many calls wait, or with the
 // context's error, in which case the entry may still be placed.
 func (w *Writer) Enter(ctx context.Context, req raffle.EnterRequest) (raffle.EnterResult, error) {
-	c := &call{ctx: ctx, req: req, done: make(chan raffle.EnterResult, 1)}
+	done := make(chan raffle.EnterResult, 1)
+	w.Submit(ctx, req, func(res raffle.EnterResult) { done <- res })
 	select {
-	case <-w.stopped:
-		return raffle.EnterResult{}, fmt.Errorf("%w: the service is stopping", raffle.ErrUnavailable)
-	default:
-	}
-	select {
-	case w.lanes[uint64(req.RaffleID)%uint64(len(w.lanes))] <- c:
-	default:
-		return raffle.EnterResult{}, raffle.ErrBusy
-	}
-	select {
-	case res := <-c.done:
+	case res := <-done:
 		return res, res.Err
 	case <-ctx.Done():
 		return raffle.EnterResult{}, context.Cause(ctx)
-	case <-w.stopped:
 	}
-	// Run may have answered before it stopped, or never seen the call.
+}
+
+// Submit hands over one entry to place and returns at once. answer is called
+// exactly once with what came of it, before Submit returns or from another
+// goroutine, and must not block.
+func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest, answer func(raffle.EnterResult)) {
+	if err := w.queue(call{ctx, req, answer}); err != nil {
+		answer(raffle.EnterResult{Err: err})
+	}
+}
+
+func (w *Writer) queue(c call) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.stopped {
+		return fmt.Errorf("%w: the service is stopping", raffle.ErrUnavailable)
+	}
 	select {
-	case res := <-c.done:
-		return res, res.Err
+	case w.lanes[uint64(c.req.RaffleID)%uint64(len(w.lanes))] <- c:
+		return nil
 	default:
-		return raffle.EnterResult{}, fmt.Errorf("%w: the service is stopping", raffle.ErrUnavailable)
+		return raffle.ErrBusy
 	}
 }
 
@@ -89,39 +97,37 @@ func (w *Writer) Waiting() int {
 
 // Run writes batches until ctx ends, then what is queued, and returns. Call it once.
 func (w *Writer) Run(ctx context.Context) {
-	defer close(w.stopped)
 	var flushers sync.WaitGroup
 	for _, lane := range w.lanes {
-		flushers.Go(func() { w.flush(ctx, lane) })
+		flushers.Go(func() { w.flush(context.WithoutCancel(ctx), lane) })
 	}
+	<-ctx.Done()
+	w.mu.Lock()
+	w.stopped = true
+	for _, lane := range w.lanes {
+		close(lane)
+	}
+	w.mu.Unlock()
 	flushers.Wait()
 }
 
-func (w *Writer) flush(ctx context.Context, lane chan *call) {
-	// A transaction that has begun is finished, whoever stops us.
-	write := context.WithoutCancel(ctx)
-	for {
-		select {
-		case c := <-lane:
-			w.write(write, w.gather(c, lane))
-			continue
-		default:
-		}
-		select {
-		case c := <-lane:
-			w.write(write, w.gather(c, lane))
-		case <-ctx.Done():
-			return // the lane was empty a moment ago
-		}
+func (w *Writer) flush(ctx context.Context, lane chan call) {
+	calls, reqs := make([]call, 0, w.cfg.Batch), make([]raffle.EnterRequest, 0, w.cfg.Batch)
+	for c := range lane {
+		calls = w.gather(append(calls[:0], c), lane)
+		w.write(ctx, calls, reqs)
+		clear(calls) // let go of the callers
 	}
 }
 
-// gather adds to c what else waits by now.
-func (w *Writer) gather(c *call, lane chan *call) []*call {
-	calls := append(make([]*call, 0, min(w.cfg.Batch, len(lane)+1)), c)
+// gather adds what else waits by now.
+func (w *Writer) gather(calls []call, lane chan call) []call {
 	for len(calls) < w.cfg.Batch {
 		select {
-		case c := <-lane:
+		case c, open := <-lane:
+			if !open {
+				return calls
+			}
 			calls = append(calls, c)
 		default:
 			return calls
@@ -130,13 +136,16 @@ func (w *Writer) gather(c *call, lane chan *call) []*call {
 	return calls
 }
 
-func (w *Writer) write(ctx context.Context, calls []*call) {
+// write writes the calls that somebody still waits for, and answers all. reqs is
+// room to use.
+func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterRequest) {
 	waiting := calls[:0]
-	reqs := make([]raffle.EnterRequest, 0, len(calls))
 	for _, c := range calls {
-		if c.ctx.Err() == nil { // else nobody waits: leave it unwritten
-			waiting, reqs = append(waiting, c), append(reqs, c.req)
+		if c.ctx.Err() != nil { // leave it unwritten
+			c.answer(raffle.EnterResult{Err: context.Cause(c.ctx)})
+			continue
 		}
+		waiting, reqs = append(waiting, c), append(reqs, c.req)
 	}
 	if len(reqs) == 0 {
 		return
@@ -149,9 +158,9 @@ func (w *Writer) write(ctx context.Context, calls []*call) {
 	}
 	for i, c := range waiting {
 		if err != nil {
-			c.done <- raffle.EnterResult{Err: err}
+			c.answer(raffle.EnterResult{Err: err})
 		} else {
-			c.done <- results[i]
+			c.answer(results[i])
 		}
 	}
 }
