@@ -18,10 +18,17 @@ type Entries interface {
 	Submit(ctx context.Context, req raffle.EnterRequest, answer func(raffle.EnterResult))
 }
 
+// Ledger reads and takes back entries. Its errors are those of package raffle.
+type Ledger interface {
+	Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffle.WithdrawResult, error)
+	Entries(ctx context.Context, raffleID int64, memberID string, after raffle.EntryKey, limit int) ([]raffle.Entry, error)
+}
+
 type participationService struct {
 	rafflev1.UnimplementedParticipationServiceServer
 	entries Entries
 	raffles Raffles
+	ledger  Ledger
 	edge    *edge
 }
 

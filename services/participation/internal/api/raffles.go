@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,7 +18,9 @@ type Raffles interface {
 	Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error)
 	Get(ctx context.Context, id int64) (raffle.Raffle, error)
 	List(ctx context.Context, after int64, limit int, state raffle.State) ([]raffle.Raffle, error)
+	Update(ctx context.Context, id int64, c raffle.Change, request raffle.RequestID) (raffle.Raffle, error)
 	Close(ctx context.Context, id int64, request raffle.RequestID) (raffle.Raffle, error)
+	Cancel(ctx context.Context, id int64, request raffle.RequestID) (raffle.Raffle, error)
 }
 
 type raffleService struct {
@@ -93,6 +96,55 @@ func (s *raffleService) CloseRaffle(ctx context.Context, req *rafflev1.CloseRaff
 		return nil, err
 	}
 	return &rafflev1.CloseRaffleResponse{Raffle: rafflepb.Raffle(r)}, nil
+}
+
+func (s *raffleService) CancelRaffle(ctx context.Context, req *rafflev1.CancelRaffleRequest) (*rafflev1.CancelRaffleResponse, error) {
+	r, err := s.raffles.Cancel(ctx, req.GetRaffleId(), requestID(req.GetRequestId()))
+	if err != nil {
+		return nil, err
+	}
+	return &rafflev1.CancelRaffleResponse{Raffle: rafflepb.Raffle(r)}, nil
+}
+
+func (s *raffleService) UpdateRaffle(ctx context.Context, req *rafflev1.UpdateRaffleRequest) (*rafflev1.UpdateRaffleResponse, error) {
+	change, err := changeOf(req)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.raffles.Update(ctx, req.GetRaffleId(), change, requestID(req.GetRequestId()))
+	if err != nil {
+		return nil, err
+	}
+	return &rafflev1.UpdateRaffleResponse{Raffle: rafflepb.Raffle(r)}, nil
+}
+
+// changeOf reads what the mask names; an empty mask names what is set.
+func changeOf(req *rafflev1.UpdateRaffleRequest) (c raffle.Change, err error) {
+	mask := req.GetUpdateMask().GetPaths()
+	named := func(field string, set bool) bool {
+		return slices.Contains(mask, field) || (len(mask) == 0 && set)
+	}
+	if named("title", req.GetTitle() != "") {
+		c.Title = new(req.GetTitle())
+	}
+	if named("winners", req.GetWinners() != 0) {
+		c.Winners = new(req.GetWinners())
+	}
+	if named("opens_at", req.GetOpensAt() != nil) {
+		c.OpensAt = new(timeOf(req.GetOpensAt()))
+	}
+	if named("closes_at", req.GetClosesAt() != nil) {
+		c.ClosesAt = new(timeOf(req.GetClosesAt()))
+	}
+	switch {
+	case c == raffle.Change{}:
+		return c, invalid("update_mask", "must name a field, or one must be set")
+	case c.Title != nil && *c.Title == "":
+		return c, invalid("title", "must have at least 1 character (got \"\")")
+	case c.Winners != nil && *c.Winners == 0:
+		return c, invalid("winners", "must be at least 1 (got 0)")
+	}
+	return c, nil
 }
 
 // timeOf reads a timestamp; absent is the zero time.

@@ -22,9 +22,15 @@ import (
 // maxRequest bounds a request in bytes; the largest valid one has under 2 KiB.
 const maxRequest = 16 << 10
 
+// Store keeps raffles and entries.
+type Store interface {
+	Raffles
+	Ledger
+}
+
 // NewServer returns a gRPC server with both services, health and reflection.
 // When stopping is closed, streams answer what is under way and end.
-func NewServer(raffles Raffles, entries Entries, health *health.Server, stopping <-chan struct{}, log *slog.Logger) (*grpc.Server, error) {
+func NewServer(store Store, entries Entries, health *health.Server, stopping <-chan struct{}, log *slog.Logger) (*grpc.Server, error) {
 	validator, err := newValidator()
 	if err != nil {
 		return nil, err
@@ -38,8 +44,8 @@ func NewServer(raffles Raffles, entries Entries, health *health.Server, stopping
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 	)
-	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: raffles})
-	rafflev1.RegisterParticipationServiceServer(server, &participationService{entries: entries, raffles: raffles, edge: edge})
+	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: store})
+	rafflev1.RegisterParticipationServiceServer(server, &participationService{entries: entries, raffles: store, ledger: store, edge: edge})
 	healthv1.RegisterHealthServer(server, health)
 	reflection.Register(server)
 	return server, nil

@@ -35,6 +35,12 @@ func toStatus(ctx context.Context, log *slog.Logger, err error) error {
 	if notFound, ok := errors.AsType[*raffle.NotFoundError](err); ok {
 		return newStatus(codes.NotFound, err.Error(), info("RAFFLE_NOT_FOUND", notFound.RaffleID))
 	}
+	if entry, ok := errors.AsType[*raffle.EntryNotFoundError](err); ok {
+		return newStatus(codes.NotFound, err.Error(), info("ENTRY_NOT_FOUND", entry.RaffleID))
+	}
+	if contradiction, ok := errors.AsType[*raffle.ContradictionError](err); ok {
+		return invalid(contradiction.Field, contradiction.Description)
+	}
 	if notOpen, ok := errors.AsType[*raffle.NotOpenError](err); ok {
 		return newStatus(codes.FailedPrecondition, err.Error(), info("RAFFLE_NOT_OPEN", notOpen.RaffleID))
 	}

@@ -9,22 +9,28 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
+// useIndexes keeps sequential scans out of a transaction's plans. A plan that was
+// made, and kept, while the table was empty would else scan all of it for each
+// request later. It is a local setting, so that it goes with the transaction when
+// a connection is shared through PgBouncer.
+const useIndexes = `SELECT set_config('enable_seqscan', 'off', true)`
+
 // lockRaffles locks in id order, so that no two transactions wait for each other.
 const lockRaffles = `SELECT ` + columns + ` FROM raffles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
 
 // findStandings reads what the members of a batch have already: one aggregate
-// per request over a range of the primary key, which no plan can turn into a
-// join over the table. Members that have nothing yield no row.
+// per request, which no plan can turn into a join over the table, over a range of
+// the primary key. Members that have nothing yield no row.
 const findStandings = `
 	SELECT req.i, e.entries, e.last, e.repeat, e.repeat_at
 	FROM unnest($1::bigint[], $2::text[], $3::uuid[]) WITH ORDINALITY AS req(raffle_id, member_id, request_id, i)
 	CROSS JOIN LATERAL (
-		SELECT count(*)::integer AS entries, max(ordinal) AS last,
+		SELECT (count(*) FILTER (WHERE withdrawn_at IS NULL))::integer AS entries, max(ordinal) AS last,
 			max(ordinal) FILTER (WHERE request_id = req.request_id) AS repeat,
 			max(created_at) FILTER (WHERE request_id = req.request_id) AS repeat_at
 		FROM entries WHERE raffle_id = req.raffle_id AND member_id = req.member_id
 	) e
-	WHERE e.entries > 0`
+	WHERE e.last IS NOT NULL`
 
 const insertEntries = `
 	INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at)
@@ -80,6 +86,7 @@ func openBook(ctx context.Context, tx pgx.Tx, reqs []raffle.EnterRequest) (*raff
 		book    *raffle.Book
 		batch   pgx.Batch
 	)
+	batch.Queue(useIndexes)
 	batch.Queue(lockRaffles, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
 		raffles, err = pgx.CollectRows(rows, scanRaffle)
 		return err

@@ -65,7 +65,7 @@ func (b *bundle) verify(t *testing.T, id int64) raffle.Raffle {
 		t.Fatal(err)
 	}
 	var entries, members int64
-	err = b.pool.QueryRow(t.Context(), `SELECT count(*), count(DISTINCT member_id) FROM entries WHERE raffle_id = $1`, id).Scan(&entries, &members)
+	err = b.pool.QueryRow(t.Context(), `SELECT count(*), count(DISTINCT member_id) FROM entries WHERE raffle_id = $1 AND withdrawn_at IS NULL`, id).Scan(&entries, &members)
 	if err != nil || r.Entries != entries || r.Members != members {
 		t.Errorf("raffle %d says %d entries of %d members, there are %d of %d (%v)", id, r.Entries, r.Members, entries, members, err)
 	}

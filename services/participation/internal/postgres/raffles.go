@@ -102,6 +102,17 @@ func (s *Store) Close(ctx context.Context, raffleID int64, id raffle.RequestID) 
 	return s.change(ctx, raffleID, id, "CloseRaffle", (*raffle.Raffle).Close)
 }
 
+// Cancel calls a raffle off. It fails as Close does.
+func (s *Store) Cancel(ctx context.Context, raffleID int64, id raffle.RequestID) (raffle.Raffle, error) {
+	return s.change(ctx, raffleID, id, "CancelRaffle", (*raffle.Raffle).Cancel)
+}
+
+// Update changes a raffle. It fails as Close does, and with
+// *raffle.ContradictionError.
+func (s *Store) Update(ctx context.Context, raffleID int64, c raffle.Change, id raffle.RequestID) (raffle.Raffle, error) {
+	return s.change(ctx, raffleID, id, "UpdateRaffle", func(r *raffle.Raffle, now time.Time) error { return r.Update(c, now) })
+}
+
 // change applies f to a raffle, under its lock and as of now, and stores what f
 // made of it. A repeat of an earlier request changes nothing.
 func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID, call string,
@@ -111,9 +122,8 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 	var changed bool
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		changed = false
-		rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1 FOR NO KEY UPDATE`, raffleID)
 		var err error
-		if r, err = one(rows, raffleID); err != nil {
+		if r, err = lockRaffle(ctx, tx, raffleID); err != nil {
 			return err
 		}
 		now, err := clock(ctx, tx)
@@ -144,11 +154,17 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 	return r, nil
 }
 
+// lockRaffle reads a raffle and holds it until the transaction ends.
+func lockRaffle(ctx context.Context, tx pgx.Tx, raffleID int64) (raffle.Raffle, error) {
+	rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1 FOR NO KEY UPDATE`, raffleID)
+	return one(rows, raffleID)
+}
+
 // save stores everything of a raffle that can change.
 func save(ctx context.Context, tx pgx.Tx, r raffle.Raffle) error {
 	_, err := tx.Exec(ctx, `UPDATE raffles SET title = $2, winners = $3, opens_at = $4, closes_at = $5,
-		state = $6, version = $7, updated_at = $8 WHERE id = $1`,
-		r.ID, r.Title, r.Winners, nullable(r.OpensAt), nullable(r.ClosesAt), r.State, r.Version, r.UpdatedAt)
+		state = $6, entries = $7, members = $8, version = $9, updated_at = $10 WHERE id = $1`,
+		r.ID, r.Title, r.Winners, nullable(r.OpensAt), nullable(r.ClosesAt), r.State, r.Entries, r.Members, r.Version, r.UpdatedAt)
 	return err
 }
 

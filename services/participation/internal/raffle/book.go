@@ -14,6 +14,16 @@ type Entry struct {
 	CreatedAt time.Time
 }
 
+// EntryKey names an entry within its raffle.
+type EntryKey struct {
+	MemberID string
+	Ordinal  int32
+}
+
+// MaxOrdinal bounds how often a member may enter a raffle, withdrawn entries
+// included: what a member has is read with each of its requests.
+const MaxOrdinal = 10_000
+
 // EnterRequest asks for one entry.
 type EnterRequest struct {
 	RaffleID  int64
@@ -112,8 +122,11 @@ func (b *Book) enter(req EnterRequest) EnterResult {
 	if state := r.StateAt(b.now); state != Open {
 		return EnterResult{Err: r.notOpen(state)}
 	}
-	if s.Entries >= r.MaxEntriesPerMember {
+	switch {
+	case s.Entries >= r.MaxEntriesPerMember:
 		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: r.MaxEntriesPerMember}}
+	case s.Last >= MaxOrdinal:
+		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: MaxOrdinal}}
 	}
 	return EnterResult{Entry: b.place(r, s, req), MemberEntries: s.Entries}
 }

@@ -66,6 +66,16 @@ func TestBookRefuses(t *testing.T) {
 	}
 }
 
+func TestBookBoundsHowOftenAMemberEnters(t *testing.T) {
+	t.Parallel()
+	b := NewBook(noon, []Raffle{open(1, 5)})
+	b.Load(1, "restless", Standing{Entries: 0, Last: MaxOrdinal})
+	enter(b, "restless", 0)
+	if limit, ok := errors.AsType[*EntryLimitError](b.Outcome().Results[0].Err); !ok || limit.Max != MaxOrdinal {
+		t.Errorf("got %v", limit)
+	}
+}
+
 func TestBookTellsRepeats(t *testing.T) {
 	t.Parallel()
 	closed := open(1, 1)

@@ -19,6 +19,24 @@ type RequestReusedError struct{}
 
 func (*RequestReusedError) Error() string { return "request_id was used for another request" }
 
+// ContradictionError says that a change of a raffle does not fit it.
+type ContradictionError struct{ Field, Description string }
+
+func (e *ContradictionError) Error() string { return e.Field + ": " + e.Description }
+
+// EntryNotFoundError says that a member has no such entry that counts.
+type EntryNotFoundError struct {
+	RaffleID int64
+	Ordinal  int32 // 0: none at all
+}
+
+func (e *EntryNotFoundError) Error() string {
+	if e.Ordinal == 0 {
+		return fmt.Sprintf("the member has no entry in raffle %d", e.RaffleID)
+	}
+	return fmt.Sprintf("the member has no entry %d in raffle %d", e.Ordinal, e.RaffleID)
+}
+
 // NotFoundError says that there is no such raffle.
 type NotFoundError struct{ RaffleID int64 }
 
@@ -46,5 +64,5 @@ type EntryLimitError struct {
 }
 
 func (e *EntryLimitError) Error() string {
-	return fmt.Sprintf("the member has all of the %d entries that raffle %d allows", e.Max, e.RaffleID)
+	return fmt.Sprintf("the member has made all entries that raffle %d allows: %d", e.RaffleID, e.Max)
 }

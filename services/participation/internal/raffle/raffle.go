@@ -98,6 +98,59 @@ func (r *Raffle) Close(now time.Time) error {
 	return nil
 }
 
+// Cancel calls the raffle off. It fails with *NotOpenError where it is final.
+func (r *Raffle) Cancel(now time.Time) error {
+	if state := r.StateAt(now); state.Final() {
+		return r.notOpen(state)
+	}
+	r.State = Cancelled
+	r.changed(now)
+	return nil
+}
+
+// Change says what to change of a raffle; nil leaves a part as it is, and a
+// zero time removes one.
+type Change struct {
+	Title    *string
+	Winners  *int32
+	OpensAt  *time.Time
+	ClosesAt *time.Time
+}
+
+// Update changes a raffle. It fails with *NotOpenError where the raffle is final,
+// and with *ContradictionError where the change does not fit it.
+func (r *Raffle) Update(c Change, now time.Time) error {
+	state := r.StateAt(now)
+	if state.Final() {
+		return r.notOpen(state)
+	}
+	next := *r
+	if c.Title != nil {
+		next.Title = *c.Title
+	}
+	if c.Winners != nil {
+		next.Winners = *c.Winners
+	}
+	if c.OpensAt != nil {
+		next.OpensAt = *c.OpensAt
+	}
+	if c.ClosesAt != nil {
+		next.ClosesAt = *c.ClosesAt
+	}
+	switch closes := next.ClosesAt; {
+	case state == Open && !next.OpensAt.Equal(r.OpensAt):
+		return &ContradictionError{"opens_at", "can't be changed: the raffle is open"}
+	case !closes.IsZero() && !closes.After(next.OpensAt):
+		return &ContradictionError{"closes_at", "must be after opens_at"}
+	case !closes.IsZero() && !closes.After(now):
+		return &ContradictionError{"closes_at", "must be in the future: it has passed"}
+	}
+	next.State = next.StateAt(now)
+	next.changed(now)
+	*r = next
+	return nil
+}
+
 func (r *Raffle) notOpen(state State) *NotOpenError {
 	return &NotOpenError{RaffleID: r.ID, State: state, OpensAt: r.OpensAt}
 }

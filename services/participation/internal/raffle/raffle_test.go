@@ -53,6 +53,54 @@ func TestClose(t *testing.T) {
 	}
 }
 
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	r := open(1, 1)
+	if err := r.Cancel(noon); err != nil || r.State != Cancelled || r.Version != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if notOpen, ok := errors.AsType[*NotOpenError](r.Cancel(noon)); !ok || notOpen.State != Cancelled {
+		t.Errorf("cancelled twice: %v", notOpen)
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	later, past, none := noon.Add(time.Hour), noon.Add(-time.Hour), time.Time{}
+	scheduled := Raffle{ID: 1, Winners: 1, State: Scheduled, OpensAt: later, ClosesAt: later.Add(1), Version: 1}
+	for _, c := range []struct {
+		name   string
+		raffle Raffle
+		change Change
+		field  string // of the contradiction, if any
+		state  State
+	}{
+		{"title and winners", open(1, 1), Change{Title: new("B"), Winners: new(int32(3))}, "", Open},
+		{"a closing time", open(1, 1), Change{ClosesAt: &later}, "", Open},
+		{"no closing time", scheduled, Change{ClosesAt: &none}, "", Scheduled},
+		{"opens at once", scheduled, Change{OpensAt: &none}, "", Open},
+		{"opens after it closes", scheduled, Change{OpensAt: new(later.Add(1))}, "closes_at", 0},
+		{"closes in the past", open(1, 1), Change{ClosesAt: &past}, "closes_at", 0},
+		{"closes now", open(1, 1), Change{ClosesAt: new(noon)}, "closes_at", 0},
+		{"opens again", open(1, 1), Change{OpensAt: &later}, "opens_at", 0},
+	} {
+		r := c.raffle
+		err := r.Update(c.change, noon)
+		contradiction, _ := errors.AsType[*ContradictionError](err)
+		switch {
+		case c.field == "" && (err != nil || r.Version != 2 || r.State != c.state):
+			t.Errorf("%s: %+v, %v", c.name, r, err)
+		case c.field != "" && (contradiction == nil || contradiction.Field != c.field || r != c.raffle):
+			t.Errorf("%s: %+v, %v", c.name, r, err)
+		}
+	}
+	closed := open(1, 1)
+	closed.State = Closed
+	if _, ok := errors.AsType[*NotOpenError](closed.Update(Change{Title: new("B")}, noon)); !ok {
+		t.Error("a closed raffle was changed")
+	}
+}
+
 func TestOdds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -28,11 +28,15 @@ CREATE INDEX raffles_unsettled ON raffles (id) WHERE NOT settled;
 -- No foreign key to raffles: the writer holds the raffle's row lock, which
 -- proves that it exists, and the key would cost a quarter of the speed.
 CREATE TABLE entries (
-    raffle_id  bigint             NOT NULL,
-    member_id  text COLLATE "C"   NOT NULL,
-    ordinal    integer            NOT NULL,
-    request_id uuid,
-    created_at timestamptz        NOT NULL,
+    raffle_id           bigint           NOT NULL,
+    member_id           text COLLATE "C" NOT NULL,
+    ordinal             integer          NOT NULL,
+    request_id          uuid,
+    created_at          timestamptz      NOT NULL,
+    -- A withdrawn entry counts no more; it stays, so that a late repeat of its
+    -- request is told instead of entering again.
+    withdrawn_at        timestamptz,
+    withdraw_request_id uuid,
     PRIMARY KEY (raffle_id, member_id, ordinal)
 );
 

@@ -1,0 +1,9 @@
+package postgres
+
+// The statements whose plans are tested.
+const (
+	UseIndexes        = useIndexes
+	FindStandings     = findStandings
+	ListEntries       = listEntries
+	ListMemberEntries = listMemberEntries
+)
