@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -41,7 +42,15 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer pool.Close()
 	// Entries are taken while NATS is away; their odds are published once it is back.
-	nc, err := natsconn.Connect(cfg.NATSURL, "rafflecast participation", cfg.Log)
+	reconnected := make(chan struct{}, 1)
+	nc, err := natsconn.Connect(cfg.NATSURL, "rafflecast participation", cfg.Log,
+		nats.ReconnectHandler(func(*nats.Conn) {
+			cfg.Log.Info("NATS is back")
+			select {
+			case reconnected <- struct{}{}:
+			default:
+			}
+		}))
 	if err != nil {
 		return err
 	}
@@ -76,6 +85,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return nil
 	})
 	running.Go(func() error { pub.Run(entriesEnd.ctx); return nil })
+	running.Go(func() error { pub.Repair(entriesEnd.ctx, store, reconnected); return nil })
 	running.Go(func() error { sweep.Run(entriesEnd.ctx, store, pub, cfg.Log); return nil })
 	cfg.Log.Info("participation is serving", "grpc", listeners.grpc.Addr(), "http", listeners.http.Addr(), "ops", listeners.ops.Addr())
 	if cfg.Started != nil {

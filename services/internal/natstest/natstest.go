@@ -53,6 +53,10 @@ func (s *Server) Stop() {
 // URL returns where clients connect.
 func (s *Server) URL() string { return s.server.ClientURL() }
 
+// Dir returns where the server keeps its data. It may be changed while the server
+// is stopped.
+func (s *Server) Dir() string { return s.options.StoreDir }
+
 // JetStream returns a client's view, which ends with the test.
 func (s *Server) JetStream() jetstream.JetStream {
 	s.t.Helper()

@@ -63,6 +63,28 @@ func (s *Store) Unpublished(ctx context.Context, age time.Duration) ([]raffle.Od
 	return odds, classify(err)
 }
 
+// Raise gives a raffle a version above this one, where it has none.
+func (s *Store) Raise(ctx context.Context, raffleID, version int64) error {
+	var odds []raffle.Odds
+	err := s.inTx(ctx, func(tx pgx.Tx) error {
+		odds = nil
+		r, err := lockRaffle(ctx, tx, raffleID)
+		if err != nil || r.Version > version {
+			return err
+		}
+		r.Version = version + 1
+		if r.UpdatedAt, err = clock(ctx, tx); err != nil {
+			return err
+		}
+		odds = append(odds, r.Odds())
+		return save(ctx, tx, r)
+	})
+	if err == nil {
+		s.committed(odds...)
+	}
+	return err
+}
+
 // MarkPublished notes which version of each raffle, by id, is in the stream. A
 // raffle that a writer holds is skipped: the mark is a hint that saves work, and
 // no writer shall wait for it.

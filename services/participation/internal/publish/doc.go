@@ -14,7 +14,8 @@
 //
 // # Lifecycle
 //
-// Run publishes until its context ends. What is waiting then is lost to this
+// Run publishes, and Repair keeps the stream true to the database, until their
+// context ends. What is waiting then is lost to this
 // process; the sweep of any instance finds it again in the database.
 //
 // # Invariants

@@ -92,3 +92,29 @@ func (j *JetStream) Append(ctx context.Context, o raffle.Odds, tail uint64) (uin
 	}
 	return ack.Sequence, nil
 }
+
+// State implements Stream.
+func (j *JetStream) State(ctx context.Context) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	stream, err := j.js.Stream(ctx, oddsstream.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return State{}, nil // another one than any that was
+	} else if err != nil {
+		return State{}, fmt.Errorf("find stream: %w", err)
+	}
+	info := stream.CachedInfo()
+	return State{Created: info.Created, Last: info.State.LastSeq}, nil
+}
+
+// Versions implements Stream.
+func (j *JetStream) Versions(ctx context.Context) (map[int64]int64, error) {
+	versions := make(map[int64]int64)
+	err := oddsstream.Snapshot(ctx, j.js, func(subject string, data []byte) {
+		var odds rafflev1.Odds
+		if id, ok := oddsstream.RaffleID(subject); ok && proto.Unmarshal(data, &odds) == nil {
+			versions[id] = odds.GetVersion()
+		}
+	})
+	return versions, err
+}

@@ -26,6 +26,16 @@ type Stream interface {
 	// first) and returns its sequence. It fails with ErrConflict where the last
 	// message is another one.
 	Append(ctx context.Context, o raffle.Odds, tail uint64) (uint64, error)
+	// State returns the stream's creation time and last sequence.
+	State(ctx context.Context) (State, error)
+	// Versions returns the version of each raffle's last message, by id.
+	Versions(ctx context.Context) (map[int64]int64, error)
+}
+
+// State tells one stream from another, and how far it goes.
+type State struct {
+	Created time.Time
+	Last    uint64 // sequence of the last message
 }
 
 // ErrConflict says that the stream has moved on.
@@ -41,6 +51,7 @@ type Publisher struct {
 	ready     []int64       // raffles with odds waiting and none under way
 	wake      chan struct{} // holds one: ready is not empty
 	published map[int64]int64
+	known     State // of the stream; Last is the highest that was acknowledged
 }
 
 // slot is one raffle's place in the publisher.
@@ -127,23 +138,10 @@ func (p *Publisher) Waiting() int {
 // Run publishes until ctx ends. Call it once.
 func (p *Publisher) Run(ctx context.Context) {
 	var running sync.WaitGroup
-	running.Go(func() { p.ensure(ctx) })
 	for range workers {
 		running.Go(func() { p.work(ctx) })
 	}
 	running.Wait()
-}
-
-// ensure makes the stream at once, not with the first odds: readers wait for it.
-func (p *Publisher) ensure(ctx context.Context) {
-	for {
-		err := p.stream.Ensure(ctx)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		p.log.Warn("the stream of odds can't be made: will try again", "error", err)
-		pause(ctx)
-	}
 }
 
 func pause(ctx context.Context) {
@@ -199,6 +197,7 @@ func (p *Publisher) done(id int64, s *slot, tail uint64, version int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.tail, s.version = tail, version
+	p.known.Last = max(p.known.Last, tail)
 	p.published[id] = version
 	if s.waiting != nil && s.waiting.Version <= version {
 		s.waiting = nil // another instance has published as much

@@ -1,0 +1,140 @@
+package participation_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+)
+
+// world is a service with three raffles, one of them closed, whose odds are
+// published: versions 2, 2 and 3.
+func world(t *testing.T) *bundle {
+	t.Helper()
+	b := setup(t)
+	for id := int64(1); id <= 3; id++ {
+		b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+		b.enter(t, id, "first")
+	}
+	if _, err := b.raffles.CloseRaffle(t.Context(), &rafflev1.CloseRaffleRequest{RaffleId: 3}); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitVersions(t, 2, 2, 3)
+	return b
+}
+
+func (b *bundle) enter(t *testing.T, id int64, member string) {
+	t.Helper()
+	if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: id, MemberId: member}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bundle) awaitVersions(t *testing.T, want ...int64) {
+	t.Helper()
+	eventually(t, fmt.Sprint("versions ", want, " in the stream"), 15*time.Second, func() bool {
+		for i, version := range want {
+			if b.published(t, int64(i+1)).GetVersion() != version {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestADeletedStreamIsMadeAndFilledAgain(t *testing.T) {
+	t.Parallel()
+	b := world(t)
+	if err := b.nats.JetStream().DeleteStream(t.Context(), oddsstream.Name); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitVersions(t, 2, 2, 3)
+}
+
+func TestAStreamThatSomebodyMadeAgainIsFilled(t *testing.T) {
+	t.Parallel()
+	b := world(t)
+	js := b.nats.JetStream()
+	if err := js.DeleteStream(t.Context(), oddsstream.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), oddsstream.Config(1)); err != nil {
+		t.Fatal(err)
+	}
+	b.enter(t, 1, "second") // its messages begin at sequence 1 again
+	b.awaitVersions(t, 3, 2, 3)
+}
+
+func TestAStreamThatLostItsTailIsFilled(t *testing.T) {
+	t.Parallel()
+	b := world(t)
+	b.nats.Stop()
+	before := t.TempDir()
+	copyDir(t, before, b.nats.Dir())
+	b.nats.Start()
+	b.enter(t, 1, "second")
+	b.enter(t, 2, "second")
+	b.awaitVersions(t, 3, 3, 3)
+
+	// A power cut takes what was acknowledged last.
+	b.nats.Stop()
+	if err := os.RemoveAll(b.nats.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	copyDir(t, b.nats.Dir(), before)
+	b.nats.Start()
+	b.awaitVersions(t, 3, 3, 3)
+}
+
+func TestAServerThatLostEverythingIsFilled(t *testing.T) {
+	t.Parallel()
+	b := world(t)
+	b.nats.Stop()
+	if err := os.RemoveAll(b.nats.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	b.nats.Start()
+	b.awaitVersions(t, 2, 2, 3)
+}
+
+func TestADatabaseRestoredFromABackupGoesOnAboveTheStream(t *testing.T) {
+	t.Parallel()
+	b := world(t)
+	b.enter(t, 1, "second")
+	b.enter(t, 1, "third")
+	b.awaitVersions(t, 4, 2, 3)
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	// The backup is of version 2, with one entry.
+	conn, err := pgx.Connect(t.Context(), b.cfg.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, sql := range []string{
+		`DELETE FROM entries WHERE raffle_id = 1 AND member_id <> 'first'`,
+		`UPDATE raffles SET entries = 1, members = 1, version = 2, published_version = 2 WHERE id = 1`,
+	} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.start(t)
+	b.awaitVersions(t, 5, 2, 3)
+	if o := b.published(t, 1); o.GetEntries() != 1 {
+		t.Errorf("published %v", o)
+	}
+}
+
+func copyDir(t *testing.T, to, from string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
