@@ -1,0 +1,38 @@
+package load
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rafflecast/rafflecast/services/internal/config"
+)
+
+// settings returns the configuration that these arguments lead to.
+func settings(t *testing.T, args ...string) Config {
+	t.Helper()
+	var c Config
+	set := config.NewSet("test")
+	c.Register(set)
+	if err := set.Parse(args, func(string) (string, bool) { return "", false }); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestTheDefaultsAreGoodAndAllThatIsWrongIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	good := settings(t)
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	bad := settings(t, "--mode=carrier-pigeon", "--concurrency=0", "--duration=0s", "--repeat-percent=101", "--target=nowhere")
+	err := bad.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"--mode=carrier-pigeon", "--concurrency=0", "--duration=0s", "--repeat-percent=101", "--target=nowhere"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+}
