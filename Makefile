@@ -34,7 +34,7 @@ $(BUILD)/participation $(BUILD)/gateway: FORCE
 # Tests run against a PostgreSQL of their own, unless TEST_DATABASE_URL names one.
 with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/rafflecast with-postgres --log-level=warn --
 
-test: $(BUILD)/rafflecast chromium compiler ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
+test: $(BUILD)/rafflecast compiler chromium pgbouncer ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
 	@$(with-postgres) go test -race -timeout=20m work
 
 pictures: $(BUILD)/rafflecast chromium ## take the pictures of the page again
@@ -42,7 +42,7 @@ pictures: $(BUILD)/rafflecast chromium ## take the pictures of the page again
 
 PICTURES := $(CURDIR)/services/gateway/web/pictures
 
-alone: $(BUILD)/rafflecast ## build and test each service by itself, as GOWORK=off sees it
+alone: $(BUILD)/rafflecast pgbouncer ## build and test each service by itself, as GOWORK=off sees it
 	@for m in services/internal services/participation services/gateway; do \
 	  echo "$$m alone:"; (cd $$m && export GOWORK=off && go build ./... && $(with-postgres) go test ./...); done
 
@@ -91,8 +91,10 @@ define need
 endef
 chromium:
 	$(call need,chromium,chromium fonts-noto-core fonts-noto-cjk,install Chromium for the end-to-end tests; they are skipped without it,[ -z "$${CI:-}" ])
+pgbouncer:
+	$(call need,pgbouncer,pgbouncer,install PgBouncer for its test; it is skipped without it,[ -z "$${CI:-}" ])
 compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test alone check generate format clean proto-rules chromium compiler FORCE
+.PHONY: help run build test alone check generate format clean proto-rules chromium compiler pgbouncer FORCE

@@ -158,7 +158,7 @@ func TestAPlainEventSourceInTheBrowserWorks(t *testing.T) {
 	until(t, tab, `!window.broken`)
 }
 
-func TestEitherServiceMayBeKilledAndComeBack(t *testing.T) {
+func TestEachServiceStopsOnSIGTERM(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	id := s.create(t, "A", 1)
