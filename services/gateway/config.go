@@ -3,7 +3,9 @@ package gateway
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
@@ -24,8 +26,17 @@ type Config struct {
 	RetryMin     time.Duration // bounds of the wait that clients are told
 	RetryMax     time.Duration
 	WriteTimeout time.Duration // a client that takes nothing for so long is dropped
+	SendBuffer   int           // bytes that the kernel may hold for a client; 0: its default
 	DrainDelay   time.Duration // between "not ready" and the first closed stream
 	DrainWindow  time.Duration // over which streams are closed
+
+	MaxConnections          int           // 0: nine tenths of the files that the process may open
+	MaxConnectionsPerClient int           // by address; 0: any number
+	MaxRaffles              int           // on one connection
+	TrustedProxies          string        // CIDRs whose X-Forwarded-For is believed
+	CORSOrigins             string        // whose pages may read; "*": all
+	MaxHeaderBytes          int           // of a request
+	HeaderTimeout           time.Duration // for a request's header to arrive
 
 	Log *slog.Logger // where to log; nil: nowhere
 	// Started, where set, is called once, when the service answers. Ready may
@@ -48,6 +59,10 @@ func DefaultConfig() Config {
 	return c
 }
 
+// privateNetworks are where a proxy of one's own stands. Clients from there can
+// name any address as theirs; it decides only how many connections they may have.
+const privateNetworks = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+
 // Register adds every setting but where the other parts are to a section.
 func (c *Config) Register(s config.Section) {
 	c.section = s
@@ -59,6 +74,14 @@ func (c *Config) Register(s config.Section) {
 	s.Duration(&c.RetryMin, "retry-min", time.Second, "least wait that a client is told before it comes back, 0s to 1h")
 	s.Duration(&c.RetryMax, "retry-max", 5*time.Second, "longest wait that a client is told, from the least one to 1h")
 	s.Duration(&c.WriteTimeout, "write-timeout", 30*time.Second, "a client that takes nothing for so long is dropped, 1s to 10m")
+	s.Int(&c.SendBuffer, "send-buffer", 16<<10, "bytes that the kernel may hold for a client, 4096 to 16777216; 0: as it likes")
+	s.Int(&c.MaxConnections, "max-connections", 0, "most open streams and long polls, up to 10000000; 0: nine tenths of the files that the process may open")
+	s.Int(&c.MaxConnectionsPerClient, "max-connections-per-client", 1000, "the same of one client address (of IPv6: one /64), up to 10000000; 0: any number")
+	s.Int(&c.MaxRaffles, "max-raffles", 100, "most raffles on one connection, 1 to 100")
+	s.String(&c.TrustedProxies, "trusted-proxies", privateNetworks, "networks whose X-Forwarded-For is believed, as CIDRs separated by commas")
+	s.String(&c.CORSOrigins, "cors-origins", "", "origins like https://example.org whose pages may read from here, separated by commas; * for all")
+	s.Int(&c.MaxHeaderBytes, "max-header-bytes", 16<<10, "most bytes of a request's header, 1024 to 1048576")
+	s.Duration(&c.HeaderTimeout, "header-timeout", 5*time.Second, "most time for a request's header to arrive, 100ms to 1m")
 	s.Duration(&c.DrainDelay, "drain-delay", 0, "at stop: time between \"not ready\" and the first closed stream, 0s to 10m")
 	s.Duration(&c.DrainWindow, "drain-window", 20*time.Second, "at stop: time over which streams are closed, 0s to 1h")
 }
@@ -82,8 +105,18 @@ func (c *Config) Validate() error {
 	check.DurationBetween("write-timeout", c.WriteTimeout, time.Second, 10*time.Minute)
 	check.DurationBetween("drain-delay", c.DrainDelay, 0, 10*time.Minute)
 	check.DurationBetween("drain-window", c.DrainWindow, 0, time.Hour)
+	check.That(c.SendBuffer == 0 || (c.SendBuffer >= 4096 && c.SendBuffer <= 16<<20), "send-buffer", c.SendBuffer, "0 or 4096 to 16777216")
+	check.Between("max-connections", c.MaxConnections, 0, 10_000_000)
+	check.Between("max-connections-per-client", c.MaxConnectionsPerClient, 0, 10_000_000)
+	check.Between("max-raffles", c.MaxRaffles, 1, 100)
+	check.Between("max-header-bytes", c.MaxHeaderBytes, 1024, 1<<20)
+	check.DurationBetween("header-timeout", c.HeaderTimeout, 100*time.Millisecond, time.Minute)
+	_, err := c.proxies()
+	check.That(err == nil, "trusted-proxies", c.TrustedProxies, "CIDRs like 10.0.0.0/8, separated by commas")
+	_, err = c.origins()
+	check.That(err == nil, "cors-origins", c.CORSOrigins, "* or origins like https://example.org, separated by commas")
 	check.That(c.NATSURL != "", "nats-url", `""`, "set (NATS_URL)")
-	_, err := c.participation()
+	_, err = c.participation()
 	check.That(err == nil, "participation-url", c.ParticipationURL, "http://host:port or empty")
 	return check.Err()
 }
@@ -98,4 +131,39 @@ func (c *Config) participation() (*url.URL, error) {
 		return nil, &url.Error{Op: "parse", URL: c.ParticipationURL, Err: err}
 	}
 	return u, nil
+}
+
+// list splits a setting at its commas.
+func list(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func (c *Config) proxies() (prefixes []netip.Prefix, err error) {
+	for _, text := range list(c.TrustedProxies) {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	return prefixes, nil
+}
+
+func (c *Config) origins() ([]string, error) {
+	origins := list(c.CORSOrigins)
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host) {
+			return nil, &url.Error{Op: "parse", URL: origin, Err: err}
+		}
+	}
+	return origins, nil
+}
+
+// maxConnections returns how many streams and long polls may be open.
+func (c *Config) maxConnections() int {
+	if c.MaxConnections > 0 {
+		return c.MaxConnections
+	}
+	return openFiles() * 9 / 10
 }

@@ -13,12 +13,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/api"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 )
@@ -47,6 +47,7 @@ func Run(ctx context.Context, cfg Config) error {
 	running, failed := errgroup.WithContext(ctx)
 	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() error { return s.feed.Run(feeding) })
+	running.Go(func() error { return s.hub.Run(feeding) })
 	running.Go(func() error { return notClosed(s.http.Serve(public)) })
 	running.Go(func() error { return notClosed(s.ops.Serve(private)) })
 	running.Go(func() error {
@@ -82,41 +83,67 @@ func listen(ctx context.Context, cfg *Config) (public, private net.Listener, err
 type service struct {
 	cfg     *Config
 	feed    *feed.Feed
-	api     *api.API
+	hub     *fanout.Hub
 	http    *http.Server
 	ops     *http.Server
 	leaving atomic.Bool
 }
 
 func newService(cfg *Config) (*service, error) {
-	participation, err := cfg.participation()
-	if err != nil {
-		return nil, fmt.Errorf("participation URL: %w", err)
-	}
 	s := &service{cfg: cfg}
-	hub := fanout.NewHub(cfg.Spacing)
-	s.feed = feed.New(feed.Config{URL: cfg.NATSURL, Out: hub.Publish, Log: cfg.Log})
-	s.api = api.New(api.Config{
-		Heartbeat:     cfg.Heartbeat,
-		Lifetime:      cfg.Lifetime,
-		RetryMin:      cfg.RetryMin,
-		RetryMax:      cfg.RetryMax,
-		WriteTimeout:  cfg.WriteTimeout,
-		Participation: participation,
-	}, s.feed, hub)
-	s.http = ops.NewServer(s.api.Handler(web.Handler()))
-	s.http.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug) // what clients do wrong
 	registry := ops.NewRegistry()
-	registry.MustRegister(
-		gauge("rafflecast_streams", "Open streams.", s.api.Streams),
-		gauge("rafflecast_raffles_known", "Raffles whose odds are known.", s.feed.Size),
-	)
+	watched := newMetrics(registry)
+	// The feed and the hub know each other only through these.
+	s.feed = feed.New(feed.Config{
+		URL: cfg.NATSURL, Out: func(u *odds.Update) { s.hub.Publish(u) },
+		Lag: watched.lag, Snapshot: watched.snapshot, Log: cfg.Log,
+	})
+	var err error
+	s.hub, err = fanout.NewHub(fanout.Config{
+		Spacing:      cfg.Spacing,
+		Heartbeat:    cfg.Heartbeat,
+		Lifetime:     cfg.Lifetime,
+		RetryMin:     cfg.RetryMin,
+		RetryMax:     cfg.RetryMax,
+		WriteTimeout: cfg.WriteTimeout,
+		SendBuffer:   cfg.SendBuffer,
+		Newest:       s.feed.Newest,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the fan-out: %w", err)
+	}
+	registry.MustRegister(collector{hub: s.hub, feed: s.feed})
+	edge, err := s.edge(watched)
+	if err != nil {
+		return nil, err
+	}
+	s.http = ops.NewServer(edge.Handler(web.Handler()))
+	s.http.ConnContext = fanout.ConnContext
+	s.http.MaxHeaderBytes = cfg.MaxHeaderBytes
+	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
+	s.http.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug) // what clients do wrong
 	s.ops = ops.NewServer(ops.Handler(registry, s.ready))
 	return s, nil
 }
 
-func gauge(name, help string, value func() int) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+func (s *service) edge(watched *metrics) (*api.API, error) {
+	participation, errParticipation := s.cfg.participation()
+	proxies, errProxies := s.cfg.proxies()
+	origins, errOrigins := s.cfg.origins()
+	if err := errors.Join(errParticipation, errProxies, errOrigins); err != nil {
+		return nil, err // not after Validate
+	}
+	return api.New(api.Config{
+		RetryMin:      s.cfg.RetryMin,
+		RetryMax:      s.cfg.RetryMax,
+		Participation: participation,
+		MaxRaffles:    s.cfg.MaxRaffles,
+		MaxOpen:       s.cfg.maxConnections(),
+		MaxPerClient:  s.cfg.MaxConnectionsPerClient,
+		Proxies:       proxies,
+		Origins:       origins,
+		Refused:       watched.refused,
+	}, s.feed, s.hub), nil
 }
 
 // ready tells whether new clients should come here.
@@ -139,7 +166,7 @@ func (s *service) leave(ctx context.Context) {
 	time.Sleep(s.cfg.DrainDelay)
 	draining, cancel := context.WithTimeout(ctx, s.cfg.DrainWindow+shutdownTimeout)
 	defer cancel()
-	s.api.Leave(draining, s.cfg.DrainWindow)
+	s.hub.Leave(draining, s.cfg.DrainWindow)
 	ending, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	_ = s.http.Shutdown(ending) // past the deadline, Close cuts what is left

@@ -18,7 +18,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
-// service is a running gateway with a stream that has raffle 1.
+// running is a gateway with a stream that has raffle 1.
 type running struct {
 	t     *testing.T
 	nats  *natstest.Server
@@ -54,6 +54,7 @@ func start(t *testing.T, change func(*Config)) *running {
 }
 
 func testConfig(t *testing.T) Config {
+	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Address, cfg.OpsAddress, cfg.NATSURL = "127.0.0.1:0", "127.0.0.1:0", "nats://127.0.0.1:1"
 	cfg.DrainWindow = 0
@@ -144,8 +145,17 @@ func TestFromNATSToAClient(t *testing.T) {
 	if resp := s.get(s.addrs.HTTP, "/"); resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("the page: %s", resp.Status)
 	}
-	if resp := s.get(s.addrs.Ops, "/metrics"); resp.StatusCode != http.StatusOK {
-		t.Errorf("metrics: %s", resp.Status)
+	s.get(s.addrs.HTTP, "/api/v1/raffle/7/odds")
+	metrics, _ := io.ReadAll(s.get(s.addrs.Ops, "/metrics").Body)
+	for _, want := range []string{
+		"rafflecast_gateway_connections 1", "rafflecast_gateway_connections_behind 0", "rafflecast_gateway_deliveries_total 2",
+		`rafflecast_gateway_connections_ended_total{reason="stalled"} 0`, `rafflecast_gateway_refusals_total{reason="not_found"} 1`,
+		`rafflecast_gateway_snapshots_total{cause="connected"} 1`, "rafflecast_gateway_feed_lag_seconds_count ",
+		"rafflecast_gateway_raffles_known 1",
+	} {
+		if !strings.Contains(string(metrics), "\n"+want) {
+			t.Errorf("not in the metrics: %s", want)
+		}
 	}
 	s.end()
 }
@@ -221,6 +231,7 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 	err := Run(t.Context(), Config{
 		Address: "nowhere", OpsAddress: "127.0.0.1:70000", Spacing: -1, Heartbeat: 1, Lifetime: 1, RetryMin: -1, RetryMax: 2 * time.Hour,
 		WriteTimeout: 1, DrainDelay: -1, DrainWindow: -1, ParticipationURL: "participation:9080",
+		SendBuffer: 1, MaxConnections: -1, MaxConnectionsPerClient: -1, TrustedProxies: "10.0.0.0", CORSOrigins: "https://a.example/b",
 	})
 	if err == nil {
 		t.Fatal("it runs")
@@ -228,6 +239,8 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 	for _, flag := range []string{
 		"address", "ops-address", "spacing", "heartbeat", "lifetime", "retry-min", "retry-max", "write-timeout",
 		"drain-delay", "drain-window", "nats-url", "participation-url",
+		"send-buffer", "max-connections", "max-connections-per-client", "max-raffles", "trusted-proxies", "cors-origins",
+		"max-header-bytes", "header-timeout",
 	} {
 		if !strings.Contains(err.Error(), "--"+flag+"=") {
 			t.Errorf("--%s is not in: %v", flag, err)

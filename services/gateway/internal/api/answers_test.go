@@ -11,6 +11,7 @@ import (
 )
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	each(t, nil, func(w *world) {
 		w.publish(update(1, 1))
 		for _, c := range []struct {
@@ -64,6 +65,7 @@ func refused(w *world, path string, status int, code string) *http.Response {
 }
 
 func TestOddsOnce(t *testing.T) {
+	t.Parallel()
 	each(t, nil, func(w *world) {
 		w.publish(update(1, 7))
 		const path = "/api/v1/raffle/1/odds"
@@ -91,6 +93,7 @@ func TestOddsOnce(t *testing.T) {
 }
 
 func TestListPages(t *testing.T) {
+	t.Parallel()
 	each(t, nil, func(w *world) {
 		for id := range int64(7) {
 			w.publish(update(id+1, 1, id == 2))
@@ -156,6 +159,7 @@ func TestEntriesAreForwarded(t *testing.T) {
 }
 
 func TestEntriesAreNotTakenWhereNotConfigured(t *testing.T) {
+	t.Parallel()
 	each(t, nil, func(w *world) {
 		if status, body := w.body(http.MethodPost, "/api/v1/raffle/1?memberId=7"); status != 404 || !strings.Contains(body, "NOT_FOUND") {
 			t.Errorf("%d %q", status, body)

@@ -1,25 +1,47 @@
 package api
 
 import (
-	"cmp"
 	"encoding/json"
-	"math/rand/v2"
 	"net/http"
-	"time"
+	"net/netip"
+	"net/url"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
 )
 
 // subscribe streams a raffle's odds as Server-Sent Events.
 func (a *API) subscribe(w http.ResponseWriter, r *http.Request) {
-	newest, refused := a.known(r)
+	query, refused := queryOf(r)
+	var id int64
+	if refused == nil {
+		id, refused = raffleID(r.PathValue("id"))
+	}
+	a.stream(w, r, query, []int64{id}, refused)
+}
+
+// subscribeSeveral streams the odds of several raffles on one connection.
+func (a *API) subscribeSeveral(w http.ResponseWriter, r *http.Request) {
+	query, refused := queryOf(r)
+	var ids []int64
+	if refused == nil {
+		ids, refused = raffleIDs(query, a.cfg.MaxRaffles)
+	}
+	a.stream(w, r, query, ids, refused)
+}
+
+// stream answers with the updates of raffles, unless it is refused already.
+func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, ids []int64, refused *httpError) {
+	if refused == nil {
+		refused = a.allKnown(ids)
+	}
 	if refused != nil {
-		refused.write(w)
+		a.refuse(w, refused)
 		return
 	}
-	seen := lastSeen(r, newest.RaffleID)
-	if newest.Final && seen >= newest.Version {
+	seen := lastSeen(r, query, ids)
+	if a.nothingToCome(ids, seen) {
 		w.WriteHeader(http.StatusNoContent) // tells an EventSource to stop
 		return
 	}
@@ -30,132 +52,92 @@ func (a *API) subscribe(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	leave, done, open := a.streams.enter()
-	if !open {
-		unavailable("this instance is stopping: come back, and another will answer").write(w)
+	client := a.client(r)
+	if refused := a.admission.admit(client); refused != nil {
+		a.refuse(w, refused)
 		return
 	}
-	defer done()
-	s := &stream{
-		api:   a,
-		w:     http.NewResponseController(w),
-		out:   w,
-		id:    newest.RaffleID,
-		seen:  seen,
-		leave: leave,
+	sub := a.open(r, ids, seen)
+	sub.Done = a.doneFunc(client)
+	if !a.hub.Serve(w, r, sub) {
+		a.admission.release(client)
+		a.refuse(w, leaving())
 	}
-	s.run(r)
 }
 
-// lastSeen returns the version of the raffle that the client has, 0 where it has
-// none: what it sends is a hint, and anything odd in it means "none".
-func lastSeen(r *http.Request, raffleID int64) int64 {
-	id, version, ok := odds.ParseID(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("lastEventId")))
-	if !ok || id != raffleID {
-		return 0
-	}
-	return version
+func (a *API) doneFunc(client netip.Addr) func(fanout.Reason) {
+	return func(fanout.Reason) { a.admission.release(client) }
 }
 
-// stream is one connection that watches a raffle.
-type stream struct {
-	api   *API
-	w     *http.ResponseController
-	out   http.ResponseWriter
-	id    int64
-	seen  int64 // version that the client has
-	final bool  // the last event has been sent
-	leave <-chan struct{}
-}
-
-// run streams until the raffle ends, the connection's life does, the client
-// goes, or the service does.
-func (s *stream) run(r *http.Request) {
-	sub := s.api.hub.Subscribe(s.id)
-	defer sub.Close()
-	if s.send(s.first()) != nil {
-		return
-	}
-	cfg := s.api.cfg
-	lifetime := time.NewTimer(jitter(cfg.Lifetime))
-	defer lifetime.Stop()
-	silence := time.NewTimer(jitter(cfg.Heartbeat))
-	defer silence.Stop()
-	for !s.final {
-		var frames []byte
-		select {
-		case <-sub.C:
-			frames = s.newer(nil, sub.Take())
-		case <-silence.C:
-			frames = heartbeat(nil)
-		case <-lifetime.C:
-			return
-		case <-s.leave:
-			return
-		case <-r.Context().Done():
-			return
+func (a *API) allKnown(ids []int64) *httpError {
+	for _, id := range ids {
+		if _, refused := a.known(id); refused != nil {
+			return refused
 		}
-		if s.send(frames) != nil {
-			return
-		}
-		silence.Reset(jitter(cfg.Heartbeat))
 	}
+	return nil
 }
 
-// first returns what a connection begins with: when to come back, and the
-// newest odds, or what the client has missed. A client that has the newest gets
-// a heartbeat, since proxies give up on a stream where nothing comes.
-func (s *stream) first() []byte {
-	cfg := s.api.cfg
-	b := sse.AppendRetry(nil, cfg.RetryMin+rand.N(cfg.RetryMax-cfg.RetryMin+1))
-	updates, complete := s.api.feed.Since(s.id, s.seen)
-	if !complete && s.seen > 0 {
-		b = appendReset(b, s.id, "the updates since your last event are gone")
+// nothingToCome tells whether the client has the last odds of all raffles.
+func (a *API) nothingToCome(ids, seen []int64) bool {
+	for i, id := range ids {
+		if u := a.feed.Newest(id); !u.Final || seen[i] < u.Version {
+			return false
+		}
 	}
+	return true
+}
+
+// maxOpening bounds what a client may be sent of what it has missed, in bytes; it
+// is held in memory until it is sent.
+const maxOpening = 64 << 10
+
+// open returns what a connection begins with: when to come back, and of each
+// raffle the newest odds, or what the client has missed. A client that has the
+// newest of all gets a heartbeat, since proxies give up on a stream where
+// nothing comes.
+func (a *API) open(r *http.Request, ids, seen []int64) fanout.Subscription {
+	b := sse.AppendRetry(make([]byte, 0, 1024), a.retry())
 	before := len(b)
-	if b = s.newer(b, updates); len(b) == before {
-		b = heartbeat(b)
-	}
-	return b
-}
-
-// newer appends the updates that the client has not seen.
-func (s *stream) newer(b []byte, updates []*odds.Update) []byte {
-	for _, u := range updates {
-		if u.Version > s.seen {
-			s.seen, s.final = u.Version, u.Final
+	watches := make([]fanout.Watch, len(ids))
+	for i, id := range ids {
+		updates, complete := a.missed(r, id, seen[i])
+		switch {
+		case !complete:
+			b = appendReset(b, id, "the updates since your last event are gone")
+		case len(b) > maxOpening && len(updates) > 1:
+			b = appendReset(b, id, "there were too many updates since your last events")
+			updates = updates[len(updates)-1:]
+		}
+		watches[i] = fanout.Watch{RaffleID: id, Seen: seen[i]}
+		for _, u := range updates {
 			b = append(b, u.Frame...)
+			watches[i].Seen, watches[i].Final = u.Version, u.Final
+		}
+		if newest := a.feed.Newest(id); newest.Final && watches[i].Seen >= newest.Version {
+			watches[i].Final = true
 		}
 	}
-	return b
+	if len(b) == before {
+		b = fanout.Heartbeat(b)
+	}
+	return fanout.Subscription{Watches: watches, Opening: b}
 }
 
-// send writes to the client, and gives up on one that takes nothing.
-func (s *stream) send(frames []byte) error {
-	if len(frames) == 0 {
-		return nil
+// missed returns what is newer than what the client has seen.
+func (a *API) missed(r *http.Request, id, seen int64) (updates []*odds.Update, complete bool) {
+	if seen == 0 {
+		return []*odds.Update{a.feed.Newest(id)}, true
 	}
-	if err := s.w.SetWriteDeadline(time.Now().Add(s.api.cfg.WriteTimeout)); err != nil {
-		return err
+	updates, complete = a.feed.Since(id, seen)
+	if !complete {
+		a.feed.Recall(r.Context(), id)
+		updates, complete = a.feed.Since(id, seen)
 	}
-	if _, err := s.out.Write(frames); err != nil {
-		return err
-	}
-	return s.w.Flush()
-}
-
-func heartbeat(b []byte) []byte {
-	data, _ := json.Marshal(map[string]string{"at": time.Now().UTC().Format(odds.TimeFormat)})
-	return sse.AppendEvent(b, "", "heartbeat", data)
+	return updates, complete
 }
 
 func appendReset(b []byte, raffleID int64, reason string) []byte {
 	data, _ := json.Marshal(map[string]any{"id": raffleID, "reason": reason})
 	return sse.AppendEvent(b, "", "reset", data)
-}
-
-// jitter returns d, give or take 20 %, so that what began together does not
-// happen together.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }

@@ -25,38 +25,46 @@ type world struct {
 	t      *testing.T
 	real   bool // on sockets, in real time; else in memory, in the time of a bubble
 	cfg    Config
+	fanout fanout.Config
 	feed   *fakeFeed
 	hub    *fanout.Hub
 	api    *API
+	base   string
 	client *http.Client
 }
 
-// each runs a test in memory and on sockets. prepare, which may be nil, changes
+// each runs a test on each way out: ordinary handlers in memory, ordinary
+// handlers on sockets, and detached sockets. prepare, which may be nil, changes
 // the configuration.
 func each(t *testing.T, prepare func(*world), test func(w *world)) {
 	t.Helper()
-	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) { run(t, newMemory(), prepare, test) })
+		synctest.Test(t, func(t *testing.T) { run(t, newMemory(), true, prepare, test) })
 	})
-	t.Run("sockets", func(t *testing.T) {
-		t.Parallel()
-		var lc net.ListenConfig
-		l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		run(t, l, prepare, test)
-	})
+	for name, ordinary := range map[string]bool{"handlers": true, "detached": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var lc net.ListenConfig
+			l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(t, l, ordinary, prepare, test)
+		})
+	}
 }
 
-func run(t *testing.T, l net.Listener, prepare func(*world), test func(w *world)) {
+func run(t *testing.T, l net.Listener, ordinary bool, prepare func(*world), test func(w *world)) {
 	t.Helper()
-	w := &world{t: t, feed: newFakeFeed(), cfg: Config{
-		Heartbeat: 15 * time.Second, Lifetime: 30 * time.Minute,
-		RetryMin: time.Second, RetryMax: 5 * time.Second, WriteTimeout: 30 * time.Second,
-	}}
+	w := &world{
+		t: t, feed: newFakeFeed(), base: "http://" + l.Addr().String(),
+		cfg: Config{RetryMin: time.Second, RetryMax: 5 * time.Second, MaxRaffles: 100},
+		fanout: fanout.Config{
+			Spacing: 50 * time.Millisecond, Heartbeat: 15 * time.Second, Lifetime: 30 * time.Minute,
+			RetryMin: time.Second, RetryMax: 5 * time.Second, WriteTimeout: 30 * time.Second, Ordinary: ordinary,
+		},
+	}
 	dial := (&net.Dialer{}).DialContext
 	if m, ok := l.(*memory); ok {
 		dial = m.dial
@@ -66,18 +74,25 @@ func run(t *testing.T, l net.Listener, prepare func(*world), test func(w *world)
 	if prepare != nil {
 		prepare(w)
 	}
-	w.hub = fanout.NewHub(50 * time.Millisecond)
-	w.api = New(w.cfg, w.feed, w.hub)
-	server := &http.Server{Handler: w.api.Handler(http.NotFoundHandler())}
+	w.fanout.Newest = w.feed.Newest
+	hub, err := fanout.NewHub(w.fanout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hub = hub
+	w.api = New(w.cfg, w.feed, hub)
+	server := &http.Server{Handler: w.api.Handler(http.NotFoundHandler()), ConnContext: fanout.ConnContext}
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- server.Serve(l) }()
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return dial(ctx, network, l.Addr().String())
-	}}
+	go func() { done <- hub.Run(ctx) }()
+	transport := &http.Transport{DialContext: dial}
 	w.client = &http.Client{Transport: transport}
 	defer func() {
 		transport.CloseIdleConnections()
+		cancel()
 		server.Close()
+		<-done
 		<-done
 	}()
 	test(w)
@@ -103,7 +118,7 @@ func update(raffleID, version int64, final ...bool) *odds.Update {
 // get sends a request; pairs are header names and values.
 func (w *world) get(method, path string, pairs ...string) *http.Response {
 	w.t.Helper()
-	r, err := http.NewRequestWithContext(w.t.Context(), method, "http://gateway"+path, http.NoBody)
+	r, err := http.NewRequestWithContext(w.t.Context(), method, w.base+path, http.NoBody)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -188,17 +203,22 @@ func (e *events) opening() string {
 	return rest
 }
 
-func isHeartbeat(block string) bool { return strings.HasPrefix(block, "event: heartbeat\ndata: {\"at\":\"") }
+func isHeartbeat(block string) bool {
+	return strings.HasPrefix(block, "event: heartbeat\ndata: {\"at\":\"")
+}
 
 // fakeFeed knows what the test puts into it.
 type fakeFeed struct {
 	mu       sync.Mutex
 	notReady bool
 	kept     int // updates that Since has at hand
+	stored   int // that it has after a Recall
 	updates  map[int64][]*odds.Update
 }
 
-func newFakeFeed() *fakeFeed { return &fakeFeed{kept: 4, updates: make(map[int64][]*odds.Update)} }
+func newFakeFeed() *fakeFeed {
+	return &fakeFeed{kept: 4, stored: 8, updates: make(map[int64][]*odds.Update)}
+}
 
 func (f *fakeFeed) put(u *odds.Update) {
 	f.mu.Lock()
@@ -231,6 +251,12 @@ func (f *fakeFeed) Since(raffleID, version int64) (updates []*odds.Update, compl
 		}
 	}
 	return nil, true
+}
+
+func (f *fakeFeed) Recall(context.Context, int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept = f.stored
 }
 
 func (f *fakeFeed) List(after int64, limit int, keep func(*odds.Update) bool) []*odds.Update {

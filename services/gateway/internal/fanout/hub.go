@@ -1,152 +1,155 @@
-// Package fanout brings each raffle's newest odds to everyone who watches it.
-//
-// # Concurrency
-//
-// All methods of Hub are safe for concurrent use. A Subscription belongs to one
-// goroutine, but for C.
-//
-// # Invariants
-//
-//   - A publish never waits for a subscriber. Each subscription has one slot per
-//     raffle, which newer odds take over: memory is bounded however slow it is.
-//   - A subscription sees versions of a raffle rise, and each at most once.
-//   - Updates of one raffle go out at least the spacing apart; the first at once,
-//     and the last always.
 package fanout
 
 import (
-	"slices"
+	"context"
+	"math/rand/v2"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
+// Config is how a hub treats its connections.
+type Config struct {
+	Spacing      time.Duration // least time between two updates of a raffle
+	Heartbeat    time.Duration // silence before a heartbeat, give or take 20 %
+	Lifetime     time.Duration // of a connection, give or take 20 %
+	RetryMin     time.Duration // bounds of the wait that a client is told when it is sent away
+	RetryMax     time.Duration
+	WriteTimeout time.Duration // a client that takes nothing for so long is dropped
+	// SendBuffer bounds what the kernel holds for a client, in bytes; it takes
+	// twice as much for its own needs. 0: the system's default.
+	SendBuffer int
+	// Newest returns a raffle's newest odds, or nil. An update that it returns
+	// may or may not have been published yet.
+	Newest func(raffleID int64) *odds.Update
+	// Ordinary has every connection served by its handler, as where there is no
+	// epoll.
+	Ordinary bool
+	// Shards is how many goroutines write; 0: one per core.
+	Shards int
+}
+
 // Hub knows who watches which raffle. Make it with NewHub.
 type Hub struct {
-	spacing time.Duration
-	mu      sync.Mutex
-	topics  map[int64]*topic
+	cfg    Config
+	start  time.Time // times are counted from here
+	shards []*shard
+	turn   atomic.Uint32
+
+	mu      sync.Mutex // guards what follows
+	open    int
+	leaving bool
+	empty   chan struct{} // closed when leaving and none is open
 }
 
-// topic is a raffle that somebody watches.
-type topic struct {
-	mu       sync.Mutex
-	watchers map[*Subscription]struct{}
-	sent     time.Time    // when an update last went out
-	held     *odds.Update // waits for the spacing to pass, or nil
+// NewHub returns a hub. It fails where the system has no means to wait for
+// sockets left.
+func NewHub(cfg Config) (*Hub, error) {
+	h := &Hub{cfg: cfg, start: time.Now(), empty: make(chan struct{})}
+	n := cfg.Shards
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	for range n {
+		s, err := newShard(h)
+		if err != nil {
+			for _, s := range h.shards {
+				s.poller.close()
+			}
+			return nil, err
+		}
+		h.shards = append(h.shards, s)
+	}
+	return h, nil
 }
 
-// NewHub returns a hub that keeps updates of one raffle at least spacing apart.
-func NewHub(spacing time.Duration) *Hub {
-	return &Hub{spacing: spacing, topics: make(map[int64]*topic)}
+// Run works until ctx ends, then closes all connections. Call it once.
+func (h *Hub) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	for _, s := range h.shards {
+		running.Go(s.run)
+	}
+	<-ctx.Done()
+	h.mu.Lock()
+	h.leave()
+	h.mu.Unlock()
+	for _, s := range h.shards {
+		s.post(func() { s.stopping = true })
+	}
+	running.Wait()
+	return nil
 }
 
 // Publish hands an update to all who watch its raffle, at once or when the
 // spacing has passed; by then a newer one may have taken its place. The caller
 // publishes a raffle's updates one at a time, in the order of their versions.
 func (h *Hub) Publish(u *odds.Update) {
+	for _, s := range h.shards {
+		s.publish(u)
+	}
+}
+
+// Leave refuses new connections and ends the open ones, evenly over the window,
+// each with a wait of its own before it comes back. It returns when all have
+// ended, or with ctx.
+func (h *Hub) Leave(ctx context.Context, window time.Duration) {
 	h.mu.Lock()
-	t := h.topics[u.RaffleID]
+	h.leave()
 	h.mu.Unlock()
-	if t == nil {
-		return
+	for _, s := range h.shards {
+		s.post(func() { s.leave(window) })
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.held != nil {
-		t.held = u
-		return
-	}
-	wait := h.spacing - time.Since(t.sent)
-	if wait <= 0 {
-		t.send(u)
-		return
-	}
-	t.held = u
-	time.AfterFunc(wait, t.release)
-}
-
-func (t *topic) release() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.send(t.held)
-	t.held = nil
-}
-
-func (t *topic) send(u *odds.Update) {
-	t.sent = time.Now()
-	for s := range t.watchers {
-		s.offer(u)
+	select {
+	case <-h.empty:
+	case <-ctx.Done():
 	}
 }
 
-// Subscription is one connection's view of the raffles that it watches.
-type Subscription struct {
-	// C holds a value when Take has something.
-	C       chan struct{}
-	hub     *Hub
-	ids     []int64
-	mu      sync.Mutex
-	pending map[int64]*odds.Update
+// leave refuses new connections. h.mu is held.
+func (h *Hub) leave() {
+	if !h.leaving {
+		h.leaving = true
+		if h.open == 0 {
+			close(h.empty)
+		}
+	}
 }
 
-// Subscribe watches raffles from now on. Close the subscription after use.
-func (h *Hub) Subscribe(raffleIDs ...int64) *Subscription {
-	s := &Subscription{C: make(chan struct{}, 1), hub: h, ids: raffleIDs, pending: make(map[int64]*odds.Update)}
+// enter counts a connection in, unless the hub is leaving.
+func (h *Hub) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, id := range raffleIDs {
-		t := h.topics[id]
-		if t == nil {
-			t = &topic{watchers: make(map[*Subscription]struct{})}
-			h.topics[id] = t
-		}
-		t.mu.Lock()
-		t.watchers[s] = struct{}{}
-		t.mu.Unlock()
+	if h.leaving {
+		return false
 	}
-	return s
+	h.open++
+	return true
 }
 
-// offer puts an update into its raffle's slot.
-func (s *Subscription) offer(u *odds.Update) {
-	s.mu.Lock()
-	s.pending[u.RaffleID] = u
-	s.mu.Unlock()
-	select {
-	case s.C <- struct{}{}:
-	default:
+func (h *Hub) exit() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open--
+	if h.leaving && h.open == 0 {
+		close(h.empty)
 	}
 }
 
-// Take empties the slots and returns what was in them, by raffle id.
-func (s *Subscription) Take() []*odds.Update {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	taken := make([]*odds.Update, 0, len(s.pending))
-	for _, u := range s.pending {
-		taken = append(taken, u)
-	}
-	clear(s.pending)
-	slices.SortFunc(taken, func(a, b *odds.Update) int { return int(min(1, max(-1, a.RaffleID-b.RaffleID))) })
-	return taken
+// now returns the time since the hub was made.
+func (h *Hub) now() time.Duration { return time.Since(h.start) }
+
+// jitter returns d, give or take nearly 20 %, so that what began together does
+// not happen together. The rest of the 20 % is for how coarse the wheel is.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.39*rand.Float64()))
 }
 
-// Close ends the subscription.
-func (s *Subscription) Close() {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	for _, id := range s.ids {
-		t := s.hub.topics[id]
-		if t == nil {
-			continue // closed before
-		}
-		t.mu.Lock()
-		delete(t.watchers, s)
-		if len(t.watchers) == 0 {
-			delete(s.hub.topics, id)
-		}
-		t.mu.Unlock()
-	}
+// Open returns how many connections are open.
+func (h *Hub) Open() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open
 }

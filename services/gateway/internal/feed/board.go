@@ -25,6 +25,8 @@ type board struct {
 type history struct {
 	epoch   int
 	updates []*odds.Update // ascending versions, the newest last
+	// recalled says that the stream has been asked for what was before them.
+	recalled bool
 }
 
 func newBoard() *board { return &board{raffles: make(map[int64]*history)} }
@@ -48,7 +50,7 @@ func (b *board) put(u *odds.Update, follows bool) bool {
 		return false
 	}
 	if h.epoch != b.epoch || !follows {
-		h.epoch, h.updates = b.epoch, nil
+		h.epoch, h.updates, h.recalled = b.epoch, nil, false
 	}
 	// A new slice each time: readers keep the old one.
 	first := max(0, len(h.updates)+1-recent)
@@ -67,12 +69,38 @@ func (b *board) confirm(u *odds.Update, epoch int) bool {
 	n := h.newest()
 	switch {
 	case n == nil || u.Version > n.Version:
-		h.epoch, h.updates = epoch, []*odds.Update{u}
+		h.epoch, h.updates, h.recalled = epoch, []*odds.Update{u}, false
 		return true
 	case u.Version == n.Version:
 		h.epoch = max(h.epoch, epoch)
 	}
 	return false
+}
+
+// recall puts what the stream holds of a raffle before the updates that are
+// known, where the two meet: else something may be missing between them.
+func (b *board) recall(raffleID int64, stored []*odds.Update) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.raffles[raffleID]
+	if h == nil {
+		return
+	}
+	h.recalled = true
+	first := h.updates[0].Version
+	for i, u := range stored {
+		if u.Version == first {
+			h.updates = slices.Concat(stored[:i], h.updates)
+		}
+	}
+}
+
+// recalled tells whether there is nothing more to be had of a raffle.
+func (b *board) recalled(raffleID int64) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	h := b.raffles[raffleID]
+	return h == nil || h.recalled
 }
 
 // history returns what is known of a raffle, which is new where nothing is.

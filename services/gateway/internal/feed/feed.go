@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
@@ -23,6 +24,9 @@ type Config struct {
 	URL string // NATS servers, separated by commas
 	// Out is called with each update that is newer than what was known.
 	Out func(*odds.Update)
+	// Lag, where set, is told how old each update was, by the database's clock,
+	// when it was heard.
+	Lag func(time.Duration)
 	// Snapshot, where set, is told of each snapshot that was taken, and why.
 	Snapshot func(Cause)
 	Log      *slog.Logger
@@ -40,6 +44,8 @@ type Feed struct {
 	// bounds of what may wait to be heard; past them the newest odds are fetched
 	// from the stream instead.
 	pendingMessages, pendingBytes int
+	js                            atomic.Pointer[jetstream.JetStream] // once there may be a connection
+	recalls                       singleflight.Group
 
 	mu       sync.Mutex
 	position position
@@ -125,6 +131,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
+	f.js.Store(&js)
 	f.follow(ctx, js)
 	return nil
 }
@@ -152,7 +159,12 @@ func (f *Feed) hear(msg *nats.Msg) {
 		f.board.missed()
 		f.want(Gap)
 	}
-	f.take(msg.Subject, msg.Data, func(u *odds.Update) bool { return f.board.put(u, !gap) })
+	f.take(msg.Subject, msg.Data, func(u *odds.Update) bool {
+		if f.cfg.Lag != nil {
+			f.cfg.Lag(time.Since(u.At))
+		}
+		return f.board.put(u, !gap)
+	})
 }
 
 // take adds a message's odds to the board. What can't be read is logged and

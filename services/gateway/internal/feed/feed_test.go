@@ -153,3 +153,37 @@ func TestRecentUpdatesHaveNoHoles(t *testing.T) {
 		t.Errorf("at hand after the snapshot: %v", got)
 	}
 }
+
+func TestAnInstanceThatHasJustStartedRecallsTheHistory(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.makeStream()
+	for v := range int64(100) {
+		w.publish(1, v+1)
+	}
+	w.publish(2, 1)
+	w.feed.Recall(t.Context(), 1) // not running: nothing happens
+	w.run()
+	w.waitCause(Connected)
+	if _, complete := w.feed.Since(1, 90); complete {
+		t.Error("complete before the recall")
+	}
+	w.feed.Recall(t.Context(), 1)
+	if got, complete := w.feed.Since(1, 90); !complete || len(got) != 10 || got[0].Version != 91 {
+		t.Errorf("after 90: %d updates, complete %t", len(got), complete)
+	}
+	if _, complete := w.feed.Since(1, 60); complete {
+		t.Error("the stream has forgotten version 61")
+	}
+	w.publish(1, 101)
+	w.waitFor(1, 101)
+	if got, complete := w.feed.Since(1, 99); !complete || len(got) != 2 {
+		t.Errorf("after 99: %d updates, complete %t", len(got), complete)
+	}
+	w.feed.Recall(t.Context(), 3) // not known
+	w.server.Stop()
+	w.feed.Recall(t.Context(), 2) // NATS is away
+	if got := w.recent(2); !slices.Equal(got, []int64{1}) {
+		t.Errorf("raffle 2: %v", got)
+	}
+}

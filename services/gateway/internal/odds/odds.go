@@ -102,6 +102,16 @@ func ID(raffleID, version int64) string {
 	return strconv.FormatInt(raffleID, 10) + ":" + strconv.FormatInt(version, 10)
 }
 
+// ParseIDs reads the ids of several raffles, separated by commas, and calls yield
+// with each that is one.
+func ParseIDs(ids string, yield func(raffleID, version int64)) {
+	for id := range strings.SplitSeq(ids, ",") {
+		if raffleID, version, ok := ParseID(id); ok {
+			yield(raffleID, version)
+		}
+	}
+}
+
 // ParseID reads an event id. Clients send it back as Last-Event-ID; what is none
 // of ours is no error there, only nothing known.
 func ParseID(id string) (raffleID, version int64, ok bool) {

@@ -29,6 +29,10 @@ func AppendEvent(b []byte, id, event string, data []byte) []byte {
 	return append(b, '\n')
 }
 
+// AppendID appends an id without an event: a client takes note of it, and
+// notices nothing else once a line break or an event follows.
+func AppendID(b []byte, id string) []byte { return appendField(b, "id", id) }
+
 // AppendRetry appends how long a client should wait before it comes back, in
 // whole milliseconds.
 func AppendRetry(b []byte, d time.Duration) []byte {

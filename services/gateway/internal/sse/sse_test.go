@@ -1,6 +1,9 @@
 package sse
 
 import (
+	"bytes"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -24,4 +27,29 @@ func TestAppendRetry(t *testing.T) {
 	if got := string(AppendRetry([]byte("x"), 2741*time.Millisecond+999*time.Microsecond)); got != "xretry: 2741\n" {
 		t.Errorf("got %q", got)
 	}
+}
+
+// FuzzAppendEvent reads what was written as the standard says a client does.
+func FuzzAppendEvent(f *testing.F) {
+	f.Add("1:57", "odds", []byte(`{"id":1}`))
+	f.Add("", "", []byte("two\nlines\n"))
+	f.Add("1", "", []byte("\n\n: no comment\nid: 2"))
+	f.Fuzz(func(t *testing.T, id, event string, data []byte) {
+		if strings.ContainsAny(id+event, "\r\n\x00") || bytes.ContainsAny(data, "\r") {
+			return // the caller's promise
+		}
+		block := string(AppendEvent(nil, id, event, data))
+		lines := strings.Split(block, "\n")
+		if n := len(lines); lines[n-1] != "" || lines[n-2] != "" || slices.Contains(lines[:n-2], "") {
+			t.Fatalf("not one block: %q", block)
+		}
+		got := make(map[string][]string)
+		for _, line := range lines[:len(lines)-2] {
+			name, value, _ := strings.Cut(line, ":")
+			got[name] = append(got[name], strings.TrimPrefix(value, " "))
+		}
+		if strings.Join(got["data"], "\n") != string(data) || strings.Join(got["id"], "|") != id || strings.Join(got["event"], "|") != event {
+			t.Errorf("%q reads as %q", block, got)
+		}
+	})
 }
