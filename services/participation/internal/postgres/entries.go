@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -13,7 +16,7 @@ import (
 // made, and kept, while the table was empty would else scan all of it for each
 // request later. It is a local setting, so that it goes with the transaction when
 // a connection is shared through PgBouncer.
-const useIndexes = `SELECT set_config('enable_seqscan', 'off', true)`
+const useIndexes = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
 
 // lockRaffles locks in id order, so that no two transactions wait for each other.
 const lockRaffles = `SELECT ` + columns + ` FROM raffles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
@@ -48,16 +51,9 @@ const countEntries = `
 // where raffle.ErrUnavailable came at the commit, perhaps all that could be.
 func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
 	var out raffle.Outcome
-	err := s.inTx(ctx, func(tx pgx.Tx) error {
-		book, err := openBook(ctx, tx, reqs)
-		if err != nil {
-			return err
-		}
-		for _, req := range reqs {
-			book.Enter(req)
-		}
-		out = book.Outcome()
-		return store(ctx, tx, out)
+	err := again(ctx, func() (err error) {
+		out, err = s.enterOnce(ctx, reqs)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -70,15 +66,42 @@ func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]r
 	return out.Results, nil
 }
 
-// openBook locks the raffles of a batch and reads, in the same round trip, the
-// clock and what the members have. Each statement has a snapshot of its own, so
-// the later ones see all that was committed before the locks were taken.
-func openBook(ctx context.Context, tx pgx.Tx, reqs []raffle.EnterRequest) (*raffle.Book, error) {
+// enterOnce runs the transaction in two round trips: one that begins it, locks
+// and reads, and one that writes and commits.
+func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (out raffle.Outcome, err error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return out, err
+	}
+	// The pool closes a connection that comes back within a transaction, which
+	// rolls it back.
+	defer conn.Release()
+	book, err := openBook(ctx, conn, reqs)
+	if err != nil {
+		return out, err
+	}
+	for _, req := range reqs {
+		book.Enter(req)
+	}
+	out = book.Outcome()
+	var batch pgx.Batch
+	if len(out.Placed) > 0 {
+		queueEntries(&batch, out.Placed)
+		queueCounts(&batch, out.Changed)
+	}
+	batch.Queue(`COMMIT`)
+	return out, conn.SendBatch(ctx, &batch).Close()
+}
+
+// openBook begins a transaction, locks the raffles of a batch and reads the clock
+// and what the members have. Each statement has a snapshot of its own, so the
+// later ones see all that was committed before the locks were taken.
+func openBook(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest) (*raffle.Book, error) {
 	raffleIDs := make([]int64, len(reqs))
 	memberIDs := make([]string, len(reqs))
-	requestIDs := make([]*raffle.RequestID, len(reqs))
+	requestIDs := make(pgtype.FlatArray[pgtype.UUID], len(reqs))
 	for i := range reqs {
-		raffleIDs[i], memberIDs[i], requestIDs[i] = reqs[i].RaffleID, reqs[i].MemberID, nonZero(&reqs[i].RequestID)
+		raffleIDs[i], memberIDs[i], requestIDs[i] = reqs[i].RaffleID, reqs[i].MemberID, uuid(reqs[i].RequestID)
 	}
 	var (
 		raffles []raffle.Raffle
@@ -86,6 +109,7 @@ func openBook(ctx context.Context, tx pgx.Tx, reqs []raffle.EnterRequest) (*raff
 		book    *raffle.Book
 		batch   pgx.Batch
 	)
+	batch.Queue(`BEGIN`)
 	batch.Queue(useIndexes)
 	batch.Queue(lockRaffles, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
 		raffles, err = pgx.CollectRows(rows, scanRaffle)
@@ -95,13 +119,13 @@ func openBook(ctx context.Context, tx pgx.Tx, reqs []raffle.EnterRequest) (*raff
 		if err := row.Scan(&now); err != nil {
 			return err
 		}
-		book = raffle.NewBook(now, raffles)
+		book = raffle.NewBook(now, raffles, len(reqs))
 		return nil
 	})
 	batch.Queue(findStandings, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
 		return loadStandings(book, rows, reqs)
 	})
-	return book, tx.SendBatch(ctx, &batch).Close()
+	return book, conn.SendBatch(ctx, &batch).Close()
 }
 
 func loadStandings(book *raffle.Book, rows pgx.Rows, reqs []raffle.EnterRequest) error {
@@ -125,24 +149,13 @@ func loadStandings(book *raffle.Book, rows pgx.Rows, reqs []raffle.EnterRequest)
 	return err
 }
 
-// store writes what came of a batch, in one round trip.
-func store(ctx context.Context, tx pgx.Tx, out raffle.Outcome) error {
-	if len(out.Placed) == 0 {
-		return nil
-	}
-	var batch pgx.Batch
-	queueEntries(&batch, out.Placed)
-	queueCounts(&batch, out.Changed)
-	return tx.SendBatch(ctx, &batch).Close()
-}
-
 func queueEntries(batch *pgx.Batch, entries []raffle.Entry) {
 	n := len(entries)
 	raffleIDs, memberIDs := make([]int64, n), make([]string, n)
-	ordinals, requestIDs := make([]int32, n), make([]*raffle.RequestID, n)
+	ordinals, requestIDs := make([]int32, n), make(pgtype.FlatArray[pgtype.UUID], n)
 	for i := range entries {
 		e := &entries[i]
-		raffleIDs[i], memberIDs[i], ordinals[i], requestIDs[i] = e.RaffleID, e.MemberID, e.Ordinal, nonZero(&e.RequestID)
+		raffleIDs[i], memberIDs[i], ordinals[i], requestIDs[i] = e.RaffleID, e.MemberID, e.Ordinal, uuid(e.RequestID)
 	}
 	batch.Queue(insertEntries, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt)
 }
@@ -158,23 +171,14 @@ func queueCounts(batch *pgx.Batch, raffles []raffle.Raffle) {
 	batch.Queue(countEntries, ids, states, entries, members, versions, raffles[0].UpdatedAt)
 }
 
-// nonZero returns nil, which is stored as NULL, for the zero id.
-func nonZero(id *raffle.RequestID) *raffle.RequestID {
-	if *id == (raffle.RequestID{}) {
-		return nil
-	}
-	return id
+// uuid returns an id as PostgreSQL takes it; none is NULL.
+func uuid(id raffle.RequestID) pgtype.UUID {
+	return pgtype.UUID{Bytes: id, Valid: id != raffle.RequestID{}}
 }
 
-// distinct returns ids without repeats.
+// distinct returns ids in ascending order, each once.
 func distinct(ids []int64) []int64 {
-	seen := make(map[int64]bool)
-	var out []int64
-	for _, id := range ids {
-		if !seen[id] {
-			seen[id] = true
-			out = append(out, id)
-		}
-	}
-	return out
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }

@@ -34,7 +34,7 @@ func (s *Store) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffl
 		}
 		_, err = tx.Exec(ctx, `UPDATE entries SET withdrawn_at = $4, withdraw_request_id = $5
 			WHERE raffle_id = $1 AND member_id = $2 AND ordinal = $3`,
-			req.RaffleID, req.MemberID, res.Entry.Ordinal, now, nonZero(&req.RequestID))
+			req.RaffleID, req.MemberID, res.Entry.Ordinal, now, uuid(req.RequestID))
 		if err != nil {
 			return err
 		}

@@ -46,8 +46,13 @@ const attempts = 10
 // inTx runs f in a transaction, again from the start where the database says
 // that the whole transaction should be repeated.
 func (s *Store) inTx(ctx context.Context, f func(pgx.Tx) error) error {
+	return again(ctx, func() error { return pgx.BeginFunc(ctx, s.pool, f) })
+}
+
+// again runs a whole transaction until the database does not ask to repeat it.
+func again(ctx context.Context, transaction func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := pgx.BeginFunc(ctx, s.pool, f)
+		err := transaction()
 		if attempt == attempts || !retryable(err) {
 			return classify(err)
 		}

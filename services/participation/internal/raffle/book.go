@@ -71,15 +71,17 @@ type repeatKey struct {
 	requestID RequestID
 }
 
-// NewBook returns a book of these raffles as of now, which is the time that
-// decides whether they are open and that its entries bear.
-func NewBook(now time.Time, raffles []Raffle) *Book {
+// NewBook returns a book of these raffles, with room for n requests, as of now,
+// which is the time that decides whether they are open and that its entries bear.
+func NewBook(now time.Time, raffles []Raffle, n int) *Book {
 	b := &Book{
 		now:     now,
 		raffles: make(map[int64]*Raffle, len(raffles)),
-		members: make(map[memberKey]*Standing),
-		repeats: make(map[repeatKey]Entry),
-		changed: make(map[int64]bool),
+		members: make(map[memberKey]*Standing, n),
+		repeats: make(map[repeatKey]Entry, n),
+		changed: make(map[int64]bool, len(raffles)),
+		placed:  make([]Entry, 0, n),
+		results: make([]EnterResult, 0, n),
 	}
 	for i := range raffles {
 		b.raffles[raffles[i].ID] = &raffles[i]

@@ -16,7 +16,7 @@ func enter(b *Book, member string, id byte) {
 
 func TestBookGivesEachRaffleOneVersionForAllItsEntries(t *testing.T) {
 	t.Parallel()
-	b := NewBook(noon, []Raffle{open(1, 2)})
+	b := NewBook(noon, []Raffle{open(1, 2)}, 0)
 	b.Load(1, "has one", Standing{Entries: 1, Last: 4})
 	enter(b, "new", 0)
 	enter(b, "has one", 0)
@@ -43,7 +43,7 @@ func TestBookRefuses(t *testing.T) {
 	closed.ID, closed.State = 2, Closed
 	later := open(1, 1)
 	later.ID, later.OpensAt = 3, noon.Add(time.Hour)
-	b := NewBook(noon, []Raffle{open(1, 1), closed, later})
+	b := NewBook(noon, []Raffle{open(1, 1), closed, later}, 0)
 	b.Load(1, "full", Standing{Entries: 1, Last: 1})
 	enter(b, "full", 0)
 	b.Enter(EnterRequest{RaffleID: 2, MemberID: "m"})
@@ -68,7 +68,7 @@ func TestBookRefuses(t *testing.T) {
 
 func TestBookBoundsHowOftenAMemberEnters(t *testing.T) {
 	t.Parallel()
-	b := NewBook(noon, []Raffle{open(1, 5)})
+	b := NewBook(noon, []Raffle{open(1, 5)}, 0)
 	b.Load(1, "restless", Standing{Entries: 0, Last: MaxOrdinal})
 	enter(b, "restless", 0)
 	if limit, ok := errors.AsType[*EntryLimitError](b.Outcome().Results[0].Err); !ok || limit.Max != MaxOrdinal {
@@ -80,7 +80,7 @@ func TestBookTellsRepeats(t *testing.T) {
 	t.Parallel()
 	closed := open(1, 1)
 	closed.State, closed.Entries = Closed, 1
-	b := NewBook(noon, []Raffle{closed})
+	b := NewBook(noon, []Raffle{closed}, 0)
 	before := Entry{RaffleID: 1, MemberID: "m", Ordinal: 1, RequestID: RequestID{7}, CreatedAt: noon.Add(-time.Hour)}
 	b.Load(1, "m", Standing{Entries: 1, Last: 1})
 	b.LoadRepeat(before)
@@ -90,7 +90,7 @@ func TestBookTellsRepeats(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 
-	b = NewBook(noon, []Raffle{open(1, 5)})
+	b = NewBook(noon, []Raffle{open(1, 5)}, 0)
 	enter(b, "m", 9)
 	enter(b, "m", 9) // came while the first was waiting
 	out := b.Outcome()
