@@ -1,4 +1,5 @@
-// Command rafflecast runs the whole system in one process, and puts load on it.
+// Command rafflecast runs the whole system in one process, puts load on it, and
+// measures it.
 package main
 
 import (
@@ -9,33 +10,58 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/command"
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/standalone"
+	"github.com/rafflecast/rafflecast/services/standalone/internal/bench"
 	"github.com/rafflecast/rafflecast/services/standalone/internal/load"
 )
 
-func main() {
-	var (
-		system = standalone.Config{Out: os.Stdout}
-		loaded load.Config
-		log    *slog.Logger
-	)
-	set := config.NewSet("rafflecast")
-	// The load generator has settings of its own, and none of the services'.
-	if len(os.Args) > 1 && os.Args[1] == "load" {
-		loaded.Register(set)
-	} else {
-		system.Register(set)
+// settings are those of the commands; each command has its own.
+type settings struct {
+	system standalone.Config
+	load   load.Config
+	bench  bench.Config
+	part   bench.PartConfig
+	log    *slog.Logger
+}
+
+// register adds the settings of the command that is named first.
+func (s *settings) register(set *config.Set, args []string) {
+	name := ""
+	if len(args) > 1 {
+		name = args[1]
 	}
-	os.Exit(command.Main("rafflecast", set, &log,
+	switch name {
+	case "load":
+		s.load.Register(set)
+	case "bench-entries":
+		s.bench.Register(set)
+	case "bench-part":
+		s.part.Register(set)
+	default:
+		s.system.Register(set)
+	}
+}
+
+func main() {
+	s := settings{system: standalone.Config{Out: os.Stdout}}
+	set := config.NewSet("rafflecast")
+	s.register(set, os.Args)
+	os.Exit(command.Main("rafflecast", set, &s.log,
 		command.Command{Name: "serve", Summary: "serve until SIGINT or SIGTERM", Run: func(ctx context.Context, _ []string) error {
-			system.Log = log
-			return standalone.Run(ctx, system)
+			s.system.Log = s.log
+			return standalone.Run(ctx, s.system)
 		}},
 		command.Command{Name: "with-postgres", Summary: "run the command after -- with TEST_DATABASE_URL set to a PostgreSQL of its own", Run: func(ctx context.Context, args []string) error {
-			system.Log = log
-			return standalone.WithPostgres(ctx, system, args)
+			s.system.Log = s.log
+			return standalone.WithPostgres(ctx, s.system, args)
 		}},
-		command.Command{Name: "load", Summary: "enter members into raffles of a running service, and verify the entries (see: rafflecast load --help)", Run: func(ctx context.Context, _ []string) error {
-			return load.Run(ctx, loaded, os.Stdout, os.Stderr)
+		command.Command{Name: "load", Summary: "enter members into raffles of a running service, and verify the entries (settings: rafflecast load --help)", Run: func(ctx context.Context, _ []string) error {
+			return load.Run(ctx, s.load, os.Stdout, os.Stderr)
+		}},
+		command.Command{Name: "bench-entries", Summary: "measure how fast entries are taken, against what bounds it (settings: rafflecast bench-entries --help)", Run: func(ctx context.Context, _ []string) error {
+			return bench.Run(ctx, s.bench, os.Stdout, os.Stderr)
+		}},
+		command.Command{Name: "bench-part", Summary: "what bench-entries starts", Run: func(ctx context.Context, _ []string) error {
+			return bench.RunPart(ctx, s.part, s.log)
 		}},
 	))
 }
