@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"buf.build/go/protovalidate"
+	"github.com/google/uuid"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 
@@ -35,6 +36,9 @@ func newValidator() (protovalidate.Validator, error) {
 // validate checks a request against the rules of the contract and returns a
 // status that names each field, its value and its bound.
 func validate(v protovalidate.Validator, req any) error {
+	if enter, ok := req.(*rafflev1.EnterRequest); ok && plainlyValid(enter) {
+		return nil
+	}
 	msg, ok := req.(proto.Message)
 	if !ok {
 		return fmt.Errorf("request %T is not a message", req)
@@ -52,6 +56,32 @@ func validate(v protovalidate.Validator, req any) error {
 	}
 	return invalidFields(strings.Join(texts, "; "), fields...)
 }
+
+// plainlyValid tells, for a tenth of the cost of the rules, that a request to
+// enter breaks none of them. Where it says no, the rules decide.
+func plainlyValid(req *rafflev1.EnterRequest) bool {
+	member, id := req.GetMemberId(), req.GetRequestId()
+	if req.GetRaffleId() < 1 || len(member) < 1 || len(member) > 64 {
+		return false
+	}
+	for i := range len(member) {
+		if !memberByte[member[i]] {
+			return false
+		}
+	}
+	if id == "" {
+		return true
+	}
+	return len(id) == 36 && uuid.Validate(id) == nil
+}
+
+// memberByte holds the bytes that a member id may have.
+var memberByte = func() (in [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:@-") {
+		in[c] = true
+	}
+	return in
+}()
 
 func describe(violation *protovalidate.Violation) *errdetails.BadRequest_FieldViolation {
 	field := protovalidate.FieldPathString(violation.Proto.GetField())
