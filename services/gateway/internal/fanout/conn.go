@@ -11,7 +11,7 @@ import (
 // before it is handed over.
 type conn struct {
 	shard *shard
-	out   socket // where fd is -1
+	out   outlet // where fd is -1
 	fd    int32  // of a detached connection, else -1
 	// received counts the bytes that came after the request, all thrown away.
 	received int32
@@ -49,8 +49,12 @@ type watch struct {
 	final  bool  // no other version will follow
 }
 
-// socket takes bytes without blocking.
-type socket interface {
+// mayTalk bounds what a client may send after its request, over its whole life:
+// what it has pipelined, say. It is thrown away.
+const mayTalk = 16 << 10
+
+// outlet takes bytes without blocking.
+type outlet interface {
 	// write returns how many bytes it took; fewer than all mean that it is full.
 	write(b []byte) (int, error)
 	// close is called once. What was written before is still delivered.

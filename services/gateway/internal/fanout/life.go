@@ -45,7 +45,7 @@ func (s *shard) remove(c *conn, why Reason) {
 	s.conns--
 	if c.fd >= 0 {
 		s.sockets[c.fd] = nil
-		closeSocket(c.fd)
+		closeSocket(c.fd, why == ClientEnd)
 	} else {
 		c.out.close()
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -78,14 +79,31 @@ func (h *Hub) serveDetached(w http.ResponseWriter, c *conn) {
 // appendHead appends the head of an answer whose body ends with the connection.
 func appendHead(b []byte, header http.Header) []byte {
 	b = append(b, "HTTP/1.1 200 OK\r\nConnection: close\r\nDate: "...)
-	b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
-	b = append(b, "\r\n"...)
+	b = append(append(b, date(time.Now())...), "\r\n"...)
 	for name, values := range header {
 		for _, value := range values {
 			b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
 		}
 	}
 	return append(b, "\r\n"...)
+}
+
+// dated is a second as a Date header names it; formatting it takes as long as
+// much of a handshake.
+type dated struct {
+	second int64
+	text   string
+}
+
+var lastDate atomic.Pointer[dated]
+
+func date(now time.Time) string {
+	d := lastDate.Load()
+	if second := now.Unix(); d == nil || d.second != second {
+		d = &dated{second, now.UTC().Format(http.TimeFormat)}
+		lastDate.Store(d)
+	}
+	return d.text
 }
 
 // Wait returns when a raffle has a newer version than this one, or after at most
@@ -145,7 +163,7 @@ func (h *Hub) hand(c *conn) bool {
 // refuse ends a connection that no shard has.
 func (h *Hub) refuse(c *conn) {
 	if c.fd >= 0 {
-		closeSocket(c.fd)
+		closeSocket(c.fd, true)
 	}
 	if c.done != nil {
 		c.done(Failed)

@@ -4,38 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/socket"
 )
 
 // send writes to a socket without blocking and returns how many bytes it took.
-// It goes past the scheduler's bookkeeping for system calls, since it never
-// waits: that is a tenth of what it costs.
-func send(fd int32, b []byte) (int, error) {
-	sent := 0
-	for sent < len(b) {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b[sent:]))), //nolint:gosec // unix.Send does not return how much was taken
-			uintptr(len(b)-sent), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			sent += int(n)
-		case unix.EAGAIN:
-			return sent, nil
-		case unix.EINTR:
-		default:
-			return sent, errno
-		}
-	}
-	return sent, nil
-}
-
-// mayTalk bounds what a client may send after its request, over its whole life:
-// what it has pipelined, say. It is thrown away.
-const mayTalk = 16 << 10
+func send(fd int32, b []byte) (int, error) { return socket.Send(fd, b) }
 
 // discard reads what a client has sent; it returns a reason to drop the client,
 // or none.
@@ -59,10 +36,13 @@ func discard(c *conn) Reason {
 
 // closeSocket closes a detached connection. The kernel goes on delivering what
 // was written; but where something is left unread it would reset the connection
-// and lose that, so that is read first.
-func closeSocket(fd int32) {
-	_ = unix.Shutdown(int(fd), unix.SHUT_WR)
-	discard(&conn{fd: fd})
+// and lose that, so that is read first. Where the client has gone nothing is
+// worth the trouble.
+func closeSocket(fd int32, clientGone bool) {
+	if !clientGone {
+		_ = unix.Shutdown(int(fd), unix.SHUT_WR)
+		discard(&conn{fd: fd})
+	}
 	_ = unix.Close(int(fd))
 }
 

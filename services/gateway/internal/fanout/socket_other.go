@@ -17,7 +17,7 @@ func send(int32, []byte) (int, error) { panic("fanout: nothing is detached here"
 
 func discard(*conn) Reason { panic("fanout: nothing is detached here") }
 
-func closeSocket(int32) { panic("fanout: nothing is detached here") }
+func closeSocket(int32, bool) { panic("fanout: nothing is detached here") }
 
 func detach(net.Conn, int, time.Duration) (int32, error) {
 	return -1, errors.ErrUnsupported
