@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
@@ -190,5 +195,59 @@ func TestLookupsStayIndexLookups(t *testing.T) {
 		if !strings.Contains(plan.String(), "entries_pkey") || strings.Contains(plan.String(), "Seq Scan") || strings.Contains(plan.String(), "Rows Removed by Filter") {
 			t.Errorf("%s is no index lookup:\n%s", name, plan.String())
 		}
+	}
+}
+
+func TestTransactionsThatCannotBeSerializedAreRepeated(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := b.create(t, raffle.Raffle{})
+	// A database that is stricter than ours refuses one of two writers with 40001.
+	cfg := b.pool.Config().Copy()
+	var refused refusals
+	cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+	cfg.ConnConfig.Tracer = &refused
+	strict, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer strict.Close()
+	store := postgres.New(strict, func(...raffle.Odds) {})
+	var running sync.WaitGroup
+	for w := range 3 {
+		running.Go(func() {
+			for i := range 10 {
+				results, err := store.EnterBatch(context.WithoutCancel(t.Context()), []raffle.EnterRequest{{RaffleID: r.ID, MemberID: fmt.Sprint("m", w, "-", i)}})
+				if err != nil || results[0].Err != nil {
+					t.Errorf("%+v, %v", results, err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	if got := b.verify(t, r.ID); got.Entries != 30 {
+		t.Errorf("%d entries of 30", got.Entries)
+	}
+	if refused.Load() == 0 {
+		t.Error("no transaction was refused, so this proved nothing")
+	}
+}
+
+// refusals counts the statements that failed with 40001.
+type refusals struct{ atomic.Int64 }
+
+func (*refusals) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+func (*refusals) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (*refusals) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+func (*refusals) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (r *refusals) TraceBatchEnd(_ context.Context, _ *pgx.Conn, end pgx.TraceBatchEndData) {
+	if pg, ok := errors.AsType[*pgconn.PgError](end.Err); ok && pg.Code == "40001" {
+		r.Add(1)
 	}
 }
