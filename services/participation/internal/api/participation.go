@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -12,10 +13,10 @@ import (
 
 // Entries places entries. Its errors are those of package raffle, or the context's.
 type Entries interface {
-	Enter(ctx context.Context, req raffle.EnterRequest) (raffle.EnterResult, error)
+	Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error)
 	// Submit hands over a request and returns at once; answer is called once, and
-	// must not block.
-	Submit(ctx context.Context, req raffle.EnterRequest, answer func(raffle.EnterResult))
+	// must not block or change its argument.
+	Submit(ctx context.Context, req raffle.EnterRequest, answer func(*raffle.EnterResult))
 }
 
 // Ledger reads and takes back entries. Its errors are those of package raffle.
@@ -30,6 +31,8 @@ type participationService struct {
 	raffles Raffles
 	ledger  Ledger
 	edge    *edge
+	// written are the odds that were encoded last: a batch shares them.
+	written atomic.Pointer[rafflev1.Odds]
 }
 
 func (s *participationService) Enter(ctx context.Context, req *rafflev1.EnterRequest) (*rafflev1.EnterResponse, error) {
@@ -37,7 +40,7 @@ func (s *participationService) Enter(ctx context.Context, req *rafflev1.EnterReq
 	if err != nil {
 		return nil, err
 	}
-	return enterResponse(&res, rafflepb.Odds(res.Odds)), nil
+	return s.enterResponse(res), nil
 }
 
 func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
@@ -48,7 +51,12 @@ func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
 	}
 }
 
-func enterResponse(res *raffle.EnterResult, odds *rafflev1.Odds) *rafflev1.EnterResponse {
+func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.EnterResponse {
+	odds := s.written.Load()
+	if odds.GetRaffleId() != res.Odds.ID || odds.GetVersion() != res.Odds.Version {
+		odds = rafflepb.Odds(res.Odds)
+		s.written.Store(odds)
+	}
 	return &rafflev1.EnterResponse{
 		Entry:         rafflepb.Entry(res.Entry),
 		MemberEntries: res.MemberEntries,

@@ -13,7 +13,6 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
-	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
 
 // maxInFlight is how many requests of one stream may be under way; past it the
@@ -33,7 +32,7 @@ type enterStream struct {
 
 type answer struct {
 	id  int64
-	res raffle.EnterResult
+	res *raffle.EnterResult
 }
 
 // EnterStream answers each request as soon as its batch is written.
@@ -80,10 +79,10 @@ func (e *enterStream) receive() error {
 		}
 		id := req.GetId()
 		if err := e.check(req); err != nil {
-			e.answers <- answer{id, raffle.EnterResult{Err: err}}
+			e.answers <- answer{id, &raffle.EnterResult{Err: err}}
 			continue
 		}
-		e.entries.Submit(ctx, enterRequest(req.GetEnter()), func(res raffle.EnterResult) { e.answers <- answer{id, res} })
+		e.entries.Submit(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) { e.answers <- answer{id, res} })
 	}
 }
 
@@ -97,17 +96,13 @@ func (e *enterStream) check(req *rafflev1.EnterStreamRequest) error {
 // send sends answers until there will be no more. Once the caller is gone it only
 // takes them.
 func (e *enterStream) send() (err error) {
-	var odds *rafflev1.Odds // of the last answer; a batch shares them
 	for a := range e.answers {
 		if err == nil {
 			resp := &rafflev1.EnterStreamResponse{Id: a.id}
 			if a.res.Err != nil {
 				resp.Result = &rafflev1.EnterStreamResponse_Error{Error: e.failure(a.res.Err)}
 			} else {
-				if odds.GetRaffleId() != a.res.Odds.ID || odds.GetVersion() != a.res.Odds.Version {
-					odds = rafflepb.Odds(a.res.Odds)
-				}
-				resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: enterResponse(&a.res, odds)}
+				resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: e.enterResponse(a.res)}
 			}
 			err = e.Send(resp)
 		}

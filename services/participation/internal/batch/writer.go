@@ -37,7 +37,7 @@ type Writer struct {
 type call struct {
 	ctx    context.Context //nolint:containedctx // the flusher asks whether its caller still waits
 	req    raffle.EnterRequest
-	answer func(raffle.EnterResult)
+	answer func(*raffle.EnterResult)
 }
 
 // New returns a writer that does nothing until Run.
@@ -52,23 +52,23 @@ func New(store Store, cfg Config) *Writer {
 // Enter places one entry and returns its result. It fails with an error of
 // package raffle, with raffle.ErrBusy where too many calls wait, or with the
 // context's error, in which case the entry may still be placed.
-func (w *Writer) Enter(ctx context.Context, req raffle.EnterRequest) (raffle.EnterResult, error) {
-	done := make(chan raffle.EnterResult, 1)
-	w.Submit(ctx, req, func(res raffle.EnterResult) { done <- res })
+func (w *Writer) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error) {
+	done := make(chan *raffle.EnterResult, 1)
+	w.Submit(ctx, req, func(res *raffle.EnterResult) { done <- res })
 	select {
 	case res := <-done:
 		return res, res.Err
 	case <-ctx.Done():
-		return raffle.EnterResult{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 }
 
 // Submit hands over one entry to place and returns at once. answer is called
 // exactly once with what came of it, before Submit returns or from another
-// goroutine, and must not block.
-func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest, answer func(raffle.EnterResult)) {
+// goroutine, and must not block or change it.
+func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest, answer func(*raffle.EnterResult)) {
 	if err := w.queue(call{ctx, req, answer}); err != nil {
-		answer(raffle.EnterResult{Err: err})
+		answer(&raffle.EnterResult{Err: err})
 	}
 }
 
@@ -142,7 +142,7 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	waiting := calls[:0]
 	for _, c := range calls {
 		if c.ctx.Err() != nil { // leave it unwritten
-			c.answer(raffle.EnterResult{Err: context.Cause(c.ctx)})
+			c.answer(&raffle.EnterResult{Err: context.Cause(c.ctx)})
 			continue
 		}
 		waiting, reqs = append(waiting, c), append(reqs, c.req)
@@ -158,9 +158,9 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	}
 	for i, c := range waiting {
 		if err != nil {
-			c.answer(raffle.EnterResult{Err: err})
+			c.answer(&raffle.EnterResult{Err: err})
 		} else {
-			c.answer(results[i])
+			c.answer(&results[i])
 		}
 	}
 }
