@@ -32,16 +32,6 @@ func (f figures) add(kind, name string, value float64) {
 
 func (f figures) median(kind, name string) float64 { return median(f[kind][name]) }
 
-// ratio returns the median over the turns of the gateway's figure by another's of
-// the same turn.
-func (f figures) ratio(name, by string) float64 {
-	var ratios []float64
-	for i, v := range f["gateway"][name] {
-		ratios = append(ratios, v/f[by][name][i])
-	}
-	return median(ratios)
-}
-
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	if len(sorted) == 0 {
@@ -68,6 +58,14 @@ func Run(ctx context.Context, cfg Config) error {
 		fmt.Fprintf(cfg.Out, "turn %d of %d: %.2f µs per delivery, bare %.2f, hub %.2f\n", turn+1, cfg.Turns,
 			last(one["gateway"]["cpu"]), last(one["bare"]["cpu"]), last(one["hub"]["cpu"]))
 	}
+	perBare, err := duel(ctx, cfg, "bare")
+	if err != nil {
+		return fmt.Errorf("duel: %w", err)
+	}
+	perHub, err := duel(ctx, cfg, "hub")
+	if err != nil {
+		return fmt.Errorf("duel: %w", err)
+	}
 	stalledChange, err := stalled(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("stalled reader: %w", err)
@@ -82,8 +80,8 @@ func Run(ctx context.Context, cfg Config) error {
 		value float64
 	}{
 		{"cpu_us_per_delivery", one.median("gateway", "cpu")},
-		{"cpu_per_bare", one.ratio("cpu", "bare")},
-		{"cpu_per_hub", one.ratio("cpu", "hub")},
+		{"cpu_per_bare", perBare},
+		{"cpu_per_hub", perHub},
 		{"idle_bytes_per_connection", one.median("gateway", "idle bytes")},
 		{"connects_per_s", one.median("gateway", "connects")},
 		{"stalled_p99_change", stalledChange},
@@ -112,7 +110,15 @@ func oneRaffle(ctx context.Context, cfg Config, kind string, out figures) error 
 		return err
 	}
 	kernel := kernelMemory()
+	before, err := s.server.ask("cpu")
+	if err != nil {
+		return err
+	}
 	connects, err := s.dial(cfg.Connections - 100)
+	if err != nil {
+		return err
+	}
+	after, err := s.server.ask("cpu")
 	if err != nil {
 		return err
 	}
@@ -122,6 +128,7 @@ func oneRaffle(ctx context.Context, cfg Config, kind string, out figures) error 
 	}
 	n := float64(cfg.Connections - 100)
 	out.add(kind, "connects", connects)
+	out.add(kind, "connect cpu", (after-before)/1e3/n)
 	out.add(kind, "idle bytes", (idle-empty)/n)
 	out.add(kind, "kernel bytes", float64(kernelMemory()-kernel)/n)
 	if _, err := s.rounds(3, 0); err != nil { // warm

@@ -34,6 +34,7 @@ func report(w io.Writer, cfg Config, one, many figures) {
 	row("publish to client at 10 events/s, p99, ms", one, "p99", "%.1f")
 	row("user memory per idle connection, bytes", one, "idle bytes", "%.0f")
 	row("kernel memory per idle connection (slab), bytes", one, "kernel bytes", "%.0f")
+	row("CPU per connect, µs", one, "connect cpu", "%.1f")
 	row("connects/s", one, "connects", "%.0f")
 	row("connects/s in a storm: all closed, all back", one, "storm", "%.0f")
 	fmt.Fprintln(w)

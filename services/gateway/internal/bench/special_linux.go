@@ -8,6 +8,43 @@ import (
 	"time"
 )
 
+// duelists are the connections of each of two servers that are measured in
+// turns of a second: fewer than 10,000, since one client may not have 20,000.
+const duelists = 9_900
+
+// duel returns the gateway's CPU time per delivery by another server's, the
+// middle of many short turns, so that what else the machine does falls on both.
+func duel(ctx context.Context, cfg Config, against string) (float64, error) {
+	var sessions []*session
+	for _, kind := range []string{against, "gateway"} {
+		s, err := newSession(ctx, kind, 1)
+		if err != nil {
+			return 0, err
+		}
+		defer s.close()
+		if _, err := s.dial(min(duelists, cfg.Connections)); err != nil {
+			return 0, err
+		}
+		if _, err := s.rounds(5, 0); err != nil { // warm
+			return 0, err
+		}
+		sessions = append(sessions, s)
+	}
+	var ratios []float64
+	for range 4 * cfg.Turns {
+		other, err := sessions[0].rounds(6, 0)
+		if err != nil {
+			return 0, err
+		}
+		ours, err := sessions[1].rounds(6, 0)
+		if err != nil {
+			return 0, err
+		}
+		ratios = append(ratios, ours.cpu/other.cpu)
+	}
+	return median(ratios), nil
+}
+
 // stalledReaders are how many clients stop reading.
 const stalledReaders = 10
 

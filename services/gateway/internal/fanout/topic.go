@@ -27,7 +27,7 @@ type topic struct {
 // member is a connection's watch of the topic.
 type member struct {
 	conn  *conn
-	watch int
+	watch *watch
 }
 
 // cooled is a topic whose spacing is over at some time.
@@ -103,7 +103,7 @@ func (s *shard) deliver() bool {
 			}
 			m := t.members[t.next]
 			t.next++
-			s.offer(m.conn, &m.conn.watches[m.watch], t.current)
+			s.offer(m.conn, m.watch, t.current)
 		}
 		if t.active = t.todo > 0; t.active {
 			unfinished = append(unfinished, t)
@@ -135,7 +135,7 @@ func (s *shard) join(c *conn) {
 	for i := range c.watches {
 		w := &c.watches[i]
 		w.at = int32(len(w.topic.members))
-		w.topic.members = append(w.topic.members, member{c, i})
+		w.topic.members = append(w.topic.members, member{c, w})
 		if w.topic.todo > 0 { // it may stand before one that the pass still has to reach
 			w.topic.todo++
 		}
@@ -157,7 +157,7 @@ func (s *shard) part(c *conn) {
 		last := len(t.members) - 1
 		moved := t.members[last]
 		t.members[w.at] = moved
-		moved.conn.watches[moved.watch].at = w.at
+		moved.watch.at = w.at
 		t.members[last] = member{}
 		t.members = t.members[:last]
 		if t.todo > 0 { // the one that moved may have been missed
