@@ -85,17 +85,39 @@ func resident(pid int) (int64, error) {
 	return pages * int64(os.Getpagesize()), nil
 }
 
-// usage is CPU used, by who used it.
-type usage struct{ client, server, postgres time.Duration }
+// machineCPU returns the CPU that everything on the machine has used since it
+// started.
+func machineCPU() time.Duration {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	// "cpu", then user, nice, system, idle, iowait, irq, softirq, steal (proc_stat(5)).
+	line, _, _ := strings.Cut(string(data), "\n")
+	var used time.Duration
+	for i, field := range strings.Fields(line) {
+		if i == 0 || i == 4 || i == 5 || i > 8 {
+			continue // the name, idle, iowait, and what user includes already
+		}
+		n, _ := strconv.Atoi(field) // the kernel's own format
+		used += time.Duration(n) * tick
+	}
+	return used
+}
 
+// usage is CPU used, by who used it.
+type usage struct{ client, server, postgres, others time.Duration }
+
+// usage returns the CPU used until now; server is a process's id, or 0.
 func (b *bench) usage(server int) usage {
 	u := usage{client: selfCPU(), postgres: treeCPU(b.database.pid)}
 	if server != 0 {
 		u.server = readStat(server).own
 	}
+	u.others = machineCPU() - u.client - u.server - u.postgres
 	return u
 }
 
 func (u usage) since(before usage) usage {
-	return usage{u.client - before.client, u.server - before.server, u.postgres - before.postgres}
+	return usage{u.client - before.client, u.server - before.server, u.postgres - before.postgres, u.others - before.others}
 }

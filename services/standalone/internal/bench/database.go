@@ -22,7 +22,7 @@ import (
 // safety; the sizes keep checkpoints out of the turns, which each begin with one.
 var postgresSettings = map[string]string{
 	"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
-	"shared_buffers": "1GB", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "max_connections": "200",
+	"shared_buffers": "1GB", "min_wal_size": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "max_connections": "200",
 }
 
 // database is the PostgreSQL that all contestants write to.

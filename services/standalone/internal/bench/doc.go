@@ -20,5 +20,7 @@
 // The service, the no-op server and NATS are processes of their own, so that the
 // CPU of each can be told from the client's. Contestants take turns, round after
 // round, and ratios are made within a round: what else the machine does hits all
-// of them. Reported are medians over the rounds.
+// of them. Reported are medians over the rounds. CPUs used by others, NATS and
+// everything foreign, tell how quiet the machine was: above some tenths, the
+// figures say little.
 package bench

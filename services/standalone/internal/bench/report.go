@@ -22,7 +22,7 @@ func (b *bench) describe(ctx context.Context) error {
 
 // report writes the table, the ratios, and last the lines for programs.
 func (b *bench) report(memory *growth) {
-	fmt.Fprintf(b.out, "%-16s %10s %9s %9s %9s   %s\n", "", "entries/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs per entry: client, server, PostgreSQL")
+	fmt.Fprintf(b.out, "%-16s %10s %9s %9s %9s   %s\n", "", "entries/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs per entry: client, server, PostgreSQL; CPUs used by others")
 	for _, k := range b.cfg.chosen() {
 		b.line(k.name)
 	}
@@ -35,6 +35,7 @@ func (b *bench) report(memory *growth) {
 		b.ratio("unary"+callers+"_per_noop", nameUnary+callers, nameNoopUnary+callers, "%-24s %.3f\n")
 	}
 	b.ratio("stream_per_noop", nameStream, nameNoopStream, "%-24s %.3f\n")
+	b.bound()
 	fmt.Fprintln(b.out)
 	b.ratio("stream_per_copy", nameStream, nameCopy, result)
 	b.ratio("stream_per_naive", nameStream, nameNaive, "RESULT %s %.1f\n")
@@ -71,7 +72,7 @@ func (b *bench) line(name string) {
 			return float64(part(t.used).Microseconds()) / float64(t.Acknowledged)
 		}))
 	}
-	fmt.Fprintln(b.out)
+	fmt.Fprintf(b.out, " %8.2f\n", median(turns, func(t *turn) float64 { return t.used.others.Seconds() / t.Elapsed.Seconds() }))
 }
 
 // ratio writes the median of the rounds' ratios of two rates.
@@ -85,6 +86,22 @@ func (b *bench) ratio(name, above, below, format string) {
 		ratios[i] = a[i].Rate() / c[i].Rate()
 	}
 	fmt.Fprintf(b.out, format, name, middle(ratios))
+}
+
+// bound writes what a stream could reach at most where client, server and
+// PostgreSQL share this machine: were the service to cost no more than a no-op,
+// its rows no more than by COPY, and no CPU ever idle.
+func (b *bench) bound() {
+	above, below := b.turns[nameNoopStream], b.turns[nameCopy]
+	if above == nil || below == nil {
+		return
+	}
+	perEntry := func(t *turn) float64 {
+		return (t.used.client + t.used.server + t.used.postgres).Seconds() / float64(t.Acknowledged)
+	}
+	most := float64(runtime.NumCPU()) / (median(above, perEntry) + median(below, perEntry))
+	fmt.Fprintf(b.out, "%-24s %.3f (%.0f entries/s: the CPUs of this machine, spent on noop-stream and copy alone)\n",
+		"stream_per_copy, at most", most/median(below, rate), most)
 }
 
 func rate(t *turn) float64 { return t.Rate() }
