@@ -18,7 +18,7 @@ GOLANGCI_LINT          := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 PROTOVALIDATE          := github.com/bufbuild/protovalidate@v1.2.2
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(BUILD)/rafflecast ## start everything in one process; settings in ARGS="--gateway-address=127.0.0.1:8080"
 	@exec $(BUILD)/rafflecast serve $(ARGS)
@@ -45,6 +45,12 @@ PICTURES := $(CURDIR)/services/gateway/web/pictures
 alone: $(BUILD)/rafflecast pgbouncer ## build and test each service by itself, as GOWORK=off sees it
 	@for m in services/internal services/participation services/gateway; do \
 	  echo "$$m alone:"; (cd $$m && export GOWORK=off && go build ./... && $(with-postgres) go test ./...); done
+
+bench-entries: $(BUILD)/rafflecast ## measure entries beside COPY, a transaction each, and a no-op; about 15 minutes
+	@$(BUILD)/rafflecast bench-entries $(ARGS)
+
+bench-gateway: ## measure the fan-out beside a bare epoll server and a net/http hub
+	@go build -o $(BUILD)/bench-gateway ./services/gateway/cmd/bench-gateway && $(BUILD)/bench-gateway $(ARGS)
 
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto
@@ -97,4 +103,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test alone check generate format clean proto-rules chromium compiler pgbouncer FORCE
+.PHONY: help run build test alone pictures bench-entries bench-gateway check generate format clean proto-rules chromium compiler pgbouncer FORCE

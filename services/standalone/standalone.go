@@ -95,6 +95,10 @@ func stopStores(ctx context.Context, nats *localnats.Server, postgres *localpg.S
 
 // serve runs both services on the stores.
 func serve(ctx context.Context, cfg Config, natsURL string, postgres *localpg.Server) error {
+	database := "the one of DATABASE_URL"
+	if postgres != nil {
+		database = "psql '" + postgres.URL() + "'"
+	}
 	running, ctx := errgroup.WithContext(ctx)
 	started := make(chan participation.Addresses, 1)
 	cfg.Participation.DatabaseURL, cfg.Participation.NATSURL, cfg.Participation.Log = cfg.DatabaseURL, natsURL, cfg.Log
@@ -113,7 +117,7 @@ func serve(ctx context.Context, cfg Config, natsURL string, postgres *localpg.Se
 		cfg.Gateway.NATSURL, cfg.Gateway.Log = natsURL, cfg.Log
 		cfg.Gateway.ParticipationURL = "http://" + entries.HTTP.String()
 		cfg.Gateway.Started = func(front gateway.Addresses) {
-			running.Go(func() error { return welcome(ctx, cfg, front, entries) })
+			running.Go(func() error { return welcome(ctx, cfg, database, front, entries) })
 		}
 		return gateway.Run(ctx, cfg.Gateway)
 	})

@@ -37,7 +37,7 @@ func makeFirstRaffle(ctx context.Context, address string) error {
 }
 
 // welcome tells where everything is, and what to try, once it can be tried.
-func welcome(ctx context.Context, cfg Config, front gateway.Addresses, entries participation.Addresses) error {
+func welcome(ctx context.Context, cfg Config, database string, front gateway.Addresses, entries participation.Addresses) error {
 	if err := awaitReady(ctx, front.Ops.String()); err != nil {
 		return err
 	}
@@ -48,6 +48,7 @@ func welcome(ctx context.Context, cfg Config, front gateway.Addresses, entries p
 Rafflecast is running. Ctrl-C stops it.
 
   the page        http://%[1]s/
+  the database    %[5]s
   operations      http://%[2]s/metrics (gateway), http://%[3]s/metrics (participation)
 
 Try, in another terminal:
@@ -56,7 +57,7 @@ Try, in another terminal:
   curl -X POST 'http://%[1]s/api/v1/raffle/1?memberId=7'
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 -plaintext -d '{"raffleId":1,"memberId":"8"}' %[4]s raffle.v1.ParticipationService/Enter
 
-`, front.HTTP, front.Ops, entries.Ops, entries.GRPC)
+`, front.HTTP, front.Ops, entries.Ops, entries.GRPC, database)
 	return err
 }
 
