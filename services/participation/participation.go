@@ -65,7 +65,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := awaitDatabase(ctx, &cfg, pool, store); err != nil {
 		return err
 	}
-	writer := batch.New(store, batch.Config{Lanes: cfg.Lanes, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout})
+	writer := batch.New(store, batch.Config{Lanes: cfg.Lanes, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log})
 	edge, err := newServers(ctx, &cfg, store, writer, pub)
 	if err != nil {
 		return err

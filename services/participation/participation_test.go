@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -231,6 +232,7 @@ func TestBadRequestsNameFieldValueAndBound(t *testing.T) {
 		{enter(1, "a\nb", ""), "member_id", `(got "a\nb")`},
 		{enter(1, "'; DROP TABLE entries; --", ""), "member_id", "[A-Za-z0-9_.:@-]"},
 		{enter(1, "m", "x"), "request_id", `(got "x")`},
+		{enter(1, "m", uuid.Nil.String()), "request_id", uuid.Nil.String()},
 		{create(&rafflev1.CreateRaffleRequest{Winners: 1}), "title", "at least 1"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A\x00B", Winners: 1}), "title", `(got "A\x00B")`},
 		{create(&rafflev1.CreateRaffleRequest{Title: strings.Repeat("가", 201), Winners: 1}), "title", "at most 200"},
@@ -238,6 +240,8 @@ func TestBadRequestsNameFieldValueAndBound(t *testing.T) {
 		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1_000_001}), "winners", "1000000"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 1001}), "max_entries_per_member", "1000"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, OpensAt: now, ClosesAt: now}), "closes_at", "after opens_at"},
+		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: now}), "closes_at", "must be in the future"},
+		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: &timestamppb.Timestamp{Seconds: -62135596800}}), "closes_at", `(got "0001-01-01T00:00:00Z")`},
 	} {
 		st := wantError(t, c.err, codes.InvalidArgument, "INVALID")
 		if !strings.Contains(st.Message(), c.field+": ") || !strings.Contains(st.Message(), c.tells) {
@@ -271,7 +275,9 @@ func TestFacade(t *testing.T) {
 		{"1?memberId=7", 200, "", ""},
 		{"1?memberId=7", 409, "ALREADY_EXISTS", "ENTRY_LIMIT_REACHED"},
 		{"1?memberId=", 400, "INVALID_ARGUMENT", "INVALID"},
-		{"x?memberId=7", 400, "INVALID_ARGUMENT", ""},
+		{"x?memberId=7", 400, "INVALID_ARGUMENT", "INVALID"},
+		{"1?memberId=%ff", 400, "INVALID_ARGUMENT", "INVALID"},
+		{"1?memberId=a&memberId=b", 400, "INVALID_ARGUMENT", "INVALID"},
 		{"9?memberId=7", 404, "NOT_FOUND", "RAFFLE_NOT_FOUND"},
 	} {
 		code, body := post(t, "http://"+b.at.HTTP.String()+"/api/v1/raffle/"+c.query)
@@ -409,6 +415,40 @@ func TestStoppingLosesNothing(t *testing.T) {
 	o := b.published(t, 1)
 	if int(o.GetEntries()) < acknowledged {
 		t.Errorf("%d were acknowledged, the last odds say %d", acknowledged, o.GetEntries())
+	}
+}
+
+func TestAConnectionThatSaysNothingDoesNotHoldUpTheStop(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	silent, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.at.GRPC.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	began := time.Now()
+	if err := b.stop(); err != nil || time.Since(began) > 10*time.Second {
+		t.Errorf("stopped after %v: %v", time.Since(began), err)
+	}
+}
+
+func TestAFrozenInstanceDoesNotHoldARaffleForLong(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	// Another instance locks the raffle as ours do, and freezes.
+	conn, err := pgx.Connect(t.Context(), b.cfg.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, sql := range []string{`BEGIN`, postgres.Settings, `SELECT FROM raffles WHERE id = 1 FOR NO KEY UPDATE`} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"}); err != nil {
+		t.Errorf("while another instance is frozen: %v", err)
 	}
 }
 

@@ -842,12 +842,12 @@ const file_raffle_v1_participation_proto_rawDesc = "" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
 	"\aordinal\x18\x03 \x01(\x05R\aordinal\x129\n" +
 	"\n" +
-	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x9e\x01\n" +
+	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xc4\x01\n" +
 	"\fEnterRequest\x12$\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12<\n" +
-	"\tmember_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9_.:@-]{1,64}$R\bmemberId\x12*\n" +
+	"\tmember_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9_.:@-]{1,64}$R\bmemberId\x12P\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\x9b\x01\n" +
+	"request_id\x18\x03 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"\x9b\x01\n" +
 	"\rEnterResponse\x12&\n" +
 	"\x05entry\x18\x01 \x01(\v2\x10.raffle.v1.EntryR\x05entry\x12%\n" +
 	"\x0emember_entries\x18\x02 \x01(\x05R\rmemberEntries\x12#\n" +
@@ -867,13 +867,13 @@ const file_raffle_v1_participation_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12:\n" +
 	"\vretry_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryDelay\"\xc4\x01\n" +
+	"retryDelay\"\xea\x01\n" +
 	"\x0fWithdrawRequest\x12$\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12<\n" +
 	"\tmember_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9_.:@-]{1,64}$R\bmemberId\x12!\n" +
-	"\aordinal\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\aordinal\x12*\n" +
+	"\aordinal\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\aordinal\x12P\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"\x9e\x01\n" +
+	"request_id\x18\x04 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"\x9e\x01\n" +
 	"\x10WithdrawResponse\x12&\n" +
 	"\x05entry\x18\x01 \x01(\v2\x10.raffle.v1.EntryR\x05entry\x12%\n" +
 	"\x0emember_entries\x18\x02 \x01(\x05R\rmemberEntries\x12#\n" +

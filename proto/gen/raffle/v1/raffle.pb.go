@@ -178,10 +178,10 @@ type CreateRaffleRequest struct {
 	Winners int32 `protobuf:"varint,2,opt,name=winners,proto3" json:"winners,omitempty"`
 	// How many entries one member may have: 1 to 1,000; 0 means the default, 1.
 	MaxEntriesPerMember int32 `protobuf:"varint,3,opt,name=max_entries_per_member,json=maxEntriesPerMember,proto3" json:"max_entries_per_member,omitempty"`
-	// When entries begin to be taken; absent means at once. Years 1 to 9999.
+	// When entries begin to be taken; absent means at once. Years 1970 to 9999.
 	OpensAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
 	// From when on entries are refused; absent means not before a call closes it.
-	// Years 1 to 9999.
+	// Years 1970 to 9999.
 	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
 	// A UUID that names this request (https://google.aip.dev/155): sent again, it
 	// answers with the raffle that the first one made. Optional; without it, two
@@ -892,16 +892,16 @@ const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\x9c\x04\n" +
+	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xac\x04\n" +
 	"\x13CreateRaffleRequest\x125\n" +
 	"\x05title\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\x05title\x12%\n" +
 	"\awinners\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12?\n" +
 	"\x16max_entries_per_member\x18\x03 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x13maxEntriesPerMember\x12S\n" +
-	"\bopens_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x1c\xbaH\x19\xb2\x01\x16\"\a\b\xff\x82\xd1\xff\xaf\a2\v\b\x80\x92\xb8Ø\xfe\xff\xff\xff\x01R\aopensAt\x12U\n" +
-	"\tcloses_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x1c\xbaH\x19\xb2\x01\x16\"\a\b\xff\x82\xd1\xff\xaf\a2\v\b\x80\x92\xb8Ø\xfe\xff\xff\xff\x01R\bclosesAt\x12*\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x13maxEntriesPerMember\x12H\n" +
+	"\bopens_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\aopensAt\x12J\n" +
+	"\tcloses_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\bclosesAt\x12P\n" +
 	"\n" +
-	"request_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId:\x8d\x01\xbaH\x89\x01\x1a\x86\x01\n" +
+	"request_id\x18\x06 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId:\x8d\x01\xbaH\x89\x01\x1a\x86\x01\n" +
 	"\x12closes_after_opens\x12!closes_at: must be after opens_at\x1aM!has(this.opens_at) || !has(this.closes_at) || this.closes_at > this.opens_at\"A\n" +
 	"\x14CreateRaffleResponse\x12)\n" +
 	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"8\n" +
@@ -917,29 +917,29 @@ const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2\x16.raffle.v1.RaffleStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"j\n" +
 	"\x13ListRafflesResponse\x12+\n" +
 	"\araffles\x18\x01 \x03(\v2\x11.raffle.v1.RaffleR\araffles\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe1\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf1\x03\n" +
 	"\x13UpdateRaffleRequest\x12$\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12h\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB+\xbaH(\xe2\x01%\x12\x05title\x12\awinners\x12\bopens_at\x12\tcloses_atR\n" +
 	"updateMask\x128\n" +
 	"\x05title\x18\x03 \x01(\tB\"\xbaH\x1f\xd8\x01\x01r\x1a\x10\x01\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\x05title\x12(\n" +
-	"\awinners\x18\x04 \x01(\x05B\x0e\xbaH\v\xd8\x01\x01\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12S\n" +
-	"\bopens_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x1c\xbaH\x19\xb2\x01\x16\"\a\b\xff\x82\xd1\xff\xaf\a2\v\b\x80\x92\xb8Ø\xfe\xff\xff\xff\x01R\aopensAt\x12U\n" +
-	"\tcloses_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x1c\xbaH\x19\xb2\x01\x16\"\a\b\xff\x82\xd1\xff\xaf\a2\v\b\x80\x92\xb8Ø\xfe\xff\xff\xff\x01R\bclosesAt\x12*\n" +
+	"\awinners\x18\x04 \x01(\x05B\x0e\xbaH\v\xd8\x01\x01\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12H\n" +
+	"\bopens_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\aopensAt\x12J\n" +
+	"\tcloses_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\bclosesAt\x12P\n" +
 	"\n" +
-	"request_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"A\n" +
+	"request_id\x18\a \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"A\n" +
 	"\x14UpdateRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"g\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"\x8d\x01\n" +
 	"\x13CancelRaffleRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12*\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12P\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"A\n" +
+	"request_id\x18\x02 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"A\n" +
 	"\x14CancelRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"f\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"\x8c\x01\n" +
 	"\x12CloseRaffleRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12*\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12P\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\trequestId\"@\n" +
+	"request_id\x18\x02 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"@\n" +
 	"\x13CloseRaffleResponse\x12)\n" +
 	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle2\xe6\x03\n" +
 	"\rRaffleService\x12O\n" +

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -33,12 +36,28 @@ func NewFacade(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error)
 	if err := rafflev1.RegisterParticipationServiceHandler(ctx, mux, conn); err != nil {
 		return nil, fmt.Errorf("register the JSON facade: %w", err)
 	}
-	return http.MaxBytesHandler(mux, maxRequest), nil
+	return http.MaxBytesHandler(textOnly(mux), maxRequest), nil
+}
+
+// textOnly refuses parameters that are not UTF-8, which protobuf can't carry.
+func textOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range r.URL.Query() {
+			if !utf8.ValidString(name + strings.Join(values, "")) {
+				writeError(r.Context(), nil, nil, w, r, invalid(strconv.QuoteToASCII(name), "must be UTF-8"))
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func writeError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
 	st := status.Convert(err)
 	body := map[string]string{"code": code.Code(st.Code()).String(), "message": st.Message()}
+	if st.Code() == codes.InvalidArgument {
+		body["reason"] = "INVALID" // what the facade itself can't read has no details
+	}
 	for _, detail := range st.Details() {
 		switch d := detail.(type) {
 		case *errdetails.ErrorInfo:

@@ -147,10 +147,11 @@ func changeOf(req *rafflev1.UpdateRaffleRequest) (c raffle.Change, err error) {
 	return c, nil
 }
 
-// timeOf reads a timestamp; absent is the zero time.
+// timeOf reads a timestamp, as finely as PostgreSQL keeps it; absent is the zero
+// time.
 func timeOf(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}
 	}
-	return t.AsTime()
+	return t.AsTime().Truncate(time.Microsecond)
 }

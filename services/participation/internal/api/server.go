@@ -22,6 +22,9 @@ import (
 // maxRequest bounds a request in bytes; the largest valid one has under 2 KiB.
 const maxRequest = 16 << 10
 
+// handshakeTimeout bounds the beginning of a connection.
+const handshakeTimeout = 2 * time.Second
+
 // Store keeps raffles and entries.
 type Store interface {
 	Raffles
@@ -38,6 +41,8 @@ func NewServer(store Store, entries Entries, health *health.Server, stopping <-c
 	edge := &edge{validator: validator, stopping: stopping, log: log}
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
+		// A stop waits for handshakes: one that never comes must not hold it up.
+		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.UnaryInterceptor(edge.unary),
 		grpc.StreamInterceptor(edge.stream),
 		// Clients may ping idle connections as often as common proxies need it.

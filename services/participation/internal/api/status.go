@@ -54,7 +54,7 @@ func toStatus(ctx context.Context, log *slog.Logger, err error) error {
 	case errors.Is(err, raffle.ErrBusy):
 		return newStatus(codes.ResourceExhausted, "too many calls wait: try again shortly", info("BUSY", 0), retry(busyDelay))
 	case errors.Is(err, raffle.ErrUnavailable):
-		log.WarnContext(ctx, "the store is away", "error", err)
+		log.DebugContext(ctx, "the store is away", "error", err) // thousands may meet it at once
 		return newStatus(codes.Unavailable, "the store is away: try again, with the same request_id", info("STORE_UNAVAILABLE", 0), retry(awayDelay))
 	case errors.Is(err, context.DeadlineExceeded):
 		return status.Error(codes.DeadlineExceeded, "the deadline has passed; the change may have been made")

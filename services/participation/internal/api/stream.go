@@ -20,14 +20,16 @@ import (
 // Two full batches: one being written while the next gathers.
 const maxInFlight = 4096
 
-// enterStream is what one stream of entries works with.
+// enterStream is what one stream of entries works with. It takes memory only for
+// what is under way.
 type enterStream struct {
 	grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
 	*participationService
-	// slots holds a value for each request that is under way, so answers, which
-	// has as much room, never blocks whoever puts one in.
-	slots   chan struct{}
-	answers chan answer
+	slots chan struct{} // holds a value for each request that is under way
+
+	mu      sync.Mutex
+	answers []answer      // to send
+	ready   chan struct{} // holds one: there are answers
 }
 
 type answer struct {
@@ -41,11 +43,10 @@ func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[raffl
 		BidiStreamingServer:  stream,
 		participationService: s,
 		slots:                make(chan struct{}, maxInFlight),
-		answers:              make(chan answer, maxInFlight),
+		ready:                make(chan struct{}, 1),
 	}
-	var sending sync.WaitGroup
-	var sendErr error
-	sending.Go(func() { sendErr = e.send() })
+	sent, done := make(chan error, 1), make(chan struct{})
+	go func() { sent <- e.send(done) }()
 	received := make(chan error, 1)
 	go func() { received <- e.receive() }() // ends with the stream at the latest
 	var err error
@@ -57,9 +58,19 @@ func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[raffl
 	for range maxInFlight { // wait until nothing is under way, and let nothing in
 		e.slots <- struct{}{}
 	}
-	close(e.answers)
-	sending.Wait()
-	return errors.Join(err, sendErr)
+	close(done)
+	return errors.Join(err, <-sent)
+}
+
+// answer hands over what came of a request. It never blocks.
+func (e *enterStream) answer(id int64, res *raffle.EnterResult) {
+	e.mu.Lock()
+	e.answers = append(e.answers, answer{id, res})
+	e.mu.Unlock()
+	select {
+	case e.ready <- struct{}{}:
+	default:
+	}
 }
 
 // receive submits requests until the caller has sent its last.
@@ -79,10 +90,10 @@ func (e *enterStream) receive() error {
 		}
 		id := req.GetId()
 		if err := e.check(req); err != nil {
-			e.answers <- answer{id, &raffle.EnterResult{Err: err}}
+			e.answer(id, &raffle.EnterResult{Err: err})
 			continue
 		}
-		e.entries.Submit(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) { e.answers <- answer{id, res} })
+		e.entries.Submit(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) { e.answer(id, res) })
 	}
 }
 
@@ -93,22 +104,37 @@ func (e *enterStream) check(req *rafflev1.EnterStreamRequest) error {
 	return validate(e.edge.validator, req.GetEnter())
 }
 
-// send sends answers until there will be no more. Once the caller is gone it only
-// takes them.
-func (e *enterStream) send() (err error) {
-	for a := range e.answers {
-		if err == nil {
-			resp := &rafflev1.EnterStreamResponse{Id: a.id}
-			if a.res.Err != nil {
-				resp.Result = &rafflev1.EnterStreamResponse_Error{Error: e.failure(a.res.Err)}
-			} else {
-				resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: e.enterResponse(a.res)}
-			}
-			err = e.Send(resp)
+// send sends answers until done is closed. Once the caller is gone it only takes
+// them.
+func (e *enterStream) send(done <-chan struct{}) (err error) {
+	var answers []answer
+	for {
+		select {
+		case <-e.ready:
+		case <-done:
+			return err
 		}
-		<-e.slots
+		e.mu.Lock()
+		answers, e.answers = e.answers, answers[:0]
+		e.mu.Unlock()
+		for _, a := range answers {
+			if err == nil {
+				err = e.Send(e.response(a))
+			}
+			<-e.slots
+		}
+		clear(answers)
 	}
-	return err
+}
+
+func (e *enterStream) response(a answer) *rafflev1.EnterStreamResponse {
+	resp := &rafflev1.EnterStreamResponse{Id: a.id}
+	if a.res.Err != nil {
+		resp.Result = &rafflev1.EnterStreamResponse_Error{Error: e.failure(a.res.Err)}
+	} else {
+		resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: e.enterResponse(a.res)}
+	}
+	return resp
 }
 
 // failure writes an error as what the unary call would have failed with.

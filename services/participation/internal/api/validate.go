@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,7 +9,9 @@ import (
 	"buf.build/go/protovalidate"
 	"github.com/google/uuid"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
@@ -72,7 +75,7 @@ func plainlyValid(req *rafflev1.EnterRequest) bool {
 	if id == "" {
 		return true
 	}
-	return len(id) == 36 && uuid.Validate(id) == nil
+	return len(id) == 36 && id != uuid.Nil.String() && uuid.Validate(id) == nil
 }
 
 // memberByte holds the bytes that a member id may have.
@@ -87,15 +90,27 @@ func describe(violation *protovalidate.Violation) *errdetails.BadRequest_FieldVi
 	field := protovalidate.FieldPathString(violation.Proto.GetField())
 	description := violation.Proto.GetMessage()
 	if violation.FieldValue.IsValid() {
-		description += fmt.Sprintf(" (got %s)", clip(violation.FieldValue.Interface()))
+		description += fmt.Sprintf(" (got %s)", clip(plain(violation.FieldValue.Interface())))
 	}
 	reason := strings.ToUpper(strings.ReplaceAll(violation.Proto.GetRuleId(), ".", "_")) // INT64_GTE
 	return &errdetails.BadRequest_FieldViolation{Field: field, Description: description, Reason: reason}
 }
 
+// plain returns a value as it is printed: a message as JSON.
+func plain(value any) any {
+	if m, ok := value.(protoreflect.Message); ok {
+		text, _ := protojson.Marshal(m.Interface()) // what JSON can't say is left out
+		return json.RawMessage(text)
+	}
+	return value
+}
+
 // clip writes a value in at most about 100 bytes, escaped.
 func clip(value any) string {
 	text, ok := value.(string)
+	if raw, isJSON := value.(json.RawMessage); isJSON {
+		return string(raw[:min(len(raw), 100)])
+	}
 	if !ok {
 		text = fmt.Sprint(value)
 		return text[:min(len(text), 100)]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type Config struct {
 	Queue   int           // calls that may wait in a lane; at least 1
 	Batch   int           // most entries in one transaction; at least 1
 	Timeout time.Duration // for one transaction, after which it counts as failed
+	Log     *slog.Logger  // hears of each batch that failed
 }
 
 // Writer writes entries in batches. Make it with New.
@@ -155,6 +157,9 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	results, err := w.store.EnterBatch(ctx, reqs)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
+	}
+	if err != nil {
+		w.cfg.Log.Error("a batch of entries failed", "entries", len(reqs), "error", err)
 	}
 	for i, c := range waiting {
 		if err != nil {

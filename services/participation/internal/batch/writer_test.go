@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -41,7 +42,7 @@ func (r *recorder) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) (
 	}
 }
 
-var config = Config{Lanes: 1, Queue: 100, Batch: 3, Timeout: time.Second}
+var config = Config{Lanes: 1, Queue: 100, Batch: 3, Timeout: time.Second, Log: slog.New(slog.DiscardHandler)}
 
 // start runs a writer until the test's bubble ends.
 func start(t *testing.T, store Store, cfg Config) (*Writer, context.CancelFunc) {

@@ -12,26 +12,33 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// useIndexes keeps sequential scans out of a transaction's plans. A plan that was
-// made, and kept, while the table was empty would else scan all of it for each
-// request later. It is a local setting, so that it goes with the transaction when
-// a connection is shared through PgBouncer.
-const useIndexes = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
+// Settings are what a transaction of ours begins with. They are its own, so that they go with it when a connection is
+// shared through PgBouncer.
+//
+// Sequential scans are kept out of its plans: a plan that was made, and kept,
+// while the table was empty would else scan all of it for each request later.
+// That distorts costs, so compiling by cost is off. And an instance that freezes
+// or loses its network between two statements must not hold a raffle's lock for
+// longer than the idle timeout.
+const Settings = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
+	set_config('idle_in_transaction_session_timeout', '5s', true)`
 
 // lockRaffles locks in id order, so that no two transactions wait for each other.
 const lockRaffles = `SELECT ` + columns + ` FROM raffles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
 
-// findStandings reads what the members of a batch have already: one aggregate
-// per request, which no plan can turn into a join over the table, over a range of
-// the primary key. Members that have nothing yield no row.
+// findStandings reads what the members of a batch have already, each member once:
+// one aggregate, which no plan can turn into a join over the table, over a range
+// of the primary key. Members that have nothing yield no row. Of the entries of
+// the batch's own requests, which makes these repeats, it reads the rest as well.
 const findStandings = `
-	SELECT req.i, e.entries, e.last, e.repeat, e.repeat_at
-	FROM unnest($1::bigint[], $2::text[], $3::uuid[]) WITH ORDINALITY AS req(raffle_id, member_id, request_id, i)
+	SELECT m.i, e.*
+	FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS m(raffle_id, member_id, i)
 	CROSS JOIN LATERAL (
 		SELECT (count(*) FILTER (WHERE withdrawn_at IS NULL))::integer AS entries, max(ordinal) AS last,
-			max(ordinal) FILTER (WHERE request_id = req.request_id) AS repeat,
-			max(created_at) FILTER (WHERE request_id = req.request_id) AS repeat_at
-		FROM entries WHERE raffle_id = req.raffle_id AND member_id = req.member_id
+			array_agg(ordinal) FILTER (WHERE request_id = ANY($3)) AS ordinals,
+			array_agg(request_id) FILTER (WHERE request_id = ANY($3)) AS requests,
+			array_agg(created_at) FILTER (WHERE request_id = ANY($3)) AS times
+		FROM entries WHERE raffle_id = m.raffle_id AND member_id = m.member_id
 	) e
 	WHERE e.last IS NOT NULL`
 
@@ -71,14 +78,14 @@ func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]r
 func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (out raffle.Outcome, err error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return out, err
+		return out, &unwrittenError{err}
 	}
 	// The pool closes a connection that comes back within a transaction, which
 	// rolls it back.
 	defer conn.Release()
 	book, err := openBook(ctx, conn, reqs)
 	if err != nil {
-		return out, err
+		return out, &unwrittenError{err}
 	}
 	for _, req := range reqs {
 		book.Enter(req)
@@ -87,6 +94,8 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (out 
 	var batch pgx.Batch
 	if len(out.Placed) > 0 {
 		queueEntries(&batch, out.Placed)
+	}
+	if len(out.Changed) > 0 {
 		queueCounts(&batch, out.Changed)
 	}
 	batch.Queue(`COMMIT`)
@@ -97,11 +106,16 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (out 
 // and what the members have. Each statement has a snapshot of its own, so the
 // later ones see all that was committed before the locks were taken.
 func openBook(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest) (*raffle.Book, error) {
-	raffleIDs := make([]int64, len(reqs))
-	memberIDs := make([]string, len(reqs))
-	requestIDs := make(pgtype.FlatArray[pgtype.UUID], len(reqs))
+	members := distinctMembers(reqs)
+	raffleIDs, memberIDs := make([]int64, len(members)), make([]string, len(members))
+	for i, m := range members {
+		raffleIDs[i], memberIDs[i] = m.raffleID, m.memberID
+	}
+	requestIDs := make(pgtype.FlatArray[pgtype.UUID], 0, len(reqs))
 	for i := range reqs {
-		raffleIDs[i], memberIDs[i], requestIDs[i] = reqs[i].RaffleID, reqs[i].MemberID, uuid(reqs[i].RequestID)
+		if id := uuid(reqs[i].RequestID); id.Valid {
+			requestIDs = append(requestIDs, id)
+		}
 	}
 	var (
 		raffles []raffle.Raffle
@@ -110,7 +124,7 @@ func openBook(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterReques
 		batch   pgx.Batch
 	)
 	batch.Queue(`BEGIN`)
-	batch.Queue(useIndexes)
+	batch.Queue(Settings)
 	batch.Queue(lockRaffles, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
 		raffles, err = pgx.CollectRows(rows, scanRaffle)
 		return err
@@ -123,25 +137,45 @@ func openBook(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterReques
 		return nil
 	})
 	batch.Queue(findStandings, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
-		return loadStandings(book, rows, reqs)
+		return loadStandings(book, rows, members)
 	})
 	return book, conn.SendBatch(ctx, &batch).Close()
 }
 
-func loadStandings(book *raffle.Book, rows pgx.Rows, reqs []raffle.EnterRequest) error {
+// member is one of a raffle's.
+type member struct {
+	raffleID int64
+	memberID string
+}
+
+func distinctMembers(reqs []raffle.EnterRequest) []member {
+	seen := make(map[member]struct{}, len(reqs))
+	members := make([]member, 0, len(reqs))
+	for i := range reqs {
+		m := member{reqs[i].RaffleID, reqs[i].MemberID}
+		if _, ok := seen[m]; !ok {
+			seen[m] = struct{}{}
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
+func loadStandings(book *raffle.Book, rows pgx.Rows, members []member) error {
 	var (
 		i        int64
 		s        raffle.Standing
-		repeat   *int32
-		repeatAt *time.Time
+		ordinals []int32
+		requests []pgtype.UUID
+		times    []time.Time
 	)
-	_, err := pgx.ForEachRow(rows, []any{&i, &s.Entries, &s.Last, &repeat, &repeatAt}, func() error {
-		req := reqs[i-1]
-		book.Load(req.RaffleID, req.MemberID, s)
-		if repeat != nil {
+	_, err := pgx.ForEachRow(rows, []any{&i, &s.Entries, &s.Last, &ordinals, &requests, &times}, func() error {
+		m := members[i-1]
+		book.Load(m.raffleID, m.memberID, s)
+		for k := range ordinals {
 			book.LoadRepeat(raffle.Entry{
-				RaffleID: req.RaffleID, MemberID: req.MemberID, Ordinal: *repeat,
-				RequestID: req.RequestID, CreatedAt: *repeatAt,
+				RaffleID: m.raffleID, MemberID: m.memberID, Ordinal: ordinals[k],
+				RequestID: requests[k].Bytes, CreatedAt: times[k],
 			})
 		}
 		return nil

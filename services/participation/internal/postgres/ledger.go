@@ -84,7 +84,7 @@ func (s *Store) Entries(ctx context.Context, raffleID int64, memberID string, af
 	}
 	var list []raffle.Entry
 	var batch pgx.Batch // one round trip, one transaction
-	batch.Queue(useIndexes)
+	batch.Queue(Settings)
 	batch.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (raffle.Entry, error) {
 			e := raffle.Entry{RaffleID: raffleID}

@@ -120,6 +120,49 @@ func TestUpdateAndCancel(t *testing.T) {
 	}
 }
 
+func TestManyRequestsOfOneMemberInABatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := b.create(t, raffle.Raffle{MaxEntriesPerMember: 1000})
+	var reqs []raffle.EnterRequest
+	for i := range 1500 { // each id twice, in batches that overlap
+		reqs = append(reqs, raffle.EnterRequest{RaffleID: r.ID, MemberID: "m", RequestID: raffle.RequestID{byte(i % 750), byte(i % 750 / 256), 1}})
+	}
+	repeats := 0
+	for _, batch := range [][]raffle.EnterRequest{reqs[:500], reqs[250:1000], reqs} {
+		results, err := b.EnterBatch(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, res := range results {
+			if res.Err != nil || res.Entry.RequestID != batch[i].RequestID {
+				t.Fatalf("%+v", res)
+			}
+			if res.Repeat {
+				repeats++
+			}
+		}
+	}
+	if got := b.verify(t, r.ID); got.Entries != 750 || repeats != 500+750+1500-750 {
+		t.Errorf("%d entries, %d repeats", got.Entries, repeats)
+	}
+}
+
+func TestARefusedEntryClosesARaffleWhoseTimeHasCome(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := b.create(t, raffle.Raffle{ClosesAt: time.Now().Add(time.Hour)})
+	if _, err := b.pool.Exec(t.Context(), `UPDATE raffles SET closes_at = now() - interval '1 second'`); err != nil {
+		t.Fatal(err)
+	}
+	if res := b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "late"}); !errors.As(res.Err, new(*raffle.NotOpenError)) {
+		t.Errorf("%+v", res)
+	}
+	if got := b.verify(t, r.ID); got.State != raffle.Closed || got.Version != 2 || b.told[len(b.told)-1].State != raffle.Closed {
+		t.Errorf("%+v, told %+v", got, b.told)
+	}
+}
+
 func TestALateRepeatOfARaceIsOneEntry(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -166,12 +209,12 @@ func TestLookupsStayIndexLookups(t *testing.T) {
 		"standings": postgres.FindStandings, "page": postgres.ListEntries, "member": postgres.ListMemberEntries,
 	}
 	args := map[string]string{
-		"standings": fmt.Sprintf("(ARRAY[%d::bigint], ARRAY['m5'], ARRAY[NULL::uuid])", r.ID),
+		"standings": fmt.Sprintf("(ARRAY[%d::bigint], ARRAY['m5'], ARRAY[]::uuid[])", r.ID),
 		"page":      fmt.Sprintf("(%d, 'm5', 1, 10)", r.ID), "member": fmt.Sprintf("(%d, 'm5', 0, 10)", r.ID),
 	}
 	exec("SET plan_cache_mode = force_generic_plan")
 	exec("BEGIN")
-	exec(postgres.UseIndexes)
+	exec(postgres.Settings)
 	for name, sql := range statements {
 		exec("PREPARE " + name + " AS " + sql)
 		exec("EXECUTE " + name + args[name])

@@ -38,14 +38,17 @@ func nullable(t time.Time) *time.Time {
 
 // Create stores a new raffle with the title, numbers and times of r, and
 // returns it with the rest. A repeat of an earlier request returns the raffle
-// that the first made. It fails with *raffle.RequestReusedError where id named
-// another call.
+// that the first made. It fails with *raffle.ContradictionError, and with
+// *raffle.RequestReusedError where id named another call.
 func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error) {
 	var repeat bool
 	err := s.inTx(ctx, func(tx pgx.Tx) error {
 		var made raffle.Raffle
 		now, err := clock(ctx, tx)
 		if err != nil {
+			return err
+		}
+		if err := r.CheckTimes(now); err != nil {
 			return err
 		}
 		rows, _ := tx.Query(ctx, `

@@ -38,18 +38,26 @@ func New(pool *pgxpool.Pool, committed func(...raffle.Odds)) *Store {
 	return &Store{pool: pool, committed: committed}
 }
 
-// attempts is how often a transaction is tried that the database asks to try
-// again (40001, 40P01). Our own transactions lock in id order and never meet
-// these; other writers, or a distributed database, may bring them about.
+// attempts is how often a transaction is tried. Our own lock in id order and are
+// never asked to try again (40001, 40P01) for each other's sake; other writers,
+// or a distributed database, may bring that about.
 const attempts = 10
 
 // inTx runs f in a transaction, again from the start where the database says
 // that the whole transaction should be repeated.
 func (s *Store) inTx(ctx context.Context, f func(pgx.Tx) error) error {
-	return again(ctx, func() error { return pgx.BeginFunc(ctx, s.pool, f) })
+	return again(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, Settings); err != nil {
+				return err
+			}
+			return f(tx)
+		})
+	})
 }
 
-// again runs a whole transaction until the database does not ask to repeat it.
+// again runs a whole transaction until it succeeds, or fails in a way that
+// running it again can't help or is not safe.
 func again(ctx context.Context, transaction func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := transaction()
@@ -65,11 +73,20 @@ func again(ctx context.Context, transaction func() error) error {
 	}
 }
 
-// retryable tells of a serialization failure or a deadlock.
+// retryable tells of a serialization failure, a deadlock, and a connection that
+// failed before anything could have been written.
 func retryable(err error) bool {
+	if _, ok := errors.AsType[*unwrittenError](err); ok && away(err) {
+		return true
+	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
 }
+
+// unwrittenError is an error that came before a transaction wrote anything.
+type unwrittenError struct{ error }
+
+func (e *unwrittenError) Unwrap() error { return e.error }
 
 // classify turns what comes from a store that is away into ErrUnavailable.
 func classify(err error) error {
@@ -89,7 +106,9 @@ func away(err error) bool {
 		case "08", "40", "53", "57", "58": // connection, rollback, resources, operator, system
 			return true
 		}
-		return pg.Code == "25006" // read only: a standby, or a primary that lost its rank
+		// Read only: a standby, or a primary that lost its rank. Idle for too long
+		// within a transaction: we were frozen.
+		return pg.Code == "25006" || pg.Code == "25P03"
 	}
 	_, network := errors.AsType[net.Error](err)
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)

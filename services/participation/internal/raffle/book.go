@@ -20,9 +20,9 @@ type EntryKey struct {
 	Ordinal  int32
 }
 
-// MaxOrdinal bounds how often a member may enter a raffle, withdrawn entries
-// included: what a member has is read with each of its requests.
-const MaxOrdinal = 10_000
+// MaxWithdrawn bounds how many entries a member may withdraw from a raffle and
+// still enter it: all that a member ever had is read with its requests.
+const MaxWithdrawn = 100
 
 // EnterRequest asks for one entry.
 type EnterRequest struct {
@@ -121,14 +121,18 @@ func (b *Book) enter(req EnterRequest) EnterResult {
 			return EnterResult{Entry: e, MemberEntries: s.Entries, Repeat: true}
 		}
 	}
-	if state := r.StateAt(b.now); state != Open {
+	state := r.StateAt(b.now)
+	if state != r.State {
+		b.changed[r.ID] = true // its time has come
+	}
+	if state != Open {
 		return EnterResult{Err: r.notOpen(state)}
 	}
 	switch {
 	case s.Entries >= r.MaxEntriesPerMember:
 		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: r.MaxEntriesPerMember}}
-	case s.Last >= MaxOrdinal:
-		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: MaxOrdinal}}
+	case s.Last >= r.MaxEntriesPerMember+MaxWithdrawn:
+		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: s.Last}}
 	}
 	return EnterResult{Entry: b.place(r, s, req), MemberEntries: s.Entries}
 }
@@ -156,13 +160,13 @@ type Outcome struct {
 	Results []EnterResult // answers to the Enter calls, in their order
 }
 
-// Outcome closes the book: each raffle that took entries gets one new version
-// for all of them. Call it once, after the last Enter.
+// Outcome closes the book: each raffle that took entries, or whose time to open
+// or close has come, gets one new version for all of it. Call it once, after the last Enter.
 func (b *Book) Outcome() Outcome {
 	out := Outcome{Placed: b.placed, Results: b.results}
 	for id := range b.changed {
 		r := b.raffles[id]
-		r.State = Open // it took an entry
+		r.State = r.StateAt(b.now)
 		r.changed(b.now)
 		out.Changed = append(out.Changed, *r)
 	}

@@ -50,8 +50,12 @@ func TestBookRefuses(t *testing.T) {
 	b.Enter(EnterRequest{RaffleID: 3, MemberID: "m"})
 	b.Enter(EnterRequest{RaffleID: 4, MemberID: "m"})
 	out := b.Outcome()
-	if len(out.Placed) != 0 || len(out.Changed) != 0 {
+	if len(out.Placed) != 0 {
 		t.Errorf("something was placed: %+v", out)
+	}
+	// The third's state was wrong: whoever comes writes it down.
+	if len(out.Changed) != 1 || out.Changed[0].ID != 3 || out.Changed[0].State != Scheduled || out.Changed[0].Version != 2 {
+		t.Errorf("changed: %+v", out.Changed)
 	}
 	if limit, ok := errors.AsType[*EntryLimitError](out.Results[0].Err); !ok || limit.Max != 1 {
 		t.Errorf("full: %v", out.Results[0].Err)
@@ -69,9 +73,9 @@ func TestBookRefuses(t *testing.T) {
 func TestBookBoundsHowOftenAMemberEnters(t *testing.T) {
 	t.Parallel()
 	b := NewBook(noon, []Raffle{open(1, 5)}, 0)
-	b.Load(1, "restless", Standing{Entries: 0, Last: MaxOrdinal})
+	b.Load(1, "restless", Standing{Entries: 0, Last: 5 + MaxWithdrawn})
 	enter(b, "restless", 0)
-	if limit, ok := errors.AsType[*EntryLimitError](b.Outcome().Results[0].Err); !ok || limit.Max != MaxOrdinal {
+	if limit, ok := errors.AsType[*EntryLimitError](b.Outcome().Results[0].Err); !ok || limit.Max != 5+MaxWithdrawn {
 		t.Errorf("got %v", limit)
 	}
 }

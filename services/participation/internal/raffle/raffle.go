@@ -108,6 +108,19 @@ func (r *Raffle) Cancel(now time.Time) error {
 	return nil
 }
 
+// CheckTimes tells whether the raffle can take entries at some time from now on.
+// It fails with *ContradictionError.
+func (r *Raffle) CheckTimes(now time.Time) error {
+	switch {
+	case r.ClosesAt.IsZero():
+	case !r.ClosesAt.After(r.OpensAt):
+		return &ContradictionError{"closes_at", "must be after opens_at"}
+	case !r.ClosesAt.After(now):
+		return &ContradictionError{"closes_at", "must be in the future: it has passed"}
+	}
+	return nil
+}
+
 // Change says what to change of a raffle; nil leaves a part as it is, and a
 // zero time removes one.
 type Change struct {
@@ -137,13 +150,11 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 	if c.ClosesAt != nil {
 		next.ClosesAt = *c.ClosesAt
 	}
-	switch closes := next.ClosesAt; {
-	case state == Open && !next.OpensAt.Equal(r.OpensAt):
+	if state == Open && !next.OpensAt.Equal(r.OpensAt) {
 		return &ContradictionError{"opens_at", "can't be changed: the raffle is open"}
-	case !closes.IsZero() && !closes.After(next.OpensAt):
-		return &ContradictionError{"closes_at", "must be after opens_at"}
-	case !closes.IsZero() && !closes.After(now):
-		return &ContradictionError{"closes_at", "must be in the future: it has passed"}
+	}
+	if err := next.CheckTimes(now); err != nil {
+		return err
 	}
 	next.State = next.StateAt(now)
 	next.changed(now)

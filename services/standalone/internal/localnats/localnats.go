@@ -3,6 +3,7 @@ package localnats
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +13,10 @@ import (
 )
 
 // Server is a running NATS server. Make it with Start.
-type Server struct{ server *server.Server }
+type Server struct {
+	server *server.Server
+	token  string
+}
 
 // readyTimeout bounds the start, the recovery of the streams included.
 const readyTimeout = 30 * time.Second
@@ -20,7 +24,9 @@ const readyTimeout = 30 * time.Second
 // Start runs a server on a free loopback port, with JetStream on disk in dir. It
 // refuses clients that don't have the random token in its URL.
 func Start(ctx context.Context, dir string, log *slog.Logger) (*Server, error) {
+	token := rand.Text()
 	s, err := server.NewServer(&server.Options{
+		Authorization:          token,
 		ServerName:             "rafflecast",
 		Host:                   "127.0.0.1",
 		Port:                   server.RANDOM_PORT,
@@ -39,11 +45,11 @@ func Start(ctx context.Context, dir string, log *slog.Logger) (*Server, error) {
 		s.WaitForShutdown()
 		return nil, errors.Join(fmt.Errorf("the NATS server in %s was not ready within %v", dir, readyTimeout), context.Cause(ctx))
 	}
-	return &Server{s}, nil
+	return &Server{s, token}, nil
 }
 
-// URL returns where clients connect.
-func (s *Server) URL() string { return s.server.ClientURL() }
+// URL returns where clients connect, with the token.
+func (s *Server) URL() string { return "nats://" + s.token + "@" + s.server.Addr().String() }
 
 // Stop ends the server and waits for it. Idempotent.
 func (s *Server) Stop() {

@@ -1,0 +1,28 @@
+package localnats
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+func TestOnlyThoseWithTheTokenGetIn(t *testing.T) {
+	t.Parallel()
+	s, err := Start(t.Context(), t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	nc, err := nats.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	if _, err := nats.Connect("nats://" + s.server.Addr().String()); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("a stranger: %v", err)
+	}
+	s.Stop()
+	s.Stop()
+}
