@@ -216,7 +216,7 @@ func TestAReaderThatTakesNothingIsDropped(t *testing.T) {
 	t.Parallel()
 	each(t, func(w *world) {
 		if w.real {
-			w.fanout.WriteTimeout = 200 * time.Millisecond
+			w.fanout.WriteTimeout = time.Second
 		}
 	}, func(w *world) {
 		w.publish(update(1, 1))

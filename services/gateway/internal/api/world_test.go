@@ -34,15 +34,15 @@ type world struct {
 }
 
 // each runs a test on each way out: ordinary handlers in memory, ordinary
-// handlers on sockets, and detached sockets. prepare, which may be nil, changes
-// the configuration.
+// handlers on sockets, HTTP/2, and detached sockets. prepare, which may be nil,
+// changes the configuration.
 func each(t *testing.T, prepare func(*world), test func(w *world)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) { run(t, newMemory(), true, prepare, test) })
+		synctest.Test(t, func(t *testing.T) { run(t, newMemory(), way{ordinary: true}, prepare, test) })
 	})
-	for name, ordinary := range map[string]bool{"handlers": true, "detached": false} {
+	for name, how := range map[string]way{"handlers": {ordinary: true}, "http2": {http2: true}, "detached": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var lc net.ListenConfig
@@ -50,19 +50,22 @@ func each(t *testing.T, prepare func(*world), test func(w *world)) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			run(t, l, ordinary, prepare, test)
+			run(t, l, how, prepare, test)
 		})
 	}
 }
 
-func run(t *testing.T, l net.Listener, ordinary bool, prepare func(*world), test func(w *world)) {
+// way is how updates get out.
+type way struct{ ordinary, http2 bool }
+
+func run(t *testing.T, l net.Listener, how way, prepare func(*world), test func(w *world)) {
 	t.Helper()
 	w := &world{
 		t: t, feed: newFakeFeed(), base: "http://" + l.Addr().String(),
 		cfg: Config{RetryMin: time.Second, RetryMax: 5 * time.Second, MaxRaffles: 100},
 		fanout: fanout.Config{
 			Spacing: 50 * time.Millisecond, Heartbeat: 15 * time.Second, Lifetime: 30 * time.Minute,
-			RetryMin: time.Second, RetryMax: 5 * time.Second, WriteTimeout: 30 * time.Second, Ordinary: ordinary,
+			RetryMin: time.Second, RetryMax: 5 * time.Second, WriteTimeout: 30 * time.Second, Ordinary: how.ordinary,
 		},
 	}
 	dial := (&net.Dialer{}).DialContext
@@ -81,12 +84,15 @@ func run(t *testing.T, l net.Listener, ordinary bool, prepare func(*world), test
 	}
 	w.hub = hub
 	w.api = New(w.cfg, w.feed, hub)
-	server := &http.Server{Handler: w.api.Handler(http.NotFoundHandler()), ConnContext: fanout.ConnContext}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!how.http2)
+	protocols.SetUnencryptedHTTP2(how.http2)
+	server := &http.Server{Protocols: protocols, Handler: w.api.Handler(http.NotFoundHandler()), ConnContext: fanout.ConnContext}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- server.Serve(l) }()
 	go func() { done <- hub.Run(ctx) }()
-	transport := &http.Transport{DialContext: dial}
+	transport := &http.Transport{DialContext: dial, Protocols: protocols}
 	w.client = &http.Client{Transport: transport}
 	defer func() {
 		transport.CloseIdleConnections()

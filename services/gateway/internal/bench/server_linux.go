@@ -14,6 +14,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Serve runs the server that the arguments name, as this package starts it, until
+// standard input ends. serves is false where they name none.
+func Serve(args []string) (serves bool, err error) {
+	switch {
+	case len(args) == 1 && args[0] == "bare":
+		return true, Bare()
+	case len(args) == 1 && args[0] == "hub":
+		return true, Hub()
+	case len(args) == 2 && args[0] == "gateway":
+		return true, Gateway(args[1])
+	case len(args) == 3 && args[0] == "nats":
+		raffles, err := strconv.ParseInt(args[2], 10, 64)
+		if err != nil {
+			return true, err
+		}
+		return true, NATS(args[1], raffles)
+	}
+	return false, nil
+}
+
 // answer acts on a line of the controlling process and returns what to answer,
 // "" for nothing: "cpu" asks for the CPU time used, in ns; "memory" for the
 // private memory in use, in bytes; "files" for the open ones; "publish R V" for that version of raffle R.

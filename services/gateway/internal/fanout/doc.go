@@ -37,6 +37,9 @@
 // be used again once it is closed: a shard closes within its own goroutine, and
 // looks connections up by number, so an event for a closed one finds nothing.
 //
+// A client that shuts down its side of the connection, as some do after a
+// request, counts as gone, as it does with net/http.
+//
 // # Invariants
 //
 //   - Publish never waits for a client. Memory per connection is constant.

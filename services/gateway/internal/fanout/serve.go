@@ -165,6 +165,7 @@ func (h *Hub) refuse(c *conn) {
 	if c.fd >= 0 {
 		closeSocket(c.fd, true)
 	}
+	c.shard.stats.ended(Failed)
 	if c.done != nil {
 		c.done(Failed)
 	}

@@ -23,5 +23,6 @@
 //     second), a reconnect, a slow consumer, a stream made again: each leads to
 //     a snapshot.
 //   - The recent updates of a raffle that Since returns have no others between
-//     them in the stream.
+//     them in the stream. Recall adds those which the stream still holds, where
+//     the two meet without a hole.
 package feed
