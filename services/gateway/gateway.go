@@ -28,7 +28,7 @@ import (
 // let so much garbage pile up before it is collected. A connection leaves 14 KiB
 // of net/http's buffers behind: without this, a storm of them has the collector
 // go over all the open ones many times a second, a sixth of the cost.
-const headroomBytes = 64 << 20
+const headroomBytes = 32 << 20
 
 // Run serves until ctx ends, then closes its streams evenly over the drain
 // window and returns nil. It returns an error where the settings are wrong or a
@@ -87,6 +87,15 @@ func listen(ctx context.Context, cfg *Config) (public, private net.Listener, err
 		return nil, nil, err
 	}
 	return public, private, nil
+}
+
+// CheckPorts tells whether the addresses can be listened on now.
+func (c *Config) CheckPorts(ctx context.Context) error {
+	public, private, err := listen(ctx, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(public.Close(), private.Close())
 }
 
 // service is what runs.

@@ -16,7 +16,7 @@ type Config struct {
 	OpsAddress  string // health, metrics and profiles
 
 	DatabaseURL   string // PostgreSQL, as a URL or keywords
-	DatabaseConns int    // most connections to it
+	DatabaseConns int    // most connections to it, beside those that write entries
 	Migrate       bool   // bring the schema up to date at start
 	NATSURL       string // NATS servers, separated by commas
 	Replicas      int    // copies of the stream in the NATS cluster
@@ -54,7 +54,7 @@ func (c *Config) Register(s config.Section) {
 	s.String(&c.GRPCAddress, "grpc-address", "127.0.0.1:9090", "gRPC listens on this host:port")
 	s.String(&c.HTTPAddress, "http-address", "127.0.0.1:9080", "the HTTP/JSON facade listens on this host:port")
 	s.String(&c.OpsAddress, "ops-address", "127.0.0.1:9091", "health, metrics and profiles are served on this host:port")
-	s.Int(&c.DatabaseConns, "database-conns", 16, "most connections to the database, 2 to 1000")
+	s.Int(&c.DatabaseConns, "database-conns", 16, "most connections to the database, 2 to 1000, beside the lanes' and two more")
 	s.Bool(&c.Migrate, "migrate", false, "bring the database's schema up to date at start")
 	s.Int(&c.Replicas, "stream-replicas", 1, "copies of the stream of odds in the NATS cluster, 1 to 5")
 	s.Int(&c.Lanes, "lanes", 4, "transactions that write entries at once, each for its own raffles, 1 to 64")

@@ -41,6 +41,12 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer pool.Close()
+	// A flusher each, and two for the sweep.
+	entries, err := postgres.Open(ctx, cfg.DatabaseURL, cfg.Lanes+2)
+	if err != nil {
+		return err
+	}
+	defer entries.Close()
 	// Entries are taken while NATS is away; their odds are published once it is back.
 	reconnected := make(chan struct{}, 1)
 	nc, err := natsconn.Connect(cfg.NATSURL, "rafflecast participation", cfg.Log,
@@ -61,7 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 
 	pub := publish.New(publish.NewJetStream(js, cfg.Replicas), cfg.Log)
-	store := postgres.New(pool, pub.Publish)
+	store := postgres.New(pool, entries, pub.Publish)
 	if err := awaitDatabase(ctx, &cfg, pool, store); err != nil {
 		return err
 	}

@@ -345,7 +345,7 @@ func TestWhatACrashLeftBehindIsPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if _, err := postgres.New(pool, func(...raffle.Odds) {}).EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: 1, MemberID: "m"}}); err != nil {
+	if _, err := postgres.New(pool, pool, func(...raffle.Odds) {}).EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: 1, MemberID: "m"}}); err != nil {
 		t.Fatal(err)
 	}
 	if v := b.published(t, 1).GetVersion(); v != 1 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,13 @@ func listen(ctx context.Context, cfg *Config) (l listeners, err error) {
 	return l, nil
 }
 
+// CheckPorts tells whether the addresses can be listened on now.
+func (c *Config) CheckPorts(ctx context.Context) error {
+	l, err := listen(ctx, c)
+	l.close()
+	return err
+}
+
 // close closes what is open; a server may have closed it before.
 func (l listeners) close() {
 	for _, listener := range []net.Listener{l.grpc, l.http, l.ops} {
@@ -59,6 +67,9 @@ type servers struct {
 	patience time.Duration
 }
 
+// readTimeout bounds a request to the facade, which has next to no body.
+const readTimeout = 10 * time.Second
+
 func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, pub *publish.Publisher) (*servers, error) {
 	s := &servers{health: health.NewServer(), stopping: make(chan struct{}), memory: bufconn.Listen(1 << 20), patience: cfg.StopTimeout}
 	var err error
@@ -76,6 +87,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 		return nil, err
 	}
 	s.http = ops.NewServer(facade)
+	s.http.ReadTimeout = readTimeout
 	registry := ops.NewRegistry()
 	registry.MustRegister(
 		gauge("rafflecast_entries_waiting", "Calls that wait to be written.", writer.Waiting),
@@ -117,16 +129,18 @@ func (s *servers) stop(ctx context.Context) {
 	defer cancel()
 	close(s.stopping)
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
-	_ = s.http.Shutdown(ctx) // it waits for calls of the facade; past the deadline they are cut
-	defer s.http.Close()
-	stopped := make(chan struct{})
-	go func() { s.grpc.GracefulStop(); close(stopped) }()
-	select {
-	case <-stopped:
-	case <-ctx.Done():
-		s.grpc.Stop()
-		<-stopped
-	}
+	// Both at once: neither has to wait for a slow client of the other.
+	var stopped sync.WaitGroup
+	stopped.Go(func() {
+		_ = s.http.Shutdown(ctx) // past the deadline, Close cuts what is left
+		_ = s.http.Close()
+	})
+	stopped.Go(func() {
+		cut := context.AfterFunc(ctx, s.grpc.Stop)
+		defer cut()
+		s.grpc.GracefulStop()
+	})
+	stopped.Wait()
 	_ = s.conn.Close()
 	_ = s.ops.Close()
 }

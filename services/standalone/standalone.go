@@ -45,8 +45,23 @@ func (c *Config) Register(set *config.Set) {
 	set.Default("gateway-drain-window", "1s")
 }
 
+// Validate returns everything that is wrong with the settings.
+func (c *Config) Validate() error {
+	p, g := c.Participation, c.Gateway
+	// Where the stores are is known once they run.
+	p.DatabaseURL, p.NATSURL, g.NATSURL = "later", "later", "later"
+	return errors.Join(p.Validate(), g.Validate())
+}
+
 // Run serves until ctx ends, then stops part after part, within 10 s.
 func Run(ctx context.Context, cfg Config) (err error) {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	// Before anything is started for nothing.
+	if err := errors.Join(cfg.Participation.CheckPorts(ctx), cfg.Gateway.CheckPorts(ctx)); err != nil {
+		return err
+	}
 	dir, err := filepath.Abs(cfg.DataDir)
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
@@ -54,6 +69,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user; its own directory is private
 		return fmt.Errorf("data directory (--data-dir): %w", err)
 	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	var nats *localnats.Server
 	var postgres *localpg.Server
 	starting, startCtx := errgroup.WithContext(ctx)

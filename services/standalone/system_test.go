@@ -230,6 +230,39 @@ func TestOneCommandRunsEverythingAndKeepsItsData(t *testing.T) {
 	}
 }
 
+func TestASecondRunLeavesTheFirstAlone(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "rafflecast-data-") //nolint:usetesting // PostgreSQL's user must reach it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := launchStandalone(t, dir)
+	second := launch(t, "rafflecast", "serve", "--data-dir="+dir,
+		"--participation-grpc-address=127.0.0.1:0", "--participation-http-address=127.0.0.1:0", "--participation-ops-address=127.0.0.1:0",
+		"--gateway-address=127.0.0.1:0", "--gateway-ops-address=127.0.0.1:0")
+	second.await("another run uses " + dir)
+	if _, err := first.stop(syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAllThatIsWrongIsToldBeforeAnythingStarts(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	p := launch(t, "rafflecast", "serve", "--data-dir="+dir, "--participation-queue=0", "--gateway-lifetime=1ms", "--participation-lanes=x")
+	p.await("--participation-queue=0: must be")
+	p.await("--gateway-lifetime=1ms: must be")
+	p.await(`"x" for flag -participation-lanes`)
+	<-p.ended
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the data directory was made: %v", err)
+	}
+}
+
 type event struct {
 	Entries              int64
 	WinnerProbability    *float64

@@ -22,6 +22,8 @@ import (
 type Command struct {
 	Name    string
 	Summary string
+	// Check, where set, tells what is wrong with the settings.
+	Check func() error
 	// Run does it until ctx ends. args are what follows "--".
 	Run func(ctx context.Context, args []string) error
 }
@@ -57,6 +59,9 @@ func Main(program string, set *config.Set, log **slog.Logger, commands ...Comman
 		return 0
 	}
 	*log = newLogger(os.Stderr, level, format, &err)
+	if cmd.Check != nil {
+		err = errors.Join(err, cmd.Check())
+	}
 	if err != nil {
 		return fail(program, err, 2)
 	}
@@ -108,7 +113,7 @@ func newLogger(w io.Writer, level, format string, errs *error) *slog.Logger {
 func usage(w io.Writer, program string, set *config.Set, commands []Command) {
 	fmt.Fprintf(w, "Usage: %s COMMAND [--setting=value ...]\n\nCommands:\n", program)
 	for _, c := range commands {
-		fmt.Fprintf(w, "  %-10s %s\n", c.Name, c.Summary)
+		fmt.Fprintf(w, "  %-14s %s\n", c.Name, c.Summary)
 	}
 	fmt.Fprintf(w, "\nSettings, by flag or environment variable:\n")
 	set.Usage(w)

@@ -22,7 +22,7 @@ func (s Section) Checks() *Checks { return &Checks{section: s} }
 // and the bound that the value breaks.
 func (c *Checks) That(ok bool, name string, value any, bound string) {
 	if !ok {
-		c.errs = append(c.errs, fmt.Errorf("%s=%v: must be %s", c.section.Flag(name), value, bound))
+		c.errs = append(c.errs, fmt.Errorf("%s=%v: must be %s", c.section.given(name), value, bound))
 	}
 }
 

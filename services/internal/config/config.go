@@ -18,6 +18,8 @@ type Set struct {
 	// env maps a flag's name to the name of its environment variable.
 	env   map[string]string
 	order []string
+	// given maps a flag's name to the value that its variable gave it.
+	given map[string]string
 }
 
 // NewSet returns an empty set for the command with this name.
@@ -25,7 +27,7 @@ func NewSet(command string) *Set {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
-	return &Set{flags: flags, env: map[string]string{}}
+	return &Set{flags: flags, env: map[string]string{}, given: map[string]string{}}
 }
 
 // String adds a text setting with its default.
@@ -79,6 +81,7 @@ func (s *Set) Parse(args []string, lookup func(string) (string, bool)) error {
 		if err := s.flags.Set(name, value); err != nil {
 			errs = append(errs, fmt.Errorf("%s=%q: %w", s.env[name], value, err))
 		}
+		s.given[name] = s.flags.Lookup(name).Value.String()
 	}
 	// The flag package stops at the first error, having consumed the argument.
 	for rest := args; ; rest = s.flags.Args() {
@@ -148,8 +151,20 @@ func (s Section) Duration(p *time.Duration, name string, value time.Duration, us
 	s.set.Duration(p, s.prefix+name, s.env(name), value, usage)
 }
 
-// Flag returns the name under which a user finds a setting of this section.
+// Flag returns the flag of a setting of this section.
 func (s Section) Flag(name string) string { return "--" + s.prefix + name }
+
+// given returns the name by which the user gave a setting: its variable, or else
+// its flag.
+func (s Section) given(name string) string {
+	if s.set != nil {
+		f := s.set.flags.Lookup(s.prefix + name)
+		if value, ok := s.set.given[s.prefix+name]; ok && f.Value.String() == value {
+			return s.env(name)
+		}
+	}
+	return s.Flag(name)
+}
 
 func (s Section) env(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(s.service+"-"+name, "-", "_"))

@@ -96,6 +96,24 @@ func TestChecks(t *testing.T) {
 	}
 }
 
+func TestAVariableIsNamedWhereItGaveTheValue(t *testing.T) {
+	t.Parallel()
+	env := environment(map[string]string{"PARTICIPATION_QUEUE": "0"})
+	for want, args := range map[string][]string{
+		"PARTICIPATION_QUEUE=0: must be 1 to 5": nil, "--queue=7: must be 1 to 5": {"--queue=7"},
+	} {
+		c, set, sec := newSettings(false)
+		if err := set.Parse(args, env); err != nil {
+			t.Fatal(err)
+		}
+		checks := sec.Checks()
+		checks.Between("queue", c.queue, 1, 5)
+		if got := checks.Err(); got == nil || got.Error() != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	}
+}
+
 func TestTakenPortNamesTheFlag(t *testing.T) {
 	t.Parallel()
 	_, _, sec := newSettings(true)

@@ -17,10 +17,10 @@ func main() {
 	cfg.Register(set.Section(participation.Service, false))
 	cfg.RegisterStores(set)
 	os.Exit(command.Main(participation.Service, set, &cfg.Log,
-		command.Command{Name: "serve", Summary: "serve until SIGINT or SIGTERM", Run: func(ctx context.Context, _ []string) error {
+		command.Command{Name: "serve", Summary: "serve until SIGINT or SIGTERM", Check: cfg.Validate, Run: func(ctx context.Context, _ []string) error {
 			return participation.Run(ctx, cfg)
 		}},
-		command.Command{Name: "migrate", Summary: "bring the database's schema up to date", Run: func(ctx context.Context, _ []string) error {
+		command.Command{Name: "migrate", Summary: "bring the database's schema up to date", Check: cfg.Validate, Run: func(ctx context.Context, _ []string) error {
 			if err := participation.Migrate(ctx, cfg); err != nil {
 				return err
 			}

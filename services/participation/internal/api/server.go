@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
 // maxRequest bounds a request in bytes; the largest valid one has under 2 KiB.
@@ -38,7 +39,7 @@ func NewServer(store Store, entries Entries, health *health.Server, stopping <-c
 	if err != nil {
 		return nil, err
 	}
-	edge := &edge{validator: validator, stopping: stopping, log: log}
+	edge := &edge{reads: make(chan struct{}, maxReads), validator: validator, stopping: stopping, log: log}
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequest),
 		// A stop waits for handshakes: one that never comes must not hold it up.
@@ -56,8 +57,17 @@ func NewServer(store Store, entries Entries, health *health.Server, stopping <-c
 	return server, nil
 }
 
+const (
+	// callTimeout bounds a call whose caller set no deadline.
+	callTimeout = 30 * time.Second
+	// maxReads is how many calls other than Enter may be under way: more would only
+	// wait for a connection to the database.
+	maxReads = 512
+)
+
 // edge is what happens around every call.
 type edge struct {
+	reads     chan struct{} // holds a value for each call that is not Enter
 	validator protovalidate.Validator
 	stopping  <-chan struct{}
 	log       *slog.Logger
@@ -70,6 +80,16 @@ func (e *edge) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 	if err := validate(e.validator, req); err != nil {
 		return nil, toStatus(ctx, e.log, err)
 	}
+	if info.FullMethod != rafflev1.ParticipationService_Enter_FullMethodName { // which has a bounded queue
+		select {
+		case e.reads <- struct{}{}:
+			defer func() { <-e.reads }()
+		default:
+			return nil, toStatus(ctx, e.log, raffle.ErrBusy)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	resp, err = next(ctx, req)
 	return resp, toStatus(ctx, e.log, err)
 }

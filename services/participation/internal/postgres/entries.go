@@ -76,7 +76,7 @@ func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]r
 // enterOnce runs the transaction in two round trips: one that begins it, locks
 // and reads, and one that writes and commits.
 func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (out raffle.Outcome, err error) {
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.entries.Acquire(ctx)
 	if err != nil {
 		return out, &unwrittenError{err}
 	}

@@ -12,7 +12,7 @@ import (
 // *raffle.NotOpenError or *raffle.EntryNotFoundError.
 func (s *Store) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffle.WithdrawResult, error) {
 	var res raffle.WithdrawResult
-	err := s.inTx(ctx, func(tx pgx.Tx) error {
+	err := inTx(ctx, s.pool, func(tx pgx.Tx) error {
 		r, err := lockRaffle(ctx, tx, req.RaffleID)
 		if err != nil {
 			return err

@@ -39,7 +39,7 @@ func open(t *testing.T) *pgxpool.Pool {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{pool: open(t)}
-	b.Store = postgres.New(b.pool, func(odds ...raffle.Odds) {
+	b.Store = postgres.New(b.pool, b.pool, func(odds ...raffle.Odds) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.told = append(b.told, odds...)
@@ -334,7 +334,7 @@ func TestMigrateMayRunManyTimesAtOnce(t *testing.T) {
 			if err := postgres.Migrate(t.Context(), pool); err != nil {
 				t.Error(err)
 			}
-			if err := postgres.New(pool, nil).Check(t.Context()); err != nil {
+			if err := postgres.New(pool, pool, nil).Check(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -349,7 +349,7 @@ func TestWhatIsWrongWithTheDatabaseIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if err := postgres.New(pool, nil).Check(t.Context()); !errors.Is(err, postgres.ErrNotMigrated) {
+	if err := postgres.New(pool, pool, nil).Check(t.Context()); !errors.Is(err, postgres.ErrNotMigrated) {
 		t.Errorf("empty schema: %v", err)
 	}
 	if _, err := postgres.Open(t.Context(), "postgres://u:secret@host:port", 2); err == nil {
@@ -360,7 +360,7 @@ func TestWhatIsWrongWithTheDatabaseIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nobody.Close()
-	if err := postgres.New(nobody, nil).Check(t.Context()); !errors.Is(err, raffle.ErrUnavailable) {
+	if err := postgres.New(nobody, nobody, nil).Check(t.Context()); !errors.Is(err, raffle.ErrUnavailable) {
 		t.Errorf("nobody there: %v", err)
 	}
 }

@@ -42,7 +42,7 @@ func nullable(t time.Time) *time.Time {
 // *raffle.RequestReusedError where id named another call.
 func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error) {
 	var repeat bool
-	err := s.inTx(ctx, func(tx pgx.Tx) error {
+	err := inTx(ctx, s.pool, func(tx pgx.Tx) error {
 		var made raffle.Raffle
 		now, err := clock(ctx, tx)
 		if err != nil {
@@ -123,7 +123,7 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 ) (raffle.Raffle, error) {
 	var r raffle.Raffle
 	var changed bool
-	err := s.inTx(ctx, func(tx pgx.Tx) error {
+	err := inTx(ctx, s.pool, func(tx pgx.Tx) error {
 		changed = false
 		var err error
 		if r, err = lockRaffle(ctx, tx, raffleID); err != nil {

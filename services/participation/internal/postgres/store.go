@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,15 +28,18 @@ import (
 // concurrent use; an error that is none of package raffle's means a defect.
 type Store struct {
 	pool *pgxpool.Pool
+	// entries are the connections of the flushers and the sweep, so that no number
+	// of other calls keeps them waiting.
+	entries *pgxpool.Pool
 	// committed is told of every new version, after its commit. It must not block.
 	committed func(...raffle.Odds)
 }
 
-// New returns a store on pool, which stays the caller's. committed is called
-// after each commit with the odds of every raffle that it changed, from
+// New returns a store on two pools of one database, which stay the caller's:
+// entries and sweeps go through the second. committed is called after each commit with the odds of every raffle that it changed, from
 // whichever goroutine made the change, and must not block.
-func New(pool *pgxpool.Pool, committed func(...raffle.Odds)) *Store {
-	return &Store{pool: pool, committed: committed}
+func New(pool, entries *pgxpool.Pool, committed func(...raffle.Odds)) *Store {
+	return &Store{pool: pool, entries: entries, committed: committed}
 }
 
 // attempts is how often a transaction is tried. Our own lock in id order and are
@@ -45,9 +49,9 @@ const attempts = 10
 
 // inTx runs f in a transaction, again from the start where the database says
 // that the whole transaction should be repeated.
-func (s *Store) inTx(ctx context.Context, f func(pgx.Tx) error) error {
+func inTx(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) error) error {
 	return again(ctx, func() error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, Settings); err != nil {
 				return err
 			}
@@ -102,9 +106,10 @@ func classify(err error) error {
 func away(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// https://www.postgresql.org/docs/current/errcodes-appendix.html
-		switch pg.Code[:2] {
-		case "08", "40", "53", "57", "58": // connection, rollback, resources, operator, system
-			return true
+		for _, class := range []string{"08", "40", "53", "57", "58"} { // connection, rollback, resources, operator, system
+			if strings.HasPrefix(pg.Code, class) {
+				return true
+			}
 		}
 		// Read only: a standby, or a primary that lost its rank. Idle for too long
 		// within a transaction: we were frozen.

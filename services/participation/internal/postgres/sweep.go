@@ -17,7 +17,7 @@ const sweepLimit = 1000
 // holds is left to it.
 func (s *Store) Advance(ctx context.Context) (int, error) {
 	var odds []raffle.Odds
-	err := s.inTx(ctx, func(tx pgx.Tx) error {
+	err := inTx(ctx, s.entries, func(tx pgx.Tx) error {
 		odds = nil
 		rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles
 			WHERE NOT settled AND (state = $1 AND opens_at <= now() OR state IN ($1, $2) AND closes_at <= now())
@@ -52,7 +52,7 @@ func (s *Store) Advance(ctx context.Context) (int, error) {
 // is at least age old and not known to be published. Younger ones are on their
 // way, or will be followed by a newer version soon.
 func (s *Store) Unpublished(ctx context.Context, age time.Duration) ([]raffle.Odds, error) {
-	rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles
+	rows, _ := s.entries.Query(ctx, `SELECT `+columns+` FROM raffles
 		WHERE NOT settled AND published_version < version AND updated_at <= clock_timestamp() - $1::interval
 		ORDER BY id LIMIT $2`, age, sweepLimit)
 	raffles, err := pgx.CollectRows(rows, scanRaffle)
@@ -66,7 +66,7 @@ func (s *Store) Unpublished(ctx context.Context, age time.Duration) ([]raffle.Od
 // Raise gives a raffle a version above this one, where it has none.
 func (s *Store) Raise(ctx context.Context, raffleID, version int64) error {
 	var odds []raffle.Odds
-	err := s.inTx(ctx, func(tx pgx.Tx) error {
+	err := inTx(ctx, s.entries, func(tx pgx.Tx) error {
 		odds = nil
 		r, err := lockRaffle(ctx, tx, raffleID)
 		if err != nil || r.Version > version {
@@ -96,7 +96,7 @@ func (s *Store) MarkPublished(ctx context.Context, versions map[int64]int64) err
 	for id, version := range versions {
 		ids, published = append(ids, id), append(published, version)
 	}
-	_, err := s.pool.Exec(ctx, `
+	_, err := s.entries.Exec(ctx, `
 		WITH free AS (
 			SELECT id, p.version FROM raffles JOIN unnest($1::bigint[], $2::bigint[]) AS p(id, version) USING (id)
 			WHERE published_version < p.version ORDER BY id FOR NO KEY UPDATE OF raffles SKIP LOCKED

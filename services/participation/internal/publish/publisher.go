@@ -51,7 +51,8 @@ type Publisher struct {
 	ready     []int64       // raffles with odds waiting and none under way
 	wake      chan struct{} // holds one: ready is not empty
 	published map[int64]int64
-	known     State // of the stream; Last is the highest that was acknowledged
+	warned    time.Time // when a failure was last logged
+	known     State     // of the stream; Last is the highest that was acknowledged
 }
 
 // slot is one raffle's place in the publisher.
@@ -216,10 +217,19 @@ func (p *Publisher) release(id int64, s *slot) {
 // retryDelay is how long a worker rests after a failure.
 const retryDelay = 250 * time.Millisecond
 
-func (p *Publisher) retryLater(ctx context.Context, id int64, s *slot, o *raffle.Odds, err error) {
-	if ctx.Err() == nil {
-		p.log.Warn("publish odds: will try again", "raffle", id, "version", o.Version, "error", err)
+// warn logs a failure, at most one a second: with NATS away, every raffle meets
+// it over and over.
+func (p *Publisher) warn(ctx context.Context, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ctx.Err() == nil && time.Since(p.warned) >= time.Second {
+		p.warned = time.Now()
+		p.log.Warn("odds can't be published: will try again", "error", err)
 	}
+}
+
+func (p *Publisher) retryLater(ctx context.Context, id int64, s *slot, o *raffle.Odds, err error) {
+	p.warn(ctx, err)
 	pause(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -46,7 +46,7 @@ func main() {
 	set := config.NewSet("rafflecast")
 	s.register(set, os.Args)
 	os.Exit(command.Main("rafflecast", set, &s.log,
-		command.Command{Name: "serve", Summary: "serve until SIGINT or SIGTERM", Run: func(ctx context.Context, _ []string) error {
+		command.Command{Name: "serve", Summary: "serve until SIGINT or SIGTERM", Check: s.system.Validate, Run: func(ctx context.Context, _ []string) error {
 			s.system.Log = s.log
 			return standalone.Run(ctx, s.system)
 		}},
