@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -28,8 +26,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/internal/pgtest"
 	"github.com/rafflecast/rafflecast/services/participation"
-	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
-	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
 // bundle is a running service and its clients.
@@ -329,153 +325,5 @@ func TestHealthAndReflection(t *testing.T) {
 	list, err := stream.Recv()
 	if err != nil || !strings.Contains(list.String(), "raffle.v1.ParticipationService") {
 		t.Errorf("reflection %v, %v", list, err)
-	}
-}
-
-func TestWhatACrashLeftBehindIsPublished(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
-	if err := b.stop(); err != nil {
-		t.Fatal(err)
-	}
-	// An instance commits, and dies before it publishes.
-	pool, err := postgres.Open(t.Context(), b.cfg.DatabaseURL, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if _, err := postgres.New(pool, pool, func(...raffle.Odds) {}).EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: 1, MemberID: "m"}}); err != nil {
-		t.Fatal(err)
-	}
-	if v := b.published(t, 1).GetVersion(); v != 1 {
-		t.Fatalf("version %d is published", v)
-	}
-	b.start(t)
-	eventually(t, "another instance publishes", 5*time.Second, func() bool { return b.published(t, 1).GetVersion() == 2 })
-}
-
-func TestTheClockClosesARaffle(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: timestamppb.New(time.Now().Add(time.Second))})
-	eventually(t, "the final odds are published", 10*time.Second, func() bool {
-		return b.published(t, 1).GetState() == rafflev1.RaffleState_RAFFLE_STATE_CLOSED
-	})
-	_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"})
-	wantError(t, err, codes.FailedPrecondition, "RAFFLE_NOT_OPEN")
-}
-
-func TestEntriesAreTakenWhileNATSIsAway(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
-	b.nats.Stop()
-	for _, member := range []string{"a", "b"} {
-		if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: member}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.nats.Start()
-	eventually(t, "published once NATS is back", 10*time.Second, func() bool { return b.published(t, 1).GetEntries() == 2 })
-}
-
-func TestStoppingLosesNothing(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 1000})
-	acknowledged := 0
-	var calling sync.WaitGroup
-	var mu sync.Mutex
-	halfway := make(chan struct{}, 1000)
-	for range 16 {
-		calling.Go(func() {
-			for {
-				_, err := b.entries.Enter(context.WithoutCancel(t.Context()), &rafflev1.EnterRequest{RaffleId: 1, MemberId: uuid.NewString()})
-				if err != nil {
-					return
-				}
-				mu.Lock()
-				acknowledged++
-				mu.Unlock()
-				select {
-				case halfway <- struct{}{}:
-				default:
-				}
-			}
-		})
-	}
-	for range 100 {
-		<-halfway
-	}
-	if err := b.stop(); err != nil {
-		t.Fatal(err)
-	}
-	calling.Wait()
-	o := b.published(t, 1)
-	if int(o.GetEntries()) < acknowledged {
-		t.Errorf("%d were acknowledged, the last odds say %d", acknowledged, o.GetEntries())
-	}
-}
-
-func TestAConnectionThatSaysNothingDoesNotHoldUpTheStop(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	silent, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.at.GRPC.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	began := time.Now()
-	if err := b.stop(); err != nil || time.Since(began) > 10*time.Second {
-		t.Errorf("stopped after %v: %v", time.Since(began), err)
-	}
-}
-
-func TestAFrozenInstanceDoesNotHoldARaffleForLong(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
-	// Another instance locks the raffle as ours do, and freezes.
-	conn, err := pgx.Connect(t.Context(), b.cfg.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	for _, sql := range []string{`BEGIN`, postgres.Settings, `SELECT FROM raffles WHERE id = 1 FOR NO KEY UPDATE`} {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"}); err != nil {
-		t.Errorf("while another instance is frozen: %v", err)
-	}
-}
-
-func TestBadSettingsStopTheStart(t *testing.T) {
-	t.Parallel()
-	cfg := participation.DefaultConfig()
-	cfg.GRPCAddress, cfg.Queue = "nowhere", 0
-	err := participation.Run(t.Context(), cfg)
-	for _, want := range []string{"--grpc-address=nowhere", "--queue=0: must be 1 to 1000000", "--database-url", "--nats-url"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in: %v", want, err)
-		}
-	}
-	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	cfg = participation.DefaultConfig()
-	cfg.GRPCAddress, cfg.HTTPAddress, cfg.OpsAddress = taken.Addr().String(), "127.0.0.1:0", "127.0.0.1:0"
-	cfg.DatabaseURL, cfg.NATSURL = "postgres://127.0.0.1:1/none", "nats://127.0.0.1:1"
-	err = participation.Run(t.Context(), cfg)
-	if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "--grpc-address") {
-		t.Errorf("taken port: %v", err)
-	}
-	cfg.GRPCAddress, cfg.StartTimeout = "127.0.0.1:0", 10*time.Millisecond
-	if err = participation.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "database was not ready") {
-		t.Errorf("no database: %v", err)
 	}
 }

@@ -1,0 +1,83 @@
+package participation_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+func TestWhatACrashLeftBehindIsPublished(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	// An instance commits, and dies before it publishes.
+	pool, err := postgres.Open(t.Context(), b.cfg.DatabaseURL, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if _, err := postgres.New(pool, pool, func(...raffle.Odds) {}).EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: 1, MemberID: "m"}}); err != nil {
+		t.Fatal(err)
+	}
+	if v := b.published(t, 1).GetVersion(); v != 1 {
+		t.Fatalf("version %d is published", v)
+	}
+	b.start(t)
+	eventually(t, "another instance publishes", 5*time.Second, func() bool { return b.published(t, 1).GetVersion() == 2 })
+}
+
+func TestTheClockClosesARaffle(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: timestamppb.New(time.Now().Add(time.Second))})
+	eventually(t, "the final odds are published", 10*time.Second, func() bool {
+		return b.published(t, 1).GetState() == rafflev1.RaffleState_RAFFLE_STATE_CLOSED
+	})
+	_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"})
+	wantError(t, err, codes.FailedPrecondition, "RAFFLE_NOT_OPEN")
+}
+
+func TestEntriesAreTakenWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	b.nats.Stop()
+	for _, member := range []string{"a", "b"} {
+		if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: member}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.nats.Start()
+	eventually(t, "published once NATS is back", 10*time.Second, func() bool { return b.published(t, 1).GetEntries() == 2 })
+}
+
+func TestAFrozenInstanceDoesNotHoldARaffleForLong(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	// Another instance locks the raffle as ours do, and freezes.
+	conn, err := pgx.Connect(t.Context(), b.cfg.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, sql := range []string{`BEGIN`, postgres.Settings, `SELECT FROM raffles WHERE id = 1 FOR NO KEY UPDATE`} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"}); err != nil {
+		t.Errorf("while another instance is frozen: %v", err)
+	}
+}
