@@ -80,18 +80,26 @@ func (e *edge) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 	if err := validate(e.validator, req); err != nil {
 		return nil, toStatus(ctx, e.log, err)
 	}
-	if info.FullMethod != rafflev1.ParticipationService_Enter_FullMethodName { // which has a bounded queue
-		select {
-		case e.reads <- struct{}{}:
-			defer func() { <-e.reads }()
-		default:
-			return nil, toStatus(ctx, e.log, raffle.ErrBusy)
-		}
+	if info.FullMethod == rafflev1.ParticipationService_Enter_FullMethodName {
+		resp, err = next(ctx, req) // its queue is bounded, and its time
+	} else {
+		resp, err = e.bounded(ctx, req, next)
+	}
+	return resp, toStatus(ctx, e.log, err)
+}
+
+// bounded runs a call if not too many are under way, for as long as callTimeout
+// allows.
+func (e *edge) bounded(ctx context.Context, req any, next grpc.UnaryHandler) (any, error) {
+	select {
+	case e.reads <- struct{}{}:
+		defer func() { <-e.reads }()
+	default:
+		return nil, raffle.ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	resp, err = next(ctx, req)
-	return resp, toStatus(ctx, e.log, err)
+	return next(ctx, req)
 }
 
 // stream does the same for streams, whose messages their handlers validate.

@@ -53,16 +53,15 @@ func New(store Store, cfg Config) *Writer {
 
 // Enter places one entry and returns its result. It fails with an error of
 // package raffle, with raffle.ErrBusy where too many calls wait, or with the
-// context's error, in which case the entry may still be placed.
+// context's error, where that ended before the batch began: then the entry is not
+// placed. It does not return before that is known.
 func (w *Writer) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error) {
 	done := make(chan *raffle.EnterResult, 1)
 	w.Submit(ctx, req, func(res *raffle.EnterResult) { done <- res })
-	select {
-	case res := <-done:
-		return res, res.Err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	// The flusher looks after ctx: waiting for both here would cost each call more
+	// than all the rest of this package.
+	res := <-done
+	return res, res.Err
 }
 
 // Submit hands over one entry to place and returns at once. answer is called
