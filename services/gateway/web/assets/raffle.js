@@ -93,7 +93,7 @@ function showEntering({ state, nextEntryProbability }, form) {
 // showTime says how long until the raffle opens or closes, or since when it is over.
 function showTime({ state, opensAt, closesAt, at }) {
   if (state === "SCHEDULED") return showCountdown(text.opens, opensAt, text.noOpening);
-  if (state === "OPEN") return showCountdown(text.closes, closesAt, text.noClosing);
+  if (state === "OPEN") return showCountdown(closesAt === null ? text.closing : text.closes, closesAt, text.noClosing);
   $("when-label").textContent = text.closed[state];
   $("countdown").textContent = "";
   showMoment(at);
