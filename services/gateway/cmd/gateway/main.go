@@ -16,7 +16,7 @@ func main() {
 	cfg.Register(set.Section(gateway.Service, false))
 	cfg.RegisterPeers(set)
 	os.Exit(command.Main(gateway.Service, set, &cfg.Log,
-		command.Command{Name: "serve", Summary: "serve until SIGINT or SIGTERM", Run: func(ctx context.Context, _ []string) error {
+		command.Command{Name: "serve", Summary: "serve until SIGINT or SIGTERM", Check: cfg.Validate, Run: func(ctx context.Context, _ []string) error {
 			return gateway.Run(ctx, cfg)
 		}},
 	))

@@ -36,7 +36,8 @@ func Serve(args []string) (serves bool, err error) {
 
 // answer acts on a line of the controlling process and returns what to answer,
 // "" for nothing: "cpu" asks for the CPU time used, in ns; "memory" for the
-// private memory in use, in bytes; "files" for the open ones; "publish R V" for that version of raffle R.
+// private memory in use, in bytes; "heap" for what Go
+// holds of it, garbage included; "files" for the open ones; "publish R V" for that version of raffle R.
 func answer(line string, publish func(raffleID, version int64)) string {
 	words := strings.Fields(line)
 	switch {
@@ -44,6 +45,10 @@ func answer(line string, publish func(raffleID, version int64)) string {
 		return strconv.FormatInt(cpu(), 10)
 	case len(words) == 1 && words[0] == "memory":
 		return strconv.FormatInt(memory(), 10)
+	case len(words) == 1 && words[0] == "heap":
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return strconv.FormatUint(stats.HeapAlloc, 10)
 	case len(words) == 1 && words[0] == "files":
 		files, _ := os.ReadDir("/proc/self/fd")
 		return strconv.Itoa(len(files))

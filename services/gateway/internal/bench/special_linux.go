@@ -138,7 +138,12 @@ func soak(ctx context.Context, cfg Config) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cfg.Out, "%v to go: memory %.1f MiB, %.0f files\n", time.Until(end).Round(time.Second), now/(1<<20), files)
+			heap, err := s.server.ask("heap")
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cfg.Out, "%v to go: memory %.1f MiB, heap %.2f MiB, %.0f files\n",
+				time.Until(end).Round(time.Second), now/(1<<20), heap/(1<<20), files)
 			if first == 0 {
 				first = now
 			}
