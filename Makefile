@@ -34,7 +34,7 @@ $(BUILD)/participation $(BUILD)/gateway: FORCE
 # Tests run against a PostgreSQL of their own, unless TEST_DATABASE_URL names one.
 with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/rafflecast with-postgres --log-level=warn --
 
-test: $(BUILD)/rafflecast compiler chromium pgbouncer ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
+test: $(BUILD)/rafflecast compiler chromium pgbouncer proxies ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
 	@$(with-postgres) go test -race -timeout=20m work
 
 pictures: $(BUILD)/rafflecast chromium ## take the pictures of the page again
@@ -42,11 +42,11 @@ pictures: $(BUILD)/rafflecast chromium ## take the pictures of the page again
 
 PICTURES := $(CURDIR)/services/gateway/web/pictures
 
-alone: $(BUILD)/rafflecast pgbouncer ## build and test each service by itself, as GOWORK=off sees it
+alone: $(BUILD)/rafflecast pgbouncer proxies ## build and test each service by itself, as GOWORK=off sees it
 	@for m in services/internal services/participation services/gateway; do \
 	  echo "$$m alone:"; (cd $$m && export GOWORK=off && go build ./... && $(with-postgres) go test ./...); done
 
-bench-entries: $(BUILD)/rafflecast ## measure entries beside COPY, a transaction each, and a no-op; about 15 minutes
+bench-entries: $(BUILD)/rafflecast ## measure entries beside COPY, a transaction each, and a no-op; about 7 minutes
 	@$(BUILD)/rafflecast bench-entries $(ARGS)
 
 bench-gateway: ## measure the fan-out beside a bare epoll server and a net/http hub
@@ -87,20 +87,27 @@ $(TOOLS)/golangci-lint: ; $(call tool,$(GOLANGCI_LINT))
 
 # What tests need from the machine: Debian's packages where they can be
 # installed, else a line that says what to do. Go's race detector needs a C
-# compiler; Chromium, and fonts for Korean, are for the end-to-end tests.
+# compiler; Chromium, and fonts for Korean, are for the end-to-end tests. No
+# package's service is started: policy-rc.d says so while it is installed.
 define need
 	@command -v $(1) >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "installing $(2)"; \
+	    policy=/usr/sbin/policy-rc.d; \
+	    [ -e $$policy ] || { printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; trap "rm -f $$policy" EXIT; }; \
 	    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(2); } >$(BUILD)/apt.log 2>&1 || \
 	    { tail -n 5 $(BUILD)/apt.log; exit 1; }; \
 	  else echo "$(3)"; $(4); fi; }
 endef
 chromium:
 	$(call need,chromium,chromium fonts-noto-core fonts-noto-cjk,install Chromium for the end-to-end tests; they are skipped without it,[ -z "$${CI:-}" ])
+proxies:
+	$(call need,nginx,nginx-light,install nginx for its test; it is skipped without it,[ -z "$${CI:-}" ])
+	$(call need,haproxy,haproxy,install HAProxy for its test; it is skipped without it,[ -z "$${CI:-}" ])
+	$(call need,npm,nodejs npm,install Node.js and npm for the test of its clients; it is skipped without them,[ -z "$${CI:-}" ])
 pgbouncer:
 	$(call need,pgbouncer,pgbouncer,install PgBouncer for its test; it is skipped without it,[ -z "$${CI:-}" ])
 compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test alone pictures bench-entries bench-gateway check generate format clean proto-rules chromium compiler pgbouncer FORCE
+.PHONY: help run build test alone pictures bench-entries bench-gateway check generate format clean proto-rules chromium compiler pgbouncer proxies FORCE

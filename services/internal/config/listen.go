@@ -11,7 +11,9 @@ import (
 // Listen opens the TCP address of the setting with this name. Where the port is
 // taken, the error names the address and the flag that changes it.
 func (s Section) Listen(ctx context.Context, name, address string) (net.Listener, error) {
-	var lc net.ListenConfig
+	// Every protocol of ours notices dead peers by itself; TCP's keepalive would
+	// only cost four system calls for each connection.
+	lc := net.ListenConfig{KeepAlive: -1}
 	l, err := lc.Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

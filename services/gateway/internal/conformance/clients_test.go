@@ -93,7 +93,7 @@ func TestGoClient(t *testing.T) {
 
 func TestCurl(t *testing.T) {
 	t.Parallel()
-	curl := need(t, "curl", "curl")
+	curl := need(t, "curl")
 	w := setup(t)
 	for _, args := range [][]string{{}, {"--http1.0"}, {"--compressed"}} {
 		cmd := exec.CommandContext(t.Context(), curl, append(args, "-sSNi", "http://"+w.addr+path)...)
@@ -125,7 +125,7 @@ func TestCurl(t *testing.T) {
 // TestNodeClients reads with npm's eventsource and eventsource-parser.
 func TestNodeClients(t *testing.T) {
 	t.Parallel()
-	node := need(t, "node", "")
+	node := need(t, "node")
 	dir := scratch(t, "sse-clients")
 	script, err := os.ReadFile("testdata/clients.mjs")
 	if err != nil {
@@ -135,7 +135,7 @@ func TestNodeClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "eventsource")); err != nil {
-		install := exec.CommandContext(t.Context(), need(t, "npm", ""), "install", "--prefix", dir, "--no-audit", "--no-fund",
+		install := exec.CommandContext(t.Context(), need(t, "npm"), "install", "--prefix", dir, "--no-audit", "--no-fund",
 			"eventsource@4.1.1", "eventsource-parser@3.1.1") // the last for Node.js 20
 		if out, err := install.CombinedOutput(); err != nil {
 			if os.Getenv("CI") != "" {

@@ -22,9 +22,9 @@ type proxy struct {
 // front starts a proxy with the configuration of testdata, but for addresses,
 // and times that a test can wait for: idle connections may be so for 2 s, old
 // ones live for 2 s after a reload.
-func (w *world) front(program, debian, config string, args func(config, dir string) []string) *proxy {
+func (w *world) front(program, config string, args func(config, dir string) []string) *proxy {
 	w.t.Helper()
-	found := need(w.t, program, debian)
+	found := need(w.t, program)
 	text, err := os.ReadFile(filepath.Join("testdata", config))
 	if err != nil {
 		w.t.Fatal(err)
@@ -61,7 +61,7 @@ func freeAddress(t *testing.T) string {
 func TestBehindNginx(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	p := w.front("nginx", "nginx-light", "nginx.conf", func(config, dir string) []string {
+	p := w.front("nginx", "nginx.conf", func(config, dir string) []string {
 		return []string{"-c", config, "-p", dir, "-g", "daemon off;"}
 	})
 	behind(w, p, syscall.SIGHUP)
@@ -70,7 +70,7 @@ func TestBehindNginx(t *testing.T) {
 func TestBehindHAProxy(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	p := w.front("haproxy", "haproxy", "haproxy.cfg", func(config, _ string) []string {
+	p := w.front("haproxy", "haproxy.cfg", func(config, _ string) []string {
 		return []string{"-W", "-db", "-f", config}
 	})
 	behind(w, p, syscall.SIGUSR2)
