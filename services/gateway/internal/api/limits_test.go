@@ -92,12 +92,12 @@ func TestClientAddress(t *testing.T) {
 		{"10.0.0.1:80", []string{"x, 10.1.1.1"}, "10.1.1.1"},
 		{"10.0.0.1:80", []string{""}, "10.0.0.1"},
 		{"[::ffff:10.0.0.1]:80", []string{"::ffff:192.0.2.9"}, "192.0.2.9"},
-		{"[::1]:80", []string{"2001:db8:1:2:3:4:5:6"}, "2001:db8:1:2::"},
-		{"[2001:db8:1:2::7]:80", nil, "2001:db8:1:2::"},
+		{"[::1]:80", []string{"2001:db8:1:2:3:4:5:6"}, "2001:db8:1:2:3:4:5:6"},
+		{"[2001:db8:1:2::7]:80", nil, "2001:db8:1:2::7"},
 		{"pipe", nil, "invalid IP"},
 	} {
 		r := &http.Request{RemoteAddr: c.remote, Header: http.Header{"X-Forwarded-For": c.forwarded}}
-		if got := a.client(r).String(); got != c.want {
+		if got := a.address(r).String(); got != c.want {
 			t.Errorf("%s %q: %s, want %s", c.remote, c.forwarded, got, c.want)
 		}
 	}

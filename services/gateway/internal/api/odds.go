@@ -73,7 +73,7 @@ func waitOf(query url.Values) (time.Duration, *httpError) {
 // waitFor returns when there is something newer than u, or the wait is over. It
 // takes a place like a stream.
 func (a *API) waitFor(r *http.Request, u *odds.Update, wait time.Duration) *httpError {
-	client := a.client(r)
+	client := a.clientOf(r)
 	if refused := a.admission.admit(client); refused != nil {
 		return refused
 	}

@@ -42,6 +42,6 @@ func FuzzRequest(f *testing.F) {
 		if size, after, refused := page(query); refused == nil && (size < 1 || size > maxPage || after < 0) {
 			t.Errorf("%q: page of %d after %d", rawQuery, size, after)
 		}
-		(&API{}).client(r)
+		(&API{}).clientOf(r)
 	})
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"net/url"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
@@ -52,7 +51,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 	if r.Method == http.MethodHead {
 		return
 	}
-	client := a.client(r)
+	client := a.clientOf(r)
 	if refused := a.admission.admit(client); refused != nil {
 		a.refuse(w, refused)
 		return
@@ -65,8 +64,8 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 	}
 }
 
-func (a *API) doneFunc(client netip.Addr) func(fanout.Reason) {
-	return func(fanout.Reason) { a.admission.release(client) }
+func (a *API) doneFunc(c client) func(fanout.Reason) {
+	return func(fanout.Reason) { a.admission.release(c) }
 }
 
 func (a *API) allKnown(ids []int64) *httpError {
