@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
 
 // Config is all that the service can be told. Make one with DefaultConfig, or
@@ -18,6 +19,8 @@ type Config struct {
 	OpsAddress string // health, metrics and profiles
 
 	NATSURL          string // NATS servers, separated by commas
+	NATSCA           string // PEM file of who signs their certificates; empty: the system's
+	NATSCredentials  string // .creds file; empty: what NATSURL says
 	ParticipationURL string // entries are forwarded there; empty: not taken here
 
 	Spacing      time.Duration // between updates of one raffle to a client
@@ -89,6 +92,8 @@ func (c *Config) Register(s config.Section) {
 // RegisterPeers adds where the other parts are, under their usual names.
 func (c *Config) RegisterPeers(s *config.Set) {
 	s.String(&c.NATSURL, "nats-url", "NATS_URL", "nats://127.0.0.1:4222", "NATS servers, separated by commas")
+	s.String(&c.NATSCA, "nats-ca", "NATS_CA", "", "PEM file of the CA that signs the NATS servers' certificates; with it, TLS is demanded of them")
+	s.String(&c.NATSCredentials, "nats-credentials", "NATS_CREDENTIALS", "", "file with a NATS user's JWT and key (.creds)")
 	s.String(&c.ParticipationURL, "participation-url", "PARTICIPATION_URL", "", "forward entries to the JSON facade at this http://host:port; without it they are not taken here")
 }
 
@@ -116,6 +121,8 @@ func (c *Config) Validate() error {
 	_, err = c.origins()
 	check.That(err == nil, "cors-origins", c.CORSOrigins, "* or origins like https://example.org, separated by commas")
 	check.That(c.NATSURL != "", "nats-url", `""`, "set (NATS_URL)")
+	check.NoError("nats-ca", c.NATSCA, natsconn.CheckCA(c.NATSCA), "a PEM file of certificates")
+	check.NoError("nats-credentials", c.NATSCredentials, natsconn.CheckCredentials(c.NATSCredentials), "a .creds file")
 	_, err = c.participation()
 	check.That(err == nil, "participation-url", c.ParticipationURL, "http://host:port or empty")
 	return check.Err()

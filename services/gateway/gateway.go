@@ -21,6 +21,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 )
 
@@ -115,8 +116,9 @@ func newService(cfg *Config) (*service, error) {
 	watched := newMetrics(registry)
 	// The feed and the hub know each other only through these.
 	s.feed = feed.New(feed.Config{
-		URL: cfg.NATSURL, Out: func(u *odds.Update) { s.hub.Publish(u) },
-		Lag: watched.lag, Snapshot: watched.snapshot, Log: cfg.Log,
+		NATS: natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials},
+		Out:  func(u *odds.Update) { s.hub.Publish(u) },
+		Lag:  watched.lag, Snapshot: watched.snapshot, Log: cfg.Log,
 	})
 	var err error
 	s.hub, err = fanout.NewHub(fanout.Config{

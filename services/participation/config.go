@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
 
 // Config is all that the service can be told. Make one with DefaultConfig, or
@@ -15,11 +16,13 @@ type Config struct {
 	HTTPAddress string // the JSON facade
 	OpsAddress  string // health, metrics and profiles
 
-	DatabaseURL   string // PostgreSQL, as a URL or keywords
-	DatabaseConns int    // most connections to it, beside those that write entries
-	Migrate       bool   // bring the schema up to date at start
-	NATSURL       string // NATS servers, separated by commas
-	Replicas      int    // copies of the stream in the NATS cluster
+	DatabaseURL     string // PostgreSQL, as a URL or keywords
+	DatabaseConns   int    // most connections to it, beside those that write entries
+	Migrate         bool   // bring the schema up to date at start
+	NATSURL         string // NATS servers, separated by commas
+	NATSCA          string // PEM file of who signs their certificates; empty: the system's
+	NATSCredentials string // .creds file; empty: what NATSURL says
+	Replicas        int    // copies of the stream in the NATS cluster
 
 	Lanes        int           // transactions that write entries at once
 	Queue        int           // calls that may wait in each lane
@@ -69,6 +72,8 @@ func (c *Config) Register(s config.Section) {
 func (c *Config) RegisterStores(s *config.Set) {
 	s.String(&c.DatabaseURL, "database-url", "DATABASE_URL", "", "PostgreSQL: postgres://user:password@host:port/database")
 	s.String(&c.NATSURL, "nats-url", "NATS_URL", "nats://127.0.0.1:4222", "NATS servers, separated by commas")
+	s.String(&c.NATSCA, "nats-ca", "NATS_CA", "", "PEM file of the CA that signs the NATS servers' certificates; with it, TLS is demanded of them")
+	s.String(&c.NATSCredentials, "nats-credentials", "NATS_CREDENTIALS", "", "file with a NATS user's JWT and key (.creds)")
 }
 
 // Validate returns everything that is wrong with the settings.
@@ -87,5 +92,7 @@ func (c *Config) Validate() error {
 	check.DurationBetween("stop-timeout", c.StopTimeout, 0, 10*time.Minute)
 	check.That(c.DatabaseURL != "", "database-url", `""`, "set (DATABASE_URL), to a PostgreSQL of version 14 or newer")
 	check.That(c.NATSURL != "", "nats-url", `""`, "set (NATS_URL)")
+	check.NoError("nats-ca", c.NATSCA, natsconn.CheckCA(c.NATSCA), "a PEM file of certificates")
+	check.NoError("nats-credentials", c.NATSCredentials, natsconn.CheckCredentials(c.NATSCredentials), "a .creds file")
 	return check.Err()
 }

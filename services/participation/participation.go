@@ -49,7 +49,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer entries.Close()
 	// Entries are taken while NATS is away; their odds are published once it is back.
 	reconnected := make(chan struct{}, 1)
-	nc, err := natsconn.Connect(cfg.NATSURL, "rafflecast participation", cfg.Log,
+	nc, err := natsconn.Connect(natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials}, "rafflecast participation", cfg.Log,
 		nats.ReconnectHandler(func(*nats.Conn) {
 			cfg.Log.Info("NATS is back")
 			select {

@@ -70,8 +70,12 @@ func TestBadSettingsStopTheStart(t *testing.T) {
 	t.Parallel()
 	cfg := participation.DefaultConfig()
 	cfg.GRPCAddress, cfg.Queue = "nowhere", 0
+	cfg.NATSCA, cfg.NATSCredentials = "/absent/ca.crt", "/absent/p.creds"
 	err := participation.Run(t.Context(), cfg)
-	for _, want := range []string{"--grpc-address=nowhere", "--queue=0: must be 1 to 1000000", "--database-url", "--nats-url"} {
+	for _, want := range []string{
+		"--grpc-address=nowhere", "--queue=0: must be 1 to 1000000", "--database-url", "--nats-url",
+		"--nats-ca=/absent/ca.crt: must be a PEM file", "--nats-credentials=/absent/p.creds: must be a .creds file",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

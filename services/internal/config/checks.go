@@ -26,6 +26,13 @@ func (c *Checks) That(ok bool, name string, value any, bound string) {
 	}
 }
 
+// NoError notes err, where there is one, with the bound that the value breaks.
+func (c *Checks) NoError(name string, value any, err error, bound string) {
+	if err != nil {
+		c.That(false, name, value, fmt.Sprintf("%s: %v", bound, err))
+	}
+}
+
 // Between notes an error where value lies outside low to high.
 func (c *Checks) Between(name string, value, low, high int) {
 	c.That(low <= value && value <= high, name, value, fmt.Sprintf("%d to %d", low, high))

@@ -160,7 +160,7 @@ func (s Section) given(name string) string {
 	if s.set != nil {
 		f := s.set.flags.Lookup(s.prefix + name)
 		if value, ok := s.set.given[s.prefix+name]; ok && f.Value.String() == value {
-			return s.env(name)
+			return s.set.env[s.prefix+name]
 		}
 	}
 	return s.Flag(name)

@@ -114,6 +114,22 @@ func TestAVariableIsNamedWhereItGaveTheValue(t *testing.T) {
 	}
 }
 
+func TestAVariableOfNoServiceIsNamedAsItIs(t *testing.T) {
+	t.Parallel()
+	var ca string
+	_, set, sec := newSettings(false)
+	set.String(&ca, "nats-ca", "NATS_CA", "", "file")
+	if err := set.Parse(nil, environment(map[string]string{"NATS_CA": "absent"})); err != nil {
+		t.Fatal(err)
+	}
+	checks := sec.Checks()
+	checks.NoError("nats-ca", ca, nil, "a file")
+	checks.NoError("nats-ca", ca, errors.New("no such file"), "a file")
+	if got := checks.Err(); got == nil || got.Error() != "NATS_CA=absent: must be a file: no such file" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestTakenPortNamesTheFlag(t *testing.T) {
 	t.Parallel()
 	_, _, sec := newSettings(true)

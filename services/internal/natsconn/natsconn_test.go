@@ -1,14 +1,16 @@
-package natsconn
+package natsconn_test
 
 import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
 
 func TestConnectDoesNotWaitForAServer(t *testing.T) {
 	t.Parallel()
-	nc, err := Connect("nats://127.0.0.1:1", "test", slog.New(slog.DiscardHandler))
+	nc, err := natsconn.Connect(natsconn.Servers{URL: "nats://127.0.0.1:1"}, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,7 +19,7 @@ func TestConnectDoesNotWaitForAServer(t *testing.T) {
 
 func TestAURLThatCannotBeUsedIsToldWithoutItsPassword(t *testing.T) {
 	t.Parallel()
-	_, err := Connect("nats://me:secret@[::1", "test", slog.New(slog.DiscardHandler))
+	_, err := natsconn.Connect(natsconn.Servers{URL: "nats://me:secret@[::1"}, "test", slog.New(slog.DiscardHandler))
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v", err)
 	}

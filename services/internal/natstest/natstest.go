@@ -15,13 +15,20 @@ import (
 type Server struct {
 	t       testing.TB
 	options server.Options
+	change  func(*server.Options)
 	server  *server.Server
 }
 
 // Start runs a server on a free loopback port until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, options: server.Options{
+	return StartWith(t, func(*server.Options) {})
+}
+
+// StartWith is Start with options that change makes at each start.
+func StartWith(t testing.TB, change func(*server.Options)) *Server {
+	t.Helper()
+	s := &Server{t: t, change: change, options: server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
 	}}
 	s.Start()
@@ -33,6 +40,7 @@ func Start(t testing.TB) *Server {
 func (s *Server) Start() {
 	s.t.Helper()
 	options := s.options
+	s.change(&options)
 	var err error
 	if s.server, err = server.NewServer(&options); err != nil {
 		s.t.Fatal(err)

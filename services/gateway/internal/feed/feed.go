@@ -21,7 +21,7 @@ import (
 
 // Config is what a feed works with.
 type Config struct {
-	URL string // NATS servers, separated by commas
+	NATS natsconn.Servers
 	// Out is called with each update that is newer than what was known.
 	Out func(*odds.Update)
 	// Lag, where set, is told how old each update was, by the database's clock,
@@ -105,7 +105,7 @@ const pingInterval = 2 * time.Second
 
 // Run listens until ctx ends. It fails where the URL can't be one of NATS.
 func (f *Feed) Run(ctx context.Context) error {
-	nc, err := natsconn.Connect(f.cfg.URL, "rafflecast gateway", f.cfg.Log,
+	nc, err := natsconn.Connect(f.cfg.NATS, "rafflecast gateway", f.cfg.Log,
 		nats.PingInterval(pingInterval),
 		nats.ConnectHandler(func(*nats.Conn) { f.want(Connected) }),
 		nats.ReconnectHandler(func(*nats.Conn) { f.want(Reconnected) }),

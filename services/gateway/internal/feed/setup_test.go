@@ -13,6 +13,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/natstest"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
@@ -42,7 +43,7 @@ func setup(t *testing.T) *world {
 
 func (w *world) newFeed(url string) *Feed {
 	return New(Config{
-		URL: url, Out: w.take, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
+		NATS: natsconn.Servers{URL: url}, Out: w.take, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
 		Snapshot: func(c Cause) { w.causes <- c },
 	})
 }
