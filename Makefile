@@ -14,6 +14,7 @@ PROTOC_GEN_GO          := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 PROTOC_GEN_GO_GRPC     := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 PROTOC_GEN_GRPC_GATEWAY := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@v2.32.0
 GOLANGCI_LINT          := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+KO                     := github.com/google/ko@v0.19.1
 # The module that holds buf's rules file, buf/validate/validate.proto.
 PROTOVALIDATE          := github.com/bufbuild/protovalidate@v1.2.2
 
@@ -52,6 +53,10 @@ bench-entries: $(BUILD)/rafflecast ## measure entries beside COPY, a transaction
 bench-gateway: ## measure the fan-out beside a bare epoll server and a net/http hub
 	@go build -o $(BUILD)/bench-gateway ./services/gateway/cmd/bench-gateway && $(BUILD)/bench-gateway $(ARGS)
 
+images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in deploy/images/build.sh, VERSION=1.2.3 for one
+	@deploy/images/build.sh >$(BUILD)/ko.log 2>&1 || { cat $(BUILD)/ko.log; exit 1; }
+	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -run=TestTheImages ./services/standalone && ls -l dist
+
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto
 	@$(MAKE) --no-print-directory GEN=$(BUILD)/gen generate && diff -r proto/gen $(BUILD)/gen/proto/gen || \
@@ -83,6 +88,7 @@ $(TOOLS)/buf: ; $(call tool,$(BUF))
 $(TOOLS)/protoc-gen-go: ; $(call tool,$(PROTOC_GEN_GO))
 $(TOOLS)/protoc-gen-go-grpc: ; $(call tool,$(PROTOC_GEN_GO_GRPC))
 $(TOOLS)/protoc-gen-grpc-gateway: ; $(call tool,$(PROTOC_GEN_GRPC_GATEWAY))
+$(TOOLS)/ko: ; $(call tool,$(KO))
 $(TOOLS)/golangci-lint: ; $(call tool,$(GOLANGCI_LINT))
 
 # What tests need from the machine: Debian's packages where they can be
@@ -110,4 +116,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test alone pictures bench-entries bench-gateway check generate format clean proto-rules chromium compiler pgbouncer proxies FORCE
+.PHONY: help run build test alone pictures bench-entries bench-gateway images check generate format clean proto-rules chromium compiler pgbouncer proxies FORCE

@@ -28,6 +28,7 @@ var allowed = []string{
 	"github.com/rafflecast/rafflecast/services/gateway",
 	"github.com/rafflecast/rafflecast/services/internal",
 	"golang.org/x/crypto",
+	"golang.org/x/crypto/x509roots/fallback", // images have no certificates of authorities
 	"golang.org/x/net",
 	"golang.org/x/sync",
 	"golang.org/x/sys",

@@ -48,6 +48,10 @@ func Main(program string, set *config.Set, log **slog.Logger, commands ...Comman
 		usage(os.Stdout, program, set, commands)
 		return 0
 	}
+	if len(args) > 0 && (args[0] == "version" || args[0] == "--version") {
+		printVersion(os.Stdout, program)
+		return 0
+	}
 	cmd := find(commands, args)
 	if cmd == nil {
 		usage(os.Stderr, program, set, commands)
@@ -68,6 +72,9 @@ func Main(program string, set *config.Set, log **slog.Logger, commands ...Comman
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on a signal kills
+	if cmd.Name == "serve" {
+		(*log).Info("starting", "program", program, "version", Version(), "revision", Revision())
+	}
 	if err := cmd.Run(ctx, rest); err != nil {
 		return fail(program, err, 1)
 	}
@@ -115,6 +122,7 @@ func usage(w io.Writer, program string, set *config.Set, commands []Command) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-14s %s\n", c.Name, c.Summary)
 	}
+	fmt.Fprintf(w, "  %-14s %s\n", "version", "tell which build this is")
 	fmt.Fprintf(w, "\nSettings, by flag or environment variable:\n")
 	set.Usage(w)
 }

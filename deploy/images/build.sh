@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Builds the images with ko: an OCI archive and an SBOM (SPDX) of each in dist/.
+# `make images` calls it. Settings, by environment:
+#   REGISTRY  before the images' names (rafflecast.local)
+#   VERSION   their tag, and what the programs say they are (dev)
+#   PLATFORMS linux/amd64, linux/arm64 or both, with a comma (this machine's)
+#   BASE      what they are built on: an image of a registry, or a directory with
+#             an OCI layout of one image; an empty image where it is not set
+#   PUSH      true: also push them to the registry
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD dist=$PWD/dist cache=$PWD/.build/ko
+registry=${REGISTRY:-rafflecast.local} version=${VERSION:-dev}
+platforms=${PLATFORMS:-linux/$(go env GOARCH)}
+epoch=$(git log -1 --format=%ct) revision=$(git describe --always --abbrev=40 --exclude='*' --dirty=-modified)
+
+# scratch DIR makes an OCI layout with an empty image for each platform.
+scratch() {
+  local manifests=() arch config manifest index
+  mkdir -p "$1/blobs/sha256"
+  for arch in amd64 arm64; do
+    config=$(blob "$1" '{"architecture":"'$arch'","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}' application/vnd.oci.image.config.v1+json)
+    manifest=$(blob "$1" '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":'"$config"',"layers":[]}' application/vnd.oci.image.manifest.v1+json)
+    manifests+=("${manifest%\}},\"platform\":{\"architecture\":\"$arch\",\"os\":\"linux\"}}")
+  done
+  index=$(blob "$1" '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":['"${manifests[0]},${manifests[1]}"']}' application/vnd.oci.image.index.v1+json)
+  echo '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
+  echo '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":['"$index,${manifests[0]},${manifests[1]}"']}' >"$1/index.json"
+}
+
+# blob DIR CONTENT MEDIATYPE stores a blob and prints its descriptor.
+blob() {
+  local digest
+  digest=$(printf %s "$2" | sha256sum | cut -d' ' -f1)
+  printf %s "$2" >"$1/blobs/sha256/$digest"
+  echo '{"mediaType":"'"$3"'","digest":"sha256:'"$digest"'","size":'${#2}'}'
+}
+
+# ko asks no registry for a base that it names by digest and has in its cache, an
+# OCI layout: so a local base becomes that cache.
+base=${BASE:-}
+if [ -z "$base" ] || [ -d "$base" ]; then
+  rm -rf "$cache/img"
+  mkdir -p "$cache"
+  if [ -z "$base" ]; then name=layout.local/scratch; scratch "$cache/img"; else name=layout.local/base; cp -rL "$base" "$cache/img"; fi
+  base=$name@$(grep -o 'sha256:[0-9a-f]*' "$cache/img/index.json" | head -n 1)
+fi
+
+# image NAME MODULE DESCRIPTION builds the program NAME of a module.
+image() {
+  local layout="$cache/$1" push=(--push="${PUSH:-false}") labels=() label
+  rm -rf "$layout"
+  for label in title="$1" description="$3" version="$version" revision="$revision" licenses=Apache-2.0 \
+    created="$(TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$epoch")" source=https://github.com/rafflecast/rafflecast; do
+    labels+=(--image-label="org.opencontainers.image.$label")
+  done
+  (cd "$root/services/$2" && GOWORK=off GOFLAGS=-mod=readonly KOCACHE=$cache KO_DEFAULTBASEIMAGE=$base KO_DOCKER_REPO=$registry/$1 \
+    SOURCE_DATE_EPOCH=$epoch KO_DATA_DATE_EPOCH=$epoch ko build "./cmd/$1" --bare --tags="$version" --platform="$platforms" \
+    --image-user=65532:65532 "${labels[@]}" --ldflags="-s -w" \
+    --ldflags="-X github.com/rafflecast/rafflecast/services/internal/command.version=$version" \
+    --sbom-dir="$dist" --oci-layout-path="$layout" "${push[@]}")
+  # What the archive's image is called: for containerd, and for others.
+  sed -i 's|"digest": "sha256:[0-9a-f]*"|&, "annotations": {"io.containerd.image.name": "'"$registry/$1:$version"'", "org.opencontainers.image.ref.name": "'"$version"'"}|' "$layout/index.json"
+  tar -C "$layout" --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -cf "$dist/$1.tar" .
+}
+
+mkdir -p "$dist"
+rm -f "$dist"/*
+image participation participation "takes entries over gRPC and publishes the odds"
+image gateway gateway "streams the newest odds of each raffle to browsers"
+image rafflecast standalone "puts load on Rafflecast and watches it"
