@@ -35,13 +35,13 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// ServerTLS returns what a server on loopback shows to clients.
+// ServerTLS returns what a server on loopback shows to clients and to its peers.
 func (a *Authority) ServerTLS() *tls.Config {
 	a.t.Helper()
 	key := a.newKey()
 	certificate := a.sign(&x509.Certificate{
 		SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
 	}, a.certificate, key)
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}}}
 }
@@ -50,11 +50,29 @@ func (a *Authority) ServerTLS() *tls.Config {
 func (a *Authority) File() string {
 	a.t.Helper()
 	path := filepath.Join(a.t.TempDir(), "ca.crt")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
-	if err := os.WriteFile(path, text, 0o600); err != nil {
+	a.write(path, "CERTIFICATE", a.certificate.Raw)
+	return path
+}
+
+// Dir returns a directory with ca.crt and, of a server, tls.crt and tls.key.
+func (a *Authority) Dir() string {
+	a.t.Helper()
+	server := a.ServerTLS().Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
+	if err != nil {
 		a.t.Fatal(err)
 	}
-	return path
+	dir := filepath.Dir(a.File())
+	a.write(filepath.Join(dir, "tls.crt"), "CERTIFICATE", server.Certificate[0])
+	a.write(filepath.Join(dir, "tls.key"), "PRIVATE KEY", key)
+	return dir
+}
+
+func (a *Authority) write(path, kind string, der []byte) {
+	a.t.Helper()
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 func (a *Authority) newKey() *ecdsa.PrivateKey {
