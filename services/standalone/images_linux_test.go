@@ -241,7 +241,9 @@ func checkSBOM(t *testing.T, pattern string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sbom struct{ Packages []struct{ Name, VersionInfo string } }
+	var sbom struct {
+		Packages []struct{ Name, VersionInfo string }
+	}
 	if err := json.Unmarshal(content, &sbom); err != nil {
 		t.Fatal(err)
 	}

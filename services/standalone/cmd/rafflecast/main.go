@@ -1,5 +1,5 @@
-// Command rafflecast runs the whole system in one process, puts load on it, and
-// measures it.
+// Command rafflecast runs the whole system in one process, puts load on it, watches
+// it, and measures it.
 package main
 
 import (
@@ -12,12 +12,15 @@ import (
 	"github.com/rafflecast/rafflecast/services/standalone"
 	"github.com/rafflecast/rafflecast/services/standalone/internal/bench"
 	"github.com/rafflecast/rafflecast/services/standalone/internal/load"
+	"github.com/rafflecast/rafflecast/services/standalone/internal/watch"
 )
 
 // settings are those of the commands; each command has its own.
 type settings struct {
 	system standalone.Config
 	load   load.Config
+	close  load.CloseConfig
+	watch  watch.Config
 	bench  bench.Config
 	part   bench.PartConfig
 	log    *slog.Logger
@@ -32,6 +35,10 @@ func (s *settings) register(set *config.Set, args []string) {
 	switch name {
 	case "load":
 		s.load.Register(set)
+	case "close":
+		s.close.Register(set)
+	case "watch":
+		s.watch.Register(set)
 	case "bench-entries":
 		s.bench.Register(set)
 	case "bench-part":
@@ -56,6 +63,12 @@ func main() {
 		}},
 		command.Command{Name: "load", Summary: "enter members into raffles of a running service, and verify the entries (settings: rafflecast load --help)", Run: func(ctx context.Context, _ []string) error {
 			return load.Run(ctx, s.load, os.Stdout, os.Stderr)
+		}},
+		command.Command{Name: "watch", Summary: "watch a raffle with many clients until it is closed, and check what each sees (settings: rafflecast watch --help)", Run: func(ctx context.Context, _ []string) error {
+			return watch.Run(ctx, s.watch, os.Stdout, os.Stderr)
+		}},
+		command.Command{Name: "close", Summary: "close a raffle, which ends load --until-closed and watch (settings: rafflecast close --help)", Run: func(ctx context.Context, _ []string) error {
+			return load.Close(ctx, s.close, os.Stdout)
 		}},
 		command.Command{Name: "bench-entries", Summary: "measure how fast entries are taken, against what bounds it (settings: rafflecast bench-entries --help)", Run: func(ctx context.Context, _ []string) error {
 			return bench.Run(ctx, s.bench, os.Stdout, os.Stderr)

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"strings"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
@@ -15,7 +16,7 @@ const (
 // Config is all that can be told. Fill it from flags and environment variables
 // with Register.
 type Config struct {
-	Target      string        // the service's gRPC address, host:port
+	Target      string        // the service's gRPC address, host:port or dns:///host:port
 	DatabaseURL string        // what to verify against; empty: no verification
 	Mode        string        // Unary or Stream
 	Connections int           // gRPC connections that the calls are spread over
@@ -23,6 +24,7 @@ type Config struct {
 	Rate        int           // requests per second; 0: as fast as answers come
 	Count       int           // requests to send; 0: no bound
 	Duration    time.Duration // for how long to send; 0: no bound
+	UntilClosed bool          // stop once the service says that a raffle is not open
 
 	Raffles     int           // raffles to make
 	MaxEntries  int           // entries that a member may have in each
@@ -42,7 +44,7 @@ type Config struct {
 func (c *Config) Register(set *config.Set) {
 	s := set.Section("load", false)
 	c.section = s
-	s.String(&c.Target, "target", "127.0.0.1:9090", "the participation service's gRPC address, host:port")
+	s.String(&c.Target, "target", "127.0.0.1:9090", "the participation service's gRPC address, host:port; calls are spread over all addresses of the host")
 	set.String(&c.DatabaseURL, "database-url", "DATABASE_URL", "", "the service's PostgreSQL, to verify the entries afterwards (only SELECTs)")
 	s.String(&c.Mode, "mode", Unary, "how to enter: unary calls, or one stream per connection")
 	s.Int(&c.Connections, "connections", 1, "gRPC connections, 1 to 1000")
@@ -50,6 +52,7 @@ func (c *Config) Register(set *config.Set) {
 	s.Int(&c.Rate, "rate", 0, "requests per second, 1 to 1000000, whatever the answers take; 0: each waits for an answer")
 	s.Int(&c.Count, "count", 0, "requests to send, 1 to 1000000000; 0: until the duration ends")
 	s.Duration(&c.Duration, "duration", 10*time.Second, "for how long to send, up to 24h; 0s: until the count is reached")
+	s.Bool(&c.UntilClosed, "until-closed", false, "stop before that once the service says that a raffle is not open")
 	s.Int(&c.Raffles, "raffles", 1, "raffles to make and enter, 1 to 100000")
 	s.Int(&c.MaxEntries, "max-entries", 1, "entries that one member may have in a raffle, 1 to 1000")
 	s.Int(&c.Members, "members", 0, "members who enter each raffle in turn, up to 1000000000, past their limit if it comes to that; 0: always new ones")
@@ -64,7 +67,7 @@ func (c *Config) Register(set *config.Set) {
 // Validate returns everything that is wrong with the settings.
 func (c *Config) Validate() error {
 	check := c.section.Checks()
-	check.Address("target", c.Target)
+	check.Address("target", strings.TrimPrefix(c.Target, "dns:///"))
 	check.That(c.Mode == Unary || c.Mode == Stream, "mode", c.Mode, "unary or stream")
 	check.Between("connections", c.Connections, 1, 1000)
 	check.Between("concurrency", c.Concurrency, 1, maxInFlight)

@@ -1,8 +1,10 @@
 package load
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -56,7 +58,7 @@ func TestEveryWayOfLoadingVerifies(t *testing.T) {
 		"stream":      {"--mode=stream", "--count=5000", "--concurrency=300", "--connections=3"},
 		"at a rate":   {"--mode=stream", "--rate=2000", "--duration=500ms", "--concurrency=20"},
 		"over limits": {"--mode=unary", "--count=1500", "--raffles=3", "--members=50", "--max-entries=4"},
-		"closing":     {"--mode=stream", "--duration=400ms", "--raffles=2", "--closes-after=200ms"},
+		"closing":     {"--mode=stream", "--duration=1m", "--until-closed", "--rate=2000", "--raffles=2", "--closes-after=2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +75,37 @@ func TestEveryWayOfLoadingVerifies(t *testing.T) {
 			}
 			if name == "over limits" && !strings.Contains(out.String(), "RESULT acknowledged 600\n") {
 				t.Errorf("want 3 raffles of 50 members with 4 entries each:\n%s", out.String())
+			}
+		})
+	}
+}
+
+func TestALoadEndsWithItsRaffle(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	for _, mode := range []string{Unary, Stream} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			read, write := io.Pipe()
+			ended := make(chan error, 1)
+			go func() {
+				ended <- Run(t.Context(), w.settings(t, "--mode="+mode, "--duration=1h", "--rate=500", "--until-closed"), write, t.Output())
+				write.Close()
+			}()
+			lines := bufio.NewReader(read)
+			var id int
+			if _, err := fmt.Fscanf(lines, "first raffle %d\n", &id); err != nil {
+				t.Fatal(err)
+			}
+			if err := Close(t.Context(), CloseConfig{Target: "dns:///" + w.target, Raffle: id}, t.Output()); err != nil {
+				t.Error(err)
+			}
+			out, err := io.ReadAll(lines)
+			if err != nil || !strings.Contains(string(out), "refused RAFFLE_NOT_OPEN") || !strings.Contains(string(out), "RESULT lost 0\nRESULT doubled 0\nRESULT counter_wrong 0\n") {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if err := <-ended; err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -28,19 +28,17 @@ type run struct {
 // grace is how long calls under way may take once the run was told to stop.
 const grace = 10 * time.Second
 
-// Run makes raffles, enters them, writes a line per second to progress and the
-// result to out, and verifies it. When ctx ends it stops sending, and verifies
+// Run makes raffles, enters them, writes the first one's id and the result to out
+// and a line per second to progress, and verifies the result. When ctx ends it stops sending, and verifies
 // what was sent. It fails where the settings are wrong, where the service or
 // the database can't be reached, and where the verification finds a fault.
 func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	database, err := openDatabase(ctx, cfg.DatabaseURL)
-	if err != nil {
+	if err := checkDatabase(ctx, cfg.DatabaseURL); err != nil {
 		return err
 	}
-	defer database.close(context.WithoutCancel(ctx))
 	conns, err := Dial(cfg.Target, cfg.Connections)
 	if err != nil {
 		return err
@@ -50,6 +48,7 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(out, "first raffle %d\n", plan.Raffles[0])
 	r := newRun(cfg, plan, conns)
 	began := time.Now()
 	err = r.send(ctx, progress)
@@ -57,7 +56,7 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err != nil {
 		fmt.Fprintln(progress, "sending ended early:", err)
 	}
-	found, errVerify := r.verify(context.WithoutCancel(ctx), database)
+	found, errVerify := r.verifyLater(context.WithoutCancel(ctx), cfg.DatabaseURL)
 	found.report(out, r.tally.acknowledged.Load())
 	return errors.Join(err, errVerify, found.err())
 }
@@ -100,11 +99,15 @@ func (r *run) lasted(began time.Time) time.Duration {
 // Conns are connections to one service.
 type Conns []*grpc.ClientConn
 
+// spread makes calls go round all addresses that a name has, as of a headless
+// Service of Kubernetes.
+const spread = `{"loadBalancingConfig":[{"round_robin":{}}]}`
+
 // Dial returns n connections, each of its own; they connect when they are used.
 func Dial(target string, n int) (Conns, error) {
 	conns := make(Conns, n)
 	for i := range conns {
-		conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(spread))
 		if err != nil {
 			return nil, fmt.Errorf("connect to %s: %w", target, err)
 		}

@@ -14,7 +14,11 @@ type schedule struct {
 	count int64         // 0: no bound
 	end   time.Time     // zero: no bound
 	next  atomic.Int64
+	ended atomic.Bool
 }
+
+// stop ends it: nothing more is given out.
+func (s *schedule) stop() { s.ended.Store(true) }
 
 func newSchedule(rate, count int, duration time.Duration) *schedule {
 	s := &schedule{start: time.Now(), count: int64(count)}
@@ -32,7 +36,7 @@ func newSchedule(rate, count int, duration time.Duration) *schedule {
 // returns false when there are no more.
 func (s *schedule) take(ctx context.Context) (n int64, intended time.Time, ok bool) {
 	n = s.next.Add(1) - 1
-	if s.count > 0 && n >= s.count || ctx.Err() != nil {
+	if s.count > 0 && n >= s.count || ctx.Err() != nil || s.ended.Load() {
 		return 0, intended, false
 	}
 	if s.every > 0 {

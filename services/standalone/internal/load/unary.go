@@ -90,8 +90,14 @@ func (r *run) attempt(ctx context.Context, client rafflev1.ParticipationServiceC
 	return a
 }
 
+// notOpen is the reason for which a closed raffle refuses.
+const notOpen = "RAFFLE_NOT_OPEN"
+
 // note writes an answer into the ledger, where it is final.
 func (r *run) note(n int64, a answer) {
+	if r.cfg.UntilClosed && a.reason == notOpen {
+		r.schedule.stop()
+	}
 	switch {
 	case a.code == codes.OK:
 		r.ledger.Acknowledge(n, a.ordinal)

@@ -12,8 +12,15 @@ import (
 // readOnly is a connection to the service's database that only reads.
 type readOnly struct{ conn *pgx.Conn }
 
-// openDatabase connects before the load begins, so that a wrong URL is noticed
-// then. An empty URL means no database.
+// checkDatabase tells before the load begins of a URL that is wrong. The connection
+// is not kept: the database may be restarted under the load.
+func checkDatabase(ctx context.Context, url string) error {
+	d, err := openDatabase(ctx, url)
+	d.close(ctx)
+	return err
+}
+
+// openDatabase connects. An empty URL means no database.
 func openDatabase(ctx context.Context, url string) (*readOnly, error) {
 	if url == "" {
 		return nil, nil //nolint:nilnil // no database is a database that verifies nothing
@@ -29,6 +36,22 @@ func openDatabase(ctx context.Context, url string) (*readOnly, error) {
 func (d *readOnly) close(ctx context.Context) {
 	if d != nil {
 		_ = d.conn.Close(ctx)
+	}
+}
+
+// verifyLater opens the database and verifies. It gives a database that is on its
+// way back after a failure some time.
+func (r *run) verifyLater(ctx context.Context, url string) (*findings, error) {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		d, err := openDatabase(ctx, url)
+		if err == nil {
+			defer d.close(ctx)
+			return r.verify(ctx, d)
+		}
+		if time.Now().After(deadline) || !sleep(ctx, time.Second) {
+			return nil, err
+		}
 	}
 }
 

@@ -1,0 +1,48 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/config"
+)
+
+// CloseConfig says which raffle to close.
+type CloseConfig struct {
+	Target string // the service's gRPC address
+	Raffle int    // its id
+}
+
+// Register adds every setting to set.
+func (c *CloseConfig) Register(set *config.Set) {
+	s := set.Section("load", false)
+	s.String(&c.Target, "target", "127.0.0.1:9090", "the participation service's gRPC address, host:port")
+	s.Int(&c.Raffle, "raffle", 0, "the raffle to close")
+}
+
+// Close closes a raffle, and writes its final odds to out. It waits half a minute
+// for a service that is away.
+func Close(ctx context.Context, cfg CloseConfig, out io.Writer) error {
+	conns, err := Dial(cfg.Target, 1)
+	if err != nil {
+		return err
+	}
+	defer conns.Close()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	id := int64(cfg.Raffle)
+	if _, err := rafflev1.NewRaffleServiceClient(conns[0]).CloseRaffle(ctx, &rafflev1.CloseRaffleRequest{RaffleId: id}, grpc.WaitForReady(true)); err != nil {
+		return fmt.Errorf("close raffle %d at %s: %w", id, cfg.Target, err)
+	}
+	resp, err := rafflev1.NewParticipationServiceClient(conns[0]).GetOdds(ctx, &rafflev1.GetOddsRequest{RaffleId: id}, grpc.WaitForReady(true))
+	if err != nil {
+		return fmt.Errorf("odds of raffle %d at %s: %w", id, cfg.Target, err)
+	}
+	fmt.Fprintf(out, "raffle %d closed, version %d, %d entries\n", id, resp.GetOdds().GetVersion(), resp.GetOdds().GetEntries())
+	return nil
+}
