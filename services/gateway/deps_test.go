@@ -9,11 +9,15 @@ import (
 )
 
 // allowed are the modules that the gateway's binary may hold: what it needs to
-// read odds from NATS, answer HTTP and be watched. A new one is a decision.
+// read odds from NATS, answer HTTP and be watched (and traced). A new one is a decision.
 var allowed = []string{
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go", // by the contract's rules
 	"github.com/beorn7/perks",
+	"github.com/cenkalti/backoff/v5", // by OpenTelemetry
 	"github.com/cespare/xxhash/v2",
+	"github.com/go-logr/logr",                   // by OpenTelemetry
+	"github.com/go-logr/stdr",                   // by OpenTelemetry
+	"github.com/google/uuid",                    // by OpenTelemetry
 	"github.com/grpc-ecosystem/grpc-gateway/v2", // by the contract's facade
 	"github.com/klauspost/compress",
 	"github.com/munnerz/goautoneg",
@@ -27,6 +31,16 @@ var allowed = []string{
 	"github.com/rafflecast/rafflecast/proto",
 	"github.com/rafflecast/rafflecast/services/gateway",
 	"github.com/rafflecast/rafflecast/services/internal",
+	"go.opentelemetry.io/auto/sdk",
+	"go.opentelemetry.io/otel",
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace",
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc",
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp",
+	"go.opentelemetry.io/otel/log",
+	"go.opentelemetry.io/otel/metric",
+	"go.opentelemetry.io/otel/sdk",
+	"go.opentelemetry.io/otel/trace",
+	"go.opentelemetry.io/proto/otlp",
 	"golang.org/x/crypto",
 	"golang.org/x/crypto/x509roots/fallback", // images have no certificates of authorities
 	"golang.org/x/net",

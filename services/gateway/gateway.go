@@ -23,6 +23,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/web"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 )
 
 // headroomBytes are allocated and never touched, so that they take no memory but
@@ -48,7 +49,12 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	defer public.Close()
 	defer private.Close()
-	s, err := newService(&cfg)
+	traces, err := telemetry.NewTraces(ctx, Service, cfg.Log)
+	if err != nil {
+		return err
+	}
+	defer traces.Close(ctx)
+	s, err := newService(&cfg, traces)
 	if err != nil {
 		return err
 	}
@@ -110,15 +116,16 @@ type service struct {
 	leaving atomic.Bool
 }
 
-func newService(cfg *Config) (*service, error) {
+func newService(cfg *Config, traces *telemetry.Traces) (*service, error) {
 	s := &service{cfg: cfg}
 	registry := ops.NewRegistry()
-	watched := newMetrics(registry)
+	watched := newMetrics(registry, cfg)
+	spans := deliveries{traces.Tracer("github.com/rafflecast/rafflecast/services/gateway")}
 	// The feed and the hub know each other only through these.
 	s.feed = feed.New(feed.Config{
-		NATS: natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials},
-		Out:  func(u *odds.Update) { s.hub.Publish(u) },
-		Lag:  watched.lag, Snapshot: watched.snapshot, Log: cfg.Log,
+		NATS:  natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials},
+		Out:   func(u *odds.Update) { s.hub.Publish(u) },
+		Heard: watched.heard, Snapshot: watched.snapshot, Log: cfg.Log,
 	})
 	var err error
 	s.hub, err = fanout.NewHub(fanout.Config{
@@ -130,6 +137,7 @@ func newService(cfg *Config) (*service, error) {
 		WriteTimeout: cfg.WriteTimeout,
 		SendBuffer:   cfg.SendBuffer,
 		Newest:       s.feed.Newest,
+		Arrived:      func(u *odds.Update) { watched.arrived(u); spans.arrived(u) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the fan-out: %w", err)

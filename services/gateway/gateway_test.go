@@ -151,11 +151,15 @@ func TestFromNATSToAClient(t *testing.T) {
 		"rafflecast_gateway_connections 1", "rafflecast_gateway_connections_behind 0", "rafflecast_gateway_deliveries_total 2",
 		`rafflecast_gateway_connections_ended_total{reason="stalled"} 0`, `rafflecast_gateway_refusals_total{reason="not_found"} 1`,
 		`rafflecast_gateway_snapshots_total{cause="connected"} 1`, "rafflecast_gateway_feed_lag_seconds_count ",
-		"rafflecast_gateway_raffles_known 1",
+		"rafflecast_gateway_raffles_known 1", "rafflecast_gateway_nats_connected 1", "rafflecast_gateway_feed_ready 1",
+		"rafflecast_gateway_connections_limit ", `rafflecast_gateway_commit_to_last_write_seconds_bucket{le="+Inf"} `,
 	} {
 		if !strings.Contains(string(metrics), "\n"+want) {
 			t.Errorf("not in the metrics: %s", want)
 		}
+	}
+	if strings.Contains(string(metrics), "rafflecast_gateway_commit_to_last_write_seconds_count 0\n") {
+		t.Error("the last write of version 2 was not noticed")
 	}
 	s.end()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/api"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
 const namespace = "rafflecast_gateway"
@@ -15,15 +16,22 @@ const namespace = "rafflecast_gateway"
 // metrics are those that count as things happen.
 type metrics struct {
 	feedLag   prometheus.Histogram
+	lastWrite prometheus.Histogram
 	snapshots *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
 }
 
-func newMetrics(registry *prometheus.Registry) *metrics {
+func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 	m := &metrics{
 		feedLag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "feed_lag_seconds",
 			Help:    "Age of odds when they were heard, by the database's clock.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}),
+		lastWrite: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: "commit_to_last_write_seconds",
+			Help: "Age of odds, by the database's clock, when they had been written to the last connection that watched their raffle and took them. " +
+				"Odds that newer ones overtook on the way do not count.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -40,13 +48,24 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 	for _, reason := range api.Refusals() {
 		m.refusals.WithLabelValues(reason)
 	}
-	registry.MustRegister(m.feedLag, m.snapshots, m.refusals)
+	limit := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "connections_limit", Help: "Streams and long polls that may be open; others are refused.",
+	})
+	limit.Set(float64(cfg.maxConnections()))
+	registry.MustRegister(m.feedLag, m.lastWrite, m.snapshots, m.refusals, limit)
 	return m
 }
 
-func (m *metrics) lag(d time.Duration)       { m.feedLag.Observe(d.Seconds()) }
+func (m *metrics) heard(u *odds.Update)      { m.feedLag.Observe(time.Since(u.At).Seconds()) }
 func (m *metrics) snapshot(cause feed.Cause) { m.snapshots.WithLabelValues(string(cause)).Inc() }
 func (m *metrics) refused(reason string)     { m.refusals.WithLabelValues(reason).Inc() }
+
+// arrived observes the age of odds that all who watch have.
+func (m *metrics) arrived(u *odds.Update) {
+	if n, complete := u.Trip.Written(); n > 0 && complete {
+		m.lastWrite.Observe(time.Since(u.At).Seconds())
+	}
+}
 
 // collector reports what hub and feed know themselves.
 type collector struct {
@@ -61,14 +80,23 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	connections = desc("connections", "Open streams and long polls.")
 	behind      = desc("connections_behind", "Of them, those whose client takes less than comes.")
-	deliveries  = desc("deliveries_total", "Odds that were written to connections.")
+	delivered   = desc("deliveries_total", "Odds that were written to connections.")
 	ended       = desc("connections_ended_total", "Connections that ended, by reason.", "reason")
 	known       = desc("raffles_known", "Raffles whose odds are known.")
+	connected   = desc("nats_connected", "1 while there is a connection to NATS.")
+	fed         = desc("feed_ready", "1 once the odds of all raffles were read.")
 )
+
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
 
 // Describe is of prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{connections, behind, deliveries, ended, known} {
+	for _, d := range []*prometheus.Desc{connections, behind, delivered, ended, known, connected, fed} {
 		ch <- d
 	}
 }
@@ -78,9 +106,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s := c.hub.Stats()
 	ch <- prometheus.MustNewConstMetric(connections, prometheus.GaugeValue, float64(s.Connections))
 	ch <- prometheus.MustNewConstMetric(behind, prometheus.GaugeValue, float64(s.Behind))
-	ch <- prometheus.MustNewConstMetric(deliveries, prometheus.CounterValue, float64(s.Delivered))
+	ch <- prometheus.MustNewConstMetric(delivered, prometheus.CounterValue, float64(s.Delivered))
 	for why, n := range s.Ended {
 		ch <- prometheus.MustNewConstMetric(ended, prometheus.CounterValue, float64(n), string(why))
 	}
 	ch <- prometheus.MustNewConstMetric(known, prometheus.GaugeValue, float64(c.feed.Size()))
+	ch <- prometheus.MustNewConstMetric(connected, prometheus.GaugeValue, number(c.feed.Connected()))
+	ch <- prometheus.MustNewConstMetric(fed, prometheus.GaugeValue, number(c.feed.Ready()))
 }

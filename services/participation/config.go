@@ -30,6 +30,9 @@ type Config struct {
 	WriteTimeout time.Duration // for one transaction
 	StartTimeout time.Duration // for the database to be there at start
 	StopTimeout  time.Duration // for calls under way to end at stop
+	// MaxConnectionAge is how long a gRPC connection, or a stream of entries, is
+	// used before its client must open another; 0: for ever.
+	MaxConnectionAge time.Duration
 
 	Log *slog.Logger // where to log; nil: nowhere
 	// Started, where set, is called once, when the service takes calls.
@@ -66,6 +69,7 @@ func (c *Config) Register(s config.Section) {
 	s.Duration(&c.WriteTimeout, "write-timeout", 10*time.Second, "time for one transaction, 100ms to 5m")
 	s.Duration(&c.StartTimeout, "start-timeout", time.Minute, "time for the database to be there at start, 0s to 1h")
 	s.Duration(&c.StopTimeout, "stop-timeout", 5*time.Second, "time for calls under way to end at stop, 0s to 10m")
+	s.Duration(&c.MaxConnectionAge, "max-connection-age", 5*time.Minute, "life of a gRPC connection or stream of entries, give or take 10 %, so that clients spread anew, 1s to 24h; 0s: no end")
 }
 
 // RegisterStores adds the stores' URLs under their usual names.
@@ -90,6 +94,7 @@ func (c *Config) Validate() error {
 	check.DurationBetween("write-timeout", c.WriteTimeout, 100*time.Millisecond, 5*time.Minute)
 	check.DurationBetween("start-timeout", c.StartTimeout, 0, time.Hour)
 	check.DurationBetween("stop-timeout", c.StopTimeout, 0, 10*time.Minute)
+	check.That(c.MaxConnectionAge == 0 || (c.MaxConnectionAge >= time.Second && c.MaxConnectionAge <= 24*time.Hour), "max-connection-age", c.MaxConnectionAge, "0s or 1s to 24h")
 	check.That(c.DatabaseURL != "", "database-url", `""`, "set (DATABASE_URL), to a PostgreSQL of version 14 or newer")
 	check.That(c.NATSURL != "", "nats-url", `""`, "set (NATS_URL)")
 	check.NoError("nats-ca", c.NATSCA, natsconn.CheckCA(c.NATSCA), "a PEM file of certificates")

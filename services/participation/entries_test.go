@@ -174,7 +174,7 @@ func TestAStreamIsAnsweredBeforeTheServiceStops(t *testing.T) {
 	began := time.Now()
 	go b.stop()
 	got, err := collect(t, stream)
-	wantError(t, err, codes.Unavailable, "STORE_UNAVAILABLE")
+	wantError(t, err, codes.Unavailable, "STREAM_ENDED")
 	if err := b.stop(); err != nil || time.Since(began) > 5*time.Second {
 		t.Errorf("stopped after %v: %v", time.Since(began), err)
 	}

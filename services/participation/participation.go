@@ -10,11 +10,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/rafflecast/rafflecast/services/internal/natsconn"
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/publish"
@@ -36,43 +34,32 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer listeners.close()
-	pool, err := postgres.Open(ctx, cfg.DatabaseURL, cfg.DatabaseConns)
+	traces, err := telemetry.NewTraces(ctx, Service, cfg.Log)
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	// A flusher each, and two for the sweep.
-	entries, err := postgres.Open(ctx, cfg.DatabaseURL, cfg.Lanes+2)
+	defer traces.Close(ctx)
+	stores, err := openStores(ctx, &cfg, traces)
 	if err != nil {
 		return err
 	}
-	defer entries.Close()
-	// Entries are taken while NATS is away; their odds are published once it is back.
-	reconnected := make(chan struct{}, 1)
-	nc, err := natsconn.Connect(natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials}, "rafflecast participation", cfg.Log,
-		nats.ReconnectHandler(func(*nats.Conn) {
-			cfg.Log.Info("NATS is back")
-			select {
-			case reconnected <- struct{}{}:
-			default:
-			}
-		}))
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
-	}
+	defer stores.close()
 
-	pub := publish.New(publish.NewJetStream(js, cfg.Replicas), cfg.Log)
-	store := postgres.New(pool, entries, pub.Publish)
-	if err := awaitDatabase(ctx, &cfg, pool, store); err != nil {
+	watched := newMetrics()
+	pub := publish.New(publish.NewJetStream(stores.js, cfg.Replicas), publish.Config{
+		Stored: watched.stored, Failed: watched.failed, Raised: watched.raised,
+		Tracer: traces.Tracer(tracing), Log: cfg.Log,
+	})
+	store := postgres.New(stores.calls, stores.entries, pub.Publish)
+	if err := awaitDatabase(ctx, &cfg, stores.calls, store); err != nil {
 		return err
 	}
-	writer := batch.New(store, batch.Config{Lanes: cfg.Lanes, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log})
-	edge, err := newServers(ctx, &cfg, store, writer, pub)
+	writer := batch.New(store, batch.Config{
+		Lanes: cfg.Lanes, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
+		Wrote: watched.wrote, Refused: watched.busy, Tracer: traces.Tracer(tracing),
+	})
+	watched.watch(&cfg, writer, pub, stores)
+	edge, err := newServers(ctx, &cfg, store, writer, watched, traces)
 	if err != nil {
 		return err
 	}
@@ -91,7 +78,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return nil
 	})
 	running.Go(func() error { pub.Run(entriesEnd.ctx); return nil })
-	running.Go(func() error { pub.Repair(entriesEnd.ctx, store, reconnected); return nil })
+	running.Go(func() error { pub.Repair(entriesEnd.ctx, store, stores.reconnected); return nil })
 	running.Go(func() error { sweep.Run(entriesEnd.ctx, store, pub, cfg.Log); return nil })
 	cfg.Log.Info("participation is serving", "grpc", listeners.grpc.Addr(), "http", listeners.http.Addr(), "ops", listeners.ops.Addr())
 	if cfg.Started != nil {
@@ -102,12 +89,15 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
+// tracing is the name by which our own spans tell who made them.
+const tracing = "github.com/rafflecast/rafflecast/services/participation"
+
 // Migrate brings the database's schema up to date, and returns.
 func Migrate(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	pool, err := postgres.Open(ctx, cfg.DatabaseURL, cfg.DatabaseConns)
+	pool, err := postgres.Open(ctx, cfg.DatabaseURL, cfg.DatabaseConns, nil)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -18,10 +17,10 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/rafflecast/rafflecast/services/internal/ops"
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/api"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
-	"github.com/rafflecast/rafflecast/services/participation/internal/publish"
 )
 
 // listeners are the service's ports.
@@ -70,10 +69,13 @@ type servers struct {
 // readTimeout bounds a request to the facade, which has next to no body.
 const readTimeout = 10 * time.Second
 
-func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, pub *publish.Publisher) (*servers, error) {
+func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, watched *metrics, traces *telemetry.Traces) (*servers, error) {
 	s := &servers{health: health.NewServer(), stopping: make(chan struct{}), memory: bufconn.Listen(1 << 20), patience: cfg.StopTimeout}
 	var err error
-	if s.grpc, err = api.NewServer(store, writer, s.health, s.stopping, cfg.Log); err != nil {
+	if s.grpc, err = api.NewServer(store, writer, api.Config{
+		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
+		Registry: watched.registry, Traces: traces, Log: cfg.Log,
+	}); err != nil {
 		return nil, err
 	}
 	s.conn, err = grpc.NewClient("passthrough:///facade",
@@ -88,12 +90,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	}
 	s.http = ops.NewServer(facade)
 	s.http.ReadTimeout = readTimeout
-	registry := ops.NewRegistry()
-	registry.MustRegister(
-		gauge("rafflecast_entries_waiting", "Calls that wait to be written.", writer.Waiting),
-		gauge("rafflecast_odds_waiting", "Raffles whose newest odds are not published yet.", pub.Waiting),
-	)
-	s.ops = ops.NewServer(ops.Handler(registry, func() error {
+	s.ops = ops.NewServer(ops.Handler(watched.registry, func() error {
 		select {
 		case <-s.stopping:
 			return errors.New("stopping")
@@ -104,16 +101,12 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	return s, nil
 }
 
-func gauge(name, help string, value func() int) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
-}
-
 // serve answers on l until ctx ends, then refuses new calls, lets those under
 // way end, for as long as patience allows, and returns.
 func (s *servers) serve(ctx context.Context, l listeners) error {
 	running, failed := errgroup.WithContext(ctx)
-	running.Go(func() error { return s.grpc.Serve(l.grpc) })
-	running.Go(func() error { return s.grpc.Serve(s.memory) })
+	running.Go(func() error { return notClosed(s.grpc.Serve(l.grpc)) })
+	running.Go(func() error { return notClosed(s.grpc.Serve(s.memory)) })
 	running.Go(func() error { return notClosed(s.http.Serve(l.http)) })
 	running.Go(func() error { return notClosed(s.ops.Serve(l.ops)) })
 	running.Go(func() error {
@@ -145,8 +138,10 @@ func (s *servers) stop(ctx context.Context) {
 	_ = s.ops.Close()
 }
 
+// notClosed passes an error on, but for those of a server that was stopped, perhaps
+// before it began.
 func notClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
 	return err

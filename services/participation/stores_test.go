@@ -22,12 +22,12 @@ func TestWhatACrashLeftBehindIsPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	// An instance commits, and dies before it publishes.
-	pool, err := postgres.Open(t.Context(), b.cfg.DatabaseURL, 2)
+	pool, err := postgres.Open(t.Context(), b.cfg.DatabaseURL, 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if _, err := postgres.New(pool, pool, func(...raffle.Odds) {}).EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: 1, MemberID: "m"}}); err != nil {
+	if _, err := postgres.New(pool, pool, func(context.Context, ...raffle.Odds) {}).EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: 1, MemberID: "m"}}); err != nil {
 		t.Fatal(err)
 	}
 	if v := b.published(t, 1).GetVersion(); v != 1 {

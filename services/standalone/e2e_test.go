@@ -56,6 +56,12 @@ type program struct {
 // launch starts a program, which the test's end kills.
 func launch(t *testing.T, name string, args ...string) *program {
 	t.Helper()
+	return launchIn(t, nil, name, args...)
+}
+
+// launchIn does so with these environment variables besides the test's own.
+func launchIn(t *testing.T, environment []string, name string, args ...string) *program {
+	t.Helper()
 	dir, err := binaries()
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +72,7 @@ func launch(t *testing.T, name string, args ...string) *program {
 		t.Fatal(err)
 	}
 	p.cmd.Stderr = p.cmd.Stdout
+	p.cmd.Env = append(os.Environ(), environment...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

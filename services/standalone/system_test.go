@@ -29,15 +29,21 @@ type system struct {
 
 func start(t *testing.T) *system {
 	t.Helper()
+	return startIn(t, nil, nil)
+}
+
+// startIn starts it with these environment variables.
+func startIn(t *testing.T, participation, gateway []string) *system {
+	t.Helper()
 	database, nats := pgtest.URL(t), natstest.Start(t).URL()
 	migrate := launch(t, "participation", "migrate", "--database-url="+database)
 	migrate.await("up to date")
 	s := &system{}
-	s.participation = launch(t, "participation", "serve", "--database-url="+database, "--nats-url="+nats,
+	s.participation = launchIn(t, participation, "participation", "serve", "--database-url="+database, "--nats-url="+nats,
 		"--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--ops-address=127.0.0.1:0")
 	entries := s.participation.await(`participation is serving.* grpc=(\S+) http=(\S+)`)
 	s.clients = dial(t, entries[1])
-	s.gateway = launch(t, "gateway", "serve", "--nats-url="+nats, "--participation-url=http://"+entries[2],
+	s.gateway = launchIn(t, gateway, "gateway", "serve", "--nats-url="+nats, "--participation-url=http://"+entries[2],
 		"--address=127.0.0.1:0", "--ops-address=127.0.0.1:0", "--drain-window=1s")
 	s.web = "http://" + s.gateway.await(`gateway is serving.* http=(\S+)`)[1]
 	s.gateway.await("took a snapshot")

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 )
 
 // Command is one thing that a program can do.
@@ -109,12 +110,12 @@ func newLogger(w io.Writer, level, format string, errs *error) *slog.Logger {
 	options.Level = least
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, &options))
+		return slog.New(telemetry.LogHandler(slog.NewJSONHandler(w, &options)))
 	case "text":
 	default:
 		*errs = errors.Join(*errs, fmt.Errorf("--log-format=%s: must be text or json", format))
 	}
-	return slog.New(slog.NewTextHandler(w, &options))
+	return slog.New(telemetry.LogHandler(slog.NewTextHandler(w, &options)))
 }
 
 func usage(w io.Writer, program string, set *config.Set, commands []Command) {
@@ -125,6 +126,7 @@ func usage(w io.Writer, program string, set *config.Set, commands []Command) {
 	fmt.Fprintf(w, "  %-14s %s\n", "version", "tell which build this is")
 	fmt.Fprintf(w, "\nSettings, by flag or environment variable:\n")
 	set.Usage(w)
+	fmt.Fprint(w, "\nTraces go where OpenTelemetry's variables say, as OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318; without them, nowhere.\n")
 }
 
 func fail(program string, err error, code int) int {

@@ -51,6 +51,10 @@ type ParticipationServiceClient interface {
 	// further), and each is answered by itself, in any order. A request that fails
 	// is answered too, and the stream goes on. When the caller has sent its last
 	// request, the stream ends after the last answer.
+	//
+	// When the service stops, or the stream has lived its time (some minutes), it
+	// answers what it has taken and ends the stream with UNAVAILABLE
+	// (STREAM_ENDED): open another, and send again what was not answered.
 	EnterStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EnterStreamRequest, EnterStreamResponse], error)
 	// Withdraw takes one entry of a member back, until the raffle is closed. The
 	// odds follow.
@@ -152,6 +156,10 @@ type ParticipationServiceServer interface {
 	// further), and each is answered by itself, in any order. A request that fails
 	// is answered too, and the stream goes on. When the caller has sent its last
 	// request, the stream ends after the last answer.
+	//
+	// When the service stops, or the stream has lived its time (some minutes), it
+	// answers what it has taken and ends the stream with UNAVAILABLE
+	// (STREAM_ENDED): open another, and send again what was not answered.
 	EnterStream(grpc.BidiStreamingServer[EnterStreamRequest, EnterStreamResponse]) error
 	// Withdraw takes one entry of a member back, until the raffle is closed. The
 	// odds follow.

@@ -52,5 +52,6 @@
 //     and the last always.
 //   - A client that takes nothing for the write timeout is dropped, and so is one
 //     that keeps talking after its request.
+//   - Each published update with a trip arrives once: offered to all, or superseded.
 //   - No goroutine, timer, buffer or queue per detached connection.
 package fanout

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
 func watching(raffleID int64) Watch { return Watch{RaffleID: raffleID} }
@@ -150,5 +152,40 @@ func TestWheel(t *testing.T) {
 	}
 	if len(due) > 0 {
 		t.Errorf("%d were never seen", len(due))
+	}
+}
+
+func TestAnUpdateArrivesOnceAllWereOfferedIt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	for range 2*chunk + 1 {
+		s.connect(1<<20, watching(1))
+	}
+	s.connect(5, watching(1)) // full, from its opening on
+	first, overtaken, held, last := update(1, 1), update(1, 2), update(1, 3), update(1, 4)
+	s.publish(first)
+	s.turn()
+	if s.arrived[first] != 0 {
+		t.Error("arrived after a chunk")
+	}
+	s.settle()
+	s.publish(overtaken)
+	s.publish(held) // before the shard has looked at the one before
+	s.settle()
+	s.publish(last) // while that waits for the spacing
+	s.pass(spacing)
+	for _, c := range []struct {
+		update   *odds.Update
+		written  int
+		complete bool
+	}{{first, 2*chunk + 1, true}, {overtaken, 0, false}, {held, 0, false}, {last, 2*chunk + 1, true}} {
+		if n, complete := c.update.Trip.Written(); n != c.written || complete != c.complete || s.arrived[c.update] != 1 {
+			t.Errorf("version %d: arrived %d times, at %d, complete %t", c.update.Version, s.arrived[c.update], n, complete)
+		}
+	}
+	nobody := update(2, 1)
+	s.publish(nobody)
+	if n, _ := nobody.Trip.Written(); n != 0 || s.arrived[nobody] != 1 {
+		t.Error("an update that nobody watches has not arrived")
 	}
 }

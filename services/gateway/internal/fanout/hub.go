@@ -25,6 +25,11 @@ type Config struct {
 	// Newest returns a raffle's newest odds, or nil. An update that it returns
 	// may or may not have been published yet.
 	Newest func(raffleID int64) *odds.Update
+	// Arrived, where set, is told of each published update with a trip, once it has
+	// been offered to all who watch its raffle, or a newer one has taken its place.
+	// It is called by a shard, or from Publish, and must not block. Connections that
+	// are behind, and those with a handler of their own, may get it later.
+	Arrived func(*odds.Update)
 	// Ordinary has every connection served by its handler, as where there is no
 	// epoll.
 	Ordinary bool
@@ -87,9 +92,15 @@ func (h *Hub) Run(ctx context.Context) error {
 // spacing has passed; by then a newer one may have taken its place. The caller
 // publishes a raffle's updates one at a time, in the order of their versions.
 func (h *Hub) Publish(u *odds.Update) {
-	for _, s := range h.shards {
-		s.publish(u)
+	if u.Trip != nil {
+		u.Trip.Begin(len(h.shards))
 	}
+	for _, s := range h.shards {
+		if !s.publish(u) {
+			h.arrived(u, 0)
+		}
+	}
+	h.arrived(u, 0)
 }
 
 // Leave refuses new connections and ends the open ones, evenly over the window,

@@ -146,7 +146,7 @@ func (s *shard) receive() {
 	in.mu.Unlock()
 
 	for _, d := range dirty {
-		s.update(d.topic, d.update)
+		s.update(d.topic, d.update, d.update)
 	}
 	clear(dirty)
 	s.received = dirty
@@ -180,19 +180,23 @@ func (s *shard) forget(t *topic) {
 	}
 }
 
-func (s *shard) publish(u *odds.Update) {
+// publish takes an update, and tells whether anybody here watches its raffle.
+func (s *shard) publish(u *odds.Update) bool {
 	s.inbox.mu.Lock()
 	t := s.inbox.topics[u.RaffleID]
 	if t == nil {
 		s.inbox.mu.Unlock()
-		return
+		return false
 	}
-	if t.incoming == nil {
+	before := t.incoming
+	if before == nil {
 		s.inbox.dirty = append(s.inbox.dirty, incoming{topic: t})
 	}
 	t.incoming = u
 	s.inbox.mu.Unlock()
+	s.hub.superseded(before)
 	s.wake()
+	return true
 }
 
 // post has the shard call f.

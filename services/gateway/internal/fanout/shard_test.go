@@ -59,13 +59,17 @@ type stage struct {
 	newest map[int64]*odds.Update
 	conns  []*conn
 	ended  map[*conn]Reason
+	// published with a trip, and how often each has arrived.
+	published []*odds.Update
+	arrived   map[*odds.Update]int
 }
 
 func newStage(t *testing.T, change func(*Config)) *stage {
 	t.Helper()
-	s := &stage{t: t, newest: make(map[int64]*odds.Update), ended: make(map[*conn]Reason)}
+	s := &stage{t: t, newest: make(map[int64]*odds.Update), ended: make(map[*conn]Reason), arrived: make(map[*odds.Update]int)}
 	cfg := testConfig()
 	cfg.Ordinary, cfg.Shards = true, 1
+	cfg.Arrived = func(u *odds.Update) { s.arrived[u]++ }
 	cfg.Newest = func(id int64) *odds.Update { return s.newest[id] }
 	if change != nil {
 		change(&cfg)
@@ -100,6 +104,8 @@ func (s *stage) connect(left int, watches ...Watch) *conn {
 }
 
 func (s *stage) publish(u *odds.Update) {
+	u.Trip = &odds.Trip{}
+	s.published = append(s.published, u)
 	s.newest[u.RaffleID] = u
 	s.hub.Publish(u)
 }
@@ -244,5 +250,11 @@ func (s *stage) check(versions map[int64]int64) {
 	}
 	if n := len(s.shard.inbox.topics); n > 0 {
 		s.t.Errorf("%d topics are left", n)
+	}
+	s.pass(spacing)
+	for _, u := range s.published {
+		if s.arrived[u] != 1 {
+			s.t.Errorf("version %d of raffle %d arrived %d times", u.Version, u.RaffleID, s.arrived[u])
+		}
 	}
 }

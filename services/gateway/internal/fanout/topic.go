@@ -22,6 +22,10 @@ type topic struct {
 	next   int // member to go on with
 	todo   int // members to go
 	active bool
+	// What Publish handed over has to be reported as arrived, once.
+	owed     *odds.Update // current, where the pass must report it
+	owedHeld *odds.Update // held, likewise
+	written  int          // connections that the pass has written to
 }
 
 // member is a connection's watch of the topic.
@@ -36,22 +40,32 @@ type cooled struct {
 	at    time.Duration
 }
 
-// update takes a newer update: it goes out now, or is held.
-func (s *shard) update(t *topic, u *odds.Update) {
+// update takes a newer update: it goes out now, or is held. owed is the same one
+// where Publish handed it over, else nil.
+func (s *shard) update(t *topic, u, owed *odds.Update) {
 	switch {
 	case t.current != nil && u.Version <= t.current.Version:
-	case t.cooling:
-		if t.held == nil || u.Version > t.held.Version {
-			t.held = u
+		if owed != nil && u == t.current && t.active {
+			t.owed = owed // the pass came before Publish
+		} else {
+			s.hub.superseded(owed)
 		}
+	case !t.cooling:
+		s.release(t, u, owed)
+	case t.held == nil || u.Version > t.held.Version:
+		s.hub.superseded(t.owedHeld)
+		t.held, t.owedHeld = u, owed
+	case owed != nil && u == t.held:
+		t.owedHeld = owed
 	default:
-		s.release(t, u)
+		s.hub.superseded(owed)
 	}
 }
 
 // release lets an update go out.
-func (s *shard) release(t *topic, u *odds.Update) {
-	t.current = u
+func (s *shard) release(t *topic, u, owed *odds.Update) {
+	s.hub.superseded(t.owed)
+	t.current, t.owed, t.written = u, owed, 0
 	if spacing := s.hub.cfg.Spacing; spacing > 0 {
 		t.cooling = true
 		s.cooling = append(s.cooling, cooled{t, s.now + spacing})
@@ -62,9 +76,20 @@ func (s *shard) release(t *topic, u *odds.Update) {
 // restart begins a pass over all members.
 func (s *shard) restart(t *topic) {
 	t.todo = len(t.members)
-	if !t.active && t.todo > 0 {
+	switch {
+	case t.todo == 0:
+		s.finishPass(t)
+	case !t.active:
 		t.active = true
 		s.active = append(s.active, t)
+	}
+}
+
+// finishPass reports what all members were offered.
+func (s *shard) finishPass(t *topic) {
+	if t.owed != nil {
+		s.hub.arrived(t.owed, t.written)
+		t.owed = nil
 	}
 }
 
@@ -77,8 +102,9 @@ func (s *shard) cool() {
 		n++
 		t.cooling = false
 		if u := t.held; u != nil {
-			t.held = nil
-			s.release(t, u)
+			owed := t.owedHeld
+			t.held, t.owedHeld = nil, nil
+			s.release(t, u, owed)
 		}
 	}
 	s.cooling = slices.Delete(s.cooling, 0, n)
@@ -93,6 +119,7 @@ const chunk = 256
 func (s *shard) deliver() bool {
 	unfinished := s.active[:0]
 	for _, t := range s.active {
+		before := s.delivered
 		for range min(t.todo, chunk) {
 			if t.todo == 0 { // the rest left meanwhile
 				break
@@ -105,8 +132,11 @@ func (s *shard) deliver() bool {
 			t.next++
 			s.offer(m.conn, m.watch, t.current)
 		}
+		t.written += int(s.delivered - before)
 		if t.active = t.todo > 0; t.active {
 			unfinished = append(unfinished, t)
+		} else {
+			s.finishPass(t)
 		}
 	}
 	clear(s.active[len(unfinished):])
@@ -141,7 +171,7 @@ func (s *shard) join(c *conn) {
 		}
 		// What was published before it joined may be newer than what it has.
 		if newest := s.hub.cfg.Newest(w.raffle); newest != nil && newest.Version > w.seen {
-			s.update(w.topic, newest)
+			s.update(w.topic, newest, nil)
 		}
 		if current := w.topic.current; current != nil && current.Version > w.seen {
 			c.behind = true

@@ -17,6 +17,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 )
 
 // Config is what a feed works with.
@@ -24,9 +25,9 @@ type Config struct {
 	NATS natsconn.Servers
 	// Out is called with each update that is newer than what was known.
 	Out func(*odds.Update)
-	// Lag, where set, is told how old each update was, by the database's clock,
-	// when it was heard.
-	Lag func(time.Duration)
+	// Heard, where set, is given each update that is heard live, with its trip,
+	// before it goes out.
+	Heard func(*odds.Update)
 	// Snapshot, where set, is told of each snapshot that was taken, and why.
 	Snapshot func(Cause)
 	Log      *slog.Logger
@@ -45,6 +46,7 @@ type Feed struct {
 	// from the stream instead.
 	pendingMessages, pendingBytes int
 	js                            atomic.Pointer[jetstream.JetStream] // once there may be a connection
+	conn                          atomic.Pointer[nats.Conn]           // likewise
 	recalls                       singleflight.Group
 
 	mu       sync.Mutex
@@ -64,6 +66,12 @@ func New(cfg Config) *Feed {
 
 // Ready tells whether the feed knows, or has known, the odds of all raffles.
 func (f *Feed) Ready() bool { return f.ready.Load() }
+
+// Connected tells whether there is a connection to NATS.
+func (f *Feed) Connected() bool {
+	nc := f.conn.Load()
+	return nc != nil && nc.IsConnected()
+}
 
 // Newest returns a raffle's newest odds, or nil where the raffle is not known.
 func (f *Feed) Newest(raffleID int64) *odds.Update {
@@ -132,6 +140,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
 	f.js.Store(&js)
+	f.conn.Store(nc)
 	f.follow(ctx, js)
 	return nil
 }
@@ -160,8 +169,9 @@ func (f *Feed) hear(msg *nats.Msg) {
 		f.want(Gap)
 	}
 	f.take(msg.Subject, msg.Data, func(u *odds.Update) bool {
-		if f.cfg.Lag != nil {
-			f.cfg.Lag(time.Since(u.At))
+		u.Trip = &odds.Trip{Heard: time.Now(), Origin: telemetry.Extract(msg)}
+		if f.cfg.Heard != nil {
+			f.cfg.Heard(u)
 		}
 		return f.board.put(u, !gap)
 	})

@@ -30,6 +30,8 @@ type Update struct {
 	At       time.Time // when the version was made, by the database's clock
 	JSON     []byte    // the event's data
 	Frame    []byte    // the event as it goes over the wire
+	// Trip, where set, follows it to the connections. It alone changes.
+	Trip *Trip
 }
 
 // view is the event's data; its names and order are part of the contract.

@@ -10,6 +10,10 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
+	"go.opentelemetry.io/otel/metric/noop"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -17,6 +21,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -32,27 +37,48 @@ type Store interface {
 	Ledger
 }
 
+// Config is how the edge treats its callers.
+type Config struct {
+	Health *health.Server
+	// When Stopping is closed, streams answer what is under way and end.
+	Stopping <-chan struct{}
+	// MaxConnectionAge is how long a connection takes new calls, and a stream of
+	// entries new requests, give or take 10 %: clients then spread anew over all
+	// instances. 0: for ever.
+	MaxConnectionAge time.Duration
+	Registry         prometheus.Registerer // takes the metrics of calls
+	Traces           *telemetry.Traces
+	Log              *slog.Logger
+}
+
 // NewServer returns a gRPC server with both services, health and reflection.
-// When stopping is closed, streams answer what is under way and end.
-func NewServer(store Store, entries Entries, health *health.Server, stopping <-chan struct{}, log *slog.Logger) (*grpc.Server, error) {
+func NewServer(store Store, entries Entries, cfg Config) (*grpc.Server, error) {
 	validator, err := newValidator()
 	if err != nil {
 		return nil, err
 	}
-	edge := &edge{reads: make(chan struct{}, maxReads), validator: validator, stopping: stopping, log: log}
-	server := grpc.NewServer(
+	edge := &edge{reads: make(chan struct{}, maxReads), validator: validator, stopping: cfg.Stopping, age: cfg.MaxConnectionAge, log: cfg.Log}
+	calls := newCalls(cfg.Registry)
+	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxRequest),
 		// A stop waits for handshakes: one that never comes must not hold it up.
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.UnaryInterceptor(edge.unary),
-		grpc.StreamInterceptor(edge.stream),
+		grpc.ChainUnaryInterceptor(calls.unary, edge.unary),
+		grpc.ChainStreamInterceptor(calls.stream, edge.stream),
 		// Clients may ping idle connections as often as common proxies need it.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-	)
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second, MaxConnectionAge: cfg.MaxConnectionAge}),
+	}
+	if cfg.Traces.On() {
+		options = append(options, grpc.StatsHandler(otelgrpc.NewServerHandler(
+			otelgrpc.WithTracerProvider(cfg.Traces.Provider()), otelgrpc.WithPropagators(telemetry.Propagation),
+			otelgrpc.WithMeterProvider(noop.NewMeterProvider()), // see calls
+			otelgrpc.WithFilter(filters.Not(filters.HealthCheck())))))
+	}
+	server := grpc.NewServer(options...)
 	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: store})
 	rafflev1.RegisterParticipationServiceServer(server, &participationService{entries: entries, raffles: store, ledger: store, edge: edge})
-	healthv1.RegisterHealthServer(server, health)
+	healthv1.RegisterHealthServer(server, cfg.Health)
 	reflection.Register(server)
 	return server, nil
 }
@@ -70,6 +96,7 @@ type edge struct {
 	reads     chan struct{} // holds a value for each call that is not Enter
 	validator protovalidate.Validator
 	stopping  <-chan struct{}
+	age       time.Duration // of a stream of entries; 0: any
 	log       *slog.Logger
 }
 

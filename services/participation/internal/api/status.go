@@ -85,6 +85,11 @@ func retry(delay time.Duration) *errdetails.RetryInfo {
 	return &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)}
 }
 
+// streamEnded says that a stream takes no more requests, though nothing is wrong.
+func streamEnded(why string) error {
+	return newStatus(codes.Unavailable, why+": open another, and send again what was not answered", info("STREAM_ENDED", 0), retry(0))
+}
+
 // invalid says that one field has a value that it can't have.
 func invalid(field, description string) error {
 	return invalidFields(field+": "+description, &errdetails.BadRequest_FieldViolation{Field: field, Description: description})

@@ -3,9 +3,10 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -53,13 +54,27 @@ func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[raffl
 	select {
 	case err = <-received:
 	case <-s.edge.stopping:
-		err = fmt.Errorf("%w: the service is stopping, open another stream", raffle.ErrUnavailable)
+		err = streamEnded("the service is stopping")
+	case <-s.edge.aged():
+		err = streamEnded("this stream has lived its time")
 	}
 	for range maxInFlight { // wait until nothing is under way, and let nothing in
 		e.slots <- struct{}{}
 	}
 	close(done)
-	return errors.Join(err, <-sent)
+	if unsent := <-sent; err == nil {
+		err = unsent
+	}
+	return err
+}
+
+// aged returns what fires when a stream that begins now has lived its time; nil
+// where that has no end.
+func (e *edge) aged() <-chan time.Time {
+	if e.age == 0 {
+		return nil
+	}
+	return time.After(e.age*9/10 + rand.N(e.age/5+1))
 }
 
 // answer hands over what came of a request. It never blocks.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -24,6 +26,21 @@ type Config struct {
 	Batch   int           // most entries in one transaction; at least 1
 	Timeout time.Duration // for one transaction, after which it counts as failed
 	Log     *slog.Logger  // hears of each batch that failed
+	// Wrote, where set, is told of each batch, from any of the flushers.
+	Wrote func(Report)
+	// Refused, where set, is told of each call that found its queue full.
+	Refused func()
+	// Tracer, where set, makes a span of each batch with a call that is traced.
+	Tracer trace.Tracer
+}
+
+// Report is what came of one batch.
+type Report struct {
+	Placed   int // new entries
+	Repeats  int // of requests that were placed before
+	Rejected int // by the rules
+	Failed   int // all, or none
+	Took     time.Duration
 }
 
 // Writer writes entries in batches. Make it with New.
@@ -83,6 +100,9 @@ func (w *Writer) queue(c call) error {
 	case w.lanes[uint64(c.req.RaffleID)%uint64(len(w.lanes))] <- c:
 		return nil
 	default:
+		if w.cfg.Refused != nil {
+			w.cfg.Refused()
+		}
 		return raffle.ErrBusy
 	}
 }
@@ -153,12 +173,19 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
+	ctx, end := w.trace(ctx, waiting)
+	start := time.Now()
 	results, err := w.store.EnterBatch(ctx, reqs)
+	took := time.Since(start)
+	end(err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
 	}
 	if err != nil {
-		w.cfg.Log.Error("a batch of entries failed", "entries", len(reqs), "error", err)
+		w.cfg.Log.ErrorContext(ctx, "a batch of entries failed", "entries", len(reqs), "error", err)
+	}
+	if w.cfg.Wrote != nil {
+		w.cfg.Wrote(report(results, len(reqs), took))
 	}
 	for i, c := range waiting {
 		if err != nil {
@@ -167,4 +194,20 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 			c.answer(&results[i])
 		}
 	}
+}
+
+// report counts results; where there are none, all failed.
+func report(results []raffle.EnterResult, n int, took time.Duration) Report {
+	r := Report{Failed: n - len(results), Took: took}
+	for i := range results {
+		switch {
+		case results[i].Err != nil:
+			r.Rejected++
+		case results[i].Repeat:
+			r.Repeats++
+		default:
+			r.Placed++
+		}
+	}
+	return r
 }

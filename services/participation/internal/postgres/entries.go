@@ -69,7 +69,7 @@ func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]r
 	for i := range out.Changed {
 		odds[i] = out.Changed[i].Odds()
 	}
-	s.committed(odds...)
+	s.committed(ctx, odds...)
 	return out.Results, nil
 }
 

@@ -41,7 +41,7 @@ func (s *Store) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffl
 		return save(ctx, tx, r)
 	})
 	if err == nil && !res.Repeat {
-		s.committed(res.Odds)
+		s.committed(ctx, res.Odds)
 	}
 	return res, err
 }

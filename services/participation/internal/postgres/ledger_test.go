@@ -255,7 +255,7 @@ func TestTransactionsThatCannotBeSerializedAreRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer strict.Close()
-	store := postgres.New(strict, strict, func(...raffle.Odds) {})
+	store := postgres.New(strict, strict, func(context.Context, ...raffle.Odds) {})
 	var running sync.WaitGroup
 	for w := range 3 {
 		running.Go(func() {

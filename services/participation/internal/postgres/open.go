@@ -5,20 +5,30 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 )
 
 // Open returns a pool of at most conns connections; it does not connect yet. It
-// fails where url is not a PostgreSQL URL or keyword/value string.
-func Open(ctx context.Context, url string, conns int) (*pgxpool.Pool, error) {
+// fails where url is not a PostgreSQL URL or keyword/value string. Statements
+// within a traced call become spans.
+func Open(ctx context.Context, url string, conns int, traces *telemetry.Traces) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// pgx quotes the string, and it holds a password.
 		return nil, errors.New("the database URL is neither postgres://user:password@host:port/database nor host=… user=… dbname=…")
 	}
 	cfg.MaxConns = int32(conns)
+	if traces.On() {
+		// It leaves the arguments out, as it must: they name members.
+		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(traces.Provider()),
+			otelpgx.WithMeterProvider(noop.NewMeterProvider()), otelpgx.WithDisableAcquireTracer())
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open database pool: %w", err)

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,7 +26,7 @@ type bundle struct {
 // open returns a pool on a new schema with all tables.
 func open(t *testing.T) *pgxpool.Pool {
 	t.Helper()
-	pool, err := postgres.Open(t.Context(), pgtest.URL(t), 8)
+	pool, err := postgres.Open(t.Context(), pgtest.URL(t), 8, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func open(t *testing.T) *pgxpool.Pool {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{pool: open(t)}
-	b.Store = postgres.New(b.pool, b.pool, func(odds ...raffle.Odds) {
+	b.Store = postgres.New(b.pool, b.pool, func(_ context.Context, odds ...raffle.Odds) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.told = append(b.told, odds...)
@@ -325,7 +326,7 @@ func TestMigrateMayRunManyTimesAtOnce(t *testing.T) {
 	var running sync.WaitGroup
 	for range 4 {
 		running.Go(func() {
-			pool, err := postgres.Open(t.Context(), url, 2)
+			pool, err := postgres.Open(t.Context(), url, 2, nil)
 			if err != nil {
 				t.Error(err)
 				return
@@ -344,7 +345,7 @@ func TestMigrateMayRunManyTimesAtOnce(t *testing.T) {
 
 func TestWhatIsWrongWithTheDatabaseIsTold(t *testing.T) {
 	t.Parallel()
-	pool, err := postgres.Open(t.Context(), pgtest.URL(t), 2)
+	pool, err := postgres.Open(t.Context(), pgtest.URL(t), 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,10 +353,10 @@ func TestWhatIsWrongWithTheDatabaseIsTold(t *testing.T) {
 	if err := postgres.New(pool, pool, nil).Check(t.Context()); !errors.Is(err, postgres.ErrNotMigrated) {
 		t.Errorf("empty schema: %v", err)
 	}
-	if _, err := postgres.Open(t.Context(), "postgres://u:secret@host:port", 2); err == nil {
+	if _, err := postgres.Open(t.Context(), "postgres://u:secret@host:port", 2, nil); err == nil {
 		t.Error("a bad URL was taken")
 	}
-	nobody, err := postgres.Open(t.Context(), "postgres://u:secret@127.0.0.1:1/none", 2)
+	nobody, err := postgres.Open(t.Context(), "postgres://u:secret@127.0.0.1:1/none", 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 	if err != nil {
 		return raffle.Raffle{}, err
 	}
-	s.committed(r.Odds())
+	s.committed(ctx, r.Odds())
 	return r, nil
 }
 
@@ -152,7 +152,7 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 		return raffle.Raffle{}, err
 	}
 	if changed {
-		s.committed(r.Odds())
+		s.committed(ctx, r.Odds())
 	}
 	return r, nil
 }

@@ -31,14 +31,16 @@ type Store struct {
 	// entries are the connections of the flushers and the sweep, so that no number
 	// of other calls keeps them waiting.
 	entries *pgxpool.Pool
-	// committed is told of every new version, after its commit. It must not block.
-	committed func(...raffle.Odds)
+	// committed is told of every new version, after its commit, with the context of
+	// the change. It must not block.
+	committed func(context.Context, ...raffle.Odds)
 }
 
 // New returns a store on two pools of one database, which stay the caller's:
-// entries and sweeps go through the second. committed is called after each commit with the odds of every raffle that it changed, from
+// entries and sweeps go through the second. committed is called after each commit
+// with the context of the change and the odds of every raffle that it changed, from
 // whichever goroutine made the change, and must not block.
-func New(pool, entries *pgxpool.Pool, committed func(...raffle.Odds)) *Store {
+func New(pool, entries *pgxpool.Pool, committed func(context.Context, ...raffle.Odds)) *Store {
 	return &Store{pool: pool, entries: entries, committed: committed}
 }
 

@@ -44,7 +44,7 @@ func (s *Store) Advance(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.committed(odds...)
+	s.committed(ctx, odds...)
 	return len(odds), nil
 }
 
@@ -80,7 +80,7 @@ func (s *Store) Raise(ctx context.Context, raffleID, version int64) error {
 		return save(ctx, tx, r)
 	})
 	if err == nil {
-		s.committed(odds...)
+		s.committed(ctx, odds...)
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
@@ -76,7 +77,9 @@ func (j *JetStream) Append(ctx context.Context, o raffle.Odds, tail uint64) (uin
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	ack, err := j.js.Publish(ctx, oddsstream.Subject(o.ID), data,
+	msg := &nats.Msg{Subject: oddsstream.Subject(o.ID), Data: data}
+	telemetry.Inject(ctx, msg)
+	ack, err := j.js.PublishMsg(ctx, msg,
 		jetstream.WithExpectLastSequencePerSubject(tail), jetstream.WithRetryAttempts(0))
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == conflict {
 		return 0, ErrConflict

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -41,10 +43,23 @@ type State struct {
 // ErrConflict says that the stream has moved on.
 var ErrConflict = errors.New("the subject's last message is another one")
 
+// Config is who hears of what a Publisher does. The functions are called from
+// several goroutines at once; where one is not set, nobody hears.
+type Config struct {
+	// Stored is told of odds that the stream has acknowledged.
+	Stored func(raffle.Odds)
+	// Failed is told of an attempt to store odds that failed; another follows.
+	Failed func()
+	// Raised is told of a raffle whose version was raised above the stream's.
+	Raised func()
+	Tracer trace.Tracer
+	Log    *slog.Logger
+}
+
 // Publisher publishes odds. Make it with New.
 type Publisher struct {
 	stream Stream
-	log    *slog.Logger
+	cfg    Config
 
 	mu        sync.Mutex
 	slots     map[int64]*slot
@@ -57,17 +72,24 @@ type Publisher struct {
 
 // slot is one raffle's place in the publisher.
 type slot struct {
-	waiting *raffle.Odds // the newest that are not under way yet
-	busy    bool         // a message is under way, or the raffle is in ready
-	version int64        // highest version known to be in the stream
-	tail    uint64       // sequence of that one, the subject's last; 0: not known
+	waiting *odds  // the newest that are not under way yet
+	busy    bool   // a message is under way, or the raffle is in ready
+	version int64  // highest version known to be in the stream
+	tail    uint64 // sequence of that one, the subject's last; 0: not known
+}
+
+// odds are what waits to be published, and the trace that they come from.
+type odds struct {
+	raffle.Odds
+	origin trace.SpanContext
 }
 
 // New returns a publisher to a stream; it does nothing until Run.
-func New(stream Stream, log *slog.Logger) *Publisher {
+func New(stream Stream, cfg Config) *Publisher {
+	cfg.fill()
 	return &Publisher{
 		stream:    stream,
-		log:       log,
+		cfg:       cfg,
 		slots:     make(map[int64]*slot),
 		wake:      make(chan struct{}, 1),
 		published: make(map[int64]int64),
@@ -76,16 +98,18 @@ func New(stream Stream, log *slog.Logger) *Publisher {
 
 // Publish takes odds for publishing. Older ones of the same raffle that still
 // wait give way to them; odds not newer than what was published or waits are
-// dropped.
-func (p *Publisher) Publish(odds ...raffle.Odds) {
+// dropped. Their publishing belongs to the trace of ctx; how long ctx lasts does
+// not matter.
+func (p *Publisher) Publish(ctx context.Context, newest ...raffle.Odds) {
+	origin := trace.SpanContextFromContext(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range odds {
-		p.take(&odds[i])
+	for i := range newest {
+		p.take(&odds{newest[i], origin})
 	}
 }
 
-func (p *Publisher) take(o *raffle.Odds) {
+func (p *Publisher) take(o *odds) {
 	s := p.slots[o.ID]
 	if s == nil {
 		s = &slot{}
@@ -97,6 +121,9 @@ func (p *Publisher) take(o *raffle.Odds) {
 	}
 	if s.waiting != nil && o.Version <= s.waiting.Version {
 		return
+	}
+	if s.waiting != nil && !o.origin.IsSampled() {
+		o.origin = s.waiting.origin // that trace shows how its entry went on
 	}
 	s.waiting = o
 	if !s.busy {
@@ -163,7 +190,7 @@ func (p *Publisher) work(ctx context.Context) {
 				return
 			}
 		}
-		tail, version, err := p.put(ctx, s.tail, o)
+		tail, version, err := p.send(ctx, s.tail, o)
 		if err != nil {
 			p.retryLater(ctx, id, s, o, err)
 		} else {
@@ -177,7 +204,7 @@ func (p *Publisher) work(ctx context.Context) {
 
 // next takes a raffle that is ready, or returns nil. While it is under way, its
 // slot's tail belongs to the caller.
-func (p *Publisher) next() (int64, *slot, *raffle.Odds) {
+func (p *Publisher) next() (int64, *slot, *odds) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.ready) == 0 {
@@ -224,11 +251,12 @@ func (p *Publisher) warn(ctx context.Context, err error) {
 	defer p.mu.Unlock()
 	if ctx.Err() == nil && time.Since(p.warned) >= time.Second {
 		p.warned = time.Now()
-		p.log.Warn("odds can't be published: will try again", "error", err)
+		p.cfg.Log.WarnContext(ctx, "odds can't be published: will try again", "error", err)
 	}
 }
 
-func (p *Publisher) retryLater(ctx context.Context, id int64, s *slot, o *raffle.Odds, err error) {
+func (p *Publisher) retryLater(ctx context.Context, id int64, s *slot, o *odds, err error) {
+	p.cfg.Failed()
 	p.warn(ctx, err)
 	pause(ctx)
 	p.mu.Lock()
@@ -261,6 +289,7 @@ func (p *Publisher) put(ctx context.Context, tail uint64, o *raffle.Odds) (uint6
 		}
 		seq, err := p.stream.Append(ctx, *o, tail)
 		if err == nil {
+			p.cfg.Stored(*o)
 			return seq, o.Version, nil
 		}
 		if !errors.Is(err, ErrConflict) {

@@ -26,7 +26,7 @@ func odds(id, version int64) raffle.Odds {
 // start runs a publisher until the test, or the returned function, ends it.
 func start(t *testing.T, js jetstream.JetStream) (*publish.Publisher, func()) {
 	t.Helper()
-	p := publish.New(publish.NewJetStream(js, 1), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	p := publish.New(publish.NewJetStream(js, 1), publish.Config{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })
@@ -91,7 +91,7 @@ func TestTheNewestIsPublishedAndTheStreamMade(t *testing.T) {
 	js := natstest.Start(t).JetStream()
 	p, _ := start(t, js)
 	for v := range int64(1000) {
-		p.Publish(odds(1, v+1), odds(2, v+1))
+		p.Publish(t.Context(), odds(1, v+1), odds(2, v+1))
 	}
 	eventually(t, "published", idle(p))
 	got := history(t, js)
@@ -106,7 +106,7 @@ func TestTheNewestIsPublishedAndTheStreamMade(t *testing.T) {
 	if marks := p.TakePublished(); len(marks) != 0 {
 		t.Errorf("marked twice: %v", marks)
 	}
-	p.Publish(odds(1, 999)) // a sweep read it before the mark was noted
+	p.Publish(t.Context(), odds(1, 999)) // a sweep read it before the mark was noted
 	if marks := p.TakePublished(); marks[1] != 1000 {
 		t.Errorf("what is known to be published is not marked again: %v", marks)
 	}
@@ -125,14 +125,14 @@ func TestPublishersOfOneDatabaseNeverMoveTheStreamBackwards(t *testing.T) {
 			p, kill := start(t, js)
 			for v := int64(1); v <= last; v++ {
 				if rng.IntN(3) > 0 {
-					p.Publish(odds(1, v))
+					p.Publish(t.Context(), odds(1, v))
 				}
 				if rng.IntN(20) == 0 {
 					kill()
 					p, kill = start(t, js)
 				}
 			}
-			p.Publish(odds(1, last))
+			p.Publish(t.Context(), odds(1, last))
 			eventually(t, "published", idle(p))
 		})
 	}
@@ -145,11 +145,11 @@ func TestPublishingGoesOnWhenTheServerIsBack(t *testing.T) {
 	server := natstest.Start(t)
 	js := server.JetStream()
 	p, _ := start(t, js)
-	p.Publish(odds(1, 1))
+	p.Publish(t.Context(), odds(1, 1))
 	eventually(t, "published", idle(p))
 	server.Stop()
-	p.Publish(odds(1, 2))
-	p.Publish(odds(1, 3))
+	p.Publish(t.Context(), odds(1, 2))
+	p.Publish(t.Context(), odds(1, 3))
 	server.Start()
 	eventually(t, "published after the restart", idle(p))
 	rising(t, history(t, js)[1], 3)
@@ -159,10 +159,10 @@ func TestANewPublisherStepsBackBehindAHigherVersion(t *testing.T) {
 	t.Parallel()
 	js := natstest.Start(t).JetStream()
 	ahead, _ := start(t, js)
-	ahead.Publish(odds(1, 10))
+	ahead.Publish(t.Context(), odds(1, 10))
 	eventually(t, "published", idle(ahead))
 	behind, _ := start(t, js)
-	behind.Publish(odds(1, 9))
+	behind.Publish(t.Context(), odds(1, 9))
 	eventually(t, "published", idle(behind))
 	if marks := behind.TakePublished(); marks[1] != 10 {
 		t.Errorf("marked %v", marks)

@@ -44,10 +44,10 @@ func (p *Publisher) Repair(ctx context.Context, db Database, reconnected <-chan 
 	for {
 		if cause != "" {
 			if err := p.reconcile(ctx, db); err == nil {
-				p.log.Info("the stream of odds was compared with the database", "cause", cause)
+				p.cfg.Log.Info("the stream of odds was compared with the database", "cause", cause)
 				cause = ""
 			} else if ctx.Err() == nil {
-				p.log.Warn("the stream of odds can't be compared with the database: will try again", "cause", cause, "error", err)
+				p.cfg.Log.Warn("the stream of odds can't be compared with the database: will try again", "cause", cause, "error", err)
 			}
 		}
 		select {
@@ -124,11 +124,12 @@ func (p *Publisher) reconcile(ctx context.Context, db Database) error {
 func (p *Publisher) compare(ctx context.Context, db Database, r *raffle.Raffle, published int64) error {
 	switch {
 	case published > r.Version:
-		p.log.Warn("the stream is ahead of the database, which was restored or has lost commits: raising the raffle's version",
+		p.cfg.Log.Warn("the stream is ahead of the database, which was restored or has lost commits: raising the raffle's version",
 			"raffle", r.ID, "database", r.Version, "stream", published)
 		if err := db.Raise(ctx, r.ID, published); err != nil {
 			return fmt.Errorf("raise version: %w", err)
 		}
+		p.cfg.Raised()
 	case published < r.Version:
 		p.publishAgain(r.Odds())
 	}
@@ -142,5 +143,5 @@ func (p *Publisher) publishAgain(o raffle.Odds) {
 	if s := p.slots[o.ID]; s != nil && !s.busy {
 		s.version, s.tail = 0, 0
 	}
-	p.take(&o)
+	p.take(&odds{Odds: o})
 }

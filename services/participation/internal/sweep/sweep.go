@@ -21,7 +21,7 @@ type Store interface {
 
 // Publisher takes odds, and tells which it has published.
 type Publisher interface {
-	Publish(odds ...raffle.Odds)
+	Publish(ctx context.Context, odds ...raffle.Odds)
 	TakePublished() map[int64]int64
 }
 
@@ -64,7 +64,7 @@ func once(ctx context.Context, store Store, pub Publisher, log *slog.Logger) {
 	if err != nil {
 		warn(ctx, log, "find unpublished odds", err)
 	}
-	pub.Publish(odds...)
+	pub.Publish(ctx, odds...)
 }
 
 // mark notes what was published. What fails to be noted is found by

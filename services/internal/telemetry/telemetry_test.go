@@ -1,0 +1,98 @@
+package telemetry
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Not parallel: the environment is the process's.
+func TestTheEnvironmentDecides(t *testing.T) {
+	for _, c := range []struct {
+		set map[string]string
+		on  bool
+		err string
+	}{
+		{nil, false, ""},
+		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, true, ""},
+		{map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector/v1/traces", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, true, ""},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, true, ""},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, false, ""},
+		{map[string]string{"OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, false, ""},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}, false, "OTEL_TRACES_EXPORTER=zipkin: must be otlp or none"},
+		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, false, "OTEL_EXPORTER_OTLP_ENDPOINT=…: must be http(s)://host:port"},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, false, "OTEL_EXPORTER_OTLP_PROTOCOL=http/json: must be grpc or http/protobuf"},
+	} {
+		t.Run("", func(t *testing.T) {
+			for name, value := range c.set {
+				t.Setenv(name, value)
+			}
+			traces, err := NewTraces(t.Context(), "test", slog.New(slog.DiscardHandler))
+			switch {
+			case c.err != "":
+				if err == nil || err.Error() != c.err {
+					t.Errorf("%v: %v", c.set, err)
+				}
+			case err != nil || traces.On() != c.on || (traces.Tracer("test") != nil) != c.on:
+				t.Errorf("%v: on %t, %v", c.set, traces.On(), err)
+			}
+		})
+	}
+}
+
+func TestACollectorThatIsAwayIsToldOnce(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
+	var log bytes.Buffer
+	traces, err := NewTraces(t.Context(), "test", slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 { // several batches
+		_, span := traces.Tracer("test").Start(t.Context(), "call")
+		span.End()
+	}
+	traces.Close(t.Context())
+	if got := strings.Count(log.String(), "traces can't be sent"); got != 1 {
+		t.Errorf("told %d times: %s", got, log.String())
+	}
+}
+
+func TestATraceTravelsInAHeader(t *testing.T) {
+	t.Parallel()
+	var msg nats.Msg
+	if Inject(t.Context(), &msg); msg.Header != nil {
+		t.Errorf("no trace, and the header %v", msg.Header)
+	}
+	if Extract(&msg).IsValid() {
+		t.Error("a trace from nowhere")
+	}
+	want := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+	Inject(trace.ContextWithSpanContext(t.Context(), want), &msg)
+	if got := Extract(&msg); got.TraceID() != want.TraceID() || got.SpanID() != want.SpanID() || !got.IsSampled() {
+		t.Errorf("got %v", got)
+	}
+	msg.Header.Set("traceparent", "00-zz")
+	if Extract(&msg).IsValid() {
+		t.Error("a broken header is a trace")
+	}
+}
+
+func TestLogRecordsNameTheirTrace(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := slog.New(LogHandler(slog.NewJSONHandler(&out, nil))).With("part", "test")
+	log.InfoContext(t.Context(), "outside")
+	if strings.Contains(out.String(), "trace_id") {
+		t.Error(out.String())
+	}
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	log.InfoContext(trace.ContextWithSpanContext(t.Context(), span), "inside")
+	if want := `"part":"test","trace_id":"01000000000000000000000000000000","span_id":"0200000000000000"`; !strings.Contains(out.String(), want) {
+		t.Errorf("%s is not in %s", want, out.String())
+	}
+}

@@ -1,0 +1,100 @@
+package participation_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+)
+
+// metrics returns what Prometheus would scrape.
+func (b *bundle) metrics(t *testing.T) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.at.Ops.String()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestMetricsTellWhatCameOfCalls(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	const member = "nobody-else-may-know"
+	for range 2 {
+		_, _ = b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: member}) // the second is one too many
+	}
+	b.published(t, 1)
+	var got string
+	eventually(t, "the stream's acknowledgement", 10*time.Second, func() bool {
+		got = b.metrics(t)
+		return strings.Contains(got, "rafflecast_participation_commit_to_stream_seconds_count 2\n")
+	})
+	const call = `rpc_server_call_duration_seconds_count{rpc_method="raffle.v1.ParticipationService/Enter",rpc_response_status_code="%s",rpc_system_name="grpc"} 1`
+	for _, want := range []string{
+		fmt.Sprintf(call, "OK"), fmt.Sprintf(call, "ALREADY_EXISTS"),
+		`rafflecast_participation_entries_total{result="placed"} 1`,
+		`rafflecast_participation_entries_total{result="rejected"} 1`,
+		`rafflecast_participation_entries_total{result="busy"} 0`,
+		"rafflecast_participation_batch_entries_count 2", "rafflecast_participation_batch_seconds_count 2",
+		"rafflecast_participation_nats_connected 1", "rafflecast_participation_entries_waiting 0", "rafflecast_participation_entries_waiting_limit 32768",
+		"rafflecast_participation_publish_failures_total", "rafflecast_participation_versions_raised_total 0", "rafflecast_participation_odds_waiting 0",
+		`db_client_connection_count{db_client_connection_pool_name="entries",db_client_connection_state="idle"}`,
+		`db_client_connection_max{db_client_connection_pool_name="calls"} 16`,
+		`rafflecast_participation_database_wait_seconds_total{db_client_connection_pool_name="calls"}`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, member) {
+		t.Error("a metric names a member")
+	}
+}
+
+func TestOldStreamsAndConnectionsMakeWayForNewOnes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.cfg.MaxConnectionAge = time.Second
+	b.start(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	stream, err := b.entries.EnterStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	for ; sent < 100; sent++ {
+		if err := stream.Send(&rafflev1.EnterStreamRequest{Id: int64(sent), Enter: &rafflev1.EnterRequest{RaffleId: 1, MemberId: fmt.Sprint(sent)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answers, err := collect(t, stream)
+	wantError(t, err, codes.Unavailable, "STREAM_ENDED")
+	if len(answers) != sent {
+		t.Errorf("%d of %d were answered before the end", len(answers), sent)
+	}
+	// A unary caller notices nothing: its connection is replaced in time.
+	if _, err := b.entries.Enter(context.WithoutCancel(t.Context()), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "later"}); err != nil {
+		t.Error(err)
+	}
+}
