@@ -25,14 +25,25 @@ type Command struct {
 	Summary string
 	// Check, where set, tells what is wrong with the settings.
 	Check func() error
-	// Run does it until ctx ends. args are what follows "--".
+	// Run does it until ctx ends. args are what follows "--". An *ExitError
+	// chooses the exit code.
 	Run func(ctx context.Context, args []string) error
 }
 
+// ExitError is an error that chooses the exit code of the process.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+func (e *ExitError) Error() string { return e.Err.Error() }
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
 // Main reads the process's arguments and environment into set, points log at a
 // logger to standard error, runs the command named first, and returns the exit
-// code: 0, 1 where the command failed, 2 where it was not understood. SIGINT and
-// SIGTERM end its context; a second one ends the process.
+// code: 0, 1 or another of its own where the command failed, 2 where it was not
+// understood. SIGINT and SIGTERM end its context; a second one ends the process.
 //
 // The garbage collector is let run less often than by default (GOGC, where set,
 // wins): our services keep little and allocate much, so that a larger heap of
@@ -77,7 +88,7 @@ func Main(program string, set *config.Set, log **slog.Logger, commands ...Comman
 		(*log).Info("starting", "program", program, "version", Version(), "revision", Revision())
 	}
 	if err := cmd.Run(ctx, rest); err != nil {
-		return fail(program, err, 1)
+		return fail(program, err, exitCode(err))
 	}
 	return 0
 }
@@ -127,6 +138,13 @@ func usage(w io.Writer, program string, set *config.Set, commands []Command) {
 	fmt.Fprintf(w, "\nSettings, by flag or environment variable:\n")
 	set.Usage(w)
 	fmt.Fprint(w, "\nTraces go where OpenTelemetry's variables say, as OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318; without them, nowhere.\n")
+}
+
+func exitCode(err error) int {
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		return exit.Code
+	}
+	return 1
 }
 
 func fail(program string, err error, code int) int {

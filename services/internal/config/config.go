@@ -18,8 +18,17 @@ type Set struct {
 	// env maps a flag's name to the name of its environment variable.
 	env   map[string]string
 	order []string
+	// positional are the arguments that are no flags, in their order.
+	positional []positional
 	// given maps a flag's name to the value that its variable gave it.
 	given map[string]string
+}
+
+// positional is an argument that must be given, without a flag.
+type positional struct {
+	value *string
+	name  string
+	usage string
 }
 
 // NewSet returns an empty set for the command with this name.
@@ -54,6 +63,12 @@ func (s *Set) Duration(p *time.Duration, name, env string, value time.Duration, 
 	s.add(name, env)
 }
 
+// Argument adds a text that is given without a flag, and must be. Several are
+// given in the order in which they were added; flags may stand between them.
+func (s *Set) Argument(p *string, name, usage string) {
+	s.positional = append(s.positional, positional{p, name, usage})
+}
+
 func (s *Set) add(name, env string) {
 	s.env[name] = env
 	s.order = append(s.order, name)
@@ -83,25 +98,45 @@ func (s *Set) Parse(args []string, lookup func(string) (string, bool)) error {
 		}
 		s.given[name] = s.flags.Lookup(name).Value.String()
 	}
-	// The flag package stops at the first error, having consumed the argument.
-	for rest := args; ; rest = s.flags.Args() {
-		err := s.flags.Parse(rest)
-		if err == nil {
-			break
-		}
+	errs = append(errs, s.parseArguments(args)...)
+	for _, err := range errs {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		errs = append(errs, err)
-	}
-	if s.flags.NArg() > 0 {
-		errs = append(errs, fmt.Errorf("unexpected argument %q", s.flags.Arg(0)))
 	}
 	return errors.Join(errs...)
 }
 
-// Usage writes every setting with its variable, meaning and default.
+// parseArguments goes on where the flag package stops: behind a bad flag, and
+// behind an argument that is none.
+func (s *Set) parseArguments(args []string) (errs []error) {
+	missing := s.positional
+	for rest := args; len(rest) > 0; {
+		err := s.flags.Parse(rest)
+		rest = s.flags.Args()
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case len(rest) > 0 && len(missing) > 0:
+			*missing[0].value = rest[0]
+			missing, rest = missing[1:], rest[1:]
+		case len(rest) > 0:
+			errs = append(errs, fmt.Errorf("unexpected argument %q", rest[0]))
+			rest = rest[1:]
+		}
+	}
+	for _, p := range missing {
+		errs = append(errs, fmt.Errorf("%s is missing: %s", p.name, p.usage))
+	}
+	return errs
+}
+
+// Usage writes every argument with its meaning, and every setting with its
+// variable, meaning and default.
 func (s *Set) Usage(w io.Writer) {
+	for _, p := range s.positional {
+		fmt.Fprintf(w, "  %s, without a flag\n        %s\n", p.name, p.usage)
+	}
 	for _, name := range s.order {
 		f := s.flags.Lookup(name)
 		value := f.DefValue

@@ -47,12 +47,12 @@ func TestFlagWinsOverVariableOverDefault(t *testing.T) {
 func TestAllErrorsAtOnceByTheNameGiven(t *testing.T) {
 	t.Parallel()
 	_, set, _ := newSettings(false)
-	err := set.Parse([]string{"--queue=x", "--nonsense", "--linger", "soon", "extra"},
+	err := set.Parse([]string{"--queue=x", "--nonsense", "--linger", "soon", "extra", "--more"},
 		environment(map[string]string{"PARTICIPATION_LINGER": "later"}))
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`PARTICIPATION_LINGER="later"`, `"x" for flag -queue`, "-nonsense", `"soon" for flag -linger`, `"extra"`} {
+	for _, want := range []string{`PARTICIPATION_LINGER="later"`, `"x" for flag -queue`, "-nonsense", `"soon" for flag -linger`, `"extra"`, "-more"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}
@@ -143,5 +143,25 @@ func TestTakenPortNamesTheFlag(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is taken") ||
 		!strings.Contains(err.Error(), "--participation-grpc-address") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestArgumentsStandBetweenFlags(t *testing.T) {
+	t.Parallel()
+	c, set, _ := newSettings(false)
+	var from, to string
+	set.Argument(&from, "FROM", "where it begins")
+	set.Argument(&to, "TO", "where it ends")
+	if err := set.Parse([]string{"--queue=9", "here", "--linger=3s", "there", "--migrate"}, environment(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if from != "here" || to != "there" || c.queue != 9 || c.linger != 3*time.Second || !c.migrate {
+		t.Errorf("got %s to %s, %+v", from, to, *c)
+	}
+	if err := set.Parse([]string{"here", "there", "beyond"}, environment(nil)); err == nil || !strings.Contains(err.Error(), `"beyond"`) {
+		t.Errorf("one too many: %v", err)
+	}
+	if err := set.Parse([]string{"here"}, environment(nil)); err == nil || err.Error() != "TO is missing: where it ends" {
+		t.Errorf("one too few: %v", err)
 	}
 }
