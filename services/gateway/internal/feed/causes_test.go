@@ -1,15 +1,10 @@
 package feed
 
 import (
-	"io"
-	"net"
-	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
@@ -55,8 +50,8 @@ func TestAPartitionHeals(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.makeStream()
-	line := newLine(t, strings.TrimPrefix(w.server.URL(), "nats://"))
-	w.feed = w.newFeed("nats://" + line.l.Addr().String())
+	line := newLine(t, w.server)
+	w.feed = w.newFeed(line.url())
 	w.run()
 	w.waitCause(Connected)
 	w.publish(1, 1)
@@ -66,6 +61,66 @@ func TestAPartitionHeals(t *testing.T) {
 	line.heal()
 	w.waitFor(1, 2)
 	w.waitCause(Reconnected)
+}
+
+func TestAShortSilenceLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.makeStream()
+	line := newLine(t, w.server)
+	w.feed = w.newFeed(line.url())
+	w.run()
+	w.waitCause(Connected)
+	line.silence()
+	w.publish(1, 1, 2)
+	line.heal()
+	w.waitFor(1, 2)
+	if n := len(line.accepted); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestASilentPartitionThatHeals(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.makeStream()
+	line := newLine(t, w.server)
+	w.feed = w.newFeed(line.url())
+	w.run()
+	w.waitCause(Connected)
+	w.publish(1, 1)
+	w.waitFor(1, 1)
+	wait(t, line.accepted, "no connection")
+	line.silence()
+	w.publish(1, 2)
+	wait(t, line.accepted, "it keeps its connection") // which nothing has closed
+	w.publish(1, 3)
+	if newest := w.feed.Newest(1).Version; newest != 1 || !w.feed.Ready() {
+		t.Errorf("in the silence: version %d, ready %t", newest, w.feed.Ready())
+	}
+	line.heal()
+	w.waitFor(1, 3)
+	w.nextCause(Reconnected)
+}
+
+func TestASilentPartitionIsLeftByAnotherWay(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.makeStream()
+	silent, other := newLine(t, w.server), newLine(t, w.server)
+	other.cut()
+	w.feed = w.newFeed(silent.url() + "," + other.url())
+	w.run()
+	w.waitCause(Connected)
+	w.publish(1, 1)
+	w.waitFor(1, 1)
+	silent.silence()
+	w.publish(1, 2)
+	other.heal()
+	w.waitFor(1, 2)
+	w.nextCause(Reconnected)
+	w.publish(1, 3)
+	w.waitFor(1, 3)
 }
 
 func TestAGapLeadsToASnapshot(t *testing.T) {
@@ -119,83 +174,4 @@ func TestAStreamThatHasLostItsTail(t *testing.T) {
 	w.waitCause(ShorterStream)
 	w.publish(1, 3) // sequence 2 once more
 	w.waitFor(1, 3)
-}
-
-func TestASlowConsumerFetchesTheNewest(t *testing.T) {
-	t.Parallel()
-	w := setup(t)
-	w.makeStream()
-	w.feed.pendingMessages = 10
-	var once sync.Once
-	blocked, release := make(chan struct{}), make(chan struct{})
-	w.feed.cfg.Out = func(u *odds.Update) {
-		w.take(u)
-		once.Do(func() { close(blocked); <-release })
-	}
-	w.run()
-	w.waitCause(Connected)
-	w.publish(1, 1)
-	<-blocked
-	for v := range int64(100) {
-		w.publish(2, v+1)
-	}
-	close(release)
-	w.waitFor(2, 100)
-}
-
-// line is a TCP connection to NATS that can be cut.
-type line struct {
-	l  net.Listener
-	to string
-	mu sync.Mutex
-	up bool
-	on []net.Conn
-}
-
-func newLine(t *testing.T, to string) *line {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &line{l: l, to: to, up: true}
-	t.Cleanup(func() { l.Close(); n.cut() })
-	go n.serve()
-	return n
-}
-
-func (n *line) serve() {
-	for {
-		c, err := n.l.Accept()
-		if err != nil {
-			return
-		}
-		s, err := net.Dial("tcp", n.to)
-		n.mu.Lock()
-		if err != nil || !n.up {
-			c.Close()
-			n.mu.Unlock()
-			continue
-		}
-		n.on = append(n.on, c, s)
-		n.mu.Unlock()
-		go func() { io.Copy(s, c); s.Close() }()
-		go func() { io.Copy(c, s); c.Close() }()
-	}
-}
-
-func (n *line) cut() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.up = false
-	for _, c := range n.on {
-		c.Close()
-	}
-	n.on = nil
-}
-
-func (n *line) heal() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.up = true
 }

@@ -45,6 +45,7 @@ type Feed struct {
 	// bounds of what may wait to be heard; past them the newest odds are fetched
 	// from the stream instead.
 	pendingMessages, pendingBytes int
+	checkInterval                 time.Duration                       // of looking at the stream's end
 	js                            atomic.Pointer[jetstream.JetStream] // once there may be a connection
 	conn                          atomic.Pointer[nats.Conn]           // likewise
 	recalls                       singleflight.Group
@@ -61,7 +62,7 @@ type position struct {
 
 // New returns a feed that does nothing until Run.
 func New(cfg Config) *Feed {
-	return &Feed{cfg: cfg, board: newBoard(), wanted: make(chan Cause, 1), pendingMessages: 65_536, pendingBytes: 32 << 20}
+	return &Feed{cfg: cfg, board: newBoard(), wanted: make(chan Cause, 1), pendingMessages: 65_536, pendingBytes: 32 << 20, checkInterval: checkInterval}
 }
 
 // Ready tells whether the feed knows, or has known, the odds of all raffles.

@@ -27,7 +27,7 @@ const (
 // follow takes snapshots, when they are wanted and when the stream's end was not
 // heard, until ctx ends.
 func (f *Feed) follow(ctx context.Context, js jetstream.JetStream) {
-	tick := time.NewTicker(checkInterval)
+	tick := time.NewTicker(f.checkInterval)
 	defer tick.Stop()
 	again := time.NewTimer(0)
 	defer again.Stop()

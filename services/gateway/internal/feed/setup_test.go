@@ -176,6 +176,29 @@ func (w *world) waitCause(want Cause) {
 	}
 }
 
+// wait waits for a signal.
+func wait(t *testing.T, signal <-chan struct{}, without string) {
+	t.Helper()
+	select {
+	case <-signal:
+	case <-time.After(20 * time.Second):
+		t.Fatal(without)
+	}
+}
+
+// nextCause waits for the next snapshot, which must be for this cause.
+func (w *world) nextCause(want Cause) {
+	w.t.Helper()
+	select {
+	case got := <-w.causes:
+		if got != want {
+			w.t.Fatalf("a snapshot for %q, not %q", got, want)
+		}
+	case <-time.After(20 * time.Second):
+		w.t.Fatalf("no snapshot for %q", want)
+	}
+}
+
 // recent returns the versions of a raffle that the feed has at hand.
 func (w *world) recent(raffleID int64) []int64 {
 	var versions []int64
