@@ -2,6 +2,7 @@ package feed
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -86,6 +87,8 @@ func TestASilentPartitionThatHeals(t *testing.T) {
 	w.makeStream()
 	line := newLine(t, w.server)
 	w.feed = w.newFeed(line.url())
+	// When it falls silent an answer will be awaited, for longer than the test.
+	w.feed.checkInterval, w.feed.requestTimeout = 10*time.Millisecond, time.Hour
 	w.run()
 	w.waitCause(Connected)
 	w.publish(1, 1)

@@ -21,7 +21,8 @@
 //   - What the stream holds is known here within 5 s of NATS being reachable:
 //     a gap in the sequence, a tail that was not heard (looked for once a
 //     second), a reconnect, a slow consumer, a stream made again: each leads to
-//     a snapshot.
+//     a snapshot. A connection on which nothing passes any more is left after
+//     three pings without an answer, 6 s.
 //   - The recent updates of a raffle that Since returns have no others between
 //     them in the stream. Recall adds those which the stream still holds, where
 //     the two meet without a hole.

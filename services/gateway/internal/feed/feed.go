@@ -45,7 +45,8 @@ type Feed struct {
 	// bounds of what may wait to be heard; past them the newest odds are fetched
 	// from the stream instead.
 	pendingMessages, pendingBytes int
-	checkInterval                 time.Duration                       // of looking at the stream's end
+	checkInterval, requestTimeout time.Duration
+	giveUp                        atomic.Pointer[context.CancelFunc]  // ends the exchange that is under way
 	js                            atomic.Pointer[jetstream.JetStream] // once there may be a connection
 	conn                          atomic.Pointer[nats.Conn]           // likewise
 	recalls                       singleflight.Group
@@ -62,7 +63,10 @@ type position struct {
 
 // New returns a feed that does nothing until Run.
 func New(cfg Config) *Feed {
-	return &Feed{cfg: cfg, board: newBoard(), wanted: make(chan Cause, 1), pendingMessages: 65_536, pendingBytes: 32 << 20, checkInterval: checkInterval}
+	return &Feed{
+		cfg: cfg, board: newBoard(), wanted: make(chan Cause, 1),
+		pendingMessages: 65_536, pendingBytes: 32 << 20, checkInterval: checkInterval, requestTimeout: requestTimeout,
+	}
 }
 
 // Ready tells whether the feed knows, or has known, the odds of all raffles.
@@ -117,7 +121,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	nc, err := natsconn.Connect(f.cfg.NATS, "rafflecast gateway", f.cfg.Log,
 		nats.PingInterval(pingInterval),
 		nats.ConnectHandler(func(*nats.Conn) { f.want(Connected) }),
-		nats.ReconnectHandler(func(*nats.Conn) { f.want(Reconnected) }),
+		nats.ReconnectHandler(func(*nats.Conn) { f.reconnected() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			f.cfg.Log.Warn("NATS", "error", err)
 			if errors.Is(err, nats.ErrSlowConsumer) {
@@ -144,6 +148,16 @@ func (f *Feed) Run(ctx context.Context) error {
 	f.conn.Store(nc)
 	f.follow(ctx, js)
 	return nil
+}
+
+// reconnected asks for a snapshot, and ends the exchange that is under way: what
+// was asked on the connection before gets no answer.
+func (f *Feed) reconnected() {
+	giveUp := f.giveUp.Load()
+	f.want(Reconnected)
+	if giveUp != nil {
+		(*giveUp)()
+	}
 }
 
 // want asks for a snapshot; one that was asked for before serves both.

@@ -43,12 +43,14 @@ func (f *Feed) follow(ctx context.Context, js jetstream.JetStream) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			seen = f.check(ctx, js, seen)
+			f.exchange(ctx, func(ctx context.Context) { seen = f.check(ctx, js, seen) })
 			continue
 		case cause = <-f.wanted:
 		case <-again.C: // for the same cause
 		}
-		if err := f.snapshot(ctx, js); err != nil {
+		var err error
+		f.exchange(ctx, func(ctx context.Context) { err = f.snapshot(ctx, js) })
+		if err != nil {
 			failure.log(ctx, f.cfg.Log, cause, err)
 			again.Reset(delay)
 			delay = min(2*delay, retryLast)
@@ -63,12 +65,20 @@ func (f *Feed) follow(ctx context.Context, js jetstream.JetStream) {
 	}
 }
 
+// exchange asks the server something that a reconnect ends.
+func (f *Feed) exchange(ctx context.Context, ask func(context.Context)) {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	f.giveUp.Store(&giveUp)
+	ask(ctx)
+}
+
 // check asks for a snapshot where the stream is another one, is shorter than
 // what was heard, or had an end at the check before that is not heard even now.
 // It returns the stream's end.
 func (f *Feed) check(ctx context.Context, js jetstream.JetStream, before position) position {
 	heardBefore := f.heard()
-	now, err := end(ctx, js)
+	now, err := f.end(ctx, js)
 	if err != nil {
 		return before // NATS is away, which the connection reports
 	}
@@ -93,8 +103,8 @@ func (f *Feed) heard() position {
 	return f.position
 }
 
-func end(ctx context.Context, js jetstream.JetStream) (position, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+func (f *Feed) end(ctx context.Context, js jetstream.JetStream) (position, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.requestTimeout)
 	defer cancel()
 	stream, err := js.Stream(ctx, oddsstream.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {

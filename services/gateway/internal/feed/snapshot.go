@@ -19,30 +19,20 @@ const snapshotTimeout = time.Minute
 func (f *Feed) snapshot(ctx context.Context, js jetstream.JetStream) error {
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
-	at, err := end(ctx, js)
+	at, err := f.end(ctx, js)
 	if err != nil {
 		return err
 	}
 	epoch := f.board.missed()
 	// From here on messages are heard as well; what the snapshot reads covers all
 	// up to at.
-	consumer, err := js.CreateConsumer(ctx, oddsstream.Name, jetstream.ConsumerConfig{
-		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
-		FilterSubject:     oddsstream.AllStored,
-		AckPolicy:         jetstream.AckNonePolicy,
-		MemoryStorage:     true,
-		Replicas:          1,
-		InactiveThreshold: snapshotTimeout,
-	})
+	consumer, err := f.newConsumer(ctx, js)
 	if err != nil {
 		return fmt.Errorf("read stream: %w", err)
 	}
-	defer func() {
-		// The server removes it by itself where this fails.
-		_ = js.DeleteConsumer(context.WithoutCancel(ctx), oddsstream.Name, consumer.CachedInfo().Name)
-	}()
+	defer removeConsumer(ctx, js, consumer)
 	reading := reader{f, epoch, at.sequence}
-	if err := reading.read(consumer); err != nil {
+	if err := reading.read(ctx, consumer); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -52,6 +42,30 @@ func (f *Feed) snapshot(ctx context.Context, js jetstream.JetStream) error {
 	f.mu.Unlock()
 	f.ready.Store(true)
 	return nil
+}
+
+// newConsumer makes a consumer of each raffle's newest odds.
+func (f *Feed) newConsumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.requestTimeout)
+	defer cancel()
+	return js.CreateConsumer(ctx, oddsstream.Name, jetstream.ConsumerConfig{
+		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
+		FilterSubject:     oddsstream.AllStored,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: snapshotTimeout,
+	})
+}
+
+// removeTimeout is short: the server removes a consumer by itself where it is not
+// told to.
+const removeTimeout = time.Second
+
+func removeConsumer(ctx context.Context, js jetstream.JetStream, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	_ = js.DeleteConsumer(ctx, oddsstream.Name, consumer.CachedInfo().Name)
 }
 
 // reader puts what a consumer has on the board.
@@ -64,28 +78,36 @@ type reader struct {
 // readBatch is how many messages are asked for at once.
 const readBatch = 1000
 
-func (r *reader) read(consumer jetstream.Consumer) error {
+func (r *reader) read(ctx context.Context, consumer jetstream.Consumer) error {
 	pending := consumer.CachedInfo().NumPending
 	for pending > 0 {
-		batch, err := consumer.Fetch(int(min(pending, readBatch)), jetstream.FetchMaxWait(requestTimeout))
-		if err != nil {
+		var err error
+		if pending, err = r.fetch(ctx, consumer, int(min(pending, readBatch))); err != nil {
 			return fmt.Errorf("read stream: %w", err)
-		}
-		got := 0
-		for msg := range batch.Messages() {
-			got++
-			if pending, err = r.take(msg); err != nil {
-				return err
-			}
-		}
-		if err := batch.Error(); err != nil {
-			return fmt.Errorf("read stream: %w", err)
-		}
-		if got == 0 {
-			return errors.New("read stream: nothing came")
 		}
 	}
 	return nil
+}
+
+// fetch takes up to n messages and returns how many are still to come.
+func (r *reader) fetch(ctx context.Context, consumer jetstream.Consumer, n int) (pending uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.feed.requestTimeout)
+	defer cancel()
+	batch, err := consumer.Fetch(n, jetstream.FetchContext(ctx))
+	if err != nil {
+		return 0, err
+	}
+	got := 0
+	for msg := range batch.Messages() {
+		got++
+		if pending, err = r.take(msg); err != nil {
+			return 0, err
+		}
+	}
+	if got == 0 && batch.Error() == nil {
+		return 0, errors.New("nothing came")
+	}
+	return pending, batch.Error()
 }
 
 // take puts one message on the board and returns how many are still to come: a
@@ -93,7 +115,7 @@ func (r *reader) read(consumer jetstream.Consumer) error {
 func (r *reader) take(msg jetstream.Msg) (pending uint64, err error) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		return 0, fmt.Errorf("read stream: %w", err)
+		return 0, err
 	}
 	r.feed.take(msg.Subject(), msg.Data(), func(u *odds.Update) bool { return r.feed.board.confirm(u, r.epoch) })
 	if meta.Sequence.Stream >= r.until {
