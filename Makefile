@@ -35,8 +35,12 @@ $(BUILD)/participation $(BUILD)/gateway: FORCE
 # Tests run against a PostgreSQL of their own, unless TEST_DATABASE_URL names one.
 with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/rafflecast with-postgres --log-level=warn --
 
-test: $(BUILD)/rafflecast compiler chromium pgbouncer proxies ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
+test: $(BUILD)/rafflecast compiler chromium pgbouncer proxies manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
 	@$(with-postgres) go test -race -timeout=20m work
+
+# A module of its own beside the workspace: its dependencies are large.
+manifests: ## check the Kubernetes manifests and the compose file, each by itself and against the programs
+	@cd deploy && GOWORK=off go test -count=1 ./...
 
 pictures: $(BUILD)/rafflecast chromium ## take the pictures of the page again
 	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestABrowser ./services/standalone
@@ -64,7 +68,8 @@ check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; gener
 	@go vet work
 	@d=$$(go fix -diff work) && [ -z "$$d" ] || { echo "$$d"; echo "go fix work would change this"; exit 1; }
 	@golangci-lint run $(addsuffix /...,$(addprefix ./,$(MODULES)))
-	@for m in $(MODULES); do (cd $$m && export GOWORK=off && go mod tidy -diff && go vet ./...) || \
+	@cd deploy && export GOWORK=off && golangci-lint run ./... && [ -z "$$(go fix -diff ./...)" ]
+	@for m in $(MODULES) deploy; do (cd $$m && export GOWORK=off && go mod tidy -diff && go vet ./...) || \
 	  { echo "$$m does not stand alone"; exit 1; }; done
 	@echo "check: all is well"
 
@@ -116,4 +121,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test alone pictures bench-entries bench-gateway images check generate format clean proto-rules chromium compiler pgbouncer proxies FORCE
+.PHONY: help run build test manifests alone pictures bench-entries bench-gateway images check generate format clean proto-rules chromium compiler pgbouncer proxies FORCE

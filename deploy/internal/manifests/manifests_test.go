@@ -1,0 +1,213 @@
+package manifests
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+const (
+	root = "../../.."
+	dir  = root + "/deploy/kubernetes/"
+	dev  = dir + "overlays/dev"
+	prod = dir + "overlays/production"
+	// withIngress is production with the other way in, made by render.
+	withIngress = dir + "overlays/production-with-ingress"
+)
+
+// external are the secrets that production wants from its operator.
+var external = []string{
+	"participation-database/DATABASE_URL", "participation-nats/NATS_URL", "gateway-nats/NATS_URL",
+	"postgres-ca/ca.crt", "nats-tls/ca.crt", "nats-tls/tls.crt", "nats-tls/tls.key",
+	"nats-users/PARTICIPATION_PASSWORD", "nats-users/GATEWAY_PASSWORD",
+}
+
+// render returns the YAML of an overlay.
+func render(t *testing.T, overlay string) string {
+	t.Helper()
+	if overlay == withIngress {
+		text := read(t, filepath.Join(prod, "kustomization.yaml"))
+		overlay = t.TempDir() + "/overlay"
+		if err := os.CopyFS(filepath.Dir(overlay), os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		overlay = filepath.Dir(overlay) + "/overlays/production"
+		text = replace(t, text, "../../components/gateway-api", "../../components/ingress")
+		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := Render(filesys.MakeFsOnDisk(), overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func replace(t *testing.T, text, from, to string) string {
+	t.Helper()
+	if !strings.Contains(text, from) {
+		t.Fatalf("%q is not in the text", from)
+	}
+	return strings.Replace(text, from, to, 1)
+}
+
+func decode(t *testing.T, text string) *Objects {
+	t.Helper()
+	o, err := Decode([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// programs asks the programs themselves what they can be told.
+var programs = sync.OnceValues(func() (map[string]Settings, error) {
+	made := map[string]Settings{}
+	for _, name := range []string{"participation", "gateway"} {
+		help := exec.Command("go", "run", "./cmd/"+name, "help")
+		help.Dir = root + "/services/" + name
+		text, err := help.Output()
+		if err != nil {
+			return nil, err
+		}
+		made[name] = ParseSettings(string(text))
+	}
+	return made, nil
+})
+
+func help(t *testing.T) map[string]Settings {
+	t.Helper()
+	p, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p["gateway"]["GATEWAY_DRAIN_WINDOW"] != "20s" || p["participation"]["LOG_FORMAT"] != "text" {
+		t.Fatalf("the programs' help was not understood: %v", p)
+	}
+	return p
+}
+
+// checks are all that look at one overlay; each gives nil where all is well.
+func checks(t *testing.T) map[string]func(*Objects) error {
+	t.Helper()
+	programs := help(t)
+	return map[string]func(*Objects) error{
+		"ports": Ports, "selectors": Selectors, "routes": Routes, "budgets": Budgets, "security": Security,
+		"references":  func(o *Objects) error { return References(o, secretsOf(o)) },
+		"environment": func(o *Objects) error { return Environment(o, programs) },
+		"arrows": func(o *Objects) error {
+			if len(o.Policies) == 0 {
+				return nil // to try: everybody may speak to everybody
+			}
+			_, err := Arrows(o)
+			return err
+		},
+		"stop": func(o *Objects) error { return Stop(o, programs) },
+	}
+}
+
+// secretsOf returns the secrets that an overlay wants from outside: one that has
+// secrets itself, none.
+func secretsOf(o *Objects) []string {
+	if len(o.Secrets) > 0 {
+		return nil
+	}
+	return external
+}
+
+func TestTheOverlaysFit(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range []string{dev, prod, withIngress} {
+		o := decode(t, render(t, overlay))
+		for name, check := range checks(t) {
+			if err := check(o); err != nil {
+				t.Errorf("%s, %s: %v", overlay, name, err)
+			}
+		}
+	}
+}
+
+// arrows are those of the diagram in the README, and what operating needs.
+var arrows = []string{
+	"gateway -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
+	"gateway -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
+	"gateway -> namespace kubernetes.io/metadata.name=monitoring:4317",
+	"gateway -> namespace kubernetes.io/metadata.name=monitoring:4318",
+	"gateway -> nats:4222",
+	"namespace kubernetes.io/metadata.name=gateway-system -> gateway:9998",
+	"namespace kubernetes.io/metadata.name=gateway-system -> participation:9080",
+	"namespace kubernetes.io/metadata.name=monitoring -> gateway:9999",
+	"namespace kubernetes.io/metadata.name=monitoring -> nats:8222",
+	"namespace kubernetes.io/metadata.name=monitoring -> participation:9091",
+	"namespace rafflecast.local/enters=true -> participation:9090",
+	"nats -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
+	"nats -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
+	"nats -> nats:6222",
+	"participation -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
+	"participation -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
+	"participation -> namespace kubernetes.io/metadata.name=monitoring:4317",
+	"participation -> namespace kubernetes.io/metadata.name=monitoring:4318",
+	"participation -> nats:4222",
+	"participation -> pods cnpg.io/cluster=postgres:5432",
+	"participation-migrate -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
+	"participation-migrate -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
+	"participation-migrate -> pods cnpg.io/cluster=postgres:5432",
+}
+
+func TestPoliciesAllowTheArrowsOfTheDiagramAndNoOthers(t *testing.T) {
+	t.Parallel()
+	forwards := append(slices.Clone(arrows), "gateway -> participation:9080")
+	slices.Sort(forwards)
+	for overlay, want := range map[string][]string{prod: arrows, withIngress: forwards} {
+		got, err := Arrows(decode(t, render(t, overlay)))
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, got\n%s", overlay, err, strings.Join(got, "\n"))
+		}
+	}
+}
+
+func TestWhatProductionWantsFromItsOperatorIsSaid(t *testing.T) {
+	t.Parallel()
+	text := read(t, filepath.Join(prod, "kustomization.yaml"))
+	for _, secret := range append(slices.Clone(external), "rafflecast-tls/tls.key") {
+		name, key, _ := strings.Cut(secret, "/")
+		_, line, _ := strings.Cut(text, "#   "+name+" ")
+		if line, _, _ = strings.Cut(line, "\n"); !strings.Contains(line, key) {
+			t.Errorf("%s is not told of", secret)
+		}
+	}
+}
+
+func TestComposeAgreesWithTheManifests(t *testing.T) {
+	t.Parallel()
+	if err := agreement(t, read(t, root+"/deploy/compose.yaml")); err != nil {
+		t.Error(err)
+	}
+}
+
+func agreement(t *testing.T, text string) error {
+	t.Helper()
+	project, err := LoadCompose(t.Context(), []byte(text))
+	if err != nil {
+		return err
+	}
+	replicas := decode(t, render(t, prod)).workload("participation").Pod.Spec.Containers[0]
+	more := map[string]string{"PARTICIPATION_STREAM_REPLICAS": (&Objects{}).env(&replicas)["PARTICIPATION_STREAM_REPLICAS"], "SERVER": "nats"}
+	return Agreement(project, decode(t, render(t, dev)), help(t), more)
+}

@@ -1,0 +1,92 @@
+package manifests
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// References checks that what pods mount and read is there: secrets (of the overlay,
+// or external ones, "name/key"), config maps, volumes, and a StatefulSet's service.
+func References(o *Objects, external []string) error {
+	r := references{objects: o, external: external}
+	for _, w := range o.Workloads {
+		r.volumes(w)
+		for _, c := range w.Pod.Spec.Containers {
+			for _, e := range c.Env {
+				if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
+					r.secret(w, e.ValueFrom.SecretKeyRef.Name, e.ValueFrom.SecretKeyRef.Key)
+				}
+			}
+		}
+		if set, ok := w.Object.(*appsv1.StatefulSet); ok {
+			if s := o.service(set.Spec.ServiceName); s == nil || s.Spec.ClusterIP != corev1.ClusterIPNone {
+				r.fail(w, "has no headless service %s", set.Spec.ServiceName)
+			}
+		}
+	}
+	return errors.Join(r.errs...)
+}
+
+type references struct {
+	objects  *Objects
+	external []string
+	errs     []error
+}
+
+func (r *references) fail(w *Workload, format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf(w.Name+" "+format, args...))
+}
+
+func (r *references) secret(w *Workload, name, key string) {
+	for _, s := range r.objects.Secrets {
+		if _, ok := s.StringData[key]; ok && s.Name == name {
+			return
+		}
+	}
+	if !slices.Contains(r.external, name+"/"+key) {
+		r.fail(w, "wants a secret that nobody speaks of: %s/%s", name, key)
+	}
+}
+
+func (r *references) volumes(w *Workload) {
+	mounted := map[string]bool{}
+	for _, c := range w.Pod.Spec.Containers {
+		for _, m := range c.VolumeMounts {
+			mounted[m.Name] = true
+		}
+	}
+	if set, ok := w.Object.(*appsv1.StatefulSet); ok {
+		for _, claim := range set.Spec.VolumeClaimTemplates {
+			if !mounted[claim.Name] || claim.Spec.StorageClassName != nil {
+				r.fail(w, "does not mount its claim %s, or does not leave its class to the cluster", claim.Name)
+			}
+			delete(mounted, claim.Name)
+		}
+	}
+	for _, v := range w.Pod.Spec.Volumes {
+		if !mounted[v.Name] {
+			r.fail(w, "does not mount its volume %s", v.Name)
+		}
+		delete(mounted, v.Name)
+		if v.ConfigMap != nil && !slices.ContainsFunc(r.objects.ConfigMaps, func(c *corev1.ConfigMap) bool { return c.Name == v.ConfigMap.Name }) {
+			r.fail(w, "wants the config map %s", v.ConfigMap.Name)
+		}
+		if v.Secret != nil {
+			keys := v.Secret.Items
+			if len(keys) == 0 && !slices.ContainsFunc(r.external, func(e string) bool { return strings.HasPrefix(e, v.Secret.SecretName+"/") }) {
+				r.fail(w, "wants a secret that nobody speaks of: %s", v.Secret.SecretName)
+			}
+			for _, k := range keys {
+				r.secret(w, v.Secret.SecretName, k.Key)
+			}
+		}
+	}
+	for name := range mounted {
+		r.fail(w, "has no volume %s", name)
+	}
+}

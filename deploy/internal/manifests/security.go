@@ -1,0 +1,45 @@
+package manifests
+
+import (
+	"errors"
+	"fmt"
+
+	psa "k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+)
+
+// Security checks that pods keep to the pod security standard "restricted", as the
+// namespace demands, and that none has a token for the API server, a root file
+// system that it may write to, or a service account that is not there.
+func Security(o *Objects) error {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, n := range o.Namespaces {
+		if n.Labels[psa.EnforceLevelLabel] != string(psa.LevelRestricted) {
+			errs = append(errs, fmt.Errorf("namespace %s does not enforce the restricted standard", n.Name))
+		}
+	}
+	accounts := map[string]bool{"": true}
+	for _, a := range o.Accounts {
+		accounts[a.Name] = a.AutomountServiceAccountToken != nil && !*a.AutomountServiceAccountToken
+	}
+	restricted := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
+	for _, w := range o.Workloads {
+		spec := &w.Pod.Spec
+		if result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &w.Pod.ObjectMeta, spec)); !result.Allowed {
+			errs = append(errs, fmt.Errorf("%s: %s", w.Name, result.ForbiddenDetail()))
+		}
+		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken || !accounts[spec.ServiceAccountName] {
+			errs = append(errs, fmt.Errorf("%s: its pods get a token, or an account that is not there", w.Name))
+		}
+		for _, c := range spec.Containers {
+			if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
+				errs = append(errs, fmt.Errorf("%s: its root file system can be written to", w.Name))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
