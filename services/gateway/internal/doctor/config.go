@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -44,21 +45,18 @@ func (c *Config) Validate() error {
 	check.DurationBetween("watch", c.Watch, time.Second, 24*time.Hour)
 	check.DurationBetween("heartbeat", c.Heartbeat, 100*time.Millisecond, 10*time.Minute)
 	check.DurationBetween("lifetime", c.Lifetime, time.Second, 24*time.Hour)
-	if c.URL != "" { // a missing one was told of already
-		_, err := c.base()
-		check.That(err == nil, "URL", c.URL, "http://host or https://host, perhaps with a port and a path")
+	if c.URL == "" { // which was told of already
+		return check.Err()
 	}
-	return check.Err()
+	_, err := c.base()
+	return errors.Join(check.Err(), err)
 }
 
 // base returns what stands before /api/.
 func (c *Config) base() (string, error) {
 	u, err := url.Parse(c.URL)
-	if err != nil {
-		return "", err
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", fmt.Errorf("%s is not an address", c.URL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("%q: must be http://host or https://host, perhaps with a port and a path", c.URL)
 	}
 	return strings.TrimSuffix(u.String(), "/"), nil
 }

@@ -29,7 +29,11 @@ func (j *judge) idle() finding {
 	if s.ending == finished {
 		return unsure(check, "the raffle ended after %s: name another with --raffle", span(s.life))
 	}
-	what := fmt.Sprintf("the stream lived all of %s, silent for up to %s", span(s.life), span(max(s.longest, s.silence())))
+	silent := max(s.longest, s.silence())
+	what := fmt.Sprintf("the stream lived all of %s, silent for up to %s", span(s.life), span(silent))
+	if max(silent, p.quiet, p.cut) < j.cfg.Heartbeat*8/10 {
+		return unsure(check, "%s, too briefly to meet a limit: name a quiet raffle with --raffle, or watch longer with --watch", what)
+	}
 	switch {
 	case p.cut > 0:
 		what += fmt.Sprintf("; an answer waited for is cut after %s (%s), which no stream of ours meets: ask for less with ?wait=", span(p.cut), p.fault.how())

@@ -94,7 +94,10 @@ func TestDiagnose(t *testing.T) {
 		"sent away by a gateway": {cuts(lived(20*second, sentAway, 15*second), lived(30*second, watching, 15*second)), "", "", ""},
 		"lived its life":         {cuts(lived(25*time.Minute, cut, every(15*second, 25*time.Minute)...)), "", "", ""},
 		"a long wait is cut":     {func(m *measurements) { m.poll = poll{cut: 50 * second, fault: status(504)} }, "", "", ""},
-		"a cache answers waits":  {func(m *measurements) { m.poll = poll{early: true, quiet: second} }, "", "", ""},
+		"a cache answers waits":  {func(m *measurements) { m.poll = poll{early: true, quiet: time.Millisecond} }, "", "", ""},
+		"too busy": {func(m *measurements) {
+			m.watched[0].longest, m.watched[0].heard, m.poll.quiet = second, 99*second, second
+		}, "idle cuts", "unknown", "--raffle"},
 		"the raffle ends":        {cuts(lived(5*second, finished)), "idle cuts", "unknown", "--raffle"},
 		"15 s":                   {cuts(lived(15*second, cut)), "idle cuts", "Envoy", "timeout: 0s"},
 		"15 s, heartbeat before": {cuts(lived(15*second, cut, 12*second)), "idle cuts", "Envoy", "timeouts.request"},

@@ -20,7 +20,11 @@ func report(w io.Writer, findings []finding) error {
 	}
 	switch {
 	case counts[faulty] > 0:
-		return &command.ExitError{Code: exitFault, Err: fmt.Errorf("%d of %d checks found a fault on the way", counts[faulty], len(findings))}
+		err := fmt.Errorf("%d of %d checks found a fault on the way", counts[faulty], len(findings))
+		if counts[unknown] > 0 {
+			err = fmt.Errorf("%w, and %d could not be told: mend it and ask again", err, counts[unknown])
+		}
+		return &command.ExitError{Code: exitFault, Err: err}
 	case counts[unknown] > 0:
 		return &command.ExitError{Code: exitUnknown, Err: errors.New("no fault was found, but not all could be told")}
 	}

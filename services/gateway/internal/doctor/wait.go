@@ -14,6 +14,9 @@ const (
 	waitRoom = 500 * time.Millisecond
 )
 
+// maxWaits bounds how often is asked, where the odds change all the time.
+const maxWaits = 20
+
 // wait asks for answers that come only when the odds change, so that nothing is
 // sent for long: unlike a stream, which has heartbeats, this meets the limits of
 // the way for silence.
@@ -21,7 +24,7 @@ func (d *doctor) wait(ctx context.Context) {
 	p := &d.m.poll
 	tag := d.m.reach.header.Get("Etag")
 	until, _ := ctx.Deadline()
-	for {
+	for range maxWaits {
 		wait := min(maxWait, time.Until(until)-waitRoom).Truncate(100 * time.Millisecond)
 		if wait < minWait || wait < p.quiet {
 			return

@@ -61,7 +61,7 @@ func (d *doctor) tell(ctx context.Context, p *progress) (stop func()) {
 			case <-tick.C:
 			}
 			p.mu.Lock()
-			fmt.Fprintf(d.progress, "%6v  %d odds, %d heartbeats\n", passed, p.counts[odds.Event], p.counts["heartbeat"])
+			fmt.Fprintf(d.progress, "%6v  odds: %d, heartbeats: %d\n", passed, p.counts[odds.Event], p.counts["heartbeat"])
 			p.mu.Unlock()
 		}
 	})
