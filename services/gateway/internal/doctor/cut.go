@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// enoughWait is what a client that can't have streams asks for with ?wait=; a
-// limit above it does no harm.
+// enoughWait is what a client that can't have streams asks for with ?wait=; with
+// the default heartbeat, a limit above it does no harm.
 const enoughWait = 25 * time.Second
 
 // idle tells whether streams, and answers that are waited for, live as long as
@@ -20,7 +20,7 @@ func (j *judge) idle() finding {
 	switch {
 	case len(cuts) > 0:
 		return j.cutStreams(check, cuts)
-	case p.cut > 0 && p.cut < enoughWait && p.cut < j.needed():
+	case p.cut > 0 && p.cut < j.needed():
 		return j.cutWait(check)
 	case !j.first().open():
 		return unsure(check, "no stream began that could be watched")
@@ -39,6 +39,8 @@ func (j *judge) idle() finding {
 		what += fmt.Sprintf("; an answer waited for is cut after %s (%s), which no stream of ours meets: ask for less with ?wait=", span(p.cut), p.fault.how())
 	case p.early:
 		what += "; ?wait= is answered at once, perhaps from a cache"
+	case p.fault.status > 0 || p.fault.err != nil:
+		what += fmt.Sprintf("; ?wait= fails: %s", p.fault.how())
 	case p.quiet > 0:
 		what += fmt.Sprintf("; an answer waited for came after %s of silence", span(p.quiet))
 	}
@@ -114,12 +116,12 @@ func alike(times []time.Duration) bool {
 	return near(slices.Max(times), slices.Min(times))
 }
 
-// cutWait is the finding that the way bears too little silence, though a
-// heartbeat came just before each cut.
+// cutWait is the finding that the way bears too little silence, though no stream
+// was cut: heartbeats came just in time.
 func (j *judge) cutWait(check string) finding {
 	p := &j.m.poll
-	what := fmt.Sprintf("an answer waited for was cut after %s (%s); heartbeats save streams, but only just, and ?wait=%v fails",
-		span(p.cut), p.fault.how(), enoughWait)
+	what := fmt.Sprintf("an answer waited for was cut after %s (%s); the way should bear %s of silence, for heartbeats and ?wait=",
+		span(p.cut), p.fault.how(), span(j.needed()))
 	order := slices.Concat(j.seen, knownFor(p.cut, p.cut))
 	return finding{check: check, verdict: faulty, what: what, try: likely(order, cutsQuiet)}
 }

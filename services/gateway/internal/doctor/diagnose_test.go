@@ -106,6 +106,7 @@ func TestDiagnose(t *testing.T) {
 		"silence of 10 s":        {cuts(lived(22*second, cut, 12*second), lived(27*second, cut, 17*second)), "idle cuts", "nginx", "proxy_read_timeout"},
 		"accident":               {cuts(lived(33*second, cut, 17*second), lived(30*second, watching, 17*second)), "idle cuts", "nginx", "worker_shutdown_timeout"},
 		"a short wait is cut":    {func(m *measurements) { m.poll = poll{cut: 20 * second, fault: status(504, "Server", "awselb/2.0")} }, "idle cuts", "ALB", "idle_timeout.timeout_seconds"},
+		"waits are refused":      {func(m *measurements) { m.poll = poll{fault: status(429)} }, "", "", ""},
 		"HAProxy by its words": {func(m *measurements) {
 			m.poll = poll{cut: 20 * second, fault: answer{status: 504, body: []byte("<h1>504</h1>\n" + haproxyGaveUp)}}
 		}, "idle cuts", "HAProxy", "timeout server"},
@@ -241,4 +242,24 @@ func FuzzDiagnose(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhoGaveUp(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer answer
+		cut    bool
+	}{
+		"nginx":            {answer{status: 504, took: 10 * second}, true},
+		"Cloudflare":       {answer{status: 524, took: 100 * second}, true},
+		"broken":           {answer{err: errors.New("EOF"), took: 10 * second}, true},
+		"refused":          {answer{status: 429, took: 10 * second}, false},
+		"refused at once":  {answer{status: 502, took: time.Millisecond}, false},
+		"ended by gateway": {answer{status: 504, took: 10 * second, body: []byte(`{"error":{"code":"X","message":"x"}}`)}, false},
+	} {
+		var p poll
+		if p.refusedOrCut(c.answer); (p.cut > 0) != c.cut {
+			t.Errorf("%s: cut after %v", name, p.cut)
+		}
+	}
 }

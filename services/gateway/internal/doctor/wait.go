@@ -51,13 +51,22 @@ func (d *doctor) wait(ctx context.Context) {
 	}
 }
 
-// refusedOrCut tells a way that gave up from a gateway that refused.
+// gaveUp is how long a way must have waited to be taken for one that gave up.
+const gaveUp = 500 * time.Millisecond
+
+// refusedOrCut tells a way that gave up from an answer of another kind.
 func (p *poll) refusedOrCut(a answer) {
 	p.fault = a
-	if !a.ours() {
-		p.cut = a.took
+	switch a.status {
+	case 0, http.StatusOK, http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout, cloudflareTimeout:
+		if a.took > gaveUp && !a.ours() {
+			p.cut = a.took
+		}
 	}
 }
+
+// cloudflareTimeout is the status with which Cloudflare gives up.
+const cloudflareTimeout = 524
 
 // ours tells whether the answer is an error of the gateway's.
 func (a answer) ours() bool { return a.code() != "" }

@@ -29,7 +29,7 @@ var signs = []struct {
 	{cloudflare, "Server", "cloudflare"},
 	{alb, "Server", "awselb"},
 	{alb, "Set-Cookie", "awsalb"},
-	{alb, "X-Amzn-Trace-Id", ""},
+	{alb, "X-Amzn-", ""},
 	{envoy, "Server", "envoy"},
 	{envoy, "X-Envoy-", ""},
 	{nginx, "Server", "nginx"},
