@@ -39,7 +39,7 @@ type Config struct {
 	TrustedProxies          string        // CIDRs whose X-Forwarded-For is believed
 	CORSOrigins             string        // whose pages may read; "*": all
 	MaxHeaderBytes          int           // of a request
-	HeaderTimeout           time.Duration // for a request's header to arrive
+	HeaderTimeout           time.Duration // for a request's header to arrive, and again for its body
 
 	Log *slog.Logger // where to log; nil: nowhere
 	// Started, where set, is called once, when the service answers. Ready may
@@ -84,7 +84,7 @@ func (c *Config) Register(s config.Section) {
 	s.String(&c.TrustedProxies, "trusted-proxies", privateNetworks, "networks whose X-Forwarded-For is believed, as CIDRs separated by commas")
 	s.String(&c.CORSOrigins, "cors-origins", "", "origins like https://example.org whose pages may read from here, separated by commas; * for all")
 	s.Int(&c.MaxHeaderBytes, "max-header-bytes", 16<<10, "most bytes of a request's header, 1024 to 1048576")
-	s.Duration(&c.HeaderTimeout, "header-timeout", 5*time.Second, "most time for a request's header to arrive, 100ms to 1m")
+	s.Duration(&c.HeaderTimeout, "header-timeout", 5*time.Second, "most time for a request's header to arrive, and again for its body, 100ms to 1m")
 	s.Duration(&c.DrainDelay, "drain-delay", 0, "at stop: time between \"not ready\" and the first closed stream, 0s to 10m")
 	s.Duration(&c.DrainWindow, "drain-window", 20*time.Second, "at stop: time over which streams are closed, 0s to 1h")
 }

@@ -167,6 +167,7 @@ func (s *service) edge(watched *metrics) (*api.API, error) {
 		RetryMin:      s.cfg.RetryMin,
 		RetryMax:      s.cfg.RetryMax,
 		Participation: participation,
+		BodyTimeout:   s.cfg.HeaderTimeout,
 		MaxRaffles:    s.cfg.MaxRaffles,
 		MaxOpen:       s.cfg.maxConnections(),
 		MaxPerClient:  s.cfg.MaxConnectionsPerClient,

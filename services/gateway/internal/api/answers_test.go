@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestRefusals(t *testing.T) {
@@ -134,7 +135,7 @@ func TestEntriesAreForwarded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	edge := httptest.NewServer(New(Config{Participation: to}, newFakeFeed(), nil).Handler(http.NotFoundHandler()))
+	edge := httptest.NewServer(New(Config{Participation: to, BodyTimeout: time.Minute}, newFakeFeed(), nil).Handler(http.NotFoundHandler()))
 	defer edge.Close()
 	post := func() *http.Response {
 		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, edge.URL+"/api/v1/raffle/1?memberId=7", strings.NewReader("{}"))

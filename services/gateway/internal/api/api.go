@@ -31,6 +31,7 @@ type Config struct {
 	RetryMax      time.Duration
 	Participation *url.URL // entries are forwarded there; nil: not taken here
 
+	BodyTimeout  time.Duration  // for a request's body to arrive
 	MaxRaffles   int            // on one connection
 	MaxOpen      int            // connections; 0: any number
 	MaxPerClient int            // connections of one client address; 0: any number
@@ -70,7 +71,7 @@ func (a *API) Handler(page http.Handler) http.Handler {
 		a.refuse(w, notFound(fmt.Sprintf("there is no %s %.100q here", r.Method, r.URL.Path)))
 	})
 	mux.Handle("/", page)
-	return mux
+	return a.whole(mux)
 }
 
 // refuse answers with an error.

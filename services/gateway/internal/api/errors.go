@@ -64,6 +64,7 @@ func leaving() *httpError {
 // refusals lists the reasons, as metrics name them.
 var refusals = []string{
 	"invalid", "not_found", "method", "not_ready", "leaving", "connections", "client_connections", "participation_away",
+	"body_late", "body_large",
 }
 
 // Refusals lists the reasons for which requests are refused.

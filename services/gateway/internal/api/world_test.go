@@ -62,7 +62,7 @@ func run(t *testing.T, l net.Listener, how way, prepare func(*world), test func(
 	t.Helper()
 	w := &world{
 		t: t, feed: newFakeFeed(), base: "http://" + l.Addr().String(),
-		cfg: Config{RetryMin: time.Second, RetryMax: 5 * time.Second, MaxRaffles: 100},
+		cfg: Config{RetryMin: time.Second, RetryMax: 5 * time.Second, MaxRaffles: 100, BodyTimeout: 5 * time.Second},
 		fanout: fanout.Config{
 			Spacing: 50 * time.Millisecond, Heartbeat: 15 * time.Second, Lifetime: 30 * time.Minute,
 			RetryMin: time.Second, RetryMax: 5 * time.Second, WriteTimeout: 30 * time.Second, Ordinary: how.ordinary,
