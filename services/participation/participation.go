@@ -51,7 +51,8 @@ func Run(ctx context.Context, cfg Config) error {
 		Tracer: traces.Tracer(tracing), Log: cfg.Log,
 	})
 	store := postgres.New(stores.calls, stores.entries, pub.Publish)
-	if err := awaitDatabase(ctx, &cfg, stores.calls, store); err != nil {
+	ready := func(ctx context.Context) error { return prepare(ctx, &cfg, stores.calls, store) }
+	if err := awaitDatabase(ctx, &cfg, ready); err != nil {
 		return err
 	}
 	writer := batch.New(store, batch.Config{
@@ -92,16 +93,22 @@ func Run(ctx context.Context, cfg Config) error {
 // tracing is the name by which our own spans tell who made them.
 const tracing = "github.com/rafflecast/rafflecast/services/participation"
 
-// Migrate brings the database's schema up to date, and returns.
+// Migrate waits for the database, brings its schema up to date, and returns.
 func Migrate(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	pool, err := postgres.Open(ctx, cfg.DatabaseURL, cfg.DatabaseConns, nil)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
+	if err := awaitDatabase(ctx, &cfg, pool.Ping); err != nil {
+		return err
+	}
 	return postgres.Migrate(ctx, pool)
 }
 
@@ -116,12 +123,12 @@ func newStage(ctx context.Context) stage {
 	return stage{ctx, done}
 }
 
-// awaitDatabase waits until the database is there and has the schema.
-func awaitDatabase(ctx context.Context, cfg *Config, pool *pgxpool.Pool, store *postgres.Store) error {
+// awaitDatabase waits until ready says that the database is.
+func awaitDatabase(ctx context.Context, cfg *Config, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
 	for {
-		err := prepare(ctx, cfg, pool, store)
+		err := ready(ctx)
 		if err == nil {
 			return nil
 		}

@@ -33,8 +33,7 @@ func Connect(servers Servers, name string, log *slog.Logger, options ...nats.Opt
 		nats.ReconnectWait(500 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),
 		nats.ReconnectBufSize(-1),
-		// Called where there was no connection yet.
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("NATS is not there yet", "error", err) }),
+		nats.ReconnectErrHandler(logEachOnce(log)),
 		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
 			if !c.IsClosed() { // else it was us
 				log.Warn("NATS is away", "error", err)
@@ -55,4 +54,23 @@ func Connect(servers Servers, name string, log *slog.Logger, options ...nats.Opt
 		return nil, errors.New("the NATS URL can't be used: it must be nats://[user:password@]host:port, several separated by commas")
 	}
 	return nc, nil
+}
+
+// maxReasons bounds the memory for reasons, some of which have a port in them.
+const maxReasons = 16
+
+// logEachOnce returns a handler that logs why connections fail, at once for what is
+// new, and not at each of the many attempts. NATS calls it from one goroutine.
+func logEachOnce(log *slog.Logger) nats.ConnErrHandler {
+	told := make(map[string]bool)
+	return func(_ *nats.Conn, err error) {
+		if told[err.Error()] {
+			return
+		}
+		if len(told) == maxReasons {
+			clear(told)
+		}
+		told[err.Error()] = true
+		log.Warn("NATS can't be reached: will try again", "error", err)
+	}
 }

@@ -1,13 +1,12 @@
 package natsconn_test
 
 import (
-	"bufio"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,23 +103,49 @@ func TestARefusedPasswordIsTriedAgain(t *testing.T) {
 	within(t, "the connection", back)
 }
 
-func TestWhyThereIsNoConnectionAtFirstIsLogged(t *testing.T) {
+func TestWhyThereIsNoConnectionIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	s := natstest.StartWith(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "gateway", Password: "right"}}
 	})
-	logged, write := io.Pipe()
-	nc, err := natsconn.Connect(natsconn.Servers{URL: strings.Replace(s.URL(), "://", "://gateway:wrong@", 1)},
-		"test", slog.New(slog.NewTextHandler(write, nil)))
+	logged, tried := &lines{}, make(chan struct{}, 100)
+	log := slog.New(slog.NewTextHandler(logged, nil))
+	nc, err := natsconn.Connect(natsconn.Servers{URL: strings.Replace(s.URL(), "://", "://gateway:wrong@", 1)}, "test", log,
+		nats.ReconnectWait(time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.CustomReconnectDelay(func(int) time.Duration { tried <- struct{}{}; return time.Millisecond }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
-	line, err := bufio.NewReader(logged).ReadString('\n')
-	logged.Close()
-	if err != nil || !strings.Contains(line, "Authorization Violation") || strings.Contains(line, "wrong") {
-		t.Errorf("got %q, %v", line, err)
+	for range 5 {
+		within(t, "another attempt", tried)
 	}
+	s.Stop()
+	for range 5 {
+		within(t, "another attempt", tried)
+	}
+	nc.Close()
+	got := logged.take()
+	if strings.Count(got, "Authorization Violation") != 1 || strings.Count(got, "refused") != 1 || strings.Contains(got, "wrong") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+// lines keeps what is written to it. Safe for concurrent use.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // decentral makes a server whose accounts come from an operator, and the

@@ -1,0 +1,116 @@
+package participation_test
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/rafflecast/rafflecast/services/internal/pgtest"
+	"github.com/rafflecast/rafflecast/services/participation"
+)
+
+// A migration is often started together with its database.
+func TestMigrateWaitsForTheDatabase(t *testing.T) {
+	t.Parallel()
+	database := pgtest.URL(t)
+	early, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := early.Addr().String()
+	early.Close() // nobody is there yet
+	cfg := participation.DefaultConfig()
+	cfg.NATSURL, cfg.DatabaseURL = "nats://127.0.0.1:1", at(t, database, address)
+	waits := make(chan struct{}, 100)
+	cfg.Log = slog.New(slog.NewTextHandler(onWrite(func(line string) {
+		if strings.Contains(line, "waiting for the database") {
+			waits <- struct{}{}
+		}
+	}), nil))
+	done := make(chan error, 1)
+	go func() { done <- participation.Migrate(t.Context(), cfg) }()
+	select {
+	case <-waits:
+	case err := <-done:
+		t.Fatalf("it ended: %v", err)
+	}
+	forward(t, address, database)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "SELECT id, version FROM raffles"); err != nil {
+		t.Errorf("the schema is not there: %v", err)
+	}
+}
+
+func TestMigrateGivesUpAndSaysWhy(t *testing.T) {
+	t.Parallel()
+	cfg := participation.DefaultConfig()
+	cfg.NATSURL, cfg.DatabaseURL, cfg.StartTimeout = "nats://127.0.0.1:1", "postgres://127.0.0.1:1/none", 10*time.Millisecond
+	if err := participation.Migrate(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "database was not ready within 10ms") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// at returns the URL of a database with another address.
+func at(t *testing.T, database, address string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Del("host") // of a socket
+	q.Del("port")
+	u.Host, u.RawQuery = address, q.Encode()
+	return u.String()
+}
+
+// forward takes connections at an address and passes them on to the database.
+func forward(t *testing.T, address, database string) {
+	t.Helper()
+	config, err := pgx.ParseConfig(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, target := pgconn.NetworkAddress(config.Host, config.Port)
+	var open sync.WaitGroup
+	t.Cleanup(func() { l.Close(); open.Wait() })
+	open.Go(func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			to, err := net.Dial(network, target)
+			if err != nil {
+				from.Close()
+				continue
+			}
+			open.Go(func() { _, _ = io.Copy(to, from); to.Close() })
+			open.Go(func() { _, _ = io.Copy(from, to); from.Close() })
+		}
+	})
+}
+
+// onWrite is a writer that hands on what it is given.
+type onWrite func(string)
+
+func (f onWrite) Write(p []byte) (int, error) { f(string(p)); return len(p), nil }
