@@ -47,7 +47,7 @@ func (s *schedule) take(ctx context.Context) (n int64, intended time.Time, ok bo
 	if !s.end.IsZero() && !intended.Before(s.end) {
 		return 0, intended, false
 	}
-	return n, intended, s.every == 0 || sleep(ctx, time.Until(intended))
+	return n, intended, s.every == 0 || sleep(ctx, time.Until(intended)) && !s.ended.Load()
 }
 
 // sleep waits, and tells whether ctx allowed it.
