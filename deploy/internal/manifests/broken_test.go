@@ -60,6 +60,7 @@ var faults = []struct {
 	{"ports", func(o *Objects) { o.setenv("participation", "PARTICIPATION_GRPC_ADDRESS", ":9099") }, "GRPC_ADDRESS=:9099, and there is no such port"},
 	{"selectors", func(o *Objects) { o.workload("nats").Selector.MatchLabels["app.kubernetes.io/name"] = "mats" }, "selector of nats"},
 	{"selectors", func(o *Objects) { o.pod("gateway").TopologySpreadConstraints[1].LabelSelector.MatchLabels = nil }, "spread over"},
+	{"selectors", func(o *Objects) { o.pod("participation").TopologySpreadConstraints[0].MatchLabelKeys = nil }, "counts old pods"},
 	{"selectors", func(o *Objects) { delete(o.workload("participation-migrate").Pod.Labels, "app.kubernetes.io/part-of") }, "labels of participation-migrate"},
 	{"routes", func(o *Objects) { route(o, 1).Timeouts.Request = new(gatewayv1.Duration("30s")) }, "streams would be cut"},
 	{"routes", func(o *Objects) { route(o, 1).Timeouts = nil }, "streams would be cut"},

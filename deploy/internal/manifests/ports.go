@@ -3,6 +3,7 @@ package manifests
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -103,6 +104,10 @@ func Selectors(o *Objects) error {
 		}
 		for _, c := range w.Pod.Spec.TopologySpreadConstraints {
 			matches("the spread over "+c.TopologyKey, c.LabelSelector, w)
+			// In an update, the old pods would count too, and all new ones might share a node.
+			if w.Kind == "Deployment" && !slices.Contains(c.MatchLabelKeys, "pod-template-hash") {
+				errs = append(errs, fmt.Errorf("the spread of %s over %s counts old pods", w.Name, c.TopologyKey))
+			}
 		}
 		if w.Pod.Labels["app.kubernetes.io/name"] != w.Name || w.Pod.Labels["app.kubernetes.io/part-of"] != "rafflecast" {
 			errs = append(errs, fmt.Errorf("the labels of %s's pods are %v", w.Name, w.Pod.Labels))
