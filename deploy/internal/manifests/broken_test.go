@@ -58,6 +58,10 @@ var faults = []struct {
 	{"ports", func(o *Objects) { o.container("gateway").LivenessProbe.HTTPGet.Port = intstr.FromInt(9998 + 2) }, "no port 10000"},
 	{"ports", func(o *Objects) { o.container("nats").StartupProbe = nil }, "nats lacks a probe"},
 	{"ports", func(o *Objects) { o.setenv("participation", "PARTICIPATION_GRPC_ADDRESS", ":9099") }, "GRPC_ADDRESS=:9099, and there is no such port"},
+	{"ports", func(o *Objects) {
+		o.container("gateway").Ports[0].Name = ""
+		o.service("gateway").Spec.Ports[0].TargetPort = intstr.FromInt(9997)
+	}, "gateway has no port 9997"},
 	{"selectors", func(o *Objects) { o.workload("nats").Selector.MatchLabels["app.kubernetes.io/name"] = "mats" }, "selector of nats"},
 	{"selectors", func(o *Objects) { o.pod("gateway").TopologySpreadConstraints[1].LabelSelector.MatchLabels = nil }, "spread over"},
 	{"selectors", func(o *Objects) { o.pod("participation").TopologySpreadConstraints[0].MatchLabelKeys = nil }, "counts old pods"},

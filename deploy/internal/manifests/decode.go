@@ -15,6 +15,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	strict "sigs.k8s.io/yaml"
 )
 
 // served are the kinds that Kubernetes 1.34 serves, and Gateway API 1.4, of which
@@ -45,23 +46,42 @@ func Decode(text []byte) (*Objects, error) {
 	utilruntime.Must(scheme.AddToScheme(types))
 	utilruntime.Must(gatewayv1.Install(types))
 	decoder := serializer.NewCodecFactory(types, serializer.EnableStrict).UniversalDeserializer()
-	objects, documents := &Objects{}, yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	objects := &Objects{}
+	err := each(text, func(document []byte) error {
+		object, kind, err := decoder.Decode(document, nil, nil)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w in\n%s", err, document)
+		case !served[kind.String()]:
+			return fmt.Errorf("%s is not served", kind)
+		case !objects.add(object):
+			return fmt.Errorf("%s is not looked at by any check", kind)
+		}
+		return nil
+	})
+	return objects, err
+}
+
+// NoDuplicates checks a source file for keys that stand twice in one object, of
+// which kustomize takes the last and says nothing.
+func NoDuplicates(text []byte) error {
+	return each(text, func(document []byte) error {
+		var anything any
+		return strict.UnmarshalStrict(document, &anything)
+	})
+}
+
+// each calls look with each document of a text and returns all errors.
+func each(text []byte, look func(document []byte) error) error {
+	documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 	var errs []error
 	for {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
-			return objects, errors.Join(errs...)
+			return errors.Join(errs...)
 		} else if err != nil {
-			return nil, err
+			return err
 		}
-		object, kind, err := decoder.Decode(document, nil, nil)
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("%w in\n%s", err, document))
-		case !served[kind.String()]:
-			errs = append(errs, fmt.Errorf("%s is not served", kind))
-		case !objects.add(object):
-			errs = append(errs, fmt.Errorf("%s is not looked at by any check", kind))
-		}
+		errs = append(errs, look(document))
 	}
 }

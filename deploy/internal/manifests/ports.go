@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,13 +13,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// container returns the port of a pod that is meant by a name or number, and
+// port returns the port of a pod that is meant by a name or number, and
 // whether there is one.
 func (w *Workload) port(port intstr.IntOrString, protocol corev1.Protocol) (number int32, ok bool) {
 	for _, c := range w.Pod.Spec.Containers {
 		for _, p := range c.Ports {
-			same := protocol == p.Protocol || (p.Protocol == "" && protocol == corev1.ProtocolTCP)
-			if same && (p.Name == port.StrVal || (port.StrVal == "" && p.ContainerPort == port.IntVal)) {
+			meant := p.ContainerPort == port.IntVal
+			if port.Type == intstr.String {
+				meant = p.Name == port.StrVal
+			}
+			if meant && protocol == cmp.Or(p.Protocol, corev1.ProtocolTCP) {
 				return p.ContainerPort, true
 			}
 		}
