@@ -22,8 +22,11 @@ type Config struct {
 
 	// slack is how late something may come that should come at once: what clocks,
 	// networks and busy machines add.
-	slack   time.Duration
-	section config.Section
+	slack time.Duration
+	// patience is how long to wait for what should come at once; 0: 10 s, or half of
+	// the time to watch.
+	patience time.Duration
+	section  config.Section
 }
 
 // Register adds every setting to set.

@@ -95,10 +95,10 @@ func (j *judge) watchedFor() (all time.Duration) {
 // limit tells a bound on silence from one on life.
 func (j *judge) limit(cuts []*stream) []fault {
 	var lives, silences []time.Duration
-	quiet := true // all that came was what a stream opens with
+	quiet := true // all that came was what a stream opens with: it tells neither
 	for _, s := range cuts {
 		lives, silences = append(lives, s.life), append(silences, s.silence())
-		quiet = quiet && s.silence() > s.life*9/10
+		quiet = quiet && len(s.events) <= 1
 	}
 	p := j.m.poll.cut
 	switch {

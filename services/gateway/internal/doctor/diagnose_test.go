@@ -91,6 +91,13 @@ func TestDiagnose(t *testing.T) {
 				m.watched[0].events[i].sent = m.watched[0].events[i].sent.Add(time.Hour)
 			}
 		}, "", "", ""},
+		"two gateways' clocks": {func(m *measurements) {
+			other := lived(40*second, watching, 15*second, 30*second)
+			for i := range other.events {
+				other.events[i].sent = other.events[i].sent.Add(5 * second)
+			}
+			m.watched = []stream{lived(40*second, sentAway, 15*second, 30*second), other}
+		}, "", "", ""},
 		"sent away by a gateway": {cuts(lived(20*second, sentAway, 15*second), lived(30*second, watching, 15*second)), "", "", ""},
 		"lived its life":         {cuts(lived(25*time.Minute, cut, every(15*second, 25*time.Minute)...)), "", "", ""},
 		"a long wait is cut":     {func(m *measurements) { m.poll = poll{cut: 50 * second, fault: status(504)} }, "", "", ""},
@@ -102,11 +109,16 @@ func TestDiagnose(t *testing.T) {
 		"15 s":                   {cuts(lived(15*second, cut)), "idle cuts", "Envoy", "timeout: 0s"},
 		"15 s, heartbeat before": {cuts(lived(15*second, cut, 12*second)), "idle cuts", "Envoy", "timeouts.request"},
 		"a way with 10 s":        {cuts(lived(10*second, cut), lived(10*second, cut)), "idle cuts", "nginx", "proxy_read_timeout"},
-		"30 s of life":           {cuts(lived(30*second, cut, 14*second, 28*second), lived(30*second, cut, 17*second)), "idle cuts", "Envoy", "max_stream_duration"},
-		"silence of 10 s":        {cuts(lived(22*second, cut, 12*second), lived(27*second, cut, 17*second)), "idle cuts", "nginx", "proxy_read_timeout"},
-		"accident":               {cuts(lived(33*second, cut, 17*second), lived(30*second, watching, 17*second)), "idle cuts", "nginx", "worker_shutdown_timeout"},
-		"a short wait is cut":    {func(m *measurements) { m.poll = poll{cut: 20 * second, fault: status(504, "Server", "awselb/2.0")} }, "idle cuts", "ALB", "idle_timeout.timeout_seconds"},
-		"waits are refused":      {func(m *measurements) { m.poll = poll{fault: status(429)} }, "", "", ""},
+		"a slow beginning": {func(m *measurements) {
+			slow := lived(second, cut)
+			slow.heard = 400 * time.Millisecond
+			m.watched = []stream{slow, lived(second, cut)}
+		}, "idle cuts", "nginx", "proxy_read_timeout"},
+		"30 s of life":        {cuts(lived(30*second, cut, 14*second, 28*second), lived(30*second, cut, 17*second)), "idle cuts", "Envoy", "max_stream_duration"},
+		"silence of 10 s":     {cuts(lived(22*second, cut, 12*second), lived(27*second, cut, 17*second)), "idle cuts", "nginx", "proxy_read_timeout"},
+		"accident":            {cuts(lived(33*second, cut, 17*second), lived(30*second, watching, 17*second)), "idle cuts", "nginx", "worker_shutdown_timeout"},
+		"a short wait is cut": {func(m *measurements) { m.poll = poll{cut: 20 * second, fault: status(504, "Server", "awselb/2.0")} }, "idle cuts", "ALB", "idle_timeout.timeout_seconds"},
+		"waits are refused":   {func(m *measurements) { m.poll = poll{fault: status(429)} }, "", "", ""},
 		"HAProxy by its words": {func(m *measurements) {
 			m.poll = poll{cut: 20 * second, fault: answer{status: 504, body: []byte("<h1>504</h1>\n" + haproxyGaveUp)}}
 		}, "idle cuts", "HAProxy", "timeout server"},

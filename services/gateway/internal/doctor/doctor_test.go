@@ -36,7 +36,11 @@ func examine(t *testing.T, visits map[string]visit) {
 	for name, v := range visits {
 		all.Go(func() {
 			var out bytes.Buffer
-			err := Run(t.Context(), settingsFor(v.url), &out, io.Discard)
+			cfg := settingsFor(v.url)
+			if v.fault == "buffering" {
+				cfg.patience = 3 * time.Second // for nothing
+			}
+			err := Run(t.Context(), cfg, &out, io.Discard)
 			if wrong := v.check(out.String(), err); wrong != "" {
 				t.Errorf("%s: %s\n%s%v", name, wrong, out.String(), err)
 			}
@@ -145,7 +149,7 @@ func TestBehindABufferThatFills(t *testing.T) {
 	server := httptest.NewServer(proxy)
 	t.Cleanup(server.Close)
 	cfg := settingsFor(server.URL)
-	cfg.slack = 500 * time.Millisecond
+	cfg.slack, cfg.Watch = 500*time.Millisecond, 3*heartbeat
 	var out bytes.Buffer
 	err := Run(t.Context(), cfg, &out, io.Discard)
 	if exitCode(err) != exitFault || !strings.Contains(out.String(), "buffering      FAULT    a heartbeat came") {

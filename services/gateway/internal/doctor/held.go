@@ -65,11 +65,11 @@ func (j *judge) latest() (late time.Duration, kind string) {
 }
 
 // spread returns how much later the slowest event of a kind came than the
-// quickest.
-func (j *judge) spread(kind string) time.Duration {
-	var low, high time.Duration
-	n := 0
+// quickest, on one stream: another may be of another gateway, with another clock.
+func (j *judge) spread(kind string) (widest time.Duration) {
 	for i := range j.m.watched {
+		var low, high time.Duration
+		n := 0
 		for k, e := range j.m.watched[i].events {
 			if k == 0 || e.name != kind || e.sent.IsZero() {
 				continue
@@ -80,8 +80,9 @@ func (j *judge) spread(kind string) time.Duration {
 			}
 			low, high = min(low, took), max(high, took)
 		}
+		widest = max(widest, high-low)
 	}
-	return high - low
+	return widest
 }
 
 // missed returns the longest silence of a stream in which a heartbeat must have

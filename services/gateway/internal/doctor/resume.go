@@ -11,7 +11,7 @@ const resumeTries = 5
 // resume comes back with the id of the newest event. The first that is sent then
 // tells whether the id arrived, unless the odds moved meanwhile.
 func (d *doctor) resume(ctx context.Context, with func(id string) (query string, header http.Header)) resumed {
-	ctx, stop := context.WithTimeout(ctx, d.patience)
+	ctx, stop := context.WithTimeout(ctx, d.cfg.patience)
 	defer stop()
 	first := func(query string, header http.Header) (e event) {
 		d.subscribe(ctx, d.client, query, header, func(came event) bool { e = came; return false })

@@ -25,7 +25,6 @@ type doctor struct {
 	base     string // what stands before /api/
 	raffle   string // the path of the raffle that is watched
 	client   *http.Client
-	patience time.Duration // for what should come at once
 	progress io.Writer
 	m        measurements
 }
@@ -37,7 +36,10 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err != nil {
 		return &command.ExitError{Code: exitUnknown, Err: err}
 	}
-	d := &doctor{cfg: cfg, base: base, patience: min(10*time.Second, cfg.Watch/2), progress: progress}
+	if cfg.patience == 0 {
+		cfg.patience = min(10*time.Second, cfg.Watch/2) // twice, so that all ends with the watch
+	}
+	d := &doctor{cfg: cfg, base: base, progress: progress}
 	d.client = d.newClient()
 	defer d.client.CloseIdleConnections()
 	if err := d.arrive(ctx); err != nil {
@@ -54,11 +56,11 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 // measure takes all measurements, the short ones beside the long ones. The crowd
 // comes after the others, so that no limit turns one of them away.
 func (d *doctor) measure(ctx context.Context) {
-	ctx, stop := context.WithTimeout(ctx, d.cfg.Watch)
+	long, stop := context.WithTimeout(ctx, d.cfg.Watch)
 	defer stop()
 	var all, short sync.WaitGroup
-	all.Go(func() { d.watch(ctx) })
-	all.Go(func() { d.wait(ctx) })
+	all.Go(func() { d.watch(long) })
+	all.Go(func() { d.wait(long) })
 	short.Go(func() { d.m.unknown = d.briefly(ctx, "/api/v1/raffle/9223372036854775807/odds") })
 	short.Go(func() { d.pack(ctx) })
 	short.Go(func() {
@@ -74,14 +76,14 @@ func (d *doctor) measure(ctx context.Context) {
 
 // briefly is get for what should be answered at once.
 func (d *doctor) briefly(ctx context.Context, path string) answer {
-	ctx, stop := context.WithTimeout(ctx, d.patience)
+	ctx, stop := context.WithTimeout(ctx, d.cfg.patience)
 	defer stop()
 	return d.get(ctx, path, nil)
 }
 
 // pack asks for a stream as a browser does, which takes every compression.
 func (d *doctor) pack(ctx context.Context) {
-	ctx, stop := context.WithTimeout(ctx, d.patience)
+	ctx, stop := context.WithTimeout(ctx, d.cfg.patience)
 	defer stop()
 	resp, head := d.request(ctx, d.client, d.raffle+"/subscribe", http.Header{"Accept-Encoding": {"gzip, deflate, br, zstd"}})
 	d.m.packed = head

@@ -26,7 +26,8 @@ type setting struct {
 }
 
 // settings are the likely ones of each fault. A product that is not named can't
-// do it, as far as we know.
+// do it, as far as we know. Those of nginx and HAProxy are tried in tests, as far
+// as there is a case; those of the others are named as their manuals do.
 var settings = map[fault][]setting{
 	holds: {
 		{nginx, "`proxy_buffering off;`, or no `proxy_ignore_headers X-Accel-Buffering;`"},
@@ -61,7 +62,7 @@ var settings = map[fault][]setting{
 	},
 	losesQuery: {
 		{nginx, "`proxy_pass` without a path, or with `$is_args$args` behind one that has variables"},
-		{envoy, "no rewrite that drops the query (`path_redirect`, Lua)"},
+		{envoy, "no filter that writes `:path` without its query (Lua, Wasm, `envoy.filters.http.ext_proc`)"},
 		{haproxy, "`http-request set-path` instead of `set-uri`, no `http-request set-query`"},
 		{cloudflare, "no URL Rewrite Rule of the query, no Cache Rule that ignores the query string"},
 	},

@@ -31,7 +31,7 @@ import (
 )
 
 // heartbeat is longer than the limits that the proxies are given.
-const heartbeat = 2 * time.Second
+const heartbeat = 4 * time.Second
 
 // world is a running gateway with raffle 1.
 type world struct {
@@ -188,7 +188,7 @@ func need(t *testing.T, program string) string {
 func settingsFor(url string) Config {
 	var cfg Config
 	cfg.Register(config.NewSet("test"))
-	cfg.URL, cfg.Watch, cfg.Heartbeat, cfg.Insecure = url, 6*time.Second, heartbeat, true
-	cfg.slack = 4 * time.Second // the machine may be busy
+	cfg.URL, cfg.Watch, cfg.Heartbeat, cfg.Insecure = url, 8*time.Second, heartbeat, true
+	cfg.slack, cfg.patience = 15*time.Second, 30*time.Second // the machine may be busy
 	return cfg
 }

@@ -71,7 +71,7 @@ func (d *doctor) tell(ctx context.Context, p *progress) (stop func()) {
 // gather opens many streams at once, each over a connection of its own, and
 // holds them until all have begun or have had their time.
 func (d *doctor) gather(ctx context.Context) {
-	ctx, stop := context.WithTimeout(ctx, d.patience)
+	ctx, stop := context.WithTimeout(ctx, d.cfg.patience)
 	defer stop()
 	d.m.crowd = make([]stream, crowd)
 	var begun, all sync.WaitGroup
