@@ -131,6 +131,29 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 }
 
+func TestFaultsOfTheIngressAreFound(t *testing.T) {
+	t.Parallel()
+	text := render(t, withIngress)
+	for want, damage := range map[string]func(*Objects){
+		"no service gate with port http": func(o *Objects) { o.Ingresses[0].Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name = "gate" },
+		"no service gateway with port web": func(o *Objects) {
+			o.Ingresses[0].Spec.Rules[0].HTTP.Paths[0].Backend.Service.Port.Name = "web"
+		},
+		"the gateway forwards them: false": func(o *Objects) { o.setenv("gateway", "PARTICIPATION_URL", "") },
+	} {
+		o := decode(t, text)
+		damage(o)
+		if err := Routes(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	o := decode(t, text)
+	rules(o, "participation-takes-entries").Ingress = nil
+	if _, err := Arrows(o); err == nil || !strings.Contains(err.Error(), "gateway -> participation:9080 may be sent, and is not taken") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestFaultsOfTheComposeFileAreFound(t *testing.T) {
 	t.Parallel()
 	text := read(t, root+"/deploy/compose.yaml")
