@@ -39,8 +39,11 @@ test: $(BUILD)/rafflecast compiler chromium pgbouncer proxies manifests ## run a
 	@$(with-postgres) go test -race -timeout=20m work
 
 # A module of its own beside the workspace: its dependencies are large.
-manifests: ## check the Kubernetes manifests and the compose file, each by itself and against the programs
+manifests: promtool ## check what is in deploy: manifests, compose file, alerts and dashboard, by themselves and against the programs
 	@cd deploy && GOWORK=off go test -count=1 ./...
+
+dashboard: ## make deploy/grafana/rafflecast.json from its source, deploy/internal/dashboard
+	@cd deploy && GOWORK=off go run ./internal/dashboard >grafana/rafflecast.json
 
 pictures: $(BUILD)/rafflecast chromium ## take the pictures of the page again
 	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestABrowser ./services/standalone
@@ -118,8 +121,10 @@ proxies:
 	$(call need,npm,nodejs npm,install Node.js and npm for the test of its clients; it is skipped without them,[ -z "$${CI:-}" ])
 pgbouncer:
 	$(call need,pgbouncer,pgbouncer,install PgBouncer for its test; it is skipped without it,[ -z "$${CI:-}" ])
+promtool:
+	$(call need,promtool,prometheus,install Prometheus for the test of the alerts by promtool; it is skipped without it,[ -z "$${CI:-}" ])
 compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests alone pictures bench-entries bench-gateway images check generate format clean proto-rules chromium compiler pgbouncer proxies FORCE
+.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway images check generate format clean proto-rules chromium compiler pgbouncer proxies promtool FORCE
