@@ -33,7 +33,7 @@ func Connect(servers Servers, name string, log *slog.Logger, options ...nats.Opt
 		nats.ReconnectWait(500 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),
 		nats.ReconnectBufSize(-1),
-		nats.ReconnectErrHandler(logEachOnce(log)),
+		nats.ReconnectErrHandler(logNowAndThen(log)),
 		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
 			if !c.IsClosed() { // else it was us
 				log.Warn("NATS is away", "error", err)
@@ -59,18 +59,22 @@ func Connect(servers Servers, name string, log *slog.Logger, options ...nats.Opt
 // maxReasons bounds the memory for reasons, some of which have a port in them.
 const maxReasons = 16
 
-// logEachOnce returns a handler that logs why connections fail, at once for what is
-// new, and not at each of the many attempts. NATS calls it from one goroutine.
-func logEachOnce(log *slog.Logger) nats.ConnErrHandler {
-	told := make(map[string]bool)
+// tellInterval is the least time between two lines for the same reason.
+const tellInterval = time.Minute
+
+// logNowAndThen returns a handler that logs why connections fail, at once for what
+// is new, and not at each of the many attempts. NATS calls it from one goroutine.
+func logNowAndThen(log *slog.Logger) nats.ConnErrHandler {
+	told := make(map[string]time.Time)
 	return func(_ *nats.Conn, err error) {
-		if told[err.Error()] {
+		reason := err.Error()
+		if last, ok := told[reason]; ok && time.Since(last) < tellInterval {
 			return
 		}
 		if len(told) == maxReasons {
 			clear(told)
 		}
-		told[err.Error()] = true
+		told[reason] = time.Now()
 		log.Warn("NATS can't be reached: will try again", "error", err)
 	}
 }
