@@ -17,6 +17,8 @@ const (
 	dir  = root + "/deploy/kubernetes/"
 	dev  = dir + "overlays/dev"
 	prod = dir + "overlays/production"
+	// yours is what an operator begins with.
+	yours = dir + "examples/your-overlay"
 	// withIngress is production with the other way in, made by render.
 	withIngress = dir + "overlays/production-with-ingress"
 )
@@ -133,12 +135,22 @@ func secretsOf(o *Objects) []string {
 
 func TestTheOverlaysFit(t *testing.T) {
 	t.Parallel()
-	for _, overlay := range []string{dev, prod, withIngress} {
+	for _, overlay := range []string{dev, prod, withIngress, yours} {
 		o := decode(t, render(t, overlay))
 		for name, check := range checks(t) {
 			if err := check(o); err != nil {
 				t.Errorf("%s, %s: %v", overlay, name, err)
 			}
+		}
+	}
+}
+
+func TestYourOverlayLeavesNothingOfOurs(t *testing.T) {
+	t.Parallel()
+	text := render(t, yours)
+	for _, ours := range []string{"image: rafflecast.local/", "rafflecast.example.com", "10.0.0.0/8"} {
+		if strings.Contains(text, ours) {
+			t.Errorf("%q is left", ours)
 		}
 	}
 }
