@@ -7,10 +7,11 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/config"
 )
 
-// The two ways to enter.
+// The ways to enter.
 const (
 	Unary  = "unary"
 	Stream = "stream"
+	HTTP   = "http"
 )
 
 // Config is all that can be told. Fill it from flags and environment variables
@@ -18,7 +19,8 @@ const (
 type Config struct {
 	Target      string        // the service's gRPC address, host:port or dns:///host:port
 	DatabaseURL string        // what to verify against; empty: no verification
-	Mode        string        // Unary or Stream
+	Mode        string        // Unary, Stream or HTTP
+	Facade      string        // with HTTP: the URL of the JSON facade
 	Connections int           // gRPC connections that the calls are spread over
 	Concurrency int           // requests in flight at most
 	Rate        int           // requests per second; 0: as fast as answers come
@@ -46,7 +48,8 @@ func (c *Config) Register(set *config.Set) {
 	c.section = s
 	s.String(&c.Target, "target", "127.0.0.1:9090", "the participation service's gRPC address, host:port; calls are spread over all addresses of the host")
 	set.String(&c.DatabaseURL, "database-url", "DATABASE_URL", "", "the service's PostgreSQL, to verify the entries afterwards (only SELECTs)")
-	s.String(&c.Mode, "mode", Unary, "how to enter: unary calls, or one stream per connection")
+	s.String(&c.Mode, "mode", Unary, "how to enter: unary calls, one stream per connection, or http: the JSON facade")
+	s.String(&c.Facade, "facade", "http://127.0.0.1:9080", "the JSON facade's URL, for mode http; raffles are made by gRPC all the same")
 	s.Int(&c.Connections, "connections", 1, "gRPC connections, 1 to 1000")
 	s.Int(&c.Concurrency, "concurrency", 64, "requests in flight at most, 1 to 60000")
 	s.Int(&c.Rate, "rate", 0, "requests per second, 1 to 1000000, whatever the answers take; 0: each waits for an answer")
@@ -68,7 +71,8 @@ func (c *Config) Register(set *config.Set) {
 func (c *Config) Validate() error {
 	check := c.section.Checks()
 	check.Address("target", strings.TrimPrefix(c.Target, "dns:///"))
-	check.That(c.Mode == Unary || c.Mode == Stream, "mode", c.Mode, "unary or stream")
+	check.That(c.Mode == Unary || c.Mode == Stream || c.Mode == HTTP, "mode", c.Mode, "unary, stream or http")
+	check.That(strings.HasPrefix(c.Facade, "http://") || strings.HasPrefix(c.Facade, "https://"), "facade", c.Facade, "http://host:port or https://host:port")
 	check.Between("connections", c.Connections, 1, 1000)
 	check.Between("concurrency", c.Concurrency, 1, maxInFlight)
 	check.Between("rate", c.Rate, 0, 1_000_000)

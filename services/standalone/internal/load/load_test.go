@@ -17,7 +17,7 @@ import (
 )
 
 // world is a service on real stores.
-type world struct{ target, database string }
+type world struct{ target, facade, database string }
 
 func setup(t *testing.T) world {
 	t.Helper()
@@ -37,7 +37,7 @@ func setup(t *testing.T) world {
 	})
 	select {
 	case a := <-started:
-		return world{a.GRPC.String(), cfg.DatabaseURL}
+		return world{a.GRPC.String(), "http://" + a.HTTP.String(), cfg.DatabaseURL}
 	case err := <-ended:
 		ended <- err
 		t.Fatalf("the service did not start: %v", err)
@@ -47,7 +47,7 @@ func setup(t *testing.T) world {
 
 func (w world) settings(t *testing.T, args ...string) Config {
 	t.Helper()
-	return settings(t, append([]string{"--target=" + w.target, "--database-url=" + w.database}, args...)...)
+	return settings(t, append([]string{"--target=" + w.target, "--facade=" + w.facade, "--database-url=" + w.database}, args...)...)
 }
 
 func TestEveryWayOfLoadingVerifies(t *testing.T) {
@@ -58,6 +58,7 @@ func TestEveryWayOfLoadingVerifies(t *testing.T) {
 		"stream":      {"--mode=stream", "--count=5000", "--concurrency=300", "--connections=3"},
 		"at a rate":   {"--mode=stream", "--rate=2000", "--duration=500ms", "--concurrency=20"},
 		"over limits": {"--mode=unary", "--count=1500", "--raffles=3", "--members=50", "--max-entries=4"},
+		"http":        {"--mode=http", "--count=500", "--concurrency=50", "--members=200", "--max-entries=2"},
 		"closing":     {"--mode=stream", "--duration=1m", "--until-closed", "--rate=2000", "--raffles=2", "--closes-after=2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,6 +74,9 @@ func TestEveryWayOfLoadingVerifies(t *testing.T) {
 				strings.Contains(out.String(), "RESULT acknowledged 0\n") {
 				t.Errorf("got\n%s", out.String())
 			}
+			if name == "http" && !strings.Contains(out.String(), "RESULT acknowledged 400\n") {
+				t.Errorf("want 200 members with 2 entries each:\n%s", out.String())
+			}
 			if name == "over limits" && !strings.Contains(out.String(), "RESULT acknowledged 600\n") {
 				t.Errorf("want 3 raffles of 50 members with 4 entries each:\n%s", out.String())
 			}
@@ -83,7 +87,7 @@ func TestEveryWayOfLoadingVerifies(t *testing.T) {
 func TestALoadEndsWithItsRaffle(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	for _, mode := range []string{Unary, Stream} {
+	for _, mode := range []string{Unary, Stream, HTTP} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			read, write := io.Pipe()

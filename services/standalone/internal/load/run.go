@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -63,6 +64,10 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 
 func newRun(cfg Config, plan *Plan, conns Conns) *run {
 	r := &run{cfg: cfg, plan: plan, tally: newTally()}
+	if cfg.Mode == HTTP {
+		r.clients = append(r.clients, newFacade(strings.TrimSuffix(cfg.Facade, "/"), cfg.Concurrency))
+		return r
+	}
 	for _, conn := range conns {
 		r.clients = append(r.clients, rafflev1.NewParticipationServiceClient(conn))
 	}
