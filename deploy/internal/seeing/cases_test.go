@@ -45,7 +45,7 @@ var firing = []firingCase{
 		`rafflecast_gateway_nats_connected{@gateway}`:             "0x80",
 		`rafflecast_gateway_nats_connected{@another}`:             "0x80",
 		`rafflecast_participation_nats_connected{@participation}`: "1x80",
-	}, "2 targets of rafflecast-gateway have no connection to NATS. Entries are taken; viewers see old odds."},
+	}, "Instances of rafflecast-gateway without a connection to NATS: 2. Entries are taken; viewers see old odds."},
 	{"RafflecastFeedNotReady", "3m", gatewayPod, series{
 		`rafflecast_gateway_feed_ready{@gateway}`: "0x80",
 	}, "gateway-1 has not read the stream since it started, and serves nobody (feed_ready is 0)."},

@@ -66,7 +66,7 @@ func TestAlertsFireWhenTheyShouldAndNotElse(t *testing.T) {
 	var quiet []object
 	for _, a := range alerts(t) {
 		byName[a.Alert] = a
-		for _, at := range []string{"20m", "27m", "30m", "55m"} {
+		for _, at := range []string{"15s", "20m", "25m15s", "27m", "30m", "55m"} {
 			quiet = append(quiet, object{"alertname": a.Alert, "eval_time": at, "exp_alerts": []object{}})
 		}
 	}
