@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,8 +50,9 @@ func TestTheImagesHoldOneStaticProgramEach(t *testing.T) {
 }
 
 type descriptor struct {
-	MediaType, Digest string
-	Annotations       map[string]string
+	Digest      string
+	Annotations map[string]string
+	Platform    struct{ Architecture string }
 }
 
 type imageConfig struct {
@@ -107,30 +109,37 @@ func (a archive) blob(t *testing.T, d descriptor) []byte {
 	return content
 }
 
-func (a archive) decode(t *testing.T, content []byte, into any) {
+func decode(t *testing.T, content []byte, into any) {
 	t.Helper()
 	if err := json.Unmarshal(content, into); err != nil {
 		t.Fatal(err)
 	}
 }
 
+// manifest returns the image for this machine, under the name of the archive's.
 func (a archive) manifest(t *testing.T) (named descriptor, config descriptor, layers []descriptor) {
 	t.Helper()
 	var index struct{ Manifests []descriptor }
-	a.decode(t, a["index.json"], &index)
+	decode(t, a["index.json"], &index)
+	named = index.Manifests[0]
 	var manifest struct {
-		Config descriptor
-		Layers []descriptor
+		Config            descriptor
+		Layers, Manifests []descriptor
 	}
-	a.decode(t, a.blob(t, index.Manifests[0]), &manifest)
-	return index.Manifests[0], manifest.Config, manifest.Layers
+	decode(t, a.blob(t, named), &manifest)
+	for _, d := range manifest.Manifests { // of several platforms
+		if d.Platform.Architecture == runtime.GOARCH {
+			decode(t, a.blob(t, d), &manifest)
+		}
+	}
+	return named, manifest.Config, manifest.Layers
 }
 
 // image returns the image's configuration, with its name as a label.
 func (a archive) image(t *testing.T) (c imageConfig) {
 	t.Helper()
 	named, config, _ := a.manifest(t)
-	a.decode(t, a.blob(t, config), &c)
+	decode(t, a.blob(t, config), &c)
 	c.Config.Labels["name"] = named.Annotations["io.containerd.image.name"]
 	return c
 }
