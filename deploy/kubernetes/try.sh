@@ -53,6 +53,7 @@ fail() { say "FAILED: ${step:+$step: }$*"; exit 1; }
 leave() {
   local code=$?
   trap - EXIT INT TERM
+  exec >&3 2>&1 # not to where the command under way writes
   if [ -n "$cordoned" ]; then k uncordon "$cordoned" || say "could not uncordon $cordoned"; fi
   if [ $code -ne 0 ] && [ -n "$step" ]; then
     k get pods -o wide || true
@@ -251,6 +252,7 @@ steps=("$@")
 for s in "${steps[@]}"; do
   case $s in reach | gateway | participation | nats | postgres | node) ;; *) usage >&2; exit 2 ;; esac
 done
+exec 3>&1
 trap leave EXIT
 trap 'exit 130' INT TERM
 say "$("${kubectl[@]}" version 2>/dev/null | tr '\n' ' ')"

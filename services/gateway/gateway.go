@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config) error {
 		stopFeeding()
 		return nil
 	})
-	cfg.Log.Info("gateway is serving", "http", public.Addr(), "ops", private.Addr())
+	cfg.Log.Info("gateway is serving", "http", public.Addr().String(), "ops", private.Addr().String())
 	if cfg.Started != nil {
 		cfg.Started(Addresses{HTTP: public.Addr(), Ops: private.Addr()})
 	}

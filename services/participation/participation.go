@@ -81,7 +81,7 @@ func Run(ctx context.Context, cfg Config) error {
 	running.Go(func() error { pub.Run(entriesEnd.ctx); return nil })
 	running.Go(func() error { pub.Repair(entriesEnd.ctx, store, stores.reconnected); return nil })
 	running.Go(func() error { sweep.Run(entriesEnd.ctx, store, pub, cfg.Log); return nil })
-	cfg.Log.Info("participation is serving", "grpc", listeners.grpc.Addr(), "http", listeners.http.Addr(), "ops", listeners.ops.Addr())
+	cfg.Log.Info("participation is serving", "grpc", listeners.grpc.Addr().String(), "http", listeners.http.Addr().String(), "ops", listeners.ops.Addr().String())
 	if cfg.Started != nil {
 		cfg.Started(Addresses{GRPC: listeners.grpc.Addr(), HTTP: listeners.http.Addr(), Ops: listeners.ops.Addr()})
 	}
