@@ -6,12 +6,12 @@
 //
 // Of every client, over all of its connections:
 //
-//   - versions only grow, and none comes twice (DESIGN.md, I4);
+//   - versions only grow, and none comes twice;
 //   - an event is of its raffle, and its id says its version;
 //   - nothing comes after the final odds, and the stream is not ended for good
 //     (204) before them;
 //   - once the raffle is closed, it has the final odds that participation tells,
-//     within some seconds (I5), and is told to stop.
+//     within some seconds, and is told to stop.
 //
 // What a client may see in bad times is counted, and is no fault: lost and
 // refused connections, resets, and the longest time without a connection.
