@@ -135,7 +135,7 @@ END
 }
 
 logs() { k logs "job/$1"; }
-said() { logs "$1" | grep -q "$2"; }
+said() { grep -q "$2" <<<"$(logs "$1")"; } # no pipe: grep ends early, which kubectl takes ill
 ended() { [ -n "$(k get job "$1" -o 'jsonpath={.status.succeeded}{.status.failed}')" ]; }
 nodes() { k get pods -l "$1" -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}'; }
 names() { k get pods -l "$1" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}'; }
@@ -170,7 +170,7 @@ trial() {
   step=$1
   local before
   echo
-  say "$step: $(usage | sed -n "s/^  $step  *//p" | head -n 1)"
+  say "$step: $(usage | sed -n "s/^  $step  *//p")"
   start
   before=$(restarts)
   shift
@@ -208,7 +208,8 @@ update() {
 # kill_one LABELS kills a pod, as a crash would: it has a second to end.
 kill_one() {
   local pod uid
-  pod=$(names "$1" | head -n 1)
+  pod=$(names "$1")
+  pod=${pod%%$'\n'*}
   uid=$(k get pod "$pod" -o 'jsonpath={.metadata.uid}')
   say "killing $pod"
   k delete pod "$pod" --grace-period=1 --timeout="${wait}s" >/dev/null
@@ -229,7 +230,8 @@ without_store() {
 
 drain() {
   local node=${NODE:-}
-  [ -n "$node" ] || node=$(without_store | head -n 1)
+  [ -n "$node" ] || node=$(without_store)
+  node=${node%%$'\n'*}
   [ -n "$node" ] || fail "no node has a gateway and no store: name one, NODE=…"
   say "draining $node"
   cordoned=$node
