@@ -21,10 +21,20 @@ func (h headers) Keys() []string {
 	return names
 }
 
-// Inject writes the trace of ctx, where it has one, into a message's header.
+// maxState is how much of a tracestate goes on, in bytes: what everybody should
+// carry. https://www.w3.org/TR/trace-context/#tracestate-limits
+const maxState = 512
+
+// Inject writes the trace of ctx, where it has one, into a message's header. A
+// tracestate comes from whoever called, and every message of a raffle would hold it:
+// a long one stays behind.
 func Inject(ctx context.Context, msg *nats.Msg) {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
+	span := trace.SpanContextFromContext(ctx)
+	if !span.IsValid() {
 		return
+	}
+	if len(span.TraceState().String()) > maxState {
+		ctx = trace.ContextWithSpanContext(ctx, span.WithTraceState(trace.TraceState{}))
 	}
 	if msg.Header == nil {
 		msg.Header = make(nats.Header)

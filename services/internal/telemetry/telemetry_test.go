@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 )
+
+const wantHeaders = "OTEL_EXPORTER_OTLP_HEADERS=…: must be name=value, several separated by commas, with %XX for what is special"
 
 // Not parallel: the environment is the process's.
 func TestTheEnvironmentDecides(t *testing.T) {
@@ -26,6 +29,15 @@ func TestTheEnvironmentDecides(t *testing.T) {
 		{map[string]string{"OTEL_TRACES_EXPORTER": "zipkin"}, false, "OTEL_TRACES_EXPORTER=zipkin: must be otlp or none"},
 		{map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, false, "OTEL_EXPORTER_OTLP_ENDPOINT=…: must be http(s)://host:port"},
 		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, false, "OTEL_EXPORTER_OTLP_PROTOCOL=http/json: must be grpc or http/protobuf"},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20x, tenant=1"}, true, ""},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": "authorization Bearer x"}, false, wantHeaders},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": "a=1,b b=2"}, false, wantHeaders},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": "password=100%"}, false, wantHeaders},
+		{map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:pass word@collector"}, false, "OTEL_EXPORTER_OTLP_ENDPOINT=…: must be http(s)://host:port"},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "ParentBased_TraceIDRatio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}, true, ""},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1%"}, false, "OTEL_TRACES_SAMPLER_ARG=1%: must be 0 to 1"},
+		{map[string]string{"OTEL_TRACES_SAMPLER": "ratio"}, false, ""}, // without spans it does not matter
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "ratio"}, false, "OTEL_TRACES_SAMPLER=ratio: must be one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio"},
 	} {
 		t.Run("", func(t *testing.T) {
 			for name, value := range c.set {
@@ -79,6 +91,34 @@ func TestATraceTravelsInAHeader(t *testing.T) {
 	msg.Header.Set("traceparent", "00-zz")
 	if Extract(&msg).IsValid() {
 		t.Error("a broken header is a trace")
+	}
+}
+
+// Anybody can send a call with a long tracestate, which would stand in each message
+// of the stream and go to all gateways.
+func TestALongTraceStateStaysBehind(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ length, want int }{{500, 500}, {10_000, 0}} {
+		var pairs []string
+		for i := range c.length / 250 {
+			pairs = append(pairs, fmt.Sprintf("k%02d=%s", i, strings.Repeat("v", 250-len("k00=,"))))
+		}
+		state, err := trace.ParseTraceState(strings.Join(pairs, ","))
+		if len(pairs) > 32 || err != nil {
+			state, err = trace.ParseTraceState(strings.Join(pairs[:32], ","))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		origin := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceState: state})
+		var msg nats.Msg
+		Inject(trace.ContextWithSpanContext(t.Context(), origin), &msg)
+		if got := len(msg.Header.Get("tracestate")); got > c.want || (got == 0) != (c.want == 0) {
+			t.Errorf("of %d bytes, %d go on", c.length, got)
+		}
+		if got := Extract(&msg); got.TraceID() != origin.TraceID() {
+			t.Errorf("got %v", got)
+		}
 	}
 }
 
