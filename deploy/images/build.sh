@@ -46,7 +46,10 @@ if [ -z "$base" ] || [ -d "$base" ]; then
   base=$name@$(grep -o 'sha256:[0-9a-f]*' "$cache/img/index.json" | head -n 1)
 fi
 
-# image NAME MODULE DESCRIPTION builds the program NAME of a module.
+# image NAME MODULE DESCRIPTION builds the program NAME of a module. Go's own stamp
+# of the commit is missing in some checkouts (linked worktrees), so ours takes its
+# place: the same commit makes the same image everywhere.
+command=github.com/rafflecast/rafflecast/services/internal/command
 image() {
   local layout="$cache/$1" push=(--push="${PUSH:-false}") labels=() label
   rm -rf "$layout"
@@ -54,10 +57,10 @@ image() {
     created="$(TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$epoch")" source=https://github.com/rafflecast/rafflecast; do
     labels+=(--image-label="org.opencontainers.image.$label")
   done
-  (cd "$root/services/$2" && GOWORK=off GOFLAGS=-mod=readonly KOCACHE=$cache KO_DEFAULTBASEIMAGE=$base KO_DOCKER_REPO=$registry/$1 \
+  (cd "$root/services/$2" && GOWORK=off GOFLAGS="-mod=readonly -buildvcs=false" KOCACHE=$cache KO_DEFAULTBASEIMAGE=$base KO_DOCKER_REPO=$registry/$1 \
     SOURCE_DATE_EPOCH=$epoch KO_DATA_DATE_EPOCH=$epoch ko build "./cmd/$1" --bare --tags="$version" --platform="$platforms" \
     --image-user=65532:65532 "${labels[@]}" --ldflags="-s -w" \
-    --ldflags="-X github.com/rafflecast/rafflecast/services/internal/command.version=$version" \
+    --ldflags="-X $command.version=$version -X $command.revision=$revision" \
     --sbom-dir="$dist" --oci-layout-path="$layout" "${push[@]}")
   # What the archive's image is called: for containerd, and for others.
   sed -i 's|"digest": "sha256:[0-9a-f]*"|&, "annotations": {"io.containerd.image.name": "'"$registry/$1:$version"'", "org.opencontainers.image.ref.name": "'"$version"'"}|' "$layout/index.json"

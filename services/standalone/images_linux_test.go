@@ -34,14 +34,16 @@ func TestTheImagesHoldOneStaticProgramEach(t *testing.T) {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			a := readArchive(t, filepath.Join(dir, program+".tar"))
-			checkConfig(t, a.image(t), program, version)
+			image := a.image(t)
+			checkConfig(t, image, program, version)
 			root := t.TempDir()
 			a.unpack(t, root)
 			if os.Getenv("BASE") == "" { // another base has files of its own
 				checkFiles(t, root, program)
 			}
 			checkStatic(t, filepath.Join(root, "ko-app", program))
-			if out := runIn(t, root, program, "version"); !strings.HasPrefix(out, program+" "+version+"\nrevision ") {
+			told := program + " " + version + "\nrevision " + image.Config.Labels["org.opencontainers.image.revision"] + "\n"
+			if out := runIn(t, root, program, "version"); !strings.HasPrefix(out, told) {
 				t.Errorf("it says of its version: %s", out)
 			}
 			if out := runIn(t, root, program, "--help"); !strings.Contains(out, "Usage: "+program) {

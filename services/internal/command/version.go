@@ -8,8 +8,9 @@ import (
 	"runtime/debug"
 )
 
-// version is what a release is called. The linker sets it (see deploy/images).
-var version string
+// version is what a release is called, and revision the commit that it was made
+// from. The linker sets both (see deploy/images).
+var version, revision string
 
 // Version returns what this build is called: the release's name, or else what Go
 // made of the repository's tags and commits; "unknown" where neither is known.
@@ -24,8 +25,8 @@ func Version() string {
 // where files differed from it, or "".
 func Revision() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
+	if revision != "" || !ok {
+		return revision
 	}
 	settings := map[string]string{}
 	for _, s := range info.Settings {
