@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -76,7 +77,9 @@ func (r *reader) read() (ending, error) {
 	var b block
 	for lines.Scan() {
 		if line := lines.Text(); line != "" {
-			b.take(line)
+			if b.take(line); len(b.data) > maxBody { // no gateway's, and it might never end
+				return cut, fmt.Errorf("an event has more than %d bytes", maxBody)
+			}
 			continue
 		}
 		if b.data == "" {

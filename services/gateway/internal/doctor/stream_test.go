@@ -1,0 +1,31 @@
+package doctor
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// endless is a line that comes over and over.
+type endless struct{ line, rest string }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.rest == "" {
+		e.rest = e.line
+	}
+	n := copy(p, e.rest)
+	e.rest = e.rest[n:]
+	return n, nil
+}
+
+func TestWhatNeverEndsIsLeft(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"data: " + strings.Repeat("x", 1000) + "\n", "x"} {
+		var s stream
+		r := &reader{stream: &s, body: io.MultiReader(strings.NewReader("data: 1\n\n"), &endless{line: line}), from: time.Now()}
+		if how, err := r.read(); how != cut || err == nil || len(s.events) != 1 {
+			t.Errorf("%.10q: ended as %d, %v, after %d events", line, how, err, len(s.events))
+		}
+	}
+}
