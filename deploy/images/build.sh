@@ -11,6 +11,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD dist=$PWD/dist cache=$PWD/.build/ko
 registry=${REGISTRY:-rafflecast.local} version=${VERSION:-dev}
+# They are written into commands and JSON as they are.
+[[ $registry =~ ^[a-z0-9][a-z0-9._:/-]*$ ]] || { echo "REGISTRY=$registry: must be like registry.example.com:5000/name" >&2; exit 2; }
+[[ $version =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || { echo "VERSION=$version: must be a tag: letters, digits and _.- only" >&2; exit 2; }
 platforms=${PLATFORMS:-linux/$(go env GOARCH)}
 epoch=$(git log -1 --format=%ct) revision=$(git describe --always --abbrev=40 --exclude='*' --dirty=-modified)
 
