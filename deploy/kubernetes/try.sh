@@ -233,6 +233,7 @@ drain() {
   [ -n "$node" ] || node=$(without_store)
   node=${node%%$'\n'*}
   [ -n "$node" ] || fail "no node has a gateway and no store: name one, NODE=…"
+  [ "$(k get node "$node" -o jsonpath='{.spec.unschedulable}')" != true ] || fail "$node is cordoned already: uncordon it first, or name another one, NODE=…"
   say "draining $node"
   cordoned=$node
   # The clients of this trial stay: they are not what is tried.

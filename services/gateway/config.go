@@ -21,6 +21,7 @@ type Config struct {
 	NATSURL          string // NATS servers, separated by commas
 	NATSCA           string // PEM file of who signs their certificates; empty: the system's
 	NATSCredentials  string // .creds file; empty: what NATSURL says
+	NATSAPIPrefix    string // before JetStream's subjects; empty: $JS.API
 	ParticipationURL string // entries are forwarded there; empty: not taken here
 
 	Spacing      time.Duration // between updates of one raffle to a client
@@ -94,6 +95,7 @@ func (c *Config) RegisterPeers(s *config.Set) {
 	s.String(&c.NATSURL, "nats-url", "NATS_URL", "nats://127.0.0.1:4222", "NATS servers, separated by commas")
 	s.String(&c.NATSCA, "nats-ca", "NATS_CA", "", "PEM file of the CA that signs the NATS servers' certificates; with it, TLS is demanded of them")
 	s.String(&c.NATSCredentials, "nats-credentials", "NATS_CREDENTIALS", "", "file with a NATS user's JWT and key (.creds)")
+	s.String(&c.NATSAPIPrefix, "nats-api-prefix", "NATS_API_PREFIX", "", "subject by which JetStream's API is imported from the account of the stream; without it $JS.API")
 	s.String(&c.ParticipationURL, "participation-url", "PARTICIPATION_URL", "", "forward entries to the JSON facade at this http://host:port; without it they are not taken here")
 }
 
@@ -122,6 +124,8 @@ func (c *Config) Validate() error {
 	check.That(err == nil, "cors-origins", c.CORSOrigins, "* or origins like https://example.org, separated by commas")
 	check.That(c.NATSURL != "", "nats-url", `""`, "set (NATS_URL)")
 	check.NoError("nats-ca", c.NATSCA, natsconn.CheckCA(c.NATSCA), "a PEM file of certificates")
+	check.That(!strings.ContainsAny(c.NATSAPIPrefix, "*> \t\r\n") && !strings.Contains("."+c.NATSAPIPrefix+".x", "..") || c.NATSAPIPrefix == "",
+		"nats-api-prefix", c.NATSAPIPrefix, "a subject without wildcards, like odds.api")
 	check.NoError("nats-credentials", c.NATSCredentials, natsconn.CheckCredentials(c.NATSCredentials), "a .creds file")
 	_, err = c.participation()
 	check.That(err == nil, "participation-url", c.ParticipationURL, "http://host:port or empty")

@@ -123,9 +123,10 @@ func newService(cfg *Config, traces *telemetry.Traces) (*service, error) {
 	spans := deliveries{traces.Tracer("github.com/rafflecast/rafflecast/services/gateway")}
 	// The feed and the hub know each other only through these.
 	s.feed = feed.New(feed.Config{
-		NATS:  natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials},
-		Out:   func(u *odds.Update) { s.hub.Publish(u) },
-		Heard: watched.heard, Snapshot: watched.snapshot, Log: cfg.Log,
+		APIPrefix: cfg.NATSAPIPrefix,
+		NATS:      natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials},
+		Out:       func(u *odds.Update) { s.hub.Publish(u) },
+		Heard:     watched.heard, Snapshot: watched.snapshot, Log: cfg.Log,
 	})
 	var err error
 	s.hub, err = fanout.NewHub(fanout.Config{

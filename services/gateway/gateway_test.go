@@ -236,14 +236,14 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 		Address: "nowhere", OpsAddress: "127.0.0.1:70000", Spacing: -1, Heartbeat: 1, Lifetime: 1, RetryMin: -1, RetryMax: 2 * time.Hour,
 		WriteTimeout: 1, DrainDelay: -1, DrainWindow: -1, ParticipationURL: "participation:9080",
 		SendBuffer: 1, MaxConnections: -1, MaxConnectionsPerClient: -1, TrustedProxies: "10.0.0.0", CORSOrigins: "https://a.example/b",
-		NATSCA: "/absent/ca.crt", NATSCredentials: "/absent/gateway.creds",
+		NATSAPIPrefix: "odds.*", NATSCA: "/absent/ca.crt", NATSCredentials: "/absent/gateway.creds",
 	})
 	if err == nil {
 		t.Fatal("it runs")
 	}
 	for _, flag := range []string{
 		"address", "ops-address", "spacing", "heartbeat", "lifetime", "retry-min", "retry-max", "write-timeout",
-		"drain-delay", "drain-window", "nats-url", "nats-ca", "nats-credentials", "participation-url",
+		"drain-delay", "drain-window", "nats-url", "nats-ca", "nats-credentials", "nats-api-prefix", "participation-url",
 		"send-buffer", "max-connections", "max-connections-per-client", "max-raffles", "trusted-proxies", "cors-origins",
 		"max-header-bytes", "header-timeout",
 	} {

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ import (
 
 // Config is what a feed works with.
 type Config struct {
-	NATS natsconn.Servers
+	NATS      natsconn.Servers
+	APIPrefix string // before JetStream's subjects; empty: as it is by itself
 	// Out is called with each update that is newer than what was known.
 	Out func(*odds.Update)
 	// Heard, where set, is given each update that is heard live, with its trip,
@@ -71,6 +73,9 @@ func New(cfg Config) *Feed {
 
 // Ready tells whether the feed knows, or has known, the odds of all raffles.
 func (f *Feed) Ready() bool { return f.ready.Load() }
+
+// apiPrefix returns what comes before JetStream's subjects, without the dot.
+func (f *Feed) apiPrefix() string { return cmp.Or(f.cfg.APIPrefix, "$JS.API") }
 
 // Connected tells whether there is a connection to NATS.
 func (f *Feed) Connected() bool {
@@ -140,7 +145,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	if err := sub.SetPendingLimits(f.pendingMessages, f.pendingBytes); err != nil {
 		return fmt.Errorf("bound the subscription: %w", err)
 	}
-	js, err := jetstream.New(nc)
+	js, err := jetstream.NewWithAPIPrefix(nc, f.apiPrefix())
 	if err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}

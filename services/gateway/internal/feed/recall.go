@@ -43,7 +43,7 @@ func (f *Feed) Recall(ctx context.Context, raffleID int64) {
 
 func (f *Feed) recall(ctx context.Context, js jetstream.JetStream, raffleID int64) error {
 	var history []*odds.Update
-	err := stored(ctx, js.Conn(), oddsstream.Subject(raffleID), func(data []byte) {
+	err := stored(ctx, js.Conn(), f.apiPrefix()+".DIRECT.GET."+oddsstream.Name, oddsstream.Subject(raffleID), func(data []byte) {
 		u, err := odds.Decode(data)
 		if err != nil || u.RaffleID != raffleID {
 			return // as when it was heard
@@ -65,7 +65,7 @@ const maxRecalled = 100
 // stored calls yield with all messages of a subject, by a batched Direct Get
 // (https://github.com/nats-io/nats-architecture-and-design, ADR-31): one request,
 // which any replica answers, and no consumer.
-func stored(ctx context.Context, nc *nats.Conn, subject string, yield func([]byte)) error {
+func stored(ctx context.Context, nc *nats.Conn, directGet, subject string, yield func([]byte)) error {
 	request, err := json.Marshal(map[string]any{"seq": 1, "next_by_subj": subject, "batch": maxRecalled})
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func stored(ctx context.Context, nc *nats.Conn, subject string, yield func([]byt
 		return err
 	}
 	defer func() { _ = replies.Unsubscribe() }() // fails only where the connection is closed
-	if err := nc.PublishRequest("$JS.API.DIRECT.GET."+oddsstream.Name, replies.Subject, request); err != nil {
+	if err := nc.PublishRequest(directGet, replies.Subject, request); err != nil {
 		return err
 	}
 	for {
