@@ -48,6 +48,10 @@ func ended(ctx context.Context, how ending) ending {
 	return how
 }
 
+// maxEvents bounds what is kept of a stream: more than an hour of a gateway's, one
+// every 50 ms.
+const maxEvents = 100_000
+
 // reader reads events as https://html.spec.whatwg.org/multipage/server-sent-events.html
 // has them, and notes when they came.
 type reader struct {
@@ -91,7 +95,9 @@ func (r *reader) read() (ending, error) {
 		}
 		e, final := b.event(r.from)
 		b = block{}
-		r.stream.events = append(r.stream.events, e)
+		if r.stream.events = append(r.stream.events, e); len(r.stream.events) == maxEvents {
+			return cut, fmt.Errorf("%d events have come, of which no gateway sends so many", maxEvents)
+		}
 		if r.more != nil && !r.more(e) {
 			return watching, nil
 		}
