@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,8 +21,10 @@ import (
 // requestTimeout bounds each exchange with the server.
 const requestTimeout = 5 * time.Second
 
-// conflict is the server's error code (JSStreamWrongLastSequenceErrF) for ErrConflict.
-const conflict jetstream.ErrorCode = 10071
+// conflicts are the server's error codes for ErrConflict: JSStreamWrongLastSequenceErrF,
+// and JSStreamWrongLastSequenceConstantErr, where replicas have not agreed yet on a
+// message before.
+var conflicts = []jetstream.ErrorCode{10071, 10164}
 
 // JetStream is the stream of odds on a NATS server, which it makes where there
 // is none. Safe for concurrent use.
@@ -81,7 +84,7 @@ func (j *JetStream) Append(ctx context.Context, o raffle.Odds, tail uint64) (uin
 	telemetry.Inject(ctx, msg)
 	ack, err := j.js.PublishMsg(ctx, msg,
 		jetstream.WithExpectLastSequencePerSubject(tail), jetstream.WithRetryAttempts(0))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == conflict {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && slices.Contains(conflicts, api.ErrorCode) {
 		return 0, ErrConflict
 	}
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
