@@ -62,7 +62,7 @@ bench-gateway: ## measure the fan-out beside a bare epoll server and a net/http 
 
 images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in deploy/images/build.sh, VERSION=1.2.3 for one
 	@deploy/images/build.sh >$(BUILD)/ko.log 2>&1 || { cat $(BUILD)/ko.log; exit 1; }
-	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -run=TestTheImages ./services/standalone && ls -l dist
+	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestTheImages ./services/standalone && ls -l dist
 
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto

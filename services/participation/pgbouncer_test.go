@@ -20,6 +20,7 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/natstest"
 	"github.com/rafflecast/rafflecast/services/internal/pgtest"
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 	"github.com/rafflecast/rafflecast/services/participation"
 )
 
@@ -27,13 +28,7 @@ import (
 // database behind it, and returns a URL through it.
 func bouncer(t *testing.T, database string) string {
 	t.Helper()
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("pgbouncer is not there: run this by `make test`")
-		}
-		t.Skip("pgbouncer is not there: `make test` installs Debian's package where it can")
-	}
+	program := programtest.Find(t, "pgbouncer")
 	direct, err := pgx.ParseConfig(database)
 	if err != nil {
 		t.Fatal(err)

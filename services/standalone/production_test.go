@@ -172,7 +172,7 @@ func awaitMessages(t *testing.T, c *cluster, messages uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(20 * time.Second); ; { // each turn waits for the server's answer
 		stream, err := js.Stream(t.Context(), oddsstream.Name)
 		if err == nil && stream.CachedInfo().State.Msgs >= messages {
 			if info := stream.CachedInfo(); info.Config.Replicas != 3 || len(info.Cluster.Replicas) != 2 {

@@ -44,10 +44,11 @@ var (
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
 	program, err := exec.LookPath("promtool")
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip("promtool is not installed (Debian: prometheus)")
-	} else if err != nil {
-		t.Fatal(err)
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI must have promtool: run this by `make test`")
+		}
+		t.Skip("there is no promtool: `make test` installs it where it can") // at home only
 	}
 	if out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

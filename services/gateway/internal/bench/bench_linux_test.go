@@ -5,6 +5,8 @@ import (
 	"os"
 	"runtime"
 	"testing"
+
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 )
 
 func TestMain(m *testing.M) {
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	if runtime.NumCPU() < 2 {
-		t.Skip("needs two cores")
+		programtest.Missing(t, "second core")
 	}
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 )
 
 // proxy is a real one in front of the gateway.
@@ -24,12 +25,12 @@ type proxy struct {
 // ones live for 2 s after a reload.
 func (w *world) front(program, config string, args func(config, dir string) []string) *proxy {
 	w.t.Helper()
-	found := need(w.t, program)
+	found := programtest.Find(w.t, program)
 	text, err := os.ReadFile(filepath.Join("testdata", config))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	dir, listen := w.t.TempDir(), freeAddress(w.t)
+	dir, listen := w.t.TempDir(), programtest.FreeAddress(w.t)
 	settings := strings.NewReplacer("DIR", dir, "127.0.0.1:9998", w.addr, "127.0.0.1:8080", listen, "75s", "2s", "60s", "2s").Replace(string(text))
 	file := filepath.Join(dir, config)
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
@@ -44,18 +45,8 @@ func (w *world) front(program, config string, args func(config, dir string) []st
 		p.cmd.Process.Signal(syscall.SIGTERM)
 		p.cmd.Wait()
 	})
-	waitFor(w.t, p.url+"/api/v1/raffles")
+	programtest.Await(w.t, p.url+"/api/v1/raffles")
 	return p
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestBehindNginx(t *testing.T) {

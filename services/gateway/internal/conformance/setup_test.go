@@ -3,9 +3,7 @@ package conformance
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -16,6 +14,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/internal/natstest"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 )
 
 const (
@@ -55,25 +54,8 @@ func setup(t *testing.T) *world {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	waitFor(t, "http://"+at.Ops.String()+"/readyz")
+	programtest.Await(t, "http://"+at.Ops.String()+"/readyz")
 	return w
-}
-
-// waitFor asks until a URL answers 200.
-func waitFor(t *testing.T, url string) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		resp, err := http.Get(url)
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not answer: %v", url, err)
-		}
-	}
 }
 
 func (w *world) publish(version int64) {
@@ -92,22 +74,6 @@ func (w *world) publishState(version int64, state rafflev1.RaffleState) {
 	if _, err := w.nats.JetStream().Publish(w.t.Context(), oddsstream.Subject(1), data); err != nil {
 		w.t.Fatal(err)
 	}
-}
-
-// need returns the path of a program, which `make test` installs where it may.
-// Without it the test is skipped, but not in CI.
-func need(t *testing.T, program string) string {
-	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/"} { // a daemon's is not in every PATH
-		if found, err := exec.LookPath(dir + program); err == nil {
-			return found
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("CI must have %s: run this by `make test`", program)
-	}
-	t.Skipf("there is no %s: `make test` installs it where it can", program)
-	return ""
 }
 
 // scratch returns a directory that stays between runs, at the top of the

@@ -17,6 +17,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/command"
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 )
 
 // visit is a run of the doctor, and what it must say.
@@ -188,7 +189,7 @@ func TestNotUnderstood(t *testing.T) {
 	stranger := settingsFor("http://" + w.addr)
 	stranger.Raffle = 7
 	for want, cfg := range map[string]Config{
-		"connection refused":                    settingsFor("http://" + freeAddress(t)),
+		"connection refused":                    settingsFor("http://" + programtest.FreeAddress(t)),
 		"what no gateway says":                  settingsFor(page.URL),
 		`leads to "https://elsewhere.example/"`: settingsFor(page.URL + "/moved"),
 		"raffle 7 is not known":                 stranger,

@@ -9,8 +9,6 @@ import (
 	"encoding/pem"
 	"log/slog"
 	"math/big"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +26,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/natstest"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 )
 
 // heartbeat is longer than the limits that the proxies are given.
@@ -63,7 +62,7 @@ func setupState(t *testing.T, state rafflev1.RaffleState) *world {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	waitFor(t, "http://"+at.Ops.String()+"/readyz")
+	programtest.Await(t, "http://"+at.Ops.String()+"/readyz")
 	return &world{addr: at.HTTP.String()}
 }
 
@@ -82,28 +81,11 @@ func publish(t *testing.T, nats *natstest.Server, state rafflev1.RaffleState) {
 	}
 }
 
-// waitFor asks until a URL answers 200.
-func waitFor(t *testing.T, url string) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		resp, err := http.Get(url)
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not answer: %v", url, err)
-		}
-	}
-}
-
 // front starts a proxy with a configuration of testdata. It returns the address
 // of each port that has a name there.
 func front(t *testing.T, program, file string, replace *strings.Replacer, args func(file, dir string) []string) map[string]string {
 	t.Helper()
-	found := need(t, program)
+	found := programtest.Find(t, program)
 	text, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +94,7 @@ func front(t *testing.T, program, file string, replace *strings.Replacer, args f
 	certify(t, dir)
 	settings := strings.ReplaceAll(replace.Replace(string(text)), "DIR", dir)
 	for _, name := range regexp.MustCompile(`@(\w+)@`).FindAllStringSubmatch(settings, -1) {
-		addresses[name[1]] = freeAddress(t)
+		addresses[name[1]] = programtest.FreeAddress(t)
 		settings = strings.ReplaceAll(settings, "127.0.0.1:"+name[0], addresses[name[1]])
 	}
 	file = filepath.Join(dir, file)
@@ -128,18 +110,8 @@ func front(t *testing.T, program, file string, replace *strings.Replacer, args f
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
 	})
-	waitFor(t, "http://"+addresses["good"]+"/api/v1/raffles")
+	programtest.Await(t, "http://"+addresses["good"]+"/api/v1/raffles")
 	return addresses
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // certify writes a certificate that nobody trusts.
@@ -165,22 +137,6 @@ func certify(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// need returns the path of a program, which `make test` installs where it may.
-// Without it the test is skipped, but not in CI.
-func need(t *testing.T, program string) string {
-	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/"} { // a daemon's is not in every PATH
-		if found, err := exec.LookPath(dir + program); err == nil {
-			return found
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("CI must have %s: run this by `make test`", program)
-	}
-	t.Skipf("there is no %s: `make test` installs it where it can", program)
-	return ""
 }
 
 // settingsFor returns what a user would say, but for times that a test can wait

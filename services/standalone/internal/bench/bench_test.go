@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/config/configtest"
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 	"github.com/rafflecast/rafflecast/services/standalone/internal/load"
 	"github.com/rafflecast/rafflecast/services/standalone/internal/localpg"
 )
@@ -49,11 +51,7 @@ func runPart(args []string) int {
 func settings(t *testing.T, args ...string) Config {
 	t.Helper()
 	var c Config
-	set := config.NewSet("test")
-	c.Register(set)
-	if err := set.Parse(args, func(string) (string, bool) { return "", false }); err != nil {
-		t.Fatal(err)
-	}
+	configtest.Parse(t, c.Register, args...)
 	return c
 }
 
@@ -61,7 +59,7 @@ func settings(t *testing.T, args ...string) Config {
 func TestAShortRunEndsWithTheResults(t *testing.T) {
 	t.Parallel()
 	if _, err := localpg.Find(t.Context(), localpg.FindOptions{Offline: true}); err != nil {
-		t.Skip("needs PostgreSQL: ", err)
+		programtest.Missing(t, "PostgreSQL: "+err.Error())
 	}
 	var out bytes.Buffer
 	cfg := settings(t, "--rounds=2", "--duration=200ms", "--million=0", "--only=naive,stream,copy,unary-256,unary-1000,noop-unary-1000")

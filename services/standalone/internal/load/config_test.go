@@ -4,18 +4,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/config/configtest"
 )
 
 // settings returns the configuration that these arguments lead to.
 func settings(t *testing.T, args ...string) Config {
 	t.Helper()
 	var c Config
-	set := config.NewSet("test")
-	c.Register(set)
-	if err := set.Parse(args, func(string) (string, bool) { return "", false }); err != nil {
-		t.Fatal(err)
-	}
+	configtest.Parse(t, c.Register, args...)
 	return c
 }
 

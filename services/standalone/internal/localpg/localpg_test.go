@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 )
 
 func TestStartKeepsData(t *testing.T) {
@@ -64,10 +66,7 @@ func TestServerIsPrivate(t *testing.T) {
 
 func TestURLFitsPsql(t *testing.T) {
 	t.Parallel()
-	psql, err := exec.LookPath("psql")
-	if err != nil {
-		t.Skip("needs psql: ", err)
-	}
+	psql := programtest.Find(t, "psql")
 	cfg := setupEmpty(t)
 	cfg.Dir = filepath.Join(cfg.Dir, `a b+c%"é'`)
 	s := begin(t, cfg, options{})

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rafflecast/rafflecast/services/internal/programtest"
 )
 
 // helperEnv makes the test binary a program that runs a server, for tests that kill it: start, watchdog or temp.
@@ -167,7 +169,7 @@ func binaries(t *testing.T) Binaries {
 	t.Helper()
 	b, err := Find(t.Context(), FindOptions{Offline: true})
 	if err != nil {
-		t.Skip("needs PostgreSQL: ", err)
+		programtest.Missing(t, "PostgreSQL: "+err.Error())
 	}
 	return b
 }

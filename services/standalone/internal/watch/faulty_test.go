@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/config/configtest"
 )
 
 // script is a gateway that answers each connection with the next of its answers:
@@ -61,11 +61,7 @@ func (books) GetOdds(context.Context, *rafflev1.GetOddsRequest) (*rafflev1.GetOd
 func settings(t *testing.T, args ...string) Config {
 	t.Helper()
 	var c Config
-	set := config.NewSet("test")
-	c.Register(set)
-	if err := set.Parse(args, func(string) (string, bool) { return "", false }); err != nil {
-		t.Fatal(err)
-	}
+	configtest.Parse(t, c.Register, args...)
 	return c
 }
 
