@@ -6,7 +6,7 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 BUILD   := $(CURDIR)/.build
 TOOLS   := $(BUILD)/tools
-MODULES := proto services/internal services/participation services/gateway services/standalone
+MODULES := proto services/internal services/participation services/gateway services/rafflecast services/test
 export PATH := $(TOOLS):$(PATH)
 
 BUF                    := github.com/bufbuild/buf/cmd/buf@v1.75.0
@@ -27,15 +27,18 @@ run: $(BUILD)/rafflecast ## start everything in one process; settings in ARGS="-
 build: $(BUILD)/rafflecast $(BUILD)/participation $(BUILD)/gateway ## build the binaries into .build
 
 $(BUILD)/rafflecast: FORCE
-	@go build -o $@ ./services/standalone/cmd/rafflecast
+	@go build -o $@ ./services/rafflecast/cmd/rafflecast
+
+$(BUILD)/with-postgres $(BUILD)/bench-entries $(BUILD)/bench-gateway: FORCE
+	@go build -o $@ ./services/test/cmd/$(@F)
 
 $(BUILD)/participation $(BUILD)/gateway: FORCE
 	@go build -o $@ ./services/$(@F)/cmd/$(@F)
 
 # Tests run against a PostgreSQL of their own, unless TEST_DATABASE_URL names one.
-with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/rafflecast with-postgres --log-level=warn --
+with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/with-postgres run --log-level=warn --
 
-test: $(BUILD)/rafflecast compiler chromium pgbouncer proxies manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
+test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
 	@$(with-postgres) go test -race -timeout=20m work
 
 # A module of its own beside the workspace: its dependencies are large.
@@ -45,24 +48,24 @@ manifests: promtool ## check what is in deploy: manifests, compose file, alerts 
 dashboard: ## make deploy/grafana/rafflecast.json from its source, deploy/internal/dashboard
 	@cd deploy && GOWORK=off go run ./internal/dashboard >grafana/rafflecast.json
 
-pictures: $(BUILD)/rafflecast chromium ## take the pictures of the page again
-	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestABrowser ./services/standalone
+pictures: $(BUILD)/with-postgres chromium ## take the pictures of the page again
+	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestABrowser ./services/test/e2e
 
 PICTURES := $(CURDIR)/services/gateway/web/pictures
 
-alone: $(BUILD)/rafflecast pgbouncer proxies ## build and test each service by itself, as GOWORK=off sees it
+alone: $(BUILD)/with-postgres pgbouncer proxies ## build and test each service by itself, as GOWORK=off sees it
 	@for m in services/internal services/participation services/gateway; do \
 	  echo "$$m alone:"; (cd $$m && export GOWORK=off && go build ./... && $(with-postgres) go test ./...); done
 
-bench-entries: $(BUILD)/rafflecast ## measure entries beside COPY, a transaction each, and a no-op; about 7 minutes
-	@$(BUILD)/rafflecast bench-entries $(ARGS)
+bench-entries: $(BUILD)/bench-entries ## measure entries beside COPY, a transaction each, and a no-op; about 7 minutes
+	@$(BUILD)/bench-entries run $(ARGS)
 
-bench-gateway: ## measure the fan-out beside a bare epoll server and a net/http hub
-	@go build -o $(BUILD)/bench-gateway ./services/gateway/cmd/bench-gateway && $(BUILD)/bench-gateway $(ARGS)
+bench-gateway: $(BUILD)/bench-gateway ## measure the fan-out beside a bare epoll server and a net/http hub
+	@$(BUILD)/bench-gateway $(ARGS)
 
 images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in deploy/images/build.sh, VERSION=1.2.3 for one
 	@deploy/images/build.sh >$(BUILD)/ko.log 2>&1 || { cat $(BUILD)/ko.log; exit 1; }
-	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestTheImages ./services/standalone && ls -l dist
+	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestTheImages ./services/test/e2e && ls -l dist
 
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto
@@ -75,6 +78,8 @@ check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; gener
 	  { echo "$$d"; echo "deploy: go fix would change this, or the linter has said what is wrong"; exit 1; }
 	@for m in $(MODULES) deploy; do (cd $$m && export GOWORK=off && go mod tidy -diff && go vet ./...) || \
 	  { echo "$$m does not stand alone"; exit 1; }; done
+	@go work sync && git diff --exit-code -- go.work '*/go.mod' || \
+	  { echo "go work sync changes the modules' dependencies: commit what it makes"; exit 1; }
 	@echo "check: all is well"
 
 GEN := .

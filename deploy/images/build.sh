@@ -74,4 +74,4 @@ mkdir -p "$dist"
 rm -f "$dist"/*
 image participation participation "takes entries over gRPC and publishes the odds"
 image gateway gateway "streams the newest odds of each raffle to browsers"
-image rafflecast standalone "puts load on Rafflecast and watches it"
+image rafflecast rafflecast "puts load on Rafflecast and watches it"

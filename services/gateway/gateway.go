@@ -16,9 +16,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/rafflecast/rafflecast/services/gateway/internal/api"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
@@ -157,14 +157,14 @@ func newService(cfg *Config, traces *telemetry.Traces) (*service, error) {
 	return s, nil
 }
 
-func (s *service) edge(watched *metrics) (*api.API, error) {
+func (s *service) edge(watched *metrics) (*httpapi.API, error) {
 	participation, errParticipation := s.cfg.participation()
 	proxies, errProxies := s.cfg.proxies()
 	origins, errOrigins := s.cfg.origins()
 	if err := errors.Join(errParticipation, errProxies, errOrigins); err != nil {
 		return nil, err // not after Validate
 	}
-	return api.New(api.Config{
+	return httpapi.New(httpapi.Config{
 		RetryMin:      s.cfg.RetryMin,
 		RetryMax:      s.cfg.RetryMax,
 		Participation: participation,

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/internal/natstest"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/test/natstest"
 )
 
 // running is a gateway with a stream that has raffle 1.

@@ -3,12 +3,11 @@ module github.com/rafflecast/rafflecast/services/gateway
 go 1.26.0
 
 require (
-	github.com/launchdarkly/eventsource v1.11.0
-	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/rafflecast/rafflecast/proto v0.0.0
 	github.com/rafflecast/rafflecast/services/internal v0.0.0
+	github.com/rafflecast/rafflecast/services/test v0.0.0-00010101000000-000000000000
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/trace v1.47.0
 	golang.org/x/sync v0.24.0
@@ -31,6 +30,7 @@ require (
 	github.com/minio/highwayhash v1.0.4 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
 	github.com/nats-io/nkeys v0.4.16 // indirect
 	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
@@ -54,6 +54,10 @@ require (
 	google.golang.org/grpc v1.85.0 // indirect
 )
 
-replace github.com/rafflecast/rafflecast/proto => ../../proto
-
-replace github.com/rafflecast/rafflecast/services/internal => ../internal
+replace (
+	github.com/rafflecast/rafflecast/proto => ../../proto
+	github.com/rafflecast/rafflecast/services/internal => ../internal
+	github.com/rafflecast/rafflecast/services/participation => ../participation
+	github.com/rafflecast/rafflecast/services/rafflecast => ../rafflecast
+	github.com/rafflecast/rafflecast/services/test => ../test
+)

@@ -5,9 +5,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/rafflecast/rafflecast/services/gateway/internal/api"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
@@ -45,7 +45,7 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 	for _, cause := range feed.Causes() {
 		m.snapshots.WithLabelValues(string(cause))
 	}
-	for _, reason := range api.Refusals() {
+	for _, reason := range httpapi.Refusals() {
 		m.refusals.WithLabelValues(reason)
 	}
 	limit := prometheus.NewGauge(prometheus.GaugeOpts{

@@ -11,8 +11,9 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/prometheus/client_golang v1.25.0
-	github.com/rafflecast/rafflecast/proto v0.0.0-00010101000000-000000000000
-	github.com/rafflecast/rafflecast/services/internal v0.0.0-00010101000000-000000000000
+	github.com/rafflecast/rafflecast/proto v0.0.0
+	github.com/rafflecast/rafflecast/services/internal v0.0.0
+	github.com/rafflecast/rafflecast/services/test v0.0.0-00010101000000-000000000000
 	go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.72.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/metric v1.47.0
@@ -71,6 +72,10 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect
 )
 
-replace github.com/rafflecast/rafflecast/proto => ../../proto
-
-replace github.com/rafflecast/rafflecast/services/internal => ../internal
+replace (
+	github.com/rafflecast/rafflecast/proto => ../../proto
+	github.com/rafflecast/rafflecast/services/gateway => ../gateway
+	github.com/rafflecast/rafflecast/services/internal => ../internal
+	github.com/rafflecast/rafflecast/services/rafflecast => ../rafflecast
+	github.com/rafflecast/rafflecast/services/test => ../test
+)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
-	"github.com/rafflecast/rafflecast/services/participation/internal/publish"
+	"github.com/rafflecast/rafflecast/services/participation/internal/outbox"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -77,7 +77,7 @@ func (m *metrics) failed()              { m.unstored.Inc() }
 func (m *metrics) raised()              { m.raisedOver.Inc() }
 
 // watch reports what the parts know themselves.
-func (m *metrics) watch(cfg *Config, writer *batch.Writer, pub *publish.Publisher, s *stores) {
+func (m *metrics) watch(cfg *Config, writer *batch.Writer, pub *outbox.Publisher, s *stores) {
 	m.gauge("entries_waiting", "Calls that wait to be written.", writer.Waiting)
 	m.gauge("entries_waiting_limit", "Calls that may wait, over all lanes.", func() int { return cfg.Lanes * cfg.Queue })
 	m.gauge("odds_waiting", "Raffles whose newest odds are not in the stream yet.", pub.Waiting)

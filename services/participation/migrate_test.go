@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/rafflecast/rafflecast/services/internal/pgtest"
 	"github.com/rafflecast/rafflecast/services/participation"
+	"github.com/rafflecast/rafflecast/services/test/pgtest"
 )
 
 // A migration is often started together with its database.

@@ -14,9 +14,9 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
+	"github.com/rafflecast/rafflecast/services/participation/internal/outbox"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
-	"github.com/rafflecast/rafflecast/services/participation/internal/publish"
-	"github.com/rafflecast/rafflecast/services/participation/internal/sweep"
+	"github.com/rafflecast/rafflecast/services/participation/internal/scheduler"
 )
 
 // Run serves until ctx ends, then finishes what is under way and returns nil. It
@@ -46,7 +46,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer stores.close()
 
 	watched := newMetrics()
-	pub := publish.New(publish.NewJetStream(stores.js, cfg.Replicas), publish.Config{
+	pub := outbox.New(outbox.NewJetStream(stores.js, cfg.Replicas), outbox.Config{
 		Stored: watched.stored, Failed: watched.failed, Raised: watched.raised,
 		Tracer: traces.Tracer(tracing), Log: cfg.Log,
 	})
@@ -80,7 +80,7 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	running.Go(func() error { pub.Run(entriesEnd.ctx); return nil })
 	running.Go(func() error { pub.Repair(entriesEnd.ctx, store, stores.reconnected); return nil })
-	running.Go(func() error { sweep.Run(entriesEnd.ctx, store, pub, cfg.Log); return nil })
+	running.Go(func() error { scheduler.Run(entriesEnd.ctx, store, pub, cfg.Log); return nil })
 	cfg.Log.Info("participation is serving", "grpc", listeners.grpc.Addr().String(), "http", listeners.http.Addr().String(), "ops", listeners.ops.Addr().String())
 	if cfg.Started != nil {
 		cfg.Started(Addresses{GRPC: listeners.grpc.Addr(), HTTP: listeners.http.Addr(), Ops: listeners.ops.Addr()})
@@ -152,7 +152,7 @@ func prepare(ctx context.Context, cfg *Config, pool *pgxpool.Pool, store *postgr
 
 // flushOdds gives the last odds a moment to be published; what remains, any
 // instance's sweep publishes.
-func flushOdds(ctx context.Context, pub *publish.Publisher) {
+func flushOdds(ctx context.Context, pub *outbox.Publisher) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	for pub.Waiting() > 0 {

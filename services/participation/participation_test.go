@@ -22,10 +22,10 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/internal/natstest"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
-	"github.com/rafflecast/rafflecast/services/internal/pgtest"
 	"github.com/rafflecast/rafflecast/services/participation"
+	"github.com/rafflecast/rafflecast/services/test/natstest"
+	"github.com/rafflecast/rafflecast/services/test/pgtest"
 )
 
 // bundle is a running service and its clients.

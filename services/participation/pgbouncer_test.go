@@ -18,10 +18,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/internal/natstest"
-	"github.com/rafflecast/rafflecast/services/internal/pgtest"
-	"github.com/rafflecast/rafflecast/services/internal/programtest"
 	"github.com/rafflecast/rafflecast/services/participation"
+	"github.com/rafflecast/rafflecast/services/test/natstest"
+	"github.com/rafflecast/rafflecast/services/test/pgtest"
+	"github.com/rafflecast/rafflecast/services/test/programtest"
 )
 
 // bouncer runs PgBouncer in transaction mode, with two connections to the

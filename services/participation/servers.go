@@ -18,8 +18,8 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
-	"github.com/rafflecast/rafflecast/services/participation/internal/api"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
+	"github.com/rafflecast/rafflecast/services/participation/internal/grpcapi"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 )
 
@@ -72,7 +72,7 @@ const readTimeout = 10 * time.Second
 func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, watched *metrics, traces *telemetry.Traces) (*servers, error) {
 	s := &servers{health: health.NewServer(), stopping: make(chan struct{}), memory: bufconn.Listen(1 << 20), patience: cfg.StopTimeout}
 	var err error
-	if s.grpc, err = api.NewServer(store, writer, api.Config{
+	if s.grpc, err = grpcapi.NewServer(store, writer, grpcapi.Config{
 		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
 		Registry: watched.registry, Traces: traces, Log: cfg.Log,
 	}); err != nil {
@@ -84,7 +84,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	if err != nil {
 		return nil, fmt.Errorf("connect the JSON facade: %w", err)
 	}
-	facade, err := api.NewFacade(ctx, s.conn)
+	facade, err := grpcapi.NewFacade(ctx, s.conn)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
-	"github.com/rafflecast/rafflecast/services/internal/natstest"
+	"github.com/rafflecast/rafflecast/services/test/natstest"
 )
 
 // connect returns a connection, and a channel that is closed once it is made.

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/rafflecast/rafflecast/services/internal/natstest"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/test/natstest"
 )
 
 func TestSnapshotOfABusyStreamEnds(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rafflecast/rafflecast/services/gateway/internal/socket"
+	"github.com/rafflecast/rafflecast/services/internal/socket"
 )
 
 // send writes to a socket without blocking and returns how many bytes it took.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/rafflecast/rafflecast/services/internal/natstest"
+	"github.com/rafflecast/rafflecast/services/test/natstest"
 )
 
 // line is a way to a NATS server that can be cut, or fall silent: then it goes on

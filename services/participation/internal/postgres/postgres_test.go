@@ -10,9 +10,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/rafflecast/rafflecast/services/internal/pgtest"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+	"github.com/rafflecast/rafflecast/services/test/pgtest"
 )
 
 // bundle is a store in a schema of its own, and what it told of its commits.

@@ -1,0 +1,71 @@
+package observability
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestEveryExpressionFindsWhatItAsksFor(t *testing.T) {
+	t.Parallel()
+	s := run(t)
+	s.enter(t)
+	shown := s.scrape(t)
+	for _, a := range alerts(t) {
+		if err := shown.Check(a.Expr); err != nil {
+			t.Errorf("alert %s: %v", a.Alert, err)
+		}
+	}
+	d := readDashboard(t)
+	for title, queries := range d.queries() {
+		for _, query := range queries {
+			if err := shown.Check(query); err != nil {
+				t.Errorf("panel %q: %v", title, err)
+			}
+		}
+	}
+}
+
+func TestAWrongExpressionIsFound(t *testing.T) {
+	t.Parallel()
+	shown := Up()
+	if err := shown.Add(strings.NewReader(`
+# TYPE calls histogram
+calls_bucket{method="a",le="1"} 1
+calls_bucket{method="a",le="+Inf"} 1
+calls_sum{method="a"} 1
+calls_count{method="a"} 1
+# TYPE entries_total counter
+entries_total{result="placed"} 1
+# TYPE open gauge
+open 1
+`)); err != nil {
+		t.Fatal(err)
+	}
+	for expression, want := range map[string]string{
+		`sum by (result) (rate(entries_total{result=~"placed"}[1m]))`:           "",
+		`histogram_quantile(0.9, sum by (method, le) (rate(calls_bucket[1m])))`: "",
+		`open / on (pod) open > 1 and on (job) up{job="any"}`:                   "",
+		`rate(calls_sum{method!="a"}[1m]) / rate(calls_count[1m])`:              "",
+		`opened`:                                               `no metric "opened"`,
+		`open{state="x"}`:                                      `no label "state"`,
+		`rate(entries_total{result="lost"}[1m])`:               `like "lost"`,
+		`rate(entries_total{result!="lost"}[1m])`:              `like "lost"`,
+		`rate(entries_total{result=~"placed|lost"}[1m])`:       `like "lost"`,
+		`sum by (member) (open)`:                               `the label "member"`,
+		`open / on (member) up`:                                `the label "member"`,
+		`open / ignoring (member) up`:                          `the label "member"`,
+		`rate(open[1m])`:                                       "is a gauge",
+		`entries_total`:                                        "only grows",
+		`rate(calls[1m])`:                                      `no metric "calls"`,
+		`rate(calls_bucket[1m])`:                               "is for histogram_quantile",
+		`histogram_quantile(0.9, sum(rate(calls_bucket[1m])))`: "by le",
+		`histogram_quantile(0.9, sum by (le) (rate(calls_count[1m])))`: "no bucket",
+		`histogram_quantile(0.9, sum by (le) (calls_bucket))`:          "only grows",
+		`sum(`: "parse error",
+	} {
+		err := shown.Check(expression)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", expression, err, want)
+		}
+	}
+}

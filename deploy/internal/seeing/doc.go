@@ -1,3 +1,0 @@
-// Package seeing checks what operators see by, the alerts and the dashboard,
-// against what the services tell Prometheus.
-package seeing

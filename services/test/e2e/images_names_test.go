@@ -1,0 +1,22 @@
+package e2e_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestImagesAreNotBuiltByAnyName(t *testing.T) {
+	t.Parallel()
+	for _, setting := range []string{"VERSION=1.0.0+x", "VERSION=a&b|c", `VERSION=1" -X main.x=1`, "VERSION=-1", "REGISTRY=a|b", "REGISTRY=https://example.com/$x"} {
+		cmd := exec.CommandContext(t.Context(), "../../../deploy/images/build.sh")
+		// Were it to go on, it would find no git and no ko.
+		cmd.Env = append(os.Environ(), setting, "GIT_DIR=/nowhere")
+		out, err := cmd.CombinedOutput()
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 2 || !strings.Contains(string(out), setting+": must be") {
+			t.Errorf("%s: %v, %s", setting, err, out)
+		}
+	}
+}
