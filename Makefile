@@ -69,8 +69,8 @@ images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in 
 
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto
-	@$(MAKE) --no-print-directory GEN=$(BUILD)/gen generate && diff -r proto/gen $(BUILD)/gen/proto/gen || \
-	  { echo "proto/gen differs from what make generate makes"; exit 1; }
+	@$(MAKE) --no-print-directory GEN=$(BUILD)/gen generate && for d in proto/gen services/participation/internal/httpapi/gen; do \
+	  diff -r $$d $(BUILD)/gen/$$d || { echo "$$d differs from what make generate makes"; exit 1; }; done
 	@go vet work
 	@d=$$(go fix -diff work) && [ -z "$$d" ] || { echo "$$d"; echo "go fix work would change this"; exit 1; }
 	@golangci-lint run $(addsuffix /...,$(addprefix ./,$(MODULES)))
@@ -83,7 +83,7 @@ check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; gener
 	@echo "check: all is well"
 
 GEN := .
-generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway proto-rules ## make proto/gen from the contract
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway proto-rules ## generate Go code from the contract
 	@buf generate --template proto/buf.gen.yaml -o $(GEN)
 
 format: $(TOOLS)/buf $(TOOLS)/golangci-lint ## format Go and the contract
@@ -92,8 +92,9 @@ format: $(TOOLS)/buf $(TOOLS)/golangci-lint ## format Go and the contract
 clean: ## remove what was built; make run's data in .data stay
 	@rm -rf $(BUILD)
 
-# buf reads the rules from here; their only other source is a registry.
+# buf reads what the contract imports from here; its only other source is a registry.
 proto-rules:
+	@rm -rf $(BUILD)/googleapis && go run ./services/test/cmd/contract-imports $(BUILD)/googleapis
 	@dir=$$(go mod download -json $(PROTOVALIDATE) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p'); \
 	 install -D -m 644 "$$dir/proto/protovalidate/buf/validate/validate.proto" $(BUILD)/protovalidate/buf/validate/validate.proto
 

@@ -24,15 +24,16 @@ type Config struct {
 	NATSAPIPrefix    string // before JetStream's subjects; empty: $JS.API
 	ParticipationURL string // entries are forwarded there; empty: not taken here
 
-	Spacing      time.Duration // between updates of one raffle to a client
-	Heartbeat    time.Duration // silence before a heartbeat, ±20 %
-	Lifetime     time.Duration // of a stream, ±20 %
-	RetryMin     time.Duration // bounds of the wait that clients are told
-	RetryMax     time.Duration
-	WriteTimeout time.Duration // a client that takes nothing for so long is dropped
-	SendBuffer   int           // bytes that the kernel may hold for a client; 0: its default
-	DrainDelay   time.Duration // between "not ready" and the first closed stream
-	DrainWindow  time.Duration // over which streams are closed
+	// ConflationInterval is the least time between two updates of one raffle.
+	ConflationInterval time.Duration
+	Heartbeat          time.Duration // silence before a heartbeat, ±20 %
+	Lifetime           time.Duration // of a stream, ±20 %
+	RetryMin           time.Duration // bounds of the wait that clients are told
+	RetryMax           time.Duration
+	WriteTimeout       time.Duration // a client that takes nothing for so long is dropped
+	SendBuffer         int           // bytes that the kernel may hold for a client; 0: its default
+	DrainDelay         time.Duration // between "not ready" and the first closed stream
+	DrainWindow        time.Duration // over which streams are closed
 
 	MaxConnections          int           // 0: nine tenths of the files that the process may open
 	MaxConnectionsPerClient int           // by address; 0: any number
@@ -72,7 +73,7 @@ func (c *Config) Register(s config.Section) {
 	c.section = s
 	s.String(&c.Address, "address", "127.0.0.1:9998", "browsers connect to this host:port")
 	s.String(&c.OpsAddress, "ops-address", "127.0.0.1:9999", "health, metrics and profiles are served on this host:port")
-	s.Duration(&c.Spacing, "spacing", 50*time.Millisecond, "least time between two updates of a raffle; the last always goes out; 0s to 1m")
+	s.Duration(&c.ConflationInterval, "conflation-interval", 50*time.Millisecond, "least time between two updates of a raffle to its viewers: of those between only the newest is sent, and the last always is; 0s to 1m")
 	s.Duration(&c.Heartbeat, "heartbeat", 15*time.Second, "silence before a heartbeat, give or take 20 %, 100ms to 10m")
 	s.Duration(&c.Lifetime, "lifetime", 30*time.Minute, "life of a stream, give or take 20 %, 1s to 24h")
 	s.Duration(&c.RetryMin, "retry-min", time.Second, "least wait that a client is told before it comes back, 0s to 1h")
@@ -104,7 +105,7 @@ func (c *Config) Validate() error {
 	check := c.section.Checks()
 	check.Address("address", c.Address)
 	check.Address("ops-address", c.OpsAddress)
-	check.DurationBetween("spacing", c.Spacing, 0, time.Minute)
+	check.DurationBetween("conflation-interval", c.ConflationInterval, 0, time.Minute)
 	check.DurationBetween("heartbeat", c.Heartbeat, 100*time.Millisecond, 10*time.Minute)
 	check.DurationBetween("lifetime", c.Lifetime, time.Second, 24*time.Hour)
 	check.DurationBetween("retry-min", c.RetryMin, 0, time.Hour)

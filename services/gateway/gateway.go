@@ -130,7 +130,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (*service, error) {
 	})
 	var err error
 	s.hub, err = fanout.NewHub(fanout.Config{
-		Spacing:      cfg.Spacing,
+		Spacing:      cfg.ConflationInterval,
 		Heartbeat:    cfg.Heartbeat,
 		Lifetime:     cfg.Lifetime,
 		RetryMin:     cfg.RetryMin,

@@ -64,7 +64,7 @@ func testConfig(t *testing.T) Config {
 
 func (s *running) publish(version int64) {
 	s.t.Helper()
-	data, err := proto.Marshal(&rafflev1.Odds{RaffleId: 1, Version: version, State: rafflev1.RaffleState_RAFFLE_STATE_OPEN})
+	data, err := proto.Marshal(&rafflev1.Odds{Id: 1, Version: version, State: rafflev1.Raffle_OPEN})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestATakenPortNamesItsFlag(t *testing.T) {
 func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	err := Run(t.Context(), Config{
-		Address: "nowhere", OpsAddress: "127.0.0.1:70000", Spacing: -1, Heartbeat: 1, Lifetime: 1, RetryMin: -1, RetryMax: 2 * time.Hour,
+		Address: "nowhere", OpsAddress: "127.0.0.1:70000", ConflationInterval: -1, Heartbeat: 1, Lifetime: 1, RetryMin: -1, RetryMax: 2 * time.Hour,
 		WriteTimeout: 1, DrainDelay: -1, DrainWindow: -1, ParticipationURL: "participation:9080",
 		SendBuffer: 1, MaxConnections: -1, MaxConnectionsPerClient: -1, TrustedProxies: "10.0.0.0", CORSOrigins: "https://a.example/b",
 		NATSAPIPrefix: "odds.*", NATSCA: "/absent/ca.crt", NATSCredentials: "/absent/gateway.creds",
@@ -242,7 +242,7 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 		t.Fatal("it runs")
 	}
 	for _, flag := range []string{
-		"address", "ops-address", "spacing", "heartbeat", "lifetime", "retry-min", "retry-max", "write-timeout",
+		"address", "ops-address", "conflation-interval", "heartbeat", "lifetime", "retry-min", "retry-max", "write-timeout",
 		"drain-delay", "drain-window", "nats-url", "nats-ca", "nats-credentials", "nats-api-prefix", "participation-url",
 		"send-buffer", "max-connections", "max-connections-per-client", "max-raffles", "trusted-proxies", "cors-origins",
 		"max-header-bytes", "header-timeout",

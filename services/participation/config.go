@@ -24,8 +24,8 @@ type Config struct {
 	NATSCredentials string // .creds file; empty: what NATSURL says
 	Replicas        int    // copies of the stream in the NATS cluster
 
-	Lanes        int           // transactions that write entries at once
-	Queue        int           // calls that may wait in each lane
+	Partitions   int           // transactions that write entries at once
+	Queue        int           // calls that may wait in each partition
 	Batch        int           // most entries in one transaction
 	WriteTimeout time.Duration // for one transaction
 	StartTimeout time.Duration // for the database to be there at start
@@ -60,11 +60,11 @@ func (c *Config) Register(s config.Section) {
 	s.String(&c.GRPCAddress, "grpc-address", "127.0.0.1:9090", "gRPC listens on this host:port")
 	s.String(&c.HTTPAddress, "http-address", "127.0.0.1:9080", "the HTTP/JSON facade listens on this host:port")
 	s.String(&c.OpsAddress, "ops-address", "127.0.0.1:9091", "health, metrics and profiles are served on this host:port")
-	s.Int(&c.DatabaseConns, "database-conns", 16, "most connections to the database, 2 to 1000, beside the lanes' and two more")
+	s.Int(&c.DatabaseConns, "database-conns", 16, "most connections to the database, 2 to 1000, beside one for each partition and two more")
 	s.Bool(&c.Migrate, "migrate", false, "bring the database's schema up to date at start")
 	s.Int(&c.Replicas, "stream-replicas", 1, "copies of the stream of odds in the NATS cluster, 1 to 5")
-	s.Int(&c.Lanes, "lanes", 4, "transactions that write entries at once, each for its own raffles, 1 to 64")
-	s.Int(&c.Queue, "queue", 8192, "calls that may wait in each lane before others are refused, 1 to 1000000")
+	s.Int(&c.Partitions, "partitions", 4, "transactions that write entries at once, each for its own raffles, 1 to 64")
+	s.Int(&c.Queue, "queue", 8192, "calls that may wait in each partition before others are refused, 1 to 1000000")
 	s.Int(&c.Batch, "batch", 2048, "most entries in one transaction, 1 to 10000")
 	s.Duration(&c.WriteTimeout, "write-timeout", 10*time.Second, "time for one transaction, 100ms to 5m")
 	s.Duration(&c.StartTimeout, "start-timeout", time.Minute, "time for the database to be there at start, 0s to 1h")
@@ -88,7 +88,7 @@ func (c *Config) Validate() error {
 	check.Address("ops-address", c.OpsAddress)
 	check.Between("database-conns", c.DatabaseConns, 2, 1000)
 	check.Between("stream-replicas", c.Replicas, 1, 5)
-	check.Between("lanes", c.Lanes, 1, 64)
+	check.Between("partitions", c.Partitions, 1, 64)
 	check.Between("queue", c.Queue, 1, 1_000_000)
 	check.Between("batch", c.Batch, 1, 10_000)
 	check.DurationBetween("write-timeout", c.WriteTimeout, 100*time.Millisecond, 5*time.Minute)

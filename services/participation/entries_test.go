@@ -2,13 +2,16 @@ package participation_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -54,23 +57,37 @@ func TestUpdateCancelWithdrawList(t *testing.T) {
 	_, err = b.entries.Withdraw(ctx, &rafflev1.WithdrawRequest{RaffleId: 1, MemberId: "stranger"})
 	wantError(t, err, codes.NotFound, "ENTRY_NOT_FOUND")
 
-	changed, err := b.raffles.UpdateRaffle(ctx, &rafflev1.UpdateRaffleRequest{RaffleId: 1, Title: "B", Winners: 5, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"winners"}}})
+	changed, err := b.raffles.UpdateRaffle(ctx, &rafflev1.UpdateRaffleRequest{Raffle: &rafflev1.Raffle{Id: 1, Title: "B", Winners: 5}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"winners"}}})
 	if r := changed.GetRaffle(); err != nil || r.GetTitle() != "A" || r.GetWinners() != 5 {
 		t.Errorf("updated %v, %v", r, err)
 	}
-	for _, req := range []*rafflev1.UpdateRaffleRequest{
-		{},
-		{UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"entries"}}},
-		{UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"title"}}},
-		{ClosesAt: timestamppb.New(time.Now().Add(-time.Hour))},
-		{OpensAt: timestamppb.New(time.Now().Add(time.Hour))},
+	for _, c := range []struct {
+		raffle *rafflev1.Raffle
+		mask   []string
+		code   codes.Code
+		reason string
+	}{
+		{&rafflev1.Raffle{}, nil, codes.InvalidArgument, "INVALID"},
+		{&rafflev1.Raffle{}, []string{"entries"}, codes.InvalidArgument, "INVALID"},
+		{&rafflev1.Raffle{}, []string{"title"}, codes.InvalidArgument, "INVALID"},
+		{&rafflev1.Raffle{Title: "C"}, []string{"title", "nonsense"}, codes.InvalidArgument, "INVALID"},
+		{&rafflev1.Raffle{Title: "C", Winners: 1}, []string{"*", "title"}, codes.InvalidArgument, "INVALID"},
+		{&rafflev1.Raffle{Title: "C"}, []string{"*"}, codes.InvalidArgument, "INVALID"}, // no winners
+		{&rafflev1.Raffle{ClosesAt: timestamppb.New(time.Now().Add(-time.Hour))}, nil, codes.FailedPrecondition, "TIME_PASSED"},
+		{&rafflev1.Raffle{OpensAt: timestamppb.New(time.Now().Add(time.Hour))}, nil, codes.FailedPrecondition, "FIELD_IMMUTABLE"},
+		{&rafflev1.Raffle{MaxEntriesPerMember: 999}, nil, codes.FailedPrecondition, "FIELD_IMMUTABLE"},
 	} {
-		req.RaffleId = 1
-		_, err := b.raffles.UpdateRaffle(ctx, req)
-		wantError(t, err, codes.InvalidArgument, "INVALID")
+		c.raffle.Id = 1
+		_, err := b.raffles.UpdateRaffle(ctx, &rafflev1.UpdateRaffleRequest{Raffle: c.raffle, UpdateMask: &fieldmaskpb.FieldMask{Paths: c.mask}})
+		wantError(t, err, c.code, c.reason)
+	}
+	all := &rafflev1.Raffle{Id: 1, Title: "D", Winners: 2, Entries: 77}
+	changed, err = b.raffles.UpdateRaffle(ctx, &rafflev1.UpdateRaffleRequest{Raffle: all, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"*"}}})
+	if r := changed.GetRaffle(); err != nil || r.GetTitle() != "D" || r.GetWinners() != 2 || r.GetEntries() != 2 {
+		t.Errorf("updated all: %v, %v", r, err)
 	}
 	cancelled, err := b.raffles.CancelRaffle(ctx, &rafflev1.CancelRaffleRequest{RaffleId: 1})
-	if err != nil || cancelled.GetRaffle().GetState() != rafflev1.RaffleState_RAFFLE_STATE_CANCELLED {
+	if err != nil || cancelled.GetRaffle().GetState() != rafflev1.Raffle_CANCELLED {
 		t.Errorf("cancelled %v, %v", cancelled, err)
 	}
 	_, err = b.raffles.CancelRaffle(ctx, &rafflev1.CancelRaffleRequest{RaffleId: 1})
@@ -81,19 +98,24 @@ func TestUpdateCancelWithdrawList(t *testing.T) {
 
 type enterStream = grpc.BidiStreamingClient[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
 
-// collect receives until the stream ends, and returns what came by id.
-func collect(t *testing.T, stream enterStream) (map[int64]*rafflev1.EnterStreamResponse, error) {
+// collect receives until the stream ends, and returns what came by id. ending is
+// the reason that the service announced, if it did.
+func collect(t *testing.T, stream enterStream) (got map[int64]*rafflev1.EnterStreamResponse, ending rafflev1.StreamEnding_Reason, err error) {
 	t.Helper()
-	got := map[int64]*rafflev1.EnterStreamResponse{}
+	got = map[int64]*rafflev1.EnterStreamResponse{}
 	for {
 		resp, err := stream.Recv()
 		if err != nil {
-			return got, err
+			return got, ending, err
 		}
-		if got[resp.GetId()] != nil {
-			t.Errorf("request %d was answered twice", resp.GetId())
+		if resp.GetEnding() != nil {
+			ending = resp.GetEnding().GetReason()
+			continue
 		}
-		got[resp.GetId()] = resp
+		if got[resp.GetCorrelationId()] != nil {
+			t.Errorf("request %d was answered twice", resp.GetCorrelationId())
+		}
+		got[resp.GetCorrelationId()] = resp
 	}
 }
 
@@ -120,30 +142,28 @@ func TestEnterStreamAnswersEachByItself(t *testing.T) {
 		if s, ok := special[i]; ok {
 			req = s
 		}
-		if err := stream.Send(&rafflev1.EnterStreamRequest{Id: i, Enter: req}); err != nil {
+		if err := stream.Send(&rafflev1.EnterStreamRequest{CorrelationId: i, Enter: req}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := collect(t, stream)
+	got, _, err := collect(t, stream)
 	if err.Error() != "EOF" || len(got) != n {
 		t.Fatalf("%d answers, then %v", len(got), err)
 	}
-	if got[1].GetEntered().GetRepeat() || !got[2].GetEntered().GetRepeat() || !proto.Equal(got[1].GetEntered().GetEntry(), got[2].GetEntered().GetEntry()) {
+	if got[1].GetEntered().GetReplayed() || !got[2].GetEntered().GetReplayed() || !proto.Equal(got[1].GetEntered().GetEntry(), got[2].GetEntered().GetEntry()) {
 		t.Errorf("a repeat: %v, %v", got[1], got[2])
 	}
 	for i, want := range map[int64]struct {
 		code   codes.Code
 		reason string
 	}{
-		3: {codes.AlreadyExists, "ENTRY_LIMIT_REACHED"}, 4: {codes.InvalidArgument, "INVALID"},
+		3: {codes.FailedPrecondition, "ENTRY_LIMIT_REACHED"}, 4: {codes.InvalidArgument, "INVALID"},
 		5: {codes.NotFound, "RAFFLE_NOT_FOUND"}, 6: {codes.InvalidArgument, "INVALID"},
 	} {
-		if e := got[i].GetError(); codes.Code(e.GetCode()) != want.code || e.GetReason() != want.reason || e.GetMessage() == "" {
-			t.Errorf("request %d: %v", i, got[i])
-		}
+		wantError(t, status.ErrorProto(got[i].GetStatus()), want.code, want.reason)
 	}
 	odds, err := b.entries.GetOdds(t.Context(), &rafflev1.GetOddsRequest{RaffleId: 1})
 	if err != nil || odds.GetOdds().GetEntries() != n-5 {
@@ -162,7 +182,7 @@ func TestAStreamIsAnsweredBeforeTheServiceStops(t *testing.T) {
 	sent := make(chan int, 1)
 	go func() {
 		for i := 0; ; i++ {
-			if stream.Send(&rafflev1.EnterStreamRequest{Id: int64(i), Enter: &rafflev1.EnterRequest{RaffleId: 1, MemberId: fmt.Sprint(i)}}) != nil {
+			if stream.Send(&rafflev1.EnterStreamRequest{CorrelationId: int64(i), Enter: &rafflev1.EnterRequest{RaffleId: 1, MemberId: fmt.Sprint(i)}}) != nil {
 				sent <- i
 				return
 			}
@@ -173,8 +193,10 @@ func TestAStreamIsAnsweredBeforeTheServiceStops(t *testing.T) {
 	}
 	began := time.Now()
 	go b.stop()
-	got, err := collect(t, stream)
-	wantError(t, err, codes.Unavailable, "STREAM_ENDED")
+	got, ending, err := collect(t, stream)
+	if !errors.Is(err, io.EOF) || ending != rafflev1.StreamEnding_SHUTDOWN {
+		t.Errorf("the stream ended with %v, announced as %v", err, ending)
+	}
 	if err := b.stop(); err != nil || time.Since(began) > 5*time.Second {
 		t.Errorf("stopped after %v: %v", time.Since(began), err)
 	}

@@ -79,7 +79,7 @@ func (m *metrics) raised()              { m.raisedOver.Inc() }
 // watch reports what the parts know themselves.
 func (m *metrics) watch(cfg *Config, writer *batch.Writer, pub *outbox.Publisher, s *stores) {
 	m.gauge("entries_waiting", "Calls that wait to be written.", writer.Waiting)
-	m.gauge("entries_waiting_limit", "Calls that may wait, over all lanes.", func() int { return cfg.Lanes * cfg.Queue })
+	m.gauge("entries_waiting_limit", "Calls that may wait, over all partitions.", func() int { return cfg.Partitions * cfg.Queue })
 	m.gauge("odds_waiting", "Raffles whose newest odds are not in the stream yet.", pub.Waiting)
 	m.gauge("nats_connected", "1 while there is a connection to NATS.", func() int {
 		if s.nats.IsConnected() {

@@ -56,7 +56,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	writer := batch.New(store, batch.Config{
-		Lanes: cfg.Lanes, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
+		Lanes: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
 		Wrote: watched.wrote, Refused: watched.busy, Tracer: traces.Tracer(tracing),
 	})
 	watched.watch(&cfg, writer, pub, stores)

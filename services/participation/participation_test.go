@@ -139,7 +139,7 @@ func TestTheLifeOfARaffle(t *testing.T) {
 	b := setup(t)
 	ctx := t.Context()
 	r := b.create(t, &rafflev1.CreateRaffleRequest{Title: "Signed guitar", Winners: 1})
-	if r.GetId() != 1 || r.GetState() != rafflev1.RaffleState_RAFFLE_STATE_OPEN || r.GetMaxEntriesPerMember() != 1 {
+	if r.GetId() != 1 || r.GetState() != rafflev1.Raffle_OPEN || r.GetMaxEntriesPerMember() != 1 {
 		t.Errorf("created %v", r)
 	}
 	id := uuid.NewString()
@@ -147,13 +147,13 @@ func TestTheLifeOfARaffle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o := first.GetOdds(); o.GetEntries() != 1 || o.GetWinnerProbability() != 100 || o.GetNextEntryProbability() != 50 || first.GetRepeat() || first.GetMemberEntries() != 1 {
+	if o := first.GetOdds(); o.GetEntries() != 1 || o.GetWinnerProbability() != 100 || o.GetNextEntryProbability() != 50 || first.GetReplayed() || first.GetMemberEntries() != 1 {
 		t.Errorf("entered: %v", first)
 	}
 	_, err = b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 1, MemberId: "7"})
-	wantError(t, err, codes.AlreadyExists, "ENTRY_LIMIT_REACHED")
+	wantError(t, err, codes.FailedPrecondition, "ENTRY_LIMIT_REACHED")
 	repeat, err := b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 1, MemberId: "7", RequestId: id})
-	if err != nil || !repeat.GetRepeat() || !proto.Equal(repeat.GetEntry(), first.GetEntry()) {
+	if err != nil || !repeat.GetReplayed() || !proto.Equal(repeat.GetEntry(), first.GetEntry()) {
 		t.Errorf("repeat: %v, %v", repeat, err)
 	}
 	odds, err := b.entries.GetOdds(ctx, &rafflev1.GetOddsRequest{RaffleId: 1})
@@ -161,7 +161,7 @@ func TestTheLifeOfARaffle(t *testing.T) {
 		t.Errorf("odds %v, %v", odds, err)
 	}
 	closed, err := b.raffles.CloseRaffle(ctx, &rafflev1.CloseRaffleRequest{RaffleId: 1})
-	if err != nil || closed.GetRaffle().GetState() != rafflev1.RaffleState_RAFFLE_STATE_CLOSED {
+	if err != nil || closed.GetRaffle().GetState() != rafflev1.Raffle_CLOSED {
 		t.Errorf("closed %v, %v", closed, err)
 	}
 	_, err = b.raffles.CloseRaffle(ctx, &rafflev1.CloseRaffleRequest{RaffleId: 1})
@@ -174,7 +174,7 @@ func TestTheLifeOfARaffle(t *testing.T) {
 	}
 	eventually(t, "the final odds are published", 5*time.Second, func() bool {
 		o := b.published(t, 1)
-		return o.GetVersion() == 3 && o.GetState() == rafflev1.RaffleState_RAFFLE_STATE_CLOSED && o.NextEntryProbability == nil
+		return o.GetVersion() == 3 && o.GetState() == rafflev1.Raffle_CLOSED && o.NextEntryProbability == nil
 	})
 }
 
@@ -224,19 +224,18 @@ func TestBadRequestsNameFieldValueAndBound(t *testing.T) {
 	}{
 		{enter(0, "m", ""), "raffle_id", "greater than or equal to 1 (got 0)"},
 		{enter(1, "", ""), "member_id", `(got "")`},
-		{enter(1, strings.Repeat("x", 65), ""), "member_id", "{1,64}"},
+		{enter(1, strings.Repeat("x", 65), ""), "member_id", "1 to 64"},
 		{enter(1, "a\nb", ""), "member_id", `(got "a\nb")`},
-		{enter(1, "'; DROP TABLE entries; --", ""), "member_id", "[A-Za-z0-9_.:@-]"},
+		{enter(1, "'; DROP TABLE entries; --", ""), "member_id", "A-Z a-z 0-9 _ . : @ -"},
 		{enter(1, "m", "x"), "request_id", `(got "x")`},
 		{enter(1, "m", uuid.Nil.String()), "request_id", uuid.Nil.String()},
-		{create(&rafflev1.CreateRaffleRequest{Winners: 1}), "title", "at least 1"},
+		{create(&rafflev1.CreateRaffleRequest{Winners: 1}), "title", "1 to 200"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A\x00B", Winners: 1}), "title", `(got "A\x00B")`},
-		{create(&rafflev1.CreateRaffleRequest{Title: strings.Repeat("가", 201), Winners: 1}), "title", "at most 200"},
+		{create(&rafflev1.CreateRaffleRequest{Title: strings.Repeat("가", 201), Winners: 1}), "title", "1 to 200"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A"}), "winners", "(got 0)"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1_000_001}), "winners", "1000000"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 1001}), "max_entries_per_member", "1000"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, OpensAt: now, ClosesAt: now}), "closes_at", "after opens_at"},
-		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: now}), "closes_at", "must be in the future"},
 		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: &timestamppb.Timestamp{Seconds: -62135596800}}), "closes_at", `(got "0001-01-01T00:00:00Z")`},
 	} {
 		st := wantError(t, c.err, codes.InvalidArgument, "INVALID")
@@ -269,7 +268,7 @@ func TestFacade(t *testing.T) {
 		reason string
 	}{
 		{"1?memberId=7", 200, "", ""},
-		{"1?memberId=7", 409, "ALREADY_EXISTS", "ENTRY_LIMIT_REACHED"},
+		{"1?memberId=7", 400, "FAILED_PRECONDITION", "ENTRY_LIMIT_REACHED"},
 		{"1?memberId=", 400, "INVALID_ARGUMENT", "INVALID"},
 		{"x?memberId=7", 400, "INVALID_ARGUMENT", "INVALID"},
 		{"1?memberId=%ff", 400, "INVALID_ARGUMENT", "INVALID"},

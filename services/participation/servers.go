@@ -20,6 +20,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
 	"github.com/rafflecast/rafflecast/services/participation/internal/grpcapi"
+	"github.com/rafflecast/rafflecast/services/participation/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 )
 
@@ -84,7 +85,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	if err != nil {
 		return nil, fmt.Errorf("connect the JSON facade: %w", err)
 	}
-	facade, err := grpcapi.NewFacade(ctx, s.conn)
+	facade, err := httpapi.NewFacade(ctx, s.conn)
 	if err != nil {
 		return nil, err
 	}

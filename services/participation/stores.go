@@ -35,7 +35,7 @@ func openStores(ctx context.Context, cfg *Config, traces *telemetry.Traces) (s *
 		return nil, err
 	}
 	// A flusher each, and two for the sweep.
-	if s.entries, err = postgres.Open(ctx, cfg.DatabaseURL, cfg.Lanes+2, traces); err != nil {
+	if s.entries, err = postgres.Open(ctx, cfg.DatabaseURL, cfg.Partitions+2, traces); err != nil {
 		return nil, err
 	}
 	// Entries are taken while NATS is away; their odds are published once it is back.

@@ -42,7 +42,7 @@ func TestTheClockClosesARaffle(t *testing.T) {
 	b := setup(t)
 	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: timestamppb.New(time.Now().Add(time.Second))})
 	eventually(t, "the final odds are published", 10*time.Second, func() bool {
-		return b.published(t, 1).GetState() == rafflev1.RaffleState_RAFFLE_STATE_CLOSED
+		return b.published(t, 1).GetState() == rafflev1.Raffle_CLOSED
 	})
 	_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"})
 	wantError(t, err, codes.FailedPrecondition, "RAFFLE_NOT_OPEN")

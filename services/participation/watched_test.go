@@ -2,14 +2,13 @@ package participation_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"google.golang.org/grpc/codes"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
@@ -49,7 +48,7 @@ func TestMetricsTellWhatCameOfCalls(t *testing.T) {
 	})
 	const call = `rpc_server_call_duration_seconds_count{rpc_method="raffle.v1.ParticipationService/Enter",rpc_response_status_code="%s",rpc_system_name="grpc"} 1`
 	for _, want := range []string{
-		fmt.Sprintf(call, "OK"), fmt.Sprintf(call, "ALREADY_EXISTS"),
+		fmt.Sprintf(call, "OK"), fmt.Sprintf(call, "FAILED_PRECONDITION"),
 		`rafflecast_participation_entries_total{result="placed"} 1`,
 		`rafflecast_participation_entries_total{result="rejected"} 1`,
 		`rafflecast_participation_entries_total{result="busy"} 0`,
@@ -84,12 +83,14 @@ func TestOldStreamsAndConnectionsMakeWayForNewOnes(t *testing.T) {
 	}
 	sent := 0
 	for ; sent < 100; sent++ {
-		if err := stream.Send(&rafflev1.EnterStreamRequest{Id: int64(sent), Enter: &rafflev1.EnterRequest{RaffleId: 1, MemberId: fmt.Sprint(sent)}}); err != nil {
+		if err := stream.Send(&rafflev1.EnterStreamRequest{CorrelationId: int64(sent), Enter: &rafflev1.EnterRequest{RaffleId: 1, MemberId: fmt.Sprint(sent)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	answers, err := collect(t, stream)
-	wantError(t, err, codes.Unavailable, "STREAM_ENDED")
+	answers, ending, err := collect(t, stream)
+	if !errors.Is(err, io.EOF) || ending != rafflev1.StreamEnding_MAX_AGE {
+		t.Errorf("the stream ended with %v, announced as %v", err, ending)
+	}
 	if len(answers) != sent {
 		t.Errorf("%d of %d were answered before the end", len(answers), sent)
 	}

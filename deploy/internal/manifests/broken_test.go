@@ -165,7 +165,7 @@ func TestFaultsOfTheComposeFileAreFound(t *testing.T) {
 		{"command: [migrate]", "command: [serve]", "the command is [serve]"},
 		{"GATEWAY_DRAIN_WINDOW: 20s", "GATEWAY_DRAIN_WINDOW: 60s", `GATEWAY_DRAIN_WINDOW is "60s" in compose`},
 		{"      GATEWAY_DRAIN_DELAY: 0s\n", "", `GATEWAY_DRAIN_DELAY is "" in compose`},
-		{"GOMEMLIMIT: 160MiB", "GOMEMLIMIT: 160MiB\n      GATEWAY_SPACING: 1s", `GATEWAY_SPACING is "1s" in compose`},
+		{"GOMEMLIMIT: 160MiB", "GOMEMLIMIT: 160MiB\n      GATEWAY_CONFLATION_INTERVAL: 1s", `GATEWAY_CONFLATION_INTERVAL is "1s" in compose`},
 		{`STREAM_REPLICAS: "3"`, `STREAM_REPLICAS: "1"`, `STREAM_REPLICAS is "1"`},
 		{"stop_grace_period: 35s", "stop_grace_period: 20s", "must be at least 27s"},
 		{"mem_limit: 256m", "mem_limit: 512m", "memory limit is 536870912"},

@@ -42,7 +42,7 @@ var healthy = series{
 	`rafflecast_participation_database_wait_seconds_total{@participation,db_client_connection_pool_name="calls"}`:         "0+0.1x240",
 
 	enter + `,rpc_response_status_code="OK"}`:             "0+1000x240",
-	enter + `,rpc_response_status_code="ALREADY_EXISTS"}`: "0+500x240",
+	enter + `,rpc_response_status_code="FAILED_PRECONDITION"}`: "0+500x240",
 	enter + `,rpc_response_status_code="UNAVAILABLE"}`:    "0x100 500x139",
 	`rpc_server_call_duration_seconds_count{@participation,rpc_method="raffle.v1.ParticipationService/EnterStream",rpc_response_status_code="UNAVAILABLE"}`: "0+2x240",
 

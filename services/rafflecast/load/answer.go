@@ -41,15 +41,10 @@ func failed(err error) answer {
 
 // streamed reads an answer of a stream.
 func streamed(resp *rafflev1.EnterStreamResponse) answer {
-	e := resp.GetError()
-	if e == nil {
-		return entered(resp.GetEntered())
+	if st := resp.GetStatus(); st != nil {
+		return failed(status.ErrorProto(st))
 	}
-	a := answer{code: codes.Code(e.GetCode()), reason: e.GetReason(), delay: e.GetRetryDelay().AsDuration()}
-	if a.reason == "" {
-		a.reason = code.Code(e.GetCode()).String()
-	}
-	return a
+	return entered(resp.GetEntered())
 }
 
 // refused tells whether the answer is final: sending the request again can't

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -46,13 +48,11 @@ func (u *unreliable) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterS
 		if err != nil {
 			return nil //nolint:nilerr // the client has sent its last request
 		}
-		resp := &rafflev1.EnterStreamResponse{Id: req.GetId()}
+		resp := &rafflev1.EnterStreamResponse{CorrelationId: req.GetCorrelationId()}
 		if entered, ok := u.answer(); ok {
 			resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: entered}
 		} else {
-			resp.Result = &rafflev1.EnterStreamResponse_Error{Error: &rafflev1.EnterError{
-				Code: int32(codes.ResourceExhausted), Reason: "BUSY", RetryDelay: durationpb.New(time.Millisecond),
-			}}
+			resp.Result = &rafflev1.EnterStreamResponse_Status{Status: busy()}
 		}
 		if err := stream.Send(resp); err != nil {
 			return err
@@ -145,4 +145,14 @@ func TestAServiceThatIsAwayIsGivenUpAfterTheLastRetry(t *testing.T) {
 	if got := r.tally.acknowledged.Load(); got != 0 {
 		t.Errorf("%d acknowledged by nobody", got)
 	}
+}
+
+// busy is what a service answers that is asked for too much.
+func busy() *spb.Status {
+	st, err := status.New(codes.ResourceExhausted, "busy").WithDetails(
+		&errdetails.ErrorInfo{Reason: "BUSY", Domain: "rafflecast"}, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Millisecond)})
+	if err != nil {
+		panic(err) // a defect
+	}
+	return st.Proto()
 }

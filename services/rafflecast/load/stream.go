@@ -80,6 +80,10 @@ func (s *stream) drive(ctx, calls context.Context) error {
 		if answers, err = s.session(calls); err == nil {
 			break
 		}
+		if errors.Is(err, errAnnounced) {
+			failures = -1
+			continue
+		}
 		if answers > 0 {
 			failures = 0
 		}
@@ -167,7 +171,7 @@ func (s *stream) waits(i int, n int64) bool {
 // send sends request n on the newest stream; where that is broken, the next one
 // begins with it. Call it once opened is closed.
 func (s *stream) send(i int, n int64) {
-	msg := &rafflev1.EnterStreamRequest{Id: n<<slotBits | int64(i), Enter: &rafflev1.EnterRequest{}}
+	msg := &rafflev1.EnterStreamRequest{CorrelationId: n<<slotBits | int64(i), Enter: &rafflev1.EnterRequest{}}
 	s.plan.Request(n, msg.Enter)
 	s.sending.Lock()
 	defer s.sending.Unlock()
@@ -198,28 +202,41 @@ func (s *stream) session(ctx context.Context) (answers int, err error) {
 	resending.Go(s.resend)
 	defer resending.Wait()
 	defer cancel()
+	announced := false
 	for {
 		resp, err := call.Recv()
 		if errors.Is(err, io.EOF) {
-			return answers, s.ended()
+			return answers, s.ended(announced)
 		}
 		if err != nil {
 			return answers, fmt.Errorf("stream: %w", err)
+		}
+		if resp.GetEnding() != nil {
+			announced = true
+			continue
 		}
 		answers++
 		s.receive(ctx, resp)
 	}
 }
 
-// errEarly says that the service ended the stream, without an error, while
-// requests waited.
-var errEarly = errors.New("the service ended the stream early")
+var (
+	// errEarly says that the service ended the stream, without an error or an
+	// announcement, while requests waited.
+	errEarly = errors.New("the service ended the stream early")
+	// errAnnounced says that the service ended the stream as it had announced:
+	// another one is opened at once.
+	errAnnounced = errors.New("the service ended the stream, as it had announced")
+)
 
-func (s *stream) ended() error {
+func (s *stream) ended(announced bool) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	if s.closing {
+	switch {
+	case s.closing:
 		return nil
+	case announced:
+		return errAnnounced
 	}
 	return errEarly
 }
@@ -237,7 +254,7 @@ func (s *stream) resend() {
 
 // receive notes an answer, and frees the slot or sends the request again.
 func (s *stream) receive(ctx context.Context, resp *rafflev1.EnterStreamResponse) {
-	n, i := resp.GetId()>>slotBits, int(resp.GetId()&(1<<slotBits-1))
+	n, i := resp.GetCorrelationId()>>slotBits, int(resp.GetCorrelationId()&(1<<slotBits-1))
 	a := streamed(resp)
 	s.note(n, a)
 	final := a.code == codes.OK || a.refused()

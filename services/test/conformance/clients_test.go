@@ -87,7 +87,7 @@ func TestGoClient(t *testing.T) {
 	}
 	for v.odds() != "1:19" {
 	}
-	w.publishState(20, rafflev1.RaffleState_RAFFLE_STATE_CLOSED)
+	w.publishState(20, rafflev1.Raffle_CLOSED)
 	if got := v.odds(); got != "1:20" {
 		t.Errorf("final: %s", got)
 	}
@@ -158,7 +158,7 @@ func TestNodeClients(t *testing.T) {
 		lines.Scan()
 	}
 	w.publish(2)
-	w.publishState(3, rafflev1.RaffleState_RAFFLE_STATE_CLOSED)
+	w.publishState(3, rafflev1.Raffle_CLOSED)
 	var got struct{ Source, Parser []string }
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &got) != nil {
 		t.Fatalf("got %q", lines.Text())

@@ -60,13 +60,13 @@ func setup(t *testing.T) *world {
 
 func (w *world) publish(version int64) {
 	w.t.Helper()
-	w.publishState(version, rafflev1.RaffleState_RAFFLE_STATE_OPEN)
+	w.publishState(version, rafflev1.Raffle_OPEN)
 }
 
-func (w *world) publishState(version int64, state rafflev1.RaffleState) {
+func (w *world) publishState(version int64, state rafflev1.Raffle_State) {
 	w.t.Helper()
 	data, err := proto.Marshal(&rafflev1.Odds{
-		RaffleId: 1, Version: version, State: state, Title: "Gitarre, signiert: 기타 \n</script>\u2028", Entries: version, Winners: 1,
+		Id: 1, Version: version, State: state, Title: "Gitarre, signiert: 기타 \n</script>\u2028", Entries: version, Winners: 1,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -259,10 +259,10 @@ func TestASecondRunLeavesTheFirstAlone(t *testing.T) {
 func TestAllThatIsWrongIsToldBeforeAnythingStarts(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	p := launch(t, "rafflecast", "serve", "--data-dir="+dir, "--participation-queue=0", "--gateway-lifetime=1ms", "--participation-lanes=x")
+	p := launch(t, "rafflecast", "serve", "--data-dir="+dir, "--participation-queue=0", "--gateway-lifetime=1ms", "--participation-partitions=x")
 	p.await("--participation-queue=0: must be")
 	p.await("--gateway-lifetime=1ms: must be")
-	p.await(`"x" for flag -participation-lanes`)
+	p.await(`"x" for flag -participation-partitions`)
 	<-p.ended
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the data directory was made: %v", err)

@@ -16,6 +16,7 @@ func (t *told) Fatalf(format string, a ...any) {
 	t.how = "failed: " + fmt.Sprintf(format, a...)
 	panic(t)
 }
+
 func (t *told) Skipf(format string, a ...any) {
 	t.how = "skipped: " + fmt.Sprintf(format, a...)
 	panic(t)

@@ -22,85 +22,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RaffleState is where a raffle stands in its life. CLOSED, CANCELLED and
-// DRAWN are final: the odds of such a raffle do not change any more.
-type RaffleState int32
-
-const (
-	// No state. Never sent; in a filter it means "any state".
-	RaffleState_RAFFLE_STATE_UNSPECIFIED RaffleState = 0
-	// Made, and its opening time has not come.
-	RaffleState_RAFFLE_STATE_SCHEDULED RaffleState = 1
-	// Entries are taken.
-	RaffleState_RAFFLE_STATE_OPEN RaffleState = 2
-	// Entries are taken no more: closed by a call, or its closing time has come.
-	RaffleState_RAFFLE_STATE_CLOSED RaffleState = 3
-	// Called off. There will be no winner.
-	RaffleState_RAFFLE_STATE_CANCELLED RaffleState = 4
-	// The winners have been drawn. Readers treat it as final; no call of this
-	// version sets it.
-	RaffleState_RAFFLE_STATE_DRAWN RaffleState = 5
-)
-
-// Enum value maps for RaffleState.
-var (
-	RaffleState_name = map[int32]string{
-		0: "RAFFLE_STATE_UNSPECIFIED",
-		1: "RAFFLE_STATE_SCHEDULED",
-		2: "RAFFLE_STATE_OPEN",
-		3: "RAFFLE_STATE_CLOSED",
-		4: "RAFFLE_STATE_CANCELLED",
-		5: "RAFFLE_STATE_DRAWN",
-	}
-	RaffleState_value = map[string]int32{
-		"RAFFLE_STATE_UNSPECIFIED": 0,
-		"RAFFLE_STATE_SCHEDULED":   1,
-		"RAFFLE_STATE_OPEN":        2,
-		"RAFFLE_STATE_CLOSED":      3,
-		"RAFFLE_STATE_CANCELLED":   4,
-		"RAFFLE_STATE_DRAWN":       5,
-	}
-)
-
-func (x RaffleState) Enum() *RaffleState {
-	p := new(RaffleState)
-	*p = x
-	return p
-}
-
-func (x RaffleState) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (RaffleState) Descriptor() protoreflect.EnumDescriptor {
-	return file_raffle_v1_odds_proto_enumTypes[0].Descriptor()
-}
-
-func (RaffleState) Type() protoreflect.EnumType {
-	return &file_raffle_v1_odds_proto_enumTypes[0]
-}
-
-func (x RaffleState) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use RaffleState.Descriptor instead.
-func (RaffleState) EnumDescriptor() ([]byte, []int) {
-	return file_raffle_v1_odds_proto_rawDescGZIP(), []int{0}
-}
-
 // Odds is the chance of winning a raffle as of one committed version of it.
 // It is the message on NATS as well as part of answers, and it holds nothing
 // about any single member.
 type Odds struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The raffle's id, from 1.
-	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
+	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Counts the changes of the raffle, from 1. It only grows, by at least 1 with
 	// each change, and two Odds of one raffle with equal versions are equal.
 	Version int64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	// The state as of this version.
-	State RaffleState `protobuf:"varint,3,opt,name=state,proto3,enum=raffle.v1.RaffleState" json:"state,omitempty"`
+	State Raffle_State `protobuf:"varint,3,opt,name=state,proto3,enum=raffle.v1.Raffle_State" json:"state,omitempty"`
 	// The raffle's title, as plain text.
 	Title string `protobuf:"bytes,4,opt,name=title,proto3" json:"title,omitempty"`
 	// Number of entries that count.
@@ -109,13 +42,15 @@ type Odds struct {
 	Members int64 `protobuf:"varint,6,opt,name=members,proto3" json:"members,omitempty"`
 	// Number of entries that will win, at least 1.
 	Winners int32 `protobuf:"varint,7,opt,name=winners,proto3" json:"winners,omitempty"`
+	// How many entries one member may have, at least 1.
+	MaxEntriesPerMember int32 `protobuf:"varint,13,opt,name=max_entries_per_member,json=maxEntriesPerMember,proto3" json:"max_entries_per_member,omitempty"`
 	// Chance that one entry wins, in percent (0 to 100):
 	// 100 * min(1, winners / entries). Absent before the first entry.
 	WinnerProbability *float64 `protobuf:"fixed64,8,opt,name=winner_probability,json=winnerProbability,proto3,oneof" json:"winner_probability,omitempty"`
 	// The same for one more entry, in percent (0 to 100):
 	// 100 * min(1, winners / (entries + 1)). Absent unless the state is OPEN.
 	NextEntryProbability *float64 `protobuf:"fixed64,9,opt,name=next_entry_probability,json=nextEntryProbability,proto3,oneof" json:"next_entry_probability,omitempty"`
-	// When entries begin to be taken; absent means from the beginning.
+	// When entries begin to be accepted; absent means from the beginning.
 	OpensAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
 	// From when on entries are refused; absent means not before a call closes it.
 	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
@@ -155,9 +90,9 @@ func (*Odds) Descriptor() ([]byte, []int) {
 	return file_raffle_v1_odds_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *Odds) GetRaffleId() int64 {
+func (x *Odds) GetId() int64 {
 	if x != nil {
-		return x.RaffleId
+		return x.Id
 	}
 	return 0
 }
@@ -169,11 +104,11 @@ func (x *Odds) GetVersion() int64 {
 	return 0
 }
 
-func (x *Odds) GetState() RaffleState {
+func (x *Odds) GetState() Raffle_State {
 	if x != nil {
 		return x.State
 	}
-	return RaffleState_RAFFLE_STATE_UNSPECIFIED
+	return Raffle_STATE_UNSPECIFIED
 }
 
 func (x *Odds) GetTitle() string {
@@ -200,6 +135,13 @@ func (x *Odds) GetMembers() int64 {
 func (x *Odds) GetWinners() int32 {
 	if x != nil {
 		return x.Winners
+	}
+	return 0
+}
+
+func (x *Odds) GetMaxEntriesPerMember() int32 {
+	if x != nil {
+		return x.MaxEntriesPerMember
 	}
 	return 0
 }
@@ -243,15 +185,16 @@ var File_raffle_v1_odds_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\n" +
-	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x04\n" +
-	"\x04Odds\x12\x1b\n" +
-	"\traffle_id\x18\x01 \x01(\x03R\braffleId\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x03R\aversion\x12,\n" +
-	"\x05state\x18\x03 \x01(\x0e2\x16.raffle.v1.RaffleStateR\x05state\x12\x14\n" +
+	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xb5\x04\n" +
+	"\x04Odds\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x03R\aversion\x12-\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x17.raffle.v1.Raffle.StateR\x05state\x12\x14\n" +
 	"\x05title\x18\x04 \x01(\tR\x05title\x12\x18\n" +
 	"\aentries\x18\x05 \x01(\x03R\aentries\x12\x18\n" +
 	"\amembers\x18\x06 \x01(\x03R\amembers\x12\x18\n" +
-	"\awinners\x18\a \x01(\x05R\awinners\x122\n" +
+	"\awinners\x18\a \x01(\x05R\awinners\x123\n" +
+	"\x16max_entries_per_member\x18\r \x01(\x05R\x13maxEntriesPerMember\x122\n" +
 	"\x12winner_probability\x18\b \x01(\x01H\x00R\x11winnerProbability\x88\x01\x01\x129\n" +
 	"\x16next_entry_probability\x18\t \x01(\x01H\x01R\x14nextEntryProbability\x88\x01\x01\x125\n" +
 	"\bopens_at\x18\n" +
@@ -259,14 +202,8 @@ const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\tcloses_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bclosesAt\x12*\n" +
 	"\x02at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x02atB\x15\n" +
 	"\x13_winner_probabilityB\x19\n" +
-	"\x17_next_entry_probability*\xab\x01\n" +
-	"\vRaffleState\x12\x1c\n" +
-	"\x18RAFFLE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
-	"\x16RAFFLE_STATE_SCHEDULED\x10\x01\x12\x15\n" +
-	"\x11RAFFLE_STATE_OPEN\x10\x02\x12\x17\n" +
-	"\x13RAFFLE_STATE_CLOSED\x10\x03\x12\x1a\n" +
-	"\x16RAFFLE_STATE_CANCELLED\x10\x04\x12\x16\n" +
-	"\x12RAFFLE_STATE_DRAWN\x10\x05B?Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
+	"\x17_next_entry_probabilityBf\n" +
+	"\x18com.rafflecast.raffle.v1B\tOddsProtoP\x01Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
 	file_raffle_v1_odds_proto_rawDescOnce sync.Once
@@ -280,15 +217,14 @@ func file_raffle_v1_odds_proto_rawDescGZIP() []byte {
 	return file_raffle_v1_odds_proto_rawDescData
 }
 
-var file_raffle_v1_odds_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_raffle_v1_odds_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_raffle_v1_odds_proto_goTypes = []any{
-	(RaffleState)(0),              // 0: raffle.v1.RaffleState
-	(*Odds)(nil),                  // 1: raffle.v1.Odds
+	(*Odds)(nil),                  // 0: raffle.v1.Odds
+	(Raffle_State)(0),             // 1: raffle.v1.Raffle.State
 	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
 }
 var file_raffle_v1_odds_proto_depIdxs = []int32{
-	0, // 0: raffle.v1.Odds.state:type_name -> raffle.v1.RaffleState
+	1, // 0: raffle.v1.Odds.state:type_name -> raffle.v1.Raffle.State
 	2, // 1: raffle.v1.Odds.opens_at:type_name -> google.protobuf.Timestamp
 	2, // 2: raffle.v1.Odds.closes_at:type_name -> google.protobuf.Timestamp
 	2, // 3: raffle.v1.Odds.at:type_name -> google.protobuf.Timestamp
@@ -304,20 +240,20 @@ func file_raffle_v1_odds_proto_init() {
 	if File_raffle_v1_odds_proto != nil {
 		return
 	}
+	file_raffle_v1_raffle_proto_init()
 	file_raffle_v1_odds_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_odds_proto_rawDesc), len(file_raffle_v1_odds_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      0,
 			NumMessages:   1,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_raffle_v1_odds_proto_goTypes,
 		DependencyIndexes: file_raffle_v1_odds_proto_depIdxs,
-		EnumInfos:         file_raffle_v1_odds_proto_enumTypes,
 		MessageInfos:      file_raffle_v1_odds_proto_msgTypes,
 	}.Build()
 	File_raffle_v1_odds_proto = out.File

@@ -8,9 +8,9 @@ package rafflev1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -24,30 +24,100 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State is where a raffle stands in its life. CLOSED, CANCELLED and DRAWN are
+// final: the odds of such a raffle do not change any more.
+type Raffle_State int32
+
+const (
+	// No state. Never sent; in a filter it means "any state".
+	Raffle_STATE_UNSPECIFIED Raffle_State = 0
+	// The raffle exists, and its opening time has not come.
+	Raffle_SCHEDULED Raffle_State = 1
+	// Entries are accepted.
+	Raffle_OPEN Raffle_State = 2
+	// Entries are no longer accepted: a call closed the raffle, or its closing
+	// time has come.
+	Raffle_CLOSED Raffle_State = 3
+	// The raffle was called off. There will be no winner.
+	Raffle_CANCELLED Raffle_State = 4
+	// The winners have been drawn. Readers treat it as final; no call of this
+	// version sets it.
+	Raffle_DRAWN Raffle_State = 5
+)
+
+// Enum value maps for Raffle_State.
+var (
+	Raffle_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "SCHEDULED",
+		2: "OPEN",
+		3: "CLOSED",
+		4: "CANCELLED",
+		5: "DRAWN",
+	}
+	Raffle_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"SCHEDULED":         1,
+		"OPEN":              2,
+		"CLOSED":            3,
+		"CANCELLED":         4,
+		"DRAWN":             5,
+	}
+)
+
+func (x Raffle_State) Enum() *Raffle_State {
+	p := new(Raffle_State)
+	*p = x
+	return p
+}
+
+func (x Raffle_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Raffle_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_raffle_v1_raffle_proto_enumTypes[0].Descriptor()
+}
+
+func (Raffle_State) Type() protoreflect.EnumType {
+	return &file_raffle_v1_raffle_proto_enumTypes[0]
+}
+
+func (x Raffle_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Raffle_State.Descriptor instead.
+func (Raffle_State) EnumDescriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{0, 0}
+}
+
 // Raffle is a set of entries of which some will win.
 type Raffle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Given by the service, from 1.
+	// Assigned by the service, from 1. UpdateRaffle names the raffle by it.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What is raffled, as plain text: 1 to 200 characters.
+	// What is raffled, as plain text: 1 to 200 characters, none a control character.
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
 	// Number of entries that will win: 1 to 1,000,000.
 	Winners int32 `protobuf:"varint,3,opt,name=winners,proto3" json:"winners,omitempty"`
-	// How many entries one member may have: 1 to 1,000.
+	// How many entries one member may have: 1 to 1,000. It is set when the raffle
+	// is created and never changes.
 	MaxEntriesPerMember int32 `protobuf:"varint,4,opt,name=max_entries_per_member,json=maxEntriesPerMember,proto3" json:"max_entries_per_member,omitempty"`
-	// When entries begin to be taken; absent means from the beginning.
+	// When entries begin to be accepted; absent means from the beginning. Years 1970 to 9999.
 	OpensAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
-	// From when on entries are refused; absent means not before a call closes it.
+	// From when on entries are refused; absent means not before a call closes the
+	// raffle. Years 1970 to 9999.
 	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
 	// Where the raffle stands.
-	State RaffleState `protobuf:"varint,7,opt,name=state,proto3,enum=raffle.v1.RaffleState" json:"state,omitempty"`
+	State Raffle_State `protobuf:"varint,7,opt,name=state,proto3,enum=raffle.v1.Raffle_State" json:"state,omitempty"`
 	// Number of entries that count.
 	Entries int64 `protobuf:"varint,8,opt,name=entries,proto3" json:"entries,omitempty"`
 	// Number of members that have at least one entry.
 	Members int64 `protobuf:"varint,9,opt,name=members,proto3" json:"members,omitempty"`
 	// Counts the changes of the raffle, from 1.
 	Version int64 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
-	// When the raffle was made, by the database's clock.
+	// When the raffle was created, by the database's clock.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// When the raffle was last changed, by the database's clock.
 	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
@@ -127,11 +197,11 @@ func (x *Raffle) GetClosesAt() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Raffle) GetState() RaffleState {
+func (x *Raffle) GetState() Raffle_State {
 	if x != nil {
 		return x.State
 	}
-	return RaffleState_RAFFLE_STATE_UNSPECIFIED
+	return Raffle_STATE_UNSPECIFIED
 }
 
 func (x *Raffle) GetEntries() int64 {
@@ -169,786 +239,36 @@ func (x *Raffle) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// CreateRaffleRequest describes the raffle to make.
-type CreateRaffleRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is raffled, as plain text: 1 to 200 characters, none a control character.
-	Title string `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
-	// Number of entries that will win: 1 to 1,000,000.
-	Winners int32 `protobuf:"varint,2,opt,name=winners,proto3" json:"winners,omitempty"`
-	// How many entries one member may have: 1 to 1,000; 0 means the default, 1.
-	MaxEntriesPerMember int32 `protobuf:"varint,3,opt,name=max_entries_per_member,json=maxEntriesPerMember,proto3" json:"max_entries_per_member,omitempty"`
-	// When entries begin to be taken; absent means at once. Years 1970 to 9999.
-	OpensAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
-	// From when on entries are refused; absent means not before a call closes it.
-	// Years 1970 to 9999.
-	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
-	// A UUID that names this request (https://google.aip.dev/155): sent again, it
-	// answers with the raffle that the first one made. Optional; without it, two
-	// requests make two raffles.
-	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CreateRaffleRequest) Reset() {
-	*x = CreateRaffleRequest{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CreateRaffleRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CreateRaffleRequest) ProtoMessage() {}
-
-func (x *CreateRaffleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CreateRaffleRequest.ProtoReflect.Descriptor instead.
-func (*CreateRaffleRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *CreateRaffleRequest) GetTitle() string {
-	if x != nil {
-		return x.Title
-	}
-	return ""
-}
-
-func (x *CreateRaffleRequest) GetWinners() int32 {
-	if x != nil {
-		return x.Winners
-	}
-	return 0
-}
-
-func (x *CreateRaffleRequest) GetMaxEntriesPerMember() int32 {
-	if x != nil {
-		return x.MaxEntriesPerMember
-	}
-	return 0
-}
-
-func (x *CreateRaffleRequest) GetOpensAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.OpensAt
-	}
-	return nil
-}
-
-func (x *CreateRaffleRequest) GetClosesAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ClosesAt
-	}
-	return nil
-}
-
-func (x *CreateRaffleRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// CreateRaffleResponse holds the raffle that was made.
-type CreateRaffleResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle as it is now.
-	Raffle        *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CreateRaffleResponse) Reset() {
-	*x = CreateRaffleResponse{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CreateRaffleResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CreateRaffleResponse) ProtoMessage() {}
-
-func (x *CreateRaffleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CreateRaffleResponse.ProtoReflect.Descriptor instead.
-func (*CreateRaffleResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *CreateRaffleResponse) GetRaffle() *Raffle {
-	if x != nil {
-		return x.Raffle
-	}
-	return nil
-}
-
-// GetRaffleRequest names a raffle.
-type GetRaffleRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle's id, from 1.
-	RaffleId      int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetRaffleRequest) Reset() {
-	*x = GetRaffleRequest{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetRaffleRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetRaffleRequest) ProtoMessage() {}
-
-func (x *GetRaffleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetRaffleRequest.ProtoReflect.Descriptor instead.
-func (*GetRaffleRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *GetRaffleRequest) GetRaffleId() int64 {
-	if x != nil {
-		return x.RaffleId
-	}
-	return 0
-}
-
-// GetRaffleResponse holds one raffle.
-type GetRaffleResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle as it is now.
-	Raffle        *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetRaffleResponse) Reset() {
-	*x = GetRaffleResponse{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetRaffleResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetRaffleResponse) ProtoMessage() {}
-
-func (x *GetRaffleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetRaffleResponse.ProtoReflect.Descriptor instead.
-func (*GetRaffleResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *GetRaffleResponse) GetRaffle() *Raffle {
-	if x != nil {
-		return x.Raffle
-	}
-	return nil
-}
-
-// ListRafflesRequest asks for a page of raffles.
-type ListRafflesRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Most raffles in one page: 1 to 1,000; 0 means the default, 50.
-	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before; empty for the first page.
-	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// Only raffles in this state; unspecified means all.
-	State         RaffleState `protobuf:"varint,3,opt,name=state,proto3,enum=raffle.v1.RaffleState" json:"state,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListRafflesRequest) Reset() {
-	*x = ListRafflesRequest{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListRafflesRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListRafflesRequest) ProtoMessage() {}
-
-func (x *ListRafflesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListRafflesRequest.ProtoReflect.Descriptor instead.
-func (*ListRafflesRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *ListRafflesRequest) GetPageSize() int32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListRafflesRequest) GetPageToken() string {
-	if x != nil {
-		return x.PageToken
-	}
-	return ""
-}
-
-func (x *ListRafflesRequest) GetState() RaffleState {
-	if x != nil {
-		return x.State
-	}
-	return RaffleState_RAFFLE_STATE_UNSPECIFIED
-}
-
-// ListRafflesResponse is a page of raffles.
-type ListRafflesResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The page, by ascending id.
-	Raffles []*Raffle `protobuf:"bytes,1,rep,name=raffles,proto3" json:"raffles,omitempty"`
-	// Token of the page after this one; empty on the last.
-	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListRafflesResponse) Reset() {
-	*x = ListRafflesResponse{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListRafflesResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListRafflesResponse) ProtoMessage() {}
-
-func (x *ListRafflesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListRafflesResponse.ProtoReflect.Descriptor instead.
-func (*ListRafflesResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *ListRafflesResponse) GetRaffles() []*Raffle {
-	if x != nil {
-		return x.Raffles
-	}
-	return nil
-}
-
-func (x *ListRafflesResponse) GetNextPageToken() string {
-	if x != nil {
-		return x.NextPageToken
-	}
-	return ""
-}
-
-// UpdateRaffleRequest says what to change.
-type UpdateRaffleRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle's id, from 1.
-	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	// Which fields to change: title, winners, opens_at, closes_at. A time that is
-	// named and absent is removed. An empty mask names the fields that are set.
-	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
-	// As in CreateRaffleRequest.
-	Title string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
-	// As in CreateRaffleRequest.
-	Winners int32 `protobuf:"varint,4,opt,name=winners,proto3" json:"winners,omitempty"`
-	// As in CreateRaffleRequest.
-	OpensAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
-	// As in CreateRaffleRequest.
-	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
-	// A UUID that names this request: sent again, it answers with the raffle
-	// instead of changing it again. Optional.
-	RequestId     string `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *UpdateRaffleRequest) Reset() {
-	*x = UpdateRaffleRequest{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *UpdateRaffleRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*UpdateRaffleRequest) ProtoMessage() {}
-
-func (x *UpdateRaffleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use UpdateRaffleRequest.ProtoReflect.Descriptor instead.
-func (*UpdateRaffleRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *UpdateRaffleRequest) GetRaffleId() int64 {
-	if x != nil {
-		return x.RaffleId
-	}
-	return 0
-}
-
-func (x *UpdateRaffleRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
-	if x != nil {
-		return x.UpdateMask
-	}
-	return nil
-}
-
-func (x *UpdateRaffleRequest) GetTitle() string {
-	if x != nil {
-		return x.Title
-	}
-	return ""
-}
-
-func (x *UpdateRaffleRequest) GetWinners() int32 {
-	if x != nil {
-		return x.Winners
-	}
-	return 0
-}
-
-func (x *UpdateRaffleRequest) GetOpensAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.OpensAt
-	}
-	return nil
-}
-
-func (x *UpdateRaffleRequest) GetClosesAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ClosesAt
-	}
-	return nil
-}
-
-func (x *UpdateRaffleRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// UpdateRaffleResponse holds the changed raffle.
-type UpdateRaffleResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle as it is now.
-	Raffle        *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *UpdateRaffleResponse) Reset() {
-	*x = UpdateRaffleResponse{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *UpdateRaffleResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*UpdateRaffleResponse) ProtoMessage() {}
-
-func (x *UpdateRaffleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use UpdateRaffleResponse.ProtoReflect.Descriptor instead.
-func (*UpdateRaffleResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *UpdateRaffleResponse) GetRaffle() *Raffle {
-	if x != nil {
-		return x.Raffle
-	}
-	return nil
-}
-
-// CancelRaffleRequest names the raffle to call off.
-type CancelRaffleRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle's id, from 1.
-	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	// A UUID that names this request: sent again, it answers with the raffle
-	// instead of an error. Optional.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CancelRaffleRequest) Reset() {
-	*x = CancelRaffleRequest{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CancelRaffleRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CancelRaffleRequest) ProtoMessage() {}
-
-func (x *CancelRaffleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CancelRaffleRequest.ProtoReflect.Descriptor instead.
-func (*CancelRaffleRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *CancelRaffleRequest) GetRaffleId() int64 {
-	if x != nil {
-		return x.RaffleId
-	}
-	return 0
-}
-
-func (x *CancelRaffleRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// CancelRaffleResponse holds the cancelled raffle.
-type CancelRaffleResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle as it is now.
-	Raffle        *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CancelRaffleResponse) Reset() {
-	*x = CancelRaffleResponse{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CancelRaffleResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CancelRaffleResponse) ProtoMessage() {}
-
-func (x *CancelRaffleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CancelRaffleResponse.ProtoReflect.Descriptor instead.
-func (*CancelRaffleResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *CancelRaffleResponse) GetRaffle() *Raffle {
-	if x != nil {
-		return x.Raffle
-	}
-	return nil
-}
-
-// CloseRaffleRequest names the raffle to close.
-type CloseRaffleRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle's id, from 1.
-	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	// A UUID that names this request: sent again, it answers with the raffle
-	// instead of an error. Optional.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CloseRaffleRequest) Reset() {
-	*x = CloseRaffleRequest{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CloseRaffleRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CloseRaffleRequest) ProtoMessage() {}
-
-func (x *CloseRaffleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CloseRaffleRequest.ProtoReflect.Descriptor instead.
-func (*CloseRaffleRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *CloseRaffleRequest) GetRaffleId() int64 {
-	if x != nil {
-		return x.RaffleId
-	}
-	return 0
-}
-
-func (x *CloseRaffleRequest) GetRequestId() string {
-	if x != nil {
-		return x.RequestId
-	}
-	return ""
-}
-
-// CloseRaffleResponse holds the closed raffle.
-type CloseRaffleResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle as it is now.
-	Raffle        *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *CloseRaffleResponse) Reset() {
-	*x = CloseRaffleResponse{}
-	mi := &file_raffle_v1_raffle_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *CloseRaffleResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*CloseRaffleResponse) ProtoMessage() {}
-
-func (x *CloseRaffleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_raffle_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use CloseRaffleResponse.ProtoReflect.Descriptor instead.
-func (*CloseRaffleResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *CloseRaffleResponse) GetRaffle() *Raffle {
-	if x != nil {
-		return x.Raffle
-	}
-	return nil
-}
-
 var File_raffle_v1_raffle_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
-	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/odds.proto\"\xdf\x03\n" +
-	"\x06Raffle\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
-	"\awinners\x18\x03 \x01(\x05R\awinners\x123\n" +
-	"\x16max_entries_per_member\x18\x04 \x01(\x05R\x13maxEntriesPerMember\x125\n" +
-	"\bopens_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aopensAt\x127\n" +
-	"\tcloses_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bclosesAt\x12,\n" +
-	"\x05state\x18\a \x01(\x0e2\x16.raffle.v1.RaffleStateR\x05state\x12\x18\n" +
-	"\aentries\x18\b \x01(\x03R\aentries\x12\x18\n" +
-	"\amembers\x18\t \x01(\x03R\amembers\x12\x18\n" +
+	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\xb3\x05\n" +
+	"\x06Raffle\x12\x13\n" +
+	"\x02id\x18\x01 \x01(\x03B\x03\xe0A\bR\x02id\x12%\n" +
+	"\x05title\x18\x02 \x01(\tB\x0f\xe0A\x02\xbaH\t\xd8\x01\x01r\x04\xe0\x88'\x01R\x05title\x12+\n" +
+	"\awinners\x18\x03 \x01(\x05B\x11\xe0A\x02\xbaH\v\xd8\x01\x01\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12B\n" +
+	"\x16max_entries_per_member\x18\x04 \x01(\x05B\r\xe0A\x05\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x13maxEntriesPerMember\x12D\n" +
+	"\bopens_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\r\xe0A\x01\xbaH\a\xb2\x01\x04Ј'\x01R\aopensAt\x12F\n" +
+	"\tcloses_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\r\xe0A\x01\xbaH\a\xb2\x01\x04Ј'\x01R\bclosesAt\x122\n" +
+	"\x05state\x18\a \x01(\x0e2\x17.raffle.v1.Raffle.StateB\x03\xe0A\x03R\x05state\x12\x1d\n" +
+	"\aentries\x18\b \x01(\x03B\x03\xe0A\x03R\aentries\x12\x1d\n" +
+	"\amembers\x18\t \x01(\x03B\x03\xe0A\x03R\amembers\x12\x1d\n" +
 	"\aversion\x18\n" +
-	" \x01(\x03R\aversion\x129\n" +
+	" \x01(\x03B\x03\xe0A\x03R\aversion\x12>\n" +
 	"\n" +
-	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\tcreatedAt\x12>\n" +
 	"\n" +
-	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"\xb1\x04\n" +
-	"\x13CreateRaffleRequest\x12:\n" +
-	"\x05title\x18\x01 \x01(\tB$\xbaH!r\x1f\x10\x01\x18\xc8\x012\x18^[^\\x00-\\x1F\\x7F-\\x9F]*$R\x05title\x12%\n" +
-	"\awinners\x18\x02 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12?\n" +
-	"\x16max_entries_per_member\x18\x03 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x13maxEntriesPerMember\x12H\n" +
-	"\bopens_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\aopensAt\x12J\n" +
-	"\tcloses_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\bclosesAt\x12P\n" +
+	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\tupdatedAt\"]\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tSCHEDULED\x10\x01\x12\b\n" +
+	"\x04OPEN\x10\x02\x12\n" +
 	"\n" +
-	"request_id\x18\x06 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId:\x8d\x01\xbaH\x89\x01\x1a\x86\x01\n" +
-	"\x12closes_after_opens\x12!closes_at: must be after opens_at\x1aM!has(this.opens_at) || !has(this.closes_at) || this.closes_at > this.opens_at\"A\n" +
-	"\x14CreateRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"8\n" +
-	"\x10GetRaffleRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\">\n" +
-	"\x11GetRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"\x9d\x01\n" +
-	"\x12ListRafflesRequest\x12'\n" +
-	"\tpage_size\x18\x01 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12&\n" +
-	"\n" +
-	"page_token\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\tpageToken\x126\n" +
-	"\x05state\x18\x03 \x01(\x0e2\x16.raffle.v1.RaffleStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"j\n" +
-	"\x13ListRafflesResponse\x12+\n" +
-	"\araffles\x18\x01 \x03(\v2\x11.raffle.v1.RaffleR\araffles\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf6\x03\n" +
-	"\x13UpdateRaffleRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12h\n" +
-	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB+\xbaH(\xe2\x01%\x12\x05title\x12\awinners\x12\bopens_at\x12\tcloses_atR\n" +
-	"updateMask\x12=\n" +
-	"\x05title\x18\x03 \x01(\tB'\xbaH$\xd8\x01\x01r\x1f\x10\x01\x18\xc8\x012\x18^[^\\x00-\\x1F\\x7F-\\x9F]*$R\x05title\x12(\n" +
-	"\awinners\x18\x04 \x01(\x05B\x0e\xbaH\v\xd8\x01\x01\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12H\n" +
-	"\bopens_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\aopensAt\x12J\n" +
-	"\tcloses_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x11\xbaH\x0e\xb2\x01\v\"\a\b\xff\x82\xd1\xff\xaf\a2\x00R\bclosesAt\x12P\n" +
-	"\n" +
-	"request_id\x18\a \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"A\n" +
-	"\x14UpdateRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"\x8d\x01\n" +
-	"\x13CancelRaffleRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12P\n" +
-	"\n" +
-	"request_id\x18\x02 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"A\n" +
-	"\x14CancelRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"\x8c\x01\n" +
-	"\x12CloseRaffleRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12P\n" +
-	"\n" +
-	"request_id\x18\x02 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"@\n" +
-	"\x13CloseRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle2\xe6\x03\n" +
-	"\rRaffleService\x12O\n" +
-	"\fCreateRaffle\x12\x1e.raffle.v1.CreateRaffleRequest\x1a\x1f.raffle.v1.CreateRaffleResponse\x12F\n" +
-	"\tGetRaffle\x12\x1b.raffle.v1.GetRaffleRequest\x1a\x1c.raffle.v1.GetRaffleResponse\x12L\n" +
-	"\vListRaffles\x12\x1d.raffle.v1.ListRafflesRequest\x1a\x1e.raffle.v1.ListRafflesResponse\x12O\n" +
-	"\fUpdateRaffle\x12\x1e.raffle.v1.UpdateRaffleRequest\x1a\x1f.raffle.v1.UpdateRaffleResponse\x12O\n" +
-	"\fCancelRaffle\x12\x1e.raffle.v1.CancelRaffleRequest\x1a\x1f.raffle.v1.CancelRaffleResponse\x12L\n" +
-	"\vCloseRaffle\x12\x1d.raffle.v1.CloseRaffleRequest\x1a\x1e.raffle.v1.CloseRaffleResponseB?Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
+	"\x06CLOSED\x10\x03\x12\r\n" +
+	"\tCANCELLED\x10\x04\x12\t\n" +
+	"\x05DRAWN\x10\x05Bh\n" +
+	"\x18com.rafflecast.raffle.v1B\vRaffleProtoP\x01Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
 	file_raffle_v1_raffle_proto_rawDescOnce sync.Once
@@ -962,60 +282,24 @@ func file_raffle_v1_raffle_proto_rawDescGZIP() []byte {
 	return file_raffle_v1_raffle_proto_rawDescData
 }
 
-var file_raffle_v1_raffle_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_raffle_v1_raffle_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_raffle_v1_raffle_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_raffle_v1_raffle_proto_goTypes = []any{
-	(*Raffle)(nil),                // 0: raffle.v1.Raffle
-	(*CreateRaffleRequest)(nil),   // 1: raffle.v1.CreateRaffleRequest
-	(*CreateRaffleResponse)(nil),  // 2: raffle.v1.CreateRaffleResponse
-	(*GetRaffleRequest)(nil),      // 3: raffle.v1.GetRaffleRequest
-	(*GetRaffleResponse)(nil),     // 4: raffle.v1.GetRaffleResponse
-	(*ListRafflesRequest)(nil),    // 5: raffle.v1.ListRafflesRequest
-	(*ListRafflesResponse)(nil),   // 6: raffle.v1.ListRafflesResponse
-	(*UpdateRaffleRequest)(nil),   // 7: raffle.v1.UpdateRaffleRequest
-	(*UpdateRaffleResponse)(nil),  // 8: raffle.v1.UpdateRaffleResponse
-	(*CancelRaffleRequest)(nil),   // 9: raffle.v1.CancelRaffleRequest
-	(*CancelRaffleResponse)(nil),  // 10: raffle.v1.CancelRaffleResponse
-	(*CloseRaffleRequest)(nil),    // 11: raffle.v1.CloseRaffleRequest
-	(*CloseRaffleResponse)(nil),   // 12: raffle.v1.CloseRaffleResponse
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(RaffleState)(0),              // 14: raffle.v1.RaffleState
-	(*fieldmaskpb.FieldMask)(nil), // 15: google.protobuf.FieldMask
+	(Raffle_State)(0),             // 0: raffle.v1.Raffle.State
+	(*Raffle)(nil),                // 1: raffle.v1.Raffle
+	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
 }
 var file_raffle_v1_raffle_proto_depIdxs = []int32{
-	13, // 0: raffle.v1.Raffle.opens_at:type_name -> google.protobuf.Timestamp
-	13, // 1: raffle.v1.Raffle.closes_at:type_name -> google.protobuf.Timestamp
-	14, // 2: raffle.v1.Raffle.state:type_name -> raffle.v1.RaffleState
-	13, // 3: raffle.v1.Raffle.created_at:type_name -> google.protobuf.Timestamp
-	13, // 4: raffle.v1.Raffle.updated_at:type_name -> google.protobuf.Timestamp
-	13, // 5: raffle.v1.CreateRaffleRequest.opens_at:type_name -> google.protobuf.Timestamp
-	13, // 6: raffle.v1.CreateRaffleRequest.closes_at:type_name -> google.protobuf.Timestamp
-	0,  // 7: raffle.v1.CreateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	0,  // 8: raffle.v1.GetRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	14, // 9: raffle.v1.ListRafflesRequest.state:type_name -> raffle.v1.RaffleState
-	0,  // 10: raffle.v1.ListRafflesResponse.raffles:type_name -> raffle.v1.Raffle
-	15, // 11: raffle.v1.UpdateRaffleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	13, // 12: raffle.v1.UpdateRaffleRequest.opens_at:type_name -> google.protobuf.Timestamp
-	13, // 13: raffle.v1.UpdateRaffleRequest.closes_at:type_name -> google.protobuf.Timestamp
-	0,  // 14: raffle.v1.UpdateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	0,  // 15: raffle.v1.CancelRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	0,  // 16: raffle.v1.CloseRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	1,  // 17: raffle.v1.RaffleService.CreateRaffle:input_type -> raffle.v1.CreateRaffleRequest
-	3,  // 18: raffle.v1.RaffleService.GetRaffle:input_type -> raffle.v1.GetRaffleRequest
-	5,  // 19: raffle.v1.RaffleService.ListRaffles:input_type -> raffle.v1.ListRafflesRequest
-	7,  // 20: raffle.v1.RaffleService.UpdateRaffle:input_type -> raffle.v1.UpdateRaffleRequest
-	9,  // 21: raffle.v1.RaffleService.CancelRaffle:input_type -> raffle.v1.CancelRaffleRequest
-	11, // 22: raffle.v1.RaffleService.CloseRaffle:input_type -> raffle.v1.CloseRaffleRequest
-	2,  // 23: raffle.v1.RaffleService.CreateRaffle:output_type -> raffle.v1.CreateRaffleResponse
-	4,  // 24: raffle.v1.RaffleService.GetRaffle:output_type -> raffle.v1.GetRaffleResponse
-	6,  // 25: raffle.v1.RaffleService.ListRaffles:output_type -> raffle.v1.ListRafflesResponse
-	8,  // 26: raffle.v1.RaffleService.UpdateRaffle:output_type -> raffle.v1.UpdateRaffleResponse
-	10, // 27: raffle.v1.RaffleService.CancelRaffle:output_type -> raffle.v1.CancelRaffleResponse
-	12, // 28: raffle.v1.RaffleService.CloseRaffle:output_type -> raffle.v1.CloseRaffleResponse
-	23, // [23:29] is the sub-list for method output_type
-	17, // [17:23] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	2, // 0: raffle.v1.Raffle.opens_at:type_name -> google.protobuf.Timestamp
+	2, // 1: raffle.v1.Raffle.closes_at:type_name -> google.protobuf.Timestamp
+	0, // 2: raffle.v1.Raffle.state:type_name -> raffle.v1.Raffle.State
+	2, // 3: raffle.v1.Raffle.created_at:type_name -> google.protobuf.Timestamp
+	2, // 4: raffle.v1.Raffle.updated_at:type_name -> google.protobuf.Timestamp
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_raffle_proto_init() }
@@ -1023,19 +307,20 @@ func file_raffle_v1_raffle_proto_init() {
 	if File_raffle_v1_raffle_proto != nil {
 		return
 	}
-	file_raffle_v1_odds_proto_init()
+	file_raffle_v1_rules_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_raffle_proto_rawDesc), len(file_raffle_v1_raffle_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   13,
+			NumEnums:      1,
+			NumMessages:   1,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   0,
 		},
 		GoTypes:           file_raffle_v1_raffle_proto_goTypes,
 		DependencyIndexes: file_raffle_v1_raffle_proto_depIdxs,
+		EnumInfos:         file_raffle_v1_raffle_proto_enumTypes,
 		MessageInfos:      file_raffle_v1_raffle_proto_msgTypes,
 	}.Build()
 	File_raffle_v1_raffle_proto = out.File

@@ -102,7 +102,7 @@ func mute(c *jetstream.StreamConfig) { c.RePublish = nil }
 
 func message(t *testing.T, raffleID, version int64) []byte {
 	t.Helper()
-	data, err := proto.Marshal(&rafflev1.Odds{RaffleId: raffleID, Version: version, State: rafflev1.RaffleState_RAFFLE_STATE_OPEN})
+	data, err := proto.Marshal(&rafflev1.Odds{Id: raffleID, Version: version, State: rafflev1.Raffle_OPEN})
 	if err != nil {
 		t.Fatal(err)
 	}

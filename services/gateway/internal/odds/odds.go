@@ -25,7 +25,7 @@ const Event = "raffle-winning-probability"
 type Update struct {
 	RaffleID int64
 	Version  int64
-	State    string    // OPEN and so on, as in the contract without its prefix
+	State    string    // OPEN and so on, as in the contract
 	Final    bool      // no other version will follow
 	At       time.Time // when the version was made, by the database's clock
 	JSON     []byte    // the event's data
@@ -43,6 +43,7 @@ type view struct {
 	Entries              int64    `json:"entries"`
 	Members              int64    `json:"members"`
 	Winners              int32    `json:"winners"`
+	MaxEntriesPerMember  int32    `json:"maxEntriesPerMember"`
 	WinnerProbability    *float64 `json:"winnerProbability"`
 	NextEntryProbability *float64 `json:"nextEntryProbability"`
 	OpensAt              *string  `json:"opensAt"`
@@ -57,18 +58,19 @@ func Decode(payload []byte) (*Update, error) {
 	if err := proto.Unmarshal(payload, &m); err != nil {
 		return nil, fmt.Errorf("decode odds: %w", err)
 	}
-	if m.GetRaffleId() <= 0 || m.GetVersion() <= 0 {
+	if m.GetId() <= 0 || m.GetVersion() <= 0 {
 		return nil, errors.New("decode odds: no raffle id or version")
 	}
-	state := strings.TrimPrefix(m.GetState().String(), "RAFFLE_STATE_")
+	state := m.GetState().String()
 	data, err := json.Marshal(view{
-		ID:                   m.GetRaffleId(),
+		ID:                   m.GetId(),
 		Version:              m.GetVersion(),
 		State:                state,
 		Title:                m.GetTitle(),
 		Entries:              m.GetEntries(),
 		Members:              m.GetMembers(),
 		Winners:              m.GetWinners(),
+		MaxEntriesPerMember:  m.GetMaxEntriesPerMember(),
 		WinnerProbability:    m.WinnerProbability,
 		NextEntryProbability: m.NextEntryProbability,
 		OpensAt:              timestamp(m.GetOpensAt()),
@@ -79,18 +81,18 @@ func Decode(payload []byte) (*Update, error) {
 		return nil, fmt.Errorf("encode odds: %w", err)
 	}
 	return &Update{
-		RaffleID: m.GetRaffleId(),
+		RaffleID: m.GetId(),
 		Version:  m.GetVersion(),
 		State:    state,
-		Final:    m.GetState() >= rafflev1.RaffleState_RAFFLE_STATE_CLOSED,
+		Final:    m.GetState() >= rafflev1.Raffle_CLOSED,
 		At:       m.GetAt().AsTime(),
 		JSON:     data,
-		Frame:    sse.AppendEvent(nil, ID(m.GetRaffleId(), m.GetVersion()), Event, data),
+		Frame:    sse.AppendEvent(nil, ID(m.GetId(), m.GetVersion()), Event, data),
 	}, nil
 }
 
 // TimeFormat is how times are written, in UTC.
-const TimeFormat = "2006-01-02T15:04:05.999Z07:00"
+const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
 
 func timestamp(t *timestamppb.Timestamp) *string {
 	if t == nil {

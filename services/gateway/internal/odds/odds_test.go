@@ -24,17 +24,17 @@ func TestDecodeWritesTheContractsEvent(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 22, 10, 0, 0, 123_456_000, time.UTC)
 	u, err := Decode(encode(t, &rafflev1.Odds{
-		RaffleId: 1, Version: 57, State: rafflev1.RaffleState_RAFFLE_STATE_OPEN, Title: "Signed guitar",
-		Entries: 42, Members: 40, Winners: 1, WinnerProbability: new(100.0 / 42), NextEntryProbability: new(100.0 / 43),
+		Id: 1, Version: 57, State: rafflev1.Raffle_OPEN, Title: "Signed guitar",
+		Entries: 42, Members: 40, Winners: 1, MaxEntriesPerMember: 1, WinnerProbability: new(100.0 / 42), NextEntryProbability: new(100.0 / 43),
 		ClosesAt: timestamppb.New(time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)), At: timestamppb.New(at),
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := "id: 1:57\nevent: raffle-winning-probability\ndata: " +
-		`{"id":1,"version":57,"state":"OPEN","title":"Signed guitar","entries":42,"members":40,"winners":1,` +
+		`{"id":1,"version":57,"state":"OPEN","title":"Signed guitar","entries":42,"members":40,"winners":1,"maxEntriesPerMember":1,` +
 		`"winnerProbability":2.380952380952381,"nextEntryProbability":2.3255813953488373,"opensAt":null,` +
-		`"closesAt":"2026-11-30T12:00:00Z","at":"2026-11-22T10:00:00.123Z"}` + "\n\n"
+		`"closesAt":"2026-11-30T12:00:00.000Z","at":"2026-11-22T10:00:00.123Z"}` + "\n\n"
 	if string(u.Frame) != want {
 		t.Errorf("got\n%swant\n%s", u.Frame, want)
 	}
@@ -45,14 +45,14 @@ func TestDecodeWritesTheContractsEvent(t *testing.T) {
 
 func TestFinalStates(t *testing.T) {
 	t.Parallel()
-	for state, final := range map[rafflev1.RaffleState]bool{
-		rafflev1.RaffleState_RAFFLE_STATE_SCHEDULED: false,
-		rafflev1.RaffleState_RAFFLE_STATE_OPEN:      false,
-		rafflev1.RaffleState_RAFFLE_STATE_CLOSED:    true,
-		rafflev1.RaffleState_RAFFLE_STATE_CANCELLED: true,
-		rafflev1.RaffleState_RAFFLE_STATE_DRAWN:     true,
+	for state, final := range map[rafflev1.Raffle_State]bool{
+		rafflev1.Raffle_SCHEDULED: false,
+		rafflev1.Raffle_OPEN:      false,
+		rafflev1.Raffle_CLOSED:    true,
+		rafflev1.Raffle_CANCELLED: true,
+		rafflev1.Raffle_DRAWN:     true,
 	} {
-		u, err := Decode(encode(t, &rafflev1.Odds{RaffleId: 1, Version: 1, State: state}))
+		u, err := Decode(encode(t, &rafflev1.Odds{Id: 1, Version: 1, State: state}))
 		if err != nil || u.Final != final {
 			t.Errorf("%v: %+v, %v", state, u, err)
 		}
@@ -62,9 +62,9 @@ func TestFinalStates(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("not protobuf"))
 	f.Add([]byte{})
-	nan, _ := proto.Marshal(&rafflev1.Odds{RaffleId: 1, Version: 1, WinnerProbability: new(math.NaN())})
+	nan, _ := proto.Marshal(&rafflev1.Odds{Id: 1, Version: 1, WinnerProbability: new(math.NaN())})
 	f.Add(nan)
-	broken, _ := proto.Marshal(&rafflev1.Odds{RaffleId: 1, Version: 1, Title: "a\nb</script>", At: &timestamppb.Timestamp{Seconds: 1 << 60, Nanos: -5}})
+	broken, _ := proto.Marshal(&rafflev1.Odds{Id: 1, Version: 1, Title: "a\nb</script>", At: &timestamppb.Timestamp{Seconds: 1 << 60, Nanos: -5}})
 	f.Add(broken)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		u, err := Decode(payload)

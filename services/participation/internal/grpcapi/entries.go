@@ -25,7 +25,7 @@ func (s *participationService) Withdraw(ctx context.Context, req *rafflev1.Withd
 		Entry:         rafflepb.Entry(res.Entry),
 		MemberEntries: res.MemberEntries,
 		Odds:          rafflepb.Odds(res.Odds),
-		Repeat:        res.Repeat,
+		Replayed:      res.Repeat,
 	}, nil
 }
 

@@ -53,7 +53,7 @@ func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
 
 func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.EnterResponse {
 	odds := s.written.Load()
-	if odds.GetRaffleId() != res.Odds.ID || odds.GetVersion() != res.Odds.Version {
+	if odds.GetId() != res.Odds.ID || odds.GetVersion() != res.Odds.Version {
 		odds = rafflepb.Odds(res.Odds)
 		s.written.Store(odds)
 	}
@@ -61,7 +61,7 @@ func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.
 		Entry:         rafflepb.Entry(res.Entry),
 		MemberEntries: res.MemberEntries,
 		Odds:          odds,
-		Repeat:        res.Repeat,
+		Replayed:      res.Repeat,
 	}
 }
 

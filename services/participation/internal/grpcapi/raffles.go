@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -111,38 +112,62 @@ func (s *raffleService) UpdateRaffle(ctx context.Context, req *rafflev1.UpdateRa
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.raffles.Update(ctx, req.GetRaffleId(), change, requestID(req.GetRequestId()))
+	r, err := s.raffles.Update(ctx, req.GetRaffle().GetId(), change, requestID(req.GetRequestId()))
 	if err != nil {
 		return nil, err
 	}
 	return &rafflev1.UpdateRaffleResponse{Raffle: rafflepb.Raffle(r)}, nil
 }
 
-// changeOf reads what the mask names; an empty mask names what is set.
+// updatable are the fields of a raffle that an update may name; immutable and
+// serverSet are the others.
+var (
+	updatable = []string{"title", "winners", "opens_at", "closes_at"}
+	immutable = "max_entries_per_member"
+	serverSet = []string{"id", "state", "entries", "members", "version", "created_at", "updated_at"}
+)
+
+// changeOf reads the fields that the mask names (https://google.aip.dev/134); an
+// empty mask names those that are set, "*" all of them.
 func changeOf(req *rafflev1.UpdateRaffleRequest) (c raffle.Change, err error) {
-	mask := req.GetUpdateMask().GetPaths()
+	r, mask := req.GetRaffle(), req.GetUpdateMask().GetPaths()
+	if r.GetId() < 1 {
+		return c, invalid("raffle.id", fmt.Sprintf("must be greater than or equal to 1 (got %d)", r.GetId()))
+	}
+	all := slices.Contains(mask, "*")
+	for _, path := range mask {
+		if path != "*" && path != immutable && !slices.Contains(updatable, path) && !slices.Contains(serverSet, path) {
+			return c, invalid("update_mask", "must name fields of Raffle, or be * (got "+clip(path)+")")
+		}
+	}
+	if all && len(mask) > 1 {
+		return c, invalid("update_mask", "must name nothing beside *")
+	}
 	named := func(field string, set bool) bool {
-		return slices.Contains(mask, field) || (len(mask) == 0 && set)
+		return all || slices.Contains(mask, field) || (len(mask) == 0 && set)
 	}
-	if named("title", req.GetTitle() != "") {
-		c.Title = new(req.GetTitle())
+	if named("title", r.GetTitle() != "") {
+		c.Title = new(r.GetTitle())
 	}
-	if named("winners", req.GetWinners() != 0) {
-		c.Winners = new(req.GetWinners())
+	if named("winners", r.GetWinners() != 0) {
+		c.Winners = new(r.GetWinners())
 	}
-	if named("opens_at", req.GetOpensAt() != nil) {
-		c.OpensAt = new(timeOf(req.GetOpensAt()))
+	if named(immutable, r.GetMaxEntriesPerMember() != 0) && r.GetMaxEntriesPerMember() != 0 {
+		c.MaxEntriesPerMember = new(r.GetMaxEntriesPerMember())
 	}
-	if named("closes_at", req.GetClosesAt() != nil) {
-		c.ClosesAt = new(timeOf(req.GetClosesAt()))
+	if named("opens_at", r.GetOpensAt() != nil) {
+		c.OpensAt = new(timeOf(r.GetOpensAt()))
+	}
+	if named("closes_at", r.GetClosesAt() != nil) {
+		c.ClosesAt = new(timeOf(r.GetClosesAt()))
 	}
 	switch {
 	case c == raffle.Change{}:
-		return c, invalid("update_mask", "must name a field, or one must be set")
+		return c, invalid("update_mask", "must name a field that can be changed, or one must be set")
 	case c.Title != nil && *c.Title == "":
-		return c, invalid("title", "must have at least 1 character (got \"\")")
+		return c, invalid("raffle.title", "must be 1 to 200 characters (got \"\")")
 	case c.Winners != nil && *c.Winners == 0:
-		return c, invalid("winners", "must be at least 1 (got 0)")
+		return c, invalid("raffle.winners", "must be at least 1 (got 0)")
 	}
 	return c, nil
 }

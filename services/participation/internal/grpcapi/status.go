@@ -38,17 +38,31 @@ func toStatus(ctx context.Context, log *slog.Logger, err error) error {
 	if entry, ok := errors.AsType[*raffle.EntryNotFoundError](err); ok {
 		return newStatus(codes.NotFound, err.Error(), info("ENTRY_NOT_FOUND", entry.RaffleID))
 	}
-	if contradiction, ok := errors.AsType[*raffle.ContradictionError](err); ok {
-		return invalid(contradiction.Field, contradiction.Description)
+	if passed, ok := errors.AsType[*raffle.TimePassedError](err); ok {
+		return precondition(err, "TIME_PASSED", map[string]string{"field": passed.Field, "time": passed.Time.UTC().Format(time.RFC3339Nano)})
+	}
+	if order, ok := errors.AsType[*raffle.TimesOutOfOrderError](err); ok {
+		return precondition(err, "TIMES_OUT_OF_ORDER", map[string]string{
+			"opensAt": order.OpensAt.UTC().Format(time.RFC3339Nano), "closesAt": order.ClosesAt.UTC().Format(time.RFC3339Nano),
+		})
+	}
+	if immutable, ok := errors.AsType[*raffle.ImmutableError](err); ok {
+		metadata := map[string]string{"field": immutable.Field, "raffleId": strconv.FormatInt(immutable.RaffleID, 10)}
+		if immutable.State != 0 {
+			metadata["state"] = immutable.State.String()
+		}
+		return precondition(err, "FIELD_IMMUTABLE", metadata)
 	}
 	if notOpen, ok := errors.AsType[*raffle.NotOpenError](err); ok {
 		return newStatus(codes.FailedPrecondition, err.Error(), info("RAFFLE_NOT_OPEN", notOpen.RaffleID))
 	}
 	if limit, ok := errors.AsType[*raffle.EntryLimitError](err); ok {
-		return newStatus(codes.AlreadyExists, err.Error(), info("ENTRY_LIMIT_REACHED", limit.RaffleID))
+		return precondition(err, "ENTRY_LIMIT_REACHED", map[string]string{
+			"raffleId": strconv.FormatInt(limit.RaffleID, 10), "maxEntriesPerMember": strconv.Itoa(int(limit.Max)),
+		})
 	}
 	if _, ok := errors.AsType[*raffle.RequestReusedError](err); ok {
-		return invalid("request_id", err.Error())
+		return precondition(err, "REQUEST_ID_REUSED", nil)
 	}
 	switch {
 	case errors.Is(err, raffle.ErrBusy):
@@ -63,6 +77,11 @@ func toStatus(ctx context.Context, log *slog.Logger, err error) error {
 	}
 	log.ErrorContext(ctx, "internal error", "error", err)
 	return newStatus(codes.Internal, "internal error", info("INTERNAL", 0))
+}
+
+// precondition says that the state of a raffle rules the call out.
+func precondition(err error, reason string, metadata map[string]string) error {
+	return newStatus(codes.FailedPrecondition, err.Error(), &errdetails.ErrorInfo{Reason: reason, Domain: domain, Metadata: metadata})
 }
 
 func newStatus(code codes.Code, message string, details ...protoadapt.MessageV1) error {
@@ -83,11 +102,6 @@ func info(reason string, raffleID int64) *errdetails.ErrorInfo {
 
 func retry(delay time.Duration) *errdetails.RetryInfo {
 	return &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)}
-}
-
-// streamEnded says that a stream takes no more requests, though nothing is wrong.
-func streamEnded(why string) error {
-	return newStatus(codes.Unavailable, why+": open another, and send again what was not answered", info("STREAM_ENDED", 0), retry(0))
 }
 
 // invalid says that one field has a value that it can't have.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
@@ -33,9 +32,12 @@ type enterStream struct {
 	ready   chan struct{} // holds one: there are answers
 }
 
+// answer is what came of a request, or, without a result, the announcement that
+// the stream is ending.
 type answer struct {
-	id  int64
-	res *raffle.EnterResult
+	id     int64
+	res    *raffle.EnterResult
+	ending rafflev1.StreamEnding_Reason
 }
 
 // EnterStream answers each request as soon as its batch is written.
@@ -54,9 +56,9 @@ func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[raffl
 	select {
 	case err = <-received:
 	case <-s.edge.stopping:
-		err = streamEnded("the service is stopping")
+		e.announce(rafflev1.StreamEnding_SHUTDOWN)
 	case <-s.edge.aged():
-		err = streamEnded("this stream has lived its time")
+		e.announce(rafflev1.StreamEnding_MAX_AGE)
 	}
 	for range maxInFlight { // wait until nothing is under way, and let nothing in
 		e.slots <- struct{}{}
@@ -79,8 +81,17 @@ func (e *edge) aged() <-chan time.Time {
 
 // answer hands over what came of a request. It never blocks.
 func (e *enterStream) answer(id int64, res *raffle.EnterResult) {
+	e.queue(answer{id: id, res: res})
+}
+
+// announce tells the caller that the server ends the stream.
+func (e *enterStream) announce(reason rafflev1.StreamEnding_Reason) {
+	e.queue(answer{ending: reason})
+}
+
+func (e *enterStream) queue(a answer) {
 	e.mu.Lock()
-	e.answers = append(e.answers, answer{id, res})
+	e.answers = append(e.answers, a)
 	e.mu.Unlock()
 	select {
 	case e.ready <- struct{}{}:
@@ -103,7 +114,7 @@ func (e *enterStream) receive() error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		id := req.GetId()
+		id := req.GetCorrelationId()
 		if err := e.check(req); err != nil {
 			e.answer(id, &raffle.EnterResult{Err: err})
 			continue
@@ -119,15 +130,15 @@ func (e *enterStream) check(req *rafflev1.EnterStreamRequest) error {
 	return validate(e.edge.validator, req.GetEnter())
 }
 
-// send sends answers until done is closed. Once the caller is gone it only takes
-// them.
+// send sends answers until done is closed and all are sent. Once the caller is
+// gone it only takes them.
 func (e *enterStream) send(done <-chan struct{}) (err error) {
 	var answers []answer
-	for {
+	for ending := false; !ending; {
 		select {
 		case <-e.ready:
 		case <-done:
-			return err
+			ending = true // what is queued by now is the last
 		}
 		e.mu.Lock()
 		answers, e.answers = e.answers, answers[:0]
@@ -136,33 +147,24 @@ func (e *enterStream) send(done <-chan struct{}) (err error) {
 			if err == nil {
 				err = e.Send(e.response(a))
 			}
-			<-e.slots
+			if a.res != nil {
+				<-e.slots
+			}
 		}
 		clear(answers)
 	}
+	return err
 }
 
 func (e *enterStream) response(a answer) *rafflev1.EnterStreamResponse {
-	resp := &rafflev1.EnterStreamResponse{Id: a.id}
-	if a.res.Err != nil {
-		resp.Result = &rafflev1.EnterStreamResponse_Error{Error: e.failure(a.res.Err)}
-	} else {
+	resp := &rafflev1.EnterStreamResponse{CorrelationId: a.id}
+	switch {
+	case a.res == nil:
+		resp.Result = &rafflev1.EnterStreamResponse_Ending{Ending: &rafflev1.StreamEnding{Reason: a.ending}}
+	case a.res.Err != nil:
+		resp.Result = &rafflev1.EnterStreamResponse_Status{Status: status.Convert(toStatus(e.Context(), e.edge.log, a.res.Err)).Proto()}
+	default:
 		resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: e.enterResponse(a.res)}
 	}
 	return resp
-}
-
-// failure writes an error as what the unary call would have failed with.
-func (e *enterStream) failure(err error) *rafflev1.EnterError {
-	st := status.Convert(toStatus(e.Context(), e.edge.log, err))
-	failure := &rafflev1.EnterError{Code: int32(st.Code()), Message: st.Message()}
-	for _, detail := range st.Details() {
-		switch d := detail.(type) {
-		case *errdetails.ErrorInfo:
-			failure.Reason = d.GetReason()
-		case *errdetails.RetryInfo:
-			failure.RetryDelay = d.GetRetryDelay()
-		}
-	}
-	return failure
 }

@@ -68,7 +68,7 @@ func history(t *testing.T, js jetstream.JetStream) map[int64][]int64 {
 		if err := proto.Unmarshal(msg.Data, &o); err != nil {
 			t.Fatal(err)
 		}
-		got[o.GetRaffleId()] = append(got[o.GetRaffleId()], o.GetVersion())
+		got[o.GetId()] = append(got[o.GetId()], o.GetVersion())
 	}
 	return got
 }

@@ -106,7 +106,7 @@ func TestUpdateAndCancel(t *testing.T) {
 	if got.Title != "B" || got.Winners != 7 || !got.ClosesAt.Equal(closes) || got.Version != 2 || got.State != changed.State {
 		t.Errorf("%+v", got)
 	}
-	if _, err := b.Update(t.Context(), r.ID, raffle.Change{OpensAt: &closes}, raffle.RequestID{}); !errors.As(err, new(*raffle.ContradictionError)) {
+	if _, err := b.Update(t.Context(), r.ID, raffle.Change{OpensAt: &closes}, raffle.RequestID{}); !errors.As(err, new(*raffle.ImmutableError)) {
 		t.Errorf("contradiction: %v", err)
 	}
 	if repeat, err := b.Update(t.Context(), r.ID, raffle.Change{Title: new("C")}, raffle.RequestID{1}); err != nil || repeat.Title != "B" {

@@ -38,7 +38,7 @@ func nullable(t time.Time) *time.Time {
 
 // Create stores a new raffle with the title, numbers and times of r, and
 // returns it with the rest. A repeat of an earlier request returns the raffle
-// that the first made. It fails with *raffle.ContradictionError, and with
+// that the first made. It fails with *raffle.TimePassedError, and with
 // *raffle.RequestReusedError where id named another call.
 func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error) {
 	var repeat bool
@@ -111,7 +111,7 @@ func (s *Store) Cancel(ctx context.Context, raffleID int64, id raffle.RequestID)
 }
 
 // Update changes a raffle. It fails as Close does, and with
-// *raffle.ContradictionError.
+// *raffle.ImmutableError, *raffle.TimesOutOfOrderError or *raffle.TimePassedError.
 func (s *Store) Update(ctx context.Context, raffleID int64, c raffle.Change, id raffle.RequestID) (raffle.Raffle, error) {
 	return s.change(ctx, raffleID, id, "UpdateRaffle", func(r *raffle.Raffle, now time.Time) error { return r.Update(c, now) })
 }

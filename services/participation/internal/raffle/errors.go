@@ -19,10 +19,38 @@ type RequestReusedError struct{}
 
 func (*RequestReusedError) Error() string { return "request_id was used for another request" }
 
-// ContradictionError says that a change of a raffle does not fit it.
-type ContradictionError struct{ Field, Description string }
+// TimePassedError says that a time that must lie ahead has passed.
+type TimePassedError struct {
+	Field string // as in the contract
+	Time  time.Time
+}
 
-func (e *ContradictionError) Error() string { return e.Field + ": " + e.Description }
+func (e *TimePassedError) Error() string {
+	return fmt.Sprintf("%s: must be in the future, and %s has passed", e.Field, e.Time.UTC().Format(time.RFC3339))
+}
+
+// TimesOutOfOrderError says that a raffle would not close after it opens.
+type TimesOutOfOrderError struct{ OpensAt, ClosesAt time.Time }
+
+func (e *TimesOutOfOrderError) Error() string {
+	return fmt.Sprintf("closes_at: must be after opens_at (got %s, and opens_at is %s)",
+		e.ClosesAt.UTC().Format(time.RFC3339), e.OpensAt.UTC().Format(time.RFC3339))
+}
+
+// ImmutableError says that a field can't be changed: never, or not any more in
+// the state that the raffle is in.
+type ImmutableError struct {
+	RaffleID int64
+	Field    string // as in the contract
+	State    State  // the state that rules the change out; 0 if none allows it
+}
+
+func (e *ImmutableError) Error() string {
+	if e.State == 0 {
+		return e.Field + ": can't be changed"
+	}
+	return fmt.Sprintf("%s: can't be changed any more: the raffle is %s", e.Field, e.State)
+}
 
 // EntryNotFoundError says that a member has no such entry that counts.
 type EntryNotFoundError struct {

@@ -109,14 +109,14 @@ func (r *Raffle) Cancel(now time.Time) error {
 }
 
 // CheckTimes tells whether the raffle can take entries at some time from now on.
-// It fails with *ContradictionError.
+// It fails with *TimesOutOfOrderError or *TimePassedError.
 func (r *Raffle) CheckTimes(now time.Time) error {
 	switch {
 	case r.ClosesAt.IsZero():
 	case !r.ClosesAt.After(r.OpensAt):
-		return &ContradictionError{"closes_at", "must be after opens_at"}
+		return &TimesOutOfOrderError{OpensAt: r.OpensAt, ClosesAt: r.ClosesAt}
 	case !r.ClosesAt.After(now):
-		return &ContradictionError{"closes_at", "must be in the future: it has passed"}
+		return &TimePassedError{Field: "closes_at", Time: r.ClosesAt}
 	}
 	return nil
 }
@@ -124,14 +124,18 @@ func (r *Raffle) CheckTimes(now time.Time) error {
 // Change says what to change of a raffle; nil leaves a part as it is, and a
 // zero time removes one.
 type Change struct {
-	Title    *string
-	Winners  *int32
-	OpensAt  *time.Time
-	ClosesAt *time.Time
+	Title   *string
+	Winners *int32
+	// MaxEntriesPerMember never changes: an update may only name the value that
+	// the raffle has.
+	MaxEntriesPerMember *int32
+	OpensAt             *time.Time
+	ClosesAt            *time.Time
 }
 
 // Update changes a raffle. It fails with *NotOpenError where the raffle is final,
-// and with *ContradictionError where the change does not fit it.
+// and with *ImmutableError, *TimesOutOfOrderError or *TimePassedError if the
+// change does not fit it.
 func (r *Raffle) Update(c Change, now time.Time) error {
 	state := r.StateAt(now)
 	if state.Final() {
@@ -144,6 +148,9 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 	if c.Winners != nil {
 		next.Winners = *c.Winners
 	}
+	if m := c.MaxEntriesPerMember; m != nil && *m != r.MaxEntriesPerMember {
+		return &ImmutableError{RaffleID: r.ID, Field: "max_entries_per_member"}
+	}
 	if c.OpensAt != nil {
 		next.OpensAt = *c.OpensAt
 	}
@@ -151,7 +158,7 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 		next.ClosesAt = *c.ClosesAt
 	}
 	if state == Open && !next.OpensAt.Equal(r.OpensAt) {
-		return &ContradictionError{"opens_at", "can't be changed: the raffle is open"}
+		return &ImmutableError{RaffleID: r.ID, Field: "opens_at", State: state}
 	}
 	if err := next.CheckTimes(now); err != nil {
 		return err

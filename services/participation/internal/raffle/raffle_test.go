@@ -72,25 +72,34 @@ func TestUpdate(t *testing.T) {
 		name   string
 		raffle Raffle
 		change Change
-		field  string // of the contradiction, if any
+		field  string // what is wrong, if anything
 		state  State
 	}{
 		{"title and winners", open(1, 1), Change{Title: new("B"), Winners: new(int32(3))}, "", Open},
 		{"a closing time", open(1, 1), Change{ClosesAt: &later}, "", Open},
 		{"no closing time", scheduled, Change{ClosesAt: &none}, "", Scheduled},
 		{"opens at once", scheduled, Change{OpensAt: &none}, "", Open},
-		{"opens after it closes", scheduled, Change{OpensAt: new(later.Add(1))}, "closes_at", 0},
-		{"closes in the past", open(1, 1), Change{ClosesAt: &past}, "closes_at", 0},
-		{"closes now", open(1, 1), Change{ClosesAt: new(noon)}, "closes_at", 0},
-		{"opens again", open(1, 1), Change{OpensAt: &later}, "opens_at", 0},
+		{"opens after it closes", scheduled, Change{OpensAt: new(later.Add(1))}, "out of order", 0},
+		{"closes in the past", open(1, 1), Change{ClosesAt: &past}, "closes_at has passed", 0},
+		{"closes now", open(1, 1), Change{ClosesAt: new(noon)}, "closes_at has passed", 0},
+		{"opens again", open(1, 1), Change{OpensAt: &later}, "opens_at is immutable", 0},
+		{"the limit that it has", open(1, 1), Change{MaxEntriesPerMember: new(int32(1))}, "", Open},
+		{"another limit", open(1, 1), Change{MaxEntriesPerMember: new(int32(2))}, "max_entries_per_member is immutable", 0},
 	} {
 		r := c.raffle
 		err := r.Update(c.change, noon)
-		contradiction, _ := errors.AsType[*ContradictionError](err)
+		field := ""
+		if passed, ok := errors.AsType[*TimePassedError](err); ok {
+			field = passed.Field + " has passed"
+		} else if _, ok := errors.AsType[*TimesOutOfOrderError](err); ok {
+			field = "out of order"
+		} else if immutable, ok := errors.AsType[*ImmutableError](err); ok {
+			field = immutable.Field + " is immutable"
+		}
 		switch {
 		case c.field == "" && (err != nil || r.Version != 2 || r.State != c.state):
 			t.Errorf("%s: %+v, %v", c.name, r, err)
-		case c.field != "" && (contradiction == nil || contradiction.Field != c.field || r != c.raffle):
+		case c.field != "" && (field != c.field || r != c.raffle):
 			t.Errorf("%s: %+v, %v", c.name, r, err)
 		}
 	}

@@ -19,7 +19,7 @@ func Raffle(r raffle.Raffle) *rafflev1.Raffle {
 		MaxEntriesPerMember: r.MaxEntriesPerMember,
 		OpensAt:             timestamp(r.OpensAt),
 		ClosesAt:            timestamp(r.ClosesAt),
-		State:               rafflev1.RaffleState(r.State),
+		State:               rafflev1.Raffle_State(r.State),
 		Entries:             r.Entries,
 		Members:             r.Members,
 		Version:             r.Version,
@@ -31,16 +31,17 @@ func Raffle(r raffle.Raffle) *rafflev1.Raffle {
 // Odds writes odds.
 func Odds(o raffle.Odds) *rafflev1.Odds {
 	m := &rafflev1.Odds{
-		RaffleId: o.ID,
-		Version:  o.Version,
-		State:    rafflev1.RaffleState(o.State),
-		Title:    o.Title,
-		Entries:  o.Entries,
-		Members:  o.Members,
-		Winners:  o.Winners,
-		OpensAt:  timestamp(o.OpensAt),
-		ClosesAt: timestamp(o.ClosesAt),
-		At:       timestamp(o.UpdatedAt),
+		Id:                  o.ID,
+		Version:             o.Version,
+		State:               rafflev1.Raffle_State(o.State),
+		Title:               o.Title,
+		Entries:             o.Entries,
+		Members:             o.Members,
+		Winners:             o.Winners,
+		MaxEntriesPerMember: o.MaxEntriesPerMember,
+		OpensAt:             timestamp(o.OpensAt),
+		ClosesAt:            timestamp(o.ClosesAt),
+		At:                  timestamp(o.UpdatedAt),
 	}
 	if p, ok := o.WinnerProbability(); ok {
 		m.WinnerProbability = &p

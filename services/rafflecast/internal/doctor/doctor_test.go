@@ -185,7 +185,7 @@ func TestNotUnderstood(t *testing.T) {
 	}))
 	t.Cleanup(page.Close)
 	w := setup(t)
-	over := setupState(t, rafflev1.RaffleState_RAFFLE_STATE_CLOSED)
+	over := setupState(t, rafflev1.Raffle_CLOSED)
 	stranger := settingsFor("http://" + w.addr)
 	stranger.Raffle = 7
 	for want, cfg := range map[string]Config{

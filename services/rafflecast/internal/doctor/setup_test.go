@@ -39,10 +39,10 @@ type world struct {
 
 func setup(t *testing.T) *world {
 	t.Helper()
-	return setupState(t, rafflev1.RaffleState_RAFFLE_STATE_OPEN)
+	return setupState(t, rafflev1.Raffle_OPEN)
 }
 
-func setupState(t *testing.T, state rafflev1.RaffleState) *world {
+func setupState(t *testing.T, state rafflev1.Raffle_State) *world {
 	t.Helper()
 	nats := natstest.Start(t)
 	publish(t, nats, state)
@@ -67,12 +67,12 @@ func setupState(t *testing.T, state rafflev1.RaffleState) *world {
 }
 
 // publish makes the stream, with version 1 of raffle 1.
-func publish(t *testing.T, nats *natstest.Server, state rafflev1.RaffleState) {
+func publish(t *testing.T, nats *natstest.Server, state rafflev1.Raffle_State) {
 	t.Helper()
 	if _, err := nats.JetStream().CreateStream(t.Context(), oddsstream.Config(1)); err != nil {
 		t.Fatal(err)
 	}
-	data, err := proto.Marshal(&rafflev1.Odds{RaffleId: 1, Version: 1, State: state, Entries: 1, Winners: 1})
+	data, err := proto.Marshal(&rafflev1.Odds{Id: 1, Version: 1, State: state, Entries: 1, Winners: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

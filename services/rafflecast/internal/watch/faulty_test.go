@@ -55,7 +55,7 @@ type books struct {
 }
 
 func (books) GetOdds(context.Context, *rafflev1.GetOddsRequest) (*rafflev1.GetOddsResponse, error) {
-	return &rafflev1.GetOddsResponse{Odds: &rafflev1.Odds{RaffleId: 7, Version: 3, State: rafflev1.RaffleState_RAFFLE_STATE_CLOSED}}, nil
+	return &rafflev1.GetOddsResponse{Odds: &rafflev1.Odds{Id: 7, Version: 3, State: rafflev1.Raffle_CLOSED}}, nil
 }
 
 func settings(t *testing.T, args ...string) Config {

@@ -33,7 +33,7 @@ func newNoop() *noop {
 	now := timestamppb.New(time.Now())
 	half := 0.5
 	return &noop{at: now, odds: &rafflev1.Odds{
-		RaffleId: 1, Version: 1000, State: rafflev1.RaffleState_RAFFLE_STATE_OPEN, Title: "Load",
+		Id: 1, Version: 1000, State: rafflev1.Raffle_OPEN, Title: "Load",
 		Entries: 1_000_000, Members: 1_000_000, Winners: 1, WinnerProbability: &half, NextEntryProbability: &half, At: now,
 	}}
 }
@@ -63,7 +63,7 @@ func (s *noop) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamR
 		if err != nil {
 			return err
 		}
-		resp := &rafflev1.EnterStreamResponse{Id: req.GetId(), Result: &rafflev1.EnterStreamResponse_Entered{Entered: s.enter(req.GetEnter())}}
+		resp := &rafflev1.EnterStreamResponse{CorrelationId: req.GetCorrelationId(), Result: &rafflev1.EnterStreamResponse_Entered{Entered: s.enter(req.GetEnter())}}
 		if err := stream.Send(resp); err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 // many go out.
 func Gateway(url string) error {
 	cfg := gateway.DefaultConfig()
-	cfg.NATSURL, cfg.Address, cfg.OpsAddress, cfg.Spacing = url, "127.0.0.1:0", "127.0.0.1:0", 0
+	cfg.NATSURL, cfg.Address, cfg.OpsAddress, cfg.ConflationInterval = url, "127.0.0.1:0", "127.0.0.1:0", 0
 	cfg.Started = func(at gateway.Addresses) {
 		go func() {
 			for !ready(at.Ops.String()) {

@@ -16,8 +16,8 @@ var closesAt = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 // message returns odds as they travel on NATS.
 func message(raffleID, version int64) []byte {
 	data, err := proto.Marshal(&rafflev1.Odds{
-		RaffleId: raffleID, Version: version, State: rafflev1.RaffleState_RAFFLE_STATE_OPEN, Title: "Signed guitar",
-		Entries: version, Members: version, Winners: 1, WinnerProbability: new(100 / float64(version)),
+		Id: raffleID, Version: version, State: rafflev1.Raffle_OPEN, Title: "Signed guitar",
+		Entries: version, Members: version, Winners: 1, MaxEntriesPerMember: 1, WinnerProbability: new(100 / float64(version)),
 		NextEntryProbability: new(100 / float64(version+1)),
 		ClosesAt:             timestamppb.New(closesAt), At: timestamppb.Now(),
 	})
@@ -29,7 +29,7 @@ func message(raffleID, version int64) []byte {
 
 // frame returns the same odds as the gateway sends them to clients.
 func frame(raffleID, version int64) []byte {
-	const timeFormat = "2006-01-02T15:04:05.999Z07:00"
+	const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 	data, err := json.Marshal(struct {
 		ID                   int64   `json:"id"`
 		Version              int64   `json:"version"`
@@ -38,13 +38,14 @@ func frame(raffleID, version int64) []byte {
 		Entries              int64   `json:"entries"`
 		Members              int64   `json:"members"`
 		Winners              int32   `json:"winners"`
+		MaxEntriesPerMember  int32   `json:"maxEntriesPerMember"`
 		WinnerProbability    float64 `json:"winnerProbability"`
 		NextEntryProbability float64 `json:"nextEntryProbability"`
 		OpensAt              *string `json:"opensAt"`
 		ClosesAt             string  `json:"closesAt"`
 		At                   string  `json:"at"`
 	}{
-		raffleID, version, "OPEN", "Signed guitar", version, version, 1, 100 / float64(version), 100 / float64(version+1),
+		raffleID, version, "OPEN", "Signed guitar", version, version, 1, 1, 100 / float64(version), 100 / float64(version+1),
 		nil, closesAt.Format(timeFormat), time.Now().UTC().Format(timeFormat),
 	})
 	if err != nil {

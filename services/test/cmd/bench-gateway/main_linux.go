@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/rafflecast/rafflecast/services/test/bench/gateway"
+	bench "github.com/rafflecast/rafflecast/services/test/bench/gateway"
 )
 
 func main() {

@@ -2,7 +2,7 @@
 // versions:
 // - protoc-gen-go-grpc v1.6.2
 // - protoc             (unknown)
-// source: raffle/v1/raffle.proto
+// source: raffle/v1/raffle_service.proto
 
 package rafflev1
 
@@ -31,31 +31,40 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RaffleService makes raffles and leads them through their life.
+// RaffleService creates raffles and leads them through their life.
 //
-// Errors carry google.rpc.ErrorInfo with domain "rafflecast". Every call may
-// fail with INVALID_ARGUMENT (google.rpc.BadRequest names field, value and
-// bound) and with UNAVAILABLE (google.rpc.RetryInfo says when to try again).
+// Errors are as for ParticipationService: every error carries
+// google.rpc.ErrorInfo, and every call may fail with INVALID_ARGUMENT,
+// RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED.
 type RaffleServiceClient interface {
-	// CreateRaffle makes a raffle. It is OPEN at once, or SCHEDULED where
-	// opens_at lies ahead.
+	// CreateRaffle creates a raffle. It is OPEN at once, or SCHEDULED if opens_at
+	// lies ahead.
+	//
+	// Errors: FAILED_PRECONDITION (TIME_PASSED) if closes_at has passed;
+	// FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id named another call.
 	CreateRaffle(ctx context.Context, in *CreateRaffleRequest, opts ...grpc.CallOption) (*CreateRaffleResponse, error)
-	// GetRaffle reads one raffle. NOT_FOUND (RAFFLE_NOT_FOUND) where there is none.
+	// GetRaffle reads one raffle.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND).
 	GetRaffle(ctx context.Context, in *GetRaffleRequest, opts ...grpc.CallOption) (*GetRaffleResponse, error)
 	// ListRaffles reads raffles by ascending id, in pages.
 	ListRaffles(ctx context.Context, in *ListRafflesRequest, opts ...grpc.CallOption) (*ListRafflesResponse, error)
-	// UpdateRaffle changes a raffle that is not final yet. INVALID_ARGUMENT where
-	// the change contradicts the raffle: closes_at has passed or lies before
-	// opens_at, or opens_at is changed after the raffle opened;
-	// FAILED_PRECONDITION (RAFFLE_NOT_OPEN) where the raffle is closed or
-	// cancelled; NOT_FOUND (RAFFLE_NOT_FOUND) where there is none.
+	// UpdateRaffle changes a raffle that is not final yet.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
+	// if the raffle is closed or cancelled, (TIME_PASSED) if closes_at has passed,
+	// (TIMES_OUT_OF_ORDER) if closes_at would not lie after opens_at,
+	// (FIELD_IMMUTABLE) if max_entries_per_member would change, or opens_at of a
+	// raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
 	UpdateRaffle(ctx context.Context, in *UpdateRaffleRequest, opts ...grpc.CallOption) (*UpdateRaffleResponse, error)
 	// CancelRaffle calls a raffle off, for good. Errors as for CloseRaffle.
 	CancelRaffle(ctx context.Context, in *CancelRaffleRequest, opts ...grpc.CallOption) (*CancelRaffleResponse, error)
-	// CloseRaffle ends the taking of entries. FAILED_PRECONDITION
-	// (RAFFLE_NOT_OPEN) where the raffle is closed or cancelled already, unless
-	// the request_id says that this very request did it; NOT_FOUND
-	// (RAFFLE_NOT_FOUND) where there is none.
+	// CloseRaffle ends the taking of entries.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
+	// if the raffle is closed or cancelled already, unless the request_id says
+	// that this very request did it; FAILED_PRECONDITION (REQUEST_ID_REUSED) if
+	// request_id named another call.
 	CloseRaffle(ctx context.Context, in *CloseRaffleRequest, opts ...grpc.CallOption) (*CloseRaffleResponse, error)
 }
 
@@ -131,31 +140,40 @@ func (c *raffleServiceClient) CloseRaffle(ctx context.Context, in *CloseRaffleRe
 // All implementations must embed UnimplementedRaffleServiceServer
 // for forward compatibility.
 //
-// RaffleService makes raffles and leads them through their life.
+// RaffleService creates raffles and leads them through their life.
 //
-// Errors carry google.rpc.ErrorInfo with domain "rafflecast". Every call may
-// fail with INVALID_ARGUMENT (google.rpc.BadRequest names field, value and
-// bound) and with UNAVAILABLE (google.rpc.RetryInfo says when to try again).
+// Errors are as for ParticipationService: every error carries
+// google.rpc.ErrorInfo, and every call may fail with INVALID_ARGUMENT,
+// RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED.
 type RaffleServiceServer interface {
-	// CreateRaffle makes a raffle. It is OPEN at once, or SCHEDULED where
-	// opens_at lies ahead.
+	// CreateRaffle creates a raffle. It is OPEN at once, or SCHEDULED if opens_at
+	// lies ahead.
+	//
+	// Errors: FAILED_PRECONDITION (TIME_PASSED) if closes_at has passed;
+	// FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id named another call.
 	CreateRaffle(context.Context, *CreateRaffleRequest) (*CreateRaffleResponse, error)
-	// GetRaffle reads one raffle. NOT_FOUND (RAFFLE_NOT_FOUND) where there is none.
+	// GetRaffle reads one raffle.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND).
 	GetRaffle(context.Context, *GetRaffleRequest) (*GetRaffleResponse, error)
 	// ListRaffles reads raffles by ascending id, in pages.
 	ListRaffles(context.Context, *ListRafflesRequest) (*ListRafflesResponse, error)
-	// UpdateRaffle changes a raffle that is not final yet. INVALID_ARGUMENT where
-	// the change contradicts the raffle: closes_at has passed or lies before
-	// opens_at, or opens_at is changed after the raffle opened;
-	// FAILED_PRECONDITION (RAFFLE_NOT_OPEN) where the raffle is closed or
-	// cancelled; NOT_FOUND (RAFFLE_NOT_FOUND) where there is none.
+	// UpdateRaffle changes a raffle that is not final yet.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
+	// if the raffle is closed or cancelled, (TIME_PASSED) if closes_at has passed,
+	// (TIMES_OUT_OF_ORDER) if closes_at would not lie after opens_at,
+	// (FIELD_IMMUTABLE) if max_entries_per_member would change, or opens_at of a
+	// raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
 	UpdateRaffle(context.Context, *UpdateRaffleRequest) (*UpdateRaffleResponse, error)
 	// CancelRaffle calls a raffle off, for good. Errors as for CloseRaffle.
 	CancelRaffle(context.Context, *CancelRaffleRequest) (*CancelRaffleResponse, error)
-	// CloseRaffle ends the taking of entries. FAILED_PRECONDITION
-	// (RAFFLE_NOT_OPEN) where the raffle is closed or cancelled already, unless
-	// the request_id says that this very request did it; NOT_FOUND
-	// (RAFFLE_NOT_FOUND) where there is none.
+	// CloseRaffle ends the taking of entries.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
+	// if the raffle is closed or cancelled already, unless the request_id says
+	// that this very request did it; FAILED_PRECONDITION (REQUEST_ID_REUSED) if
+	// request_id named another call.
 	CloseRaffle(context.Context, *CloseRaffleRequest) (*CloseRaffleResponse, error)
 	mustEmbedUnimplementedRaffleServiceServer()
 }
@@ -347,5 +365,5 @@ var RaffleService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
-	Metadata: "raffle/v1/raffle.proto",
+	Metadata: "raffle/v1/raffle_service.proto",
 }

@@ -1,8 +1,10 @@
-package grpcapi
+// Package httpapi is the HTTP/JSON facade of the gRPC server.
+package httpapi
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -18,8 +20,11 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	rafflegw "github.com/rafflecast/rafflecast/services/participation/internal/httpapi/gen/raffle/v1"
 )
+
+// maxRequest bounds a request in bytes.
+const maxRequest = 16 << 10
 
 // NewFacade returns the JSON facade of the gRPC server behind conn: the paths of
 // http.yaml, in proto3's JSON. Errors are {"error":{"code","reason","message"}}.
@@ -33,7 +38,7 @@ func NewFacade(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error)
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
 	)
-	if err := rafflev1.RegisterParticipationServiceHandler(ctx, mux, conn); err != nil {
+	if err := errors.Join(rafflegw.RegisterRaffleServiceHandler(ctx, mux, conn), rafflegw.RegisterParticipationServiceHandler(ctx, mux, conn)); err != nil {
 		return nil, fmt.Errorf("register the JSON facade: %w", err)
 	}
 	return http.MaxBytesHandler(textOnly(mux), maxRequest), nil
@@ -44,7 +49,7 @@ func textOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for name, values := range r.URL.Query() {
 			if !utf8.ValidString(name + strings.Join(values, "")) {
-				writeError(r.Context(), nil, nil, w, r, invalid(strconv.QuoteToASCII(name), "must be UTF-8"))
+				writeError(r.Context(), nil, nil, w, r, status.Error(codes.InvalidArgument, strconv.QuoteToASCII(name)+": must be UTF-8"))
 				return
 			}
 		}

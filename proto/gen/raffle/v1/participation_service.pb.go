@@ -2,15 +2,16 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: raffle/v1/participation.proto
+// source: raffle/v1/participation_service.proto
 
 package rafflev1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -23,6 +24,60 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Reason is why the server ends the stream.
+type StreamEnding_Reason int32
+
+const (
+	// No reason. Never sent.
+	StreamEnding_REASON_UNSPECIFIED StreamEnding_Reason = 0
+	// The stream has reached the age at which streams end, so that clients
+	// spread over all instances.
+	StreamEnding_MAX_AGE StreamEnding_Reason = 1
+	// The instance is shutting down.
+	StreamEnding_SHUTDOWN StreamEnding_Reason = 2
+)
+
+// Enum value maps for StreamEnding_Reason.
+var (
+	StreamEnding_Reason_name = map[int32]string{
+		0: "REASON_UNSPECIFIED",
+		1: "MAX_AGE",
+		2: "SHUTDOWN",
+	}
+	StreamEnding_Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED": 0,
+		"MAX_AGE":            1,
+		"SHUTDOWN":           2,
+	}
+)
+
+func (x StreamEnding_Reason) Enum() *StreamEnding_Reason {
+	p := new(StreamEnding_Reason)
+	*p = x
+	return p
+}
+
+func (x StreamEnding_Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StreamEnding_Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_raffle_v1_participation_service_proto_enumTypes[0].Descriptor()
+}
+
+func (StreamEnding_Reason) Type() protoreflect.EnumType {
+	return &file_raffle_v1_participation_service_proto_enumTypes[0]
+}
+
+func (x StreamEnding_Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StreamEnding_Reason.Descriptor instead.
+func (StreamEnding_Reason) EnumDescriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{5, 0}
+}
 
 // Entry is one chance of one member in one raffle.
 type Entry struct {
@@ -42,7 +97,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[0]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -54,7 +109,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[0]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -67,7 +122,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{0}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *Entry) GetRaffleId() int64 {
@@ -116,7 +171,7 @@ type EnterRequest struct {
 
 func (x *EnterRequest) Reset() {
 	*x = EnterRequest{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[1]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -128,7 +183,7 @@ func (x *EnterRequest) String() string {
 func (*EnterRequest) ProtoMessage() {}
 
 func (x *EnterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[1]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -141,7 +196,7 @@ func (x *EnterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnterRequest.ProtoReflect.Descriptor instead.
 func (*EnterRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{1}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *EnterRequest) GetRaffleId() int64 {
@@ -165,7 +220,7 @@ func (x *EnterRequest) GetRequestId() string {
 	return ""
 }
 
-// EnterResponse tells of the stored entry.
+// EnterResponse describes the stored entry.
 type EnterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The entry.
@@ -174,15 +229,15 @@ type EnterResponse struct {
 	MemberEntries int32 `protobuf:"varint,2,opt,name=member_entries,json=memberEntries,proto3" json:"member_entries,omitempty"`
 	// The raffle's odds as of the commit that answers this request.
 	Odds *Odds `protobuf:"bytes,3,opt,name=odds,proto3" json:"odds,omitempty"`
-	// True where an earlier request with the same request_id placed the entry.
-	Repeat        bool `protobuf:"varint,4,opt,name=repeat,proto3" json:"repeat,omitempty"`
+	// True if an earlier request with the same request_id placed the entry.
+	Replayed      bool `protobuf:"varint,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EnterResponse) Reset() {
 	*x = EnterResponse{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[2]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -194,7 +249,7 @@ func (x *EnterResponse) String() string {
 func (*EnterResponse) ProtoMessage() {}
 
 func (x *EnterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[2]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -207,7 +262,7 @@ func (x *EnterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnterResponse.ProtoReflect.Descriptor instead.
 func (*EnterResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{2}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *EnterResponse) GetEntry() *Entry {
@@ -231,9 +286,9 @@ func (x *EnterResponse) GetOdds() *Odds {
 	return nil
 }
 
-func (x *EnterResponse) GetRepeat() bool {
+func (x *EnterResponse) GetReplayed() bool {
 	if x != nil {
-		return x.Repeat
+		return x.Replayed
 	}
 	return false
 }
@@ -241,9 +296,9 @@ func (x *EnterResponse) GetRepeat() bool {
 // EnterStreamRequest asks for one entry among many.
 type EnterStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The caller's name for this request, which its answer bears; the service does
-	// not look at it.
-	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Opaque correlation ID, echoed in the response. The service does not
+	// interpret it.
+	CorrelationId int64 `protobuf:"varint,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// The entry to place.
 	Enter         *EnterRequest `protobuf:"bytes,2,opt,name=enter,proto3" json:"enter,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -252,7 +307,7 @@ type EnterStreamRequest struct {
 
 func (x *EnterStreamRequest) Reset() {
 	*x = EnterStreamRequest{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[3]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +319,7 @@ func (x *EnterStreamRequest) String() string {
 func (*EnterStreamRequest) ProtoMessage() {}
 
 func (x *EnterStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[3]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,12 +332,12 @@ func (x *EnterStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnterStreamRequest.ProtoReflect.Descriptor instead.
 func (*EnterStreamRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{3}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *EnterStreamRequest) GetId() int64 {
+func (x *EnterStreamRequest) GetCorrelationId() int64 {
 	if x != nil {
-		return x.Id
+		return x.CorrelationId
 	}
 	return 0
 }
@@ -294,17 +349,19 @@ func (x *EnterStreamRequest) GetEnter() *EnterRequest {
 	return nil
 }
 
-// EnterStreamResponse answers one EnterStreamRequest.
+// EnterStreamResponse answers one EnterStreamRequest, or announces that the
+// stream is ending.
 type EnterStreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The id of the request.
-	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What came of it.
+	// The correlation_id of the request; 0 in an announcement.
+	CorrelationId int64 `protobuf:"varint,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	// What came of the request, or the announcement.
 	//
 	// Types that are valid to be assigned to Result:
 	//
 	//	*EnterStreamResponse_Entered
-	//	*EnterStreamResponse_Error
+	//	*EnterStreamResponse_Status
+	//	*EnterStreamResponse_Ending
 	Result        isEnterStreamResponse_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -312,7 +369,7 @@ type EnterStreamResponse struct {
 
 func (x *EnterStreamResponse) Reset() {
 	*x = EnterStreamResponse{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[4]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +381,7 @@ func (x *EnterStreamResponse) String() string {
 func (*EnterStreamResponse) ProtoMessage() {}
 
 func (x *EnterStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[4]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,12 +394,12 @@ func (x *EnterStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnterStreamResponse.ProtoReflect.Descriptor instead.
 func (*EnterStreamResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{4}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *EnterStreamResponse) GetId() int64 {
+func (x *EnterStreamResponse) GetCorrelationId() int64 {
 	if x != nil {
-		return x.Id
+		return x.CorrelationId
 	}
 	return 0
 }
@@ -363,10 +420,19 @@ func (x *EnterStreamResponse) GetEntered() *EnterResponse {
 	return nil
 }
 
-func (x *EnterStreamResponse) GetError() *EnterError {
+func (x *EnterStreamResponse) GetStatus() *status.Status {
 	if x != nil {
-		if x, ok := x.Result.(*EnterStreamResponse_Error); ok {
-			return x.Error
+		if x, ok := x.Result.(*EnterStreamResponse_Status); ok {
+			return x.Status
+		}
+	}
+	return nil
+}
+
+func (x *EnterStreamResponse) GetEnding() *StreamEnding {
+	if x != nil {
+		if x, ok := x.Result.(*EnterStreamResponse_Ending); ok {
+			return x.Ending
 		}
 	}
 	return nil
@@ -381,46 +447,50 @@ type EnterStreamResponse_Entered struct {
 	Entered *EnterResponse `protobuf:"bytes,2,opt,name=entered,proto3,oneof"`
 }
 
-type EnterStreamResponse_Error struct {
-	// It is not, or nobody knows: what Enter would have failed with.
-	Error *EnterError `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+type EnterStreamResponse_Status struct {
+	// The request failed: the status that Enter would have failed with, with all
+	// of its details (google.rpc.ErrorInfo, BadRequest, RetryInfo).
+	Status *status.Status `protobuf:"bytes,3,opt,name=status,proto3,oneof"`
+}
+
+type EnterStreamResponse_Ending struct {
+	// The server is about to end the stream, though nothing is wrong.
+	Ending *StreamEnding `protobuf:"bytes,4,opt,name=ending,proto3,oneof"`
 }
 
 func (*EnterStreamResponse_Entered) isEnterStreamResponse_Result() {}
 
-func (*EnterStreamResponse_Error) isEnterStreamResponse_Result() {}
+func (*EnterStreamResponse_Status) isEnterStreamResponse_Result() {}
 
-// EnterError is what a call of Enter fails with.
-type EnterError struct {
+func (*EnterStreamResponse_Ending) isEnterStreamResponse_Result() {}
+
+// StreamEnding announces that the server ends a stream of entries by itself. It
+// reads no further request; what it has taken is answered after this message,
+// then the stream ends with OK. The caller opens another stream and sends again
+// what was not answered.
+type StreamEnding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The code, one of google.rpc.Code: 5 is NOT_FOUND.
-	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
-	// The reason in ErrorInfo: RAFFLE_NOT_FOUND.
-	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The message, for people.
-	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	// How long to wait before trying again, from RetryInfo; absent where trying
-	// again can't help.
-	RetryDelay    *durationpb.Duration `protobuf:"bytes,4,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
+	// Why the stream ends.
+	Reason        StreamEnding_Reason `protobuf:"varint,1,opt,name=reason,proto3,enum=raffle.v1.StreamEnding_Reason" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *EnterError) Reset() {
-	*x = EnterError{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[5]
+func (x *StreamEnding) Reset() {
+	*x = StreamEnding{}
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *EnterError) String() string {
+func (x *StreamEnding) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*EnterError) ProtoMessage() {}
+func (*StreamEnding) ProtoMessage() {}
 
-func (x *EnterError) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[5]
+func (x *StreamEnding) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,37 +501,16 @@ func (x *EnterError) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use EnterError.ProtoReflect.Descriptor instead.
-func (*EnterError) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{5}
+// Deprecated: Use StreamEnding.ProtoReflect.Descriptor instead.
+func (*StreamEnding) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *EnterError) GetCode() int32 {
-	if x != nil {
-		return x.Code
-	}
-	return 0
-}
-
-func (x *EnterError) GetReason() string {
+func (x *StreamEnding) GetReason() StreamEnding_Reason {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
-}
-
-func (x *EnterError) GetMessage() string {
-	if x != nil {
-		return x.Message
-	}
-	return ""
-}
-
-func (x *EnterError) GetRetryDelay() *durationpb.Duration {
-	if x != nil {
-		return x.RetryDelay
-	}
-	return nil
+	return StreamEnding_REASON_UNSPECIFIED
 }
 
 // WithdrawRequest names the entry to take back.
@@ -471,8 +520,8 @@ type WithdrawRequest struct {
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
 	// The member: 1 to 64 of A-Z a-z 0-9 _ . : @ -
 	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
-	// Which of the member's entries, from 1; 0 means the newest.
-	Ordinal int32 `protobuf:"varint,3,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
+	// Which of the member's entries, from 1; absent means the newest.
+	Ordinal *int32 `protobuf:"varint,3,opt,name=ordinal,proto3,oneof" json:"ordinal,omitempty"`
 	// A UUID that names this request among those of the same raffle and member:
 	// sent again, it answers with the first one's entry instead of taking another
 	// back. Optional, and worth sending.
@@ -483,7 +532,7 @@ type WithdrawRequest struct {
 
 func (x *WithdrawRequest) Reset() {
 	*x = WithdrawRequest{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[6]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +544,7 @@ func (x *WithdrawRequest) String() string {
 func (*WithdrawRequest) ProtoMessage() {}
 
 func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[6]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +557,7 @@ func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{6}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WithdrawRequest) GetRaffleId() int64 {
@@ -526,8 +575,8 @@ func (x *WithdrawRequest) GetMemberId() string {
 }
 
 func (x *WithdrawRequest) GetOrdinal() int32 {
-	if x != nil {
-		return x.Ordinal
+	if x != nil && x.Ordinal != nil {
+		return *x.Ordinal
 	}
 	return 0
 }
@@ -539,7 +588,7 @@ func (x *WithdrawRequest) GetRequestId() string {
 	return ""
 }
 
-// WithdrawResponse tells of the entry that was taken back.
+// WithdrawResponse describes the entry that was withdrawn.
 type WithdrawResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The entry.
@@ -548,15 +597,15 @@ type WithdrawResponse struct {
 	MemberEntries int32 `protobuf:"varint,2,opt,name=member_entries,json=memberEntries,proto3" json:"member_entries,omitempty"`
 	// The raffle's odds as of the commit that answers this request.
 	Odds *Odds `protobuf:"bytes,3,opt,name=odds,proto3" json:"odds,omitempty"`
-	// True where an earlier request with the same request_id took the entry back.
-	Repeat        bool `protobuf:"varint,4,opt,name=repeat,proto3" json:"repeat,omitempty"`
+	// True if an earlier request with the same request_id took the entry back.
+	Replayed      bool `protobuf:"varint,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WithdrawResponse) Reset() {
 	*x = WithdrawResponse{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[7]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -568,7 +617,7 @@ func (x *WithdrawResponse) String() string {
 func (*WithdrawResponse) ProtoMessage() {}
 
 func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[7]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -581,7 +630,7 @@ func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{7}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WithdrawResponse) GetEntry() *Entry {
@@ -605,9 +654,9 @@ func (x *WithdrawResponse) GetOdds() *Odds {
 	return nil
 }
 
-func (x *WithdrawResponse) GetRepeat() bool {
+func (x *WithdrawResponse) GetReplayed() bool {
 	if x != nil {
-		return x.Repeat
+		return x.Replayed
 	}
 	return false
 }
@@ -629,7 +678,7 @@ type ListEntriesRequest struct {
 
 func (x *ListEntriesRequest) Reset() {
 	*x = ListEntriesRequest{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[8]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +690,7 @@ func (x *ListEntriesRequest) String() string {
 func (*ListEntriesRequest) ProtoMessage() {}
 
 func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[8]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +703,7 @@ func (x *ListEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesRequest.ProtoReflect.Descriptor instead.
 func (*ListEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{8}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListEntriesRequest) GetRaffleId() int64 {
@@ -698,7 +747,7 @@ type ListEntriesResponse struct {
 
 func (x *ListEntriesResponse) Reset() {
 	*x = ListEntriesResponse{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[9]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +759,7 @@ func (x *ListEntriesResponse) String() string {
 func (*ListEntriesResponse) ProtoMessage() {}
 
 func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[9]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +772,7 @@ func (x *ListEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEntriesResponse.ProtoReflect.Descriptor instead.
 func (*ListEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{9}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListEntriesResponse) GetEntries() []*Entry {
@@ -751,7 +800,7 @@ type GetOddsRequest struct {
 
 func (x *GetOddsRequest) Reset() {
 	*x = GetOddsRequest{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[10]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +812,7 @@ func (x *GetOddsRequest) String() string {
 func (*GetOddsRequest) ProtoMessage() {}
 
 func (x *GetOddsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[10]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +825,7 @@ func (x *GetOddsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOddsRequest.ProtoReflect.Descriptor instead.
 func (*GetOddsRequest) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{10}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetOddsRequest) GetRaffleId() int64 {
@@ -797,7 +846,7 @@ type GetOddsResponse struct {
 
 func (x *GetOddsResponse) Reset() {
 	*x = GetOddsResponse{}
-	mi := &file_raffle_v1_participation_proto_msgTypes[11]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +858,7 @@ func (x *GetOddsResponse) String() string {
 func (*GetOddsResponse) ProtoMessage() {}
 
 func (x *GetOddsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_raffle_v1_participation_proto_msgTypes[11]
+	mi := &file_raffle_v1_participation_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +871,7 @@ func (x *GetOddsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOddsResponse.ProtoReflect.Descriptor instead.
 func (*GetOddsResponse) Descriptor() ([]byte, []int) {
-	return file_raffle_v1_participation_proto_rawDescGZIP(), []int{11}
+	return file_raffle_v1_participation_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetOddsResponse) GetOdds() *Odds {
@@ -832,158 +881,172 @@ func (x *GetOddsResponse) GetOdds() *Odds {
 	return nil
 }
 
-var File_raffle_v1_participation_proto protoreflect.FileDescriptor
+var File_raffle_v1_participation_service_proto protoreflect.FileDescriptor
 
-const file_raffle_v1_participation_proto_rawDesc = "" +
+const file_raffle_v1_participation_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1draffle/v1/participation.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/odds.proto\"\x96\x01\n" +
+	"%raffle/v1/participation_service.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14raffle/v1/odds.proto\x1a\x15raffle/v1/rules.proto\"\x96\x01\n" +
 	"\x05Entry\x12\x1b\n" +
 	"\traffle_id\x18\x01 \x01(\x03R\braffleId\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
 	"\aordinal\x18\x03 \x01(\x05R\aordinal\x129\n" +
 	"\n" +
-	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xc4\x01\n" +
-	"\fEnterRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12<\n" +
-	"\tmember_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9_.:@-]{1,64}$R\bmemberId\x12P\n" +
+	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x9a\x01\n" +
+	"\fEnterRequest\x12'\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\n" +
+	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x12)\n" +
+	"\tmember_id\x18\x02 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04Ј'\x01R\bmemberId\x126\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"\x9b\x01\n" +
+	"request_id\x18\x03 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"\x9f\x01\n" +
 	"\rEnterResponse\x12&\n" +
 	"\x05entry\x18\x01 \x01(\v2\x10.raffle.v1.EntryR\x05entry\x12%\n" +
 	"\x0emember_entries\x18\x02 \x01(\x05R\rmemberEntries\x12#\n" +
-	"\x04odds\x18\x03 \x01(\v2\x0f.raffle.v1.OddsR\x04odds\x12\x16\n" +
-	"\x06repeat\x18\x04 \x01(\bR\x06repeat\"S\n" +
-	"\x12EnterStreamRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x03R\x02id\x12-\n" +
-	"\x05enter\x18\x02 \x01(\v2\x17.raffle.v1.EnterRequestR\x05enter\"\x94\x01\n" +
-	"\x13EnterStreamResponse\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x03R\x02id\x124\n" +
-	"\aentered\x18\x02 \x01(\v2\x18.raffle.v1.EnterResponseH\x00R\aentered\x12-\n" +
-	"\x05error\x18\x03 \x01(\v2\x15.raffle.v1.EnterErrorH\x00R\x05errorB\b\n" +
-	"\x06result\"\x8e\x01\n" +
+	"\x04odds\x18\x03 \x01(\v2\x0f.raffle.v1.OddsR\x04odds\x12\x1a\n" +
+	"\breplayed\x18\x04 \x01(\bR\breplayed\"o\n" +
+	"\x12EnterStreamRequest\x12%\n" +
+	"\x0ecorrelation_id\x18\x01 \x01(\x03R\rcorrelationId\x122\n" +
+	"\x05enter\x18\x02 \x01(\v2\x17.raffle.v1.EnterRequestB\x03\xe0A\x02R\x05enter\"\xdd\x01\n" +
+	"\x13EnterStreamResponse\x12%\n" +
+	"\x0ecorrelation_id\x18\x01 \x01(\x03R\rcorrelationId\x124\n" +
+	"\aentered\x18\x02 \x01(\v2\x18.raffle.v1.EnterResponseH\x00R\aentered\x12,\n" +
+	"\x06status\x18\x03 \x01(\v2\x12.google.rpc.StatusH\x00R\x06status\x121\n" +
+	"\x06ending\x18\x04 \x01(\v2\x17.raffle.v1.StreamEndingH\x00R\x06endingB\b\n" +
+	"\x06result\"\x83\x01\n" +
+	"\fStreamEnding\x126\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x1e.raffle.v1.StreamEnding.ReasonR\x06reason\";\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\v\n" +
+	"\aMAX_AGE\x10\x01\x12\f\n" +
+	"\bSHUTDOWN\x10\x02\"\xd4\x01\n" +
+	"\x0fWithdrawRequest\x12'\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\n" +
+	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x12)\n" +
+	"\tmember_id\x18\x02 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04Ј'\x01R\bmemberId\x12)\n" +
+	"\aordinal\x18\x03 \x01(\x05B\n" +
+	"\xe0A\x01\xbaH\x04\x1a\x02(\x01H\x00R\aordinal\x88\x01\x01\x126\n" +
 	"\n" +
-	"EnterError\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\x12:\n" +
-	"\vretry_delay\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryDelay\"\xea\x01\n" +
-	"\x0fWithdrawRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12<\n" +
-	"\tmember_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9_.:@-]{1,64}$R\bmemberId\x12!\n" +
-	"\aordinal\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\aordinal\x12P\n" +
+	"request_id\x18\x04 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestIdB\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tB1\xbaH.\xd8\x01\x01r)Z$00000000-0000-0000-0000-000000000000\xb0\x01\x01R\trequestId\"\x9e\x01\n" +
+	"\b_ordinal\"\xa2\x01\n" +
 	"\x10WithdrawResponse\x12&\n" +
 	"\x05entry\x18\x01 \x01(\v2\x10.raffle.v1.EntryR\x05entry\x12%\n" +
 	"\x0emember_entries\x18\x02 \x01(\x05R\rmemberEntries\x12#\n" +
-	"\x04odds\x18\x03 \x01(\v2\x0f.raffle.v1.OddsR\x04odds\x12\x16\n" +
-	"\x06repeat\x18\x04 \x01(\bR\x06repeat\"\xca\x01\n" +
-	"\x12ListEntriesRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\x12<\n" +
-	"\tmember_id\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^[A-Za-z0-9_.:@-]{0,64}$R\bmemberId\x12'\n" +
-	"\tpage_size\x18\x03 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\x04odds\x18\x03 \x01(\v2\x0f.raffle.v1.OddsR\x04odds\x12\x1a\n" +
+	"\breplayed\x18\x04 \x01(\bR\breplayed\"\xc3\x01\n" +
+	"\x12ListEntriesRequest\x12'\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\n" +
+	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x12,\n" +
+	"\tmember_id\x18\x02 \x01(\tB\x0f\xe0A\x01\xbaH\t\xd8\x01\x01r\x04Ј'\x01R\bmemberId\x12*\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\r\xe0A\x01\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12*\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\tpageToken\"i\n" +
+	"page_token\x18\x04 \x01(\tB\v\xe0A\x01\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"i\n" +
 	"\x13ListEntriesResponse\x12*\n" +
 	"\aentries\x18\x01 \x03(\v2\x10.raffle.v1.EntryR\aentries\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"6\n" +
-	"\x0eGetOddsRequest\x12$\n" +
-	"\traffle_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\braffleId\"6\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"9\n" +
+	"\x0eGetOddsRequest\x12'\n" +
+	"\traffle_id\x18\x01 \x01(\x03B\n" +
+	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\"6\n" +
 	"\x0fGetOddsResponse\x12#\n" +
-	"\x04odds\x18\x01 \x01(\v2\x0f.raffle.v1.OddsR\x04odds2\xf9\x02\n" +
+	"\x04odds\x18\x01 \x01(\v2\x0f.raffle.v1.OddsR\x04odds2\x83\x03\n" +
 	"\x14ParticipationService\x12:\n" +
 	"\x05Enter\x12\x17.raffle.v1.EnterRequest\x1a\x18.raffle.v1.EnterResponse\x12P\n" +
 	"\vEnterStream\x12\x1d.raffle.v1.EnterStreamRequest\x1a\x1e.raffle.v1.EnterStreamResponse(\x010\x01\x12C\n" +
-	"\bWithdraw\x12\x1a.raffle.v1.WithdrawRequest\x1a\x1b.raffle.v1.WithdrawResponse\x12L\n" +
-	"\vListEntries\x12\x1d.raffle.v1.ListEntriesRequest\x1a\x1e.raffle.v1.ListEntriesResponse\x12@\n" +
-	"\aGetOdds\x12\x19.raffle.v1.GetOddsRequest\x1a\x1a.raffle.v1.GetOddsResponseB?Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
+	"\bWithdraw\x12\x1a.raffle.v1.WithdrawRequest\x1a\x1b.raffle.v1.WithdrawResponse\x12Q\n" +
+	"\vListEntries\x12\x1d.raffle.v1.ListEntriesRequest\x1a\x1e.raffle.v1.ListEntriesResponse\"\x03\x90\x02\x01\x12E\n" +
+	"\aGetOdds\x12\x19.raffle.v1.GetOddsRequest\x1a\x1a.raffle.v1.GetOddsResponse\"\x03\x90\x02\x01Bv\n" +
+	"\x18com.rafflecast.raffle.v1B\x19ParticipationServiceProtoP\x01Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
-	file_raffle_v1_participation_proto_rawDescOnce sync.Once
-	file_raffle_v1_participation_proto_rawDescData []byte
+	file_raffle_v1_participation_service_proto_rawDescOnce sync.Once
+	file_raffle_v1_participation_service_proto_rawDescData []byte
 )
 
-func file_raffle_v1_participation_proto_rawDescGZIP() []byte {
-	file_raffle_v1_participation_proto_rawDescOnce.Do(func() {
-		file_raffle_v1_participation_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_raffle_v1_participation_proto_rawDesc), len(file_raffle_v1_participation_proto_rawDesc)))
+func file_raffle_v1_participation_service_proto_rawDescGZIP() []byte {
+	file_raffle_v1_participation_service_proto_rawDescOnce.Do(func() {
+		file_raffle_v1_participation_service_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_raffle_v1_participation_service_proto_rawDesc), len(file_raffle_v1_participation_service_proto_rawDesc)))
 	})
-	return file_raffle_v1_participation_proto_rawDescData
+	return file_raffle_v1_participation_service_proto_rawDescData
 }
 
-var file_raffle_v1_participation_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
-var file_raffle_v1_participation_proto_goTypes = []any{
-	(*Entry)(nil),                 // 0: raffle.v1.Entry
-	(*EnterRequest)(nil),          // 1: raffle.v1.EnterRequest
-	(*EnterResponse)(nil),         // 2: raffle.v1.EnterResponse
-	(*EnterStreamRequest)(nil),    // 3: raffle.v1.EnterStreamRequest
-	(*EnterStreamResponse)(nil),   // 4: raffle.v1.EnterStreamResponse
-	(*EnterError)(nil),            // 5: raffle.v1.EnterError
-	(*WithdrawRequest)(nil),       // 6: raffle.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),      // 7: raffle.v1.WithdrawResponse
-	(*ListEntriesRequest)(nil),    // 8: raffle.v1.ListEntriesRequest
-	(*ListEntriesResponse)(nil),   // 9: raffle.v1.ListEntriesResponse
-	(*GetOddsRequest)(nil),        // 10: raffle.v1.GetOddsRequest
-	(*GetOddsResponse)(nil),       // 11: raffle.v1.GetOddsResponse
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Odds)(nil),                  // 13: raffle.v1.Odds
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+var file_raffle_v1_participation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_raffle_v1_participation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_raffle_v1_participation_service_proto_goTypes = []any{
+	(StreamEnding_Reason)(0),      // 0: raffle.v1.StreamEnding.Reason
+	(*Entry)(nil),                 // 1: raffle.v1.Entry
+	(*EnterRequest)(nil),          // 2: raffle.v1.EnterRequest
+	(*EnterResponse)(nil),         // 3: raffle.v1.EnterResponse
+	(*EnterStreamRequest)(nil),    // 4: raffle.v1.EnterStreamRequest
+	(*EnterStreamResponse)(nil),   // 5: raffle.v1.EnterStreamResponse
+	(*StreamEnding)(nil),          // 6: raffle.v1.StreamEnding
+	(*WithdrawRequest)(nil),       // 7: raffle.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),      // 8: raffle.v1.WithdrawResponse
+	(*ListEntriesRequest)(nil),    // 9: raffle.v1.ListEntriesRequest
+	(*ListEntriesResponse)(nil),   // 10: raffle.v1.ListEntriesResponse
+	(*GetOddsRequest)(nil),        // 11: raffle.v1.GetOddsRequest
+	(*GetOddsResponse)(nil),       // 12: raffle.v1.GetOddsResponse
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Odds)(nil),                  // 14: raffle.v1.Odds
+	(*status.Status)(nil),         // 15: google.rpc.Status
 }
-var file_raffle_v1_participation_proto_depIdxs = []int32{
-	12, // 0: raffle.v1.Entry.created_at:type_name -> google.protobuf.Timestamp
-	0,  // 1: raffle.v1.EnterResponse.entry:type_name -> raffle.v1.Entry
-	13, // 2: raffle.v1.EnterResponse.odds:type_name -> raffle.v1.Odds
-	1,  // 3: raffle.v1.EnterStreamRequest.enter:type_name -> raffle.v1.EnterRequest
-	2,  // 4: raffle.v1.EnterStreamResponse.entered:type_name -> raffle.v1.EnterResponse
-	5,  // 5: raffle.v1.EnterStreamResponse.error:type_name -> raffle.v1.EnterError
-	14, // 6: raffle.v1.EnterError.retry_delay:type_name -> google.protobuf.Duration
-	0,  // 7: raffle.v1.WithdrawResponse.entry:type_name -> raffle.v1.Entry
-	13, // 8: raffle.v1.WithdrawResponse.odds:type_name -> raffle.v1.Odds
-	0,  // 9: raffle.v1.ListEntriesResponse.entries:type_name -> raffle.v1.Entry
-	13, // 10: raffle.v1.GetOddsResponse.odds:type_name -> raffle.v1.Odds
-	1,  // 11: raffle.v1.ParticipationService.Enter:input_type -> raffle.v1.EnterRequest
-	3,  // 12: raffle.v1.ParticipationService.EnterStream:input_type -> raffle.v1.EnterStreamRequest
-	6,  // 13: raffle.v1.ParticipationService.Withdraw:input_type -> raffle.v1.WithdrawRequest
-	8,  // 14: raffle.v1.ParticipationService.ListEntries:input_type -> raffle.v1.ListEntriesRequest
-	10, // 15: raffle.v1.ParticipationService.GetOdds:input_type -> raffle.v1.GetOddsRequest
-	2,  // 16: raffle.v1.ParticipationService.Enter:output_type -> raffle.v1.EnterResponse
-	4,  // 17: raffle.v1.ParticipationService.EnterStream:output_type -> raffle.v1.EnterStreamResponse
-	7,  // 18: raffle.v1.ParticipationService.Withdraw:output_type -> raffle.v1.WithdrawResponse
-	9,  // 19: raffle.v1.ParticipationService.ListEntries:output_type -> raffle.v1.ListEntriesResponse
-	11, // 20: raffle.v1.ParticipationService.GetOdds:output_type -> raffle.v1.GetOddsResponse
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+var file_raffle_v1_participation_service_proto_depIdxs = []int32{
+	13, // 0: raffle.v1.Entry.created_at:type_name -> google.protobuf.Timestamp
+	1,  // 1: raffle.v1.EnterResponse.entry:type_name -> raffle.v1.Entry
+	14, // 2: raffle.v1.EnterResponse.odds:type_name -> raffle.v1.Odds
+	2,  // 3: raffle.v1.EnterStreamRequest.enter:type_name -> raffle.v1.EnterRequest
+	3,  // 4: raffle.v1.EnterStreamResponse.entered:type_name -> raffle.v1.EnterResponse
+	15, // 5: raffle.v1.EnterStreamResponse.status:type_name -> google.rpc.Status
+	6,  // 6: raffle.v1.EnterStreamResponse.ending:type_name -> raffle.v1.StreamEnding
+	0,  // 7: raffle.v1.StreamEnding.reason:type_name -> raffle.v1.StreamEnding.Reason
+	1,  // 8: raffle.v1.WithdrawResponse.entry:type_name -> raffle.v1.Entry
+	14, // 9: raffle.v1.WithdrawResponse.odds:type_name -> raffle.v1.Odds
+	1,  // 10: raffle.v1.ListEntriesResponse.entries:type_name -> raffle.v1.Entry
+	14, // 11: raffle.v1.GetOddsResponse.odds:type_name -> raffle.v1.Odds
+	2,  // 12: raffle.v1.ParticipationService.Enter:input_type -> raffle.v1.EnterRequest
+	4,  // 13: raffle.v1.ParticipationService.EnterStream:input_type -> raffle.v1.EnterStreamRequest
+	7,  // 14: raffle.v1.ParticipationService.Withdraw:input_type -> raffle.v1.WithdrawRequest
+	9,  // 15: raffle.v1.ParticipationService.ListEntries:input_type -> raffle.v1.ListEntriesRequest
+	11, // 16: raffle.v1.ParticipationService.GetOdds:input_type -> raffle.v1.GetOddsRequest
+	3,  // 17: raffle.v1.ParticipationService.Enter:output_type -> raffle.v1.EnterResponse
+	5,  // 18: raffle.v1.ParticipationService.EnterStream:output_type -> raffle.v1.EnterStreamResponse
+	8,  // 19: raffle.v1.ParticipationService.Withdraw:output_type -> raffle.v1.WithdrawResponse
+	10, // 20: raffle.v1.ParticipationService.ListEntries:output_type -> raffle.v1.ListEntriesResponse
+	12, // 21: raffle.v1.ParticipationService.GetOdds:output_type -> raffle.v1.GetOddsResponse
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
-func init() { file_raffle_v1_participation_proto_init() }
-func file_raffle_v1_participation_proto_init() {
-	if File_raffle_v1_participation_proto != nil {
+func init() { file_raffle_v1_participation_service_proto_init() }
+func file_raffle_v1_participation_service_proto_init() {
+	if File_raffle_v1_participation_service_proto != nil {
 		return
 	}
 	file_raffle_v1_odds_proto_init()
-	file_raffle_v1_participation_proto_msgTypes[4].OneofWrappers = []any{
+	file_raffle_v1_rules_proto_init()
+	file_raffle_v1_participation_service_proto_msgTypes[4].OneofWrappers = []any{
 		(*EnterStreamResponse_Entered)(nil),
-		(*EnterStreamResponse_Error)(nil),
+		(*EnterStreamResponse_Status)(nil),
+		(*EnterStreamResponse_Ending)(nil),
 	}
+	file_raffle_v1_participation_service_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_participation_proto_rawDesc), len(file_raffle_v1_participation_proto_rawDesc)),
-			NumEnums:      0,
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_participation_service_proto_rawDesc), len(file_raffle_v1_participation_service_proto_rawDesc)),
+			NumEnums:      1,
 			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
-		GoTypes:           file_raffle_v1_participation_proto_goTypes,
-		DependencyIndexes: file_raffle_v1_participation_proto_depIdxs,
-		MessageInfos:      file_raffle_v1_participation_proto_msgTypes,
+		GoTypes:           file_raffle_v1_participation_service_proto_goTypes,
+		DependencyIndexes: file_raffle_v1_participation_service_proto_depIdxs,
+		EnumInfos:         file_raffle_v1_participation_service_proto_enumTypes,
+		MessageInfos:      file_raffle_v1_participation_service_proto_msgTypes,
 	}.Build()
-	File_raffle_v1_participation_proto = out.File
-	file_raffle_v1_participation_proto_goTypes = nil
-	file_raffle_v1_participation_proto_depIdxs = nil
+	File_raffle_v1_participation_service_proto = out.File
+	file_raffle_v1_participation_service_proto_goTypes = nil
+	file_raffle_v1_participation_service_proto_depIdxs = nil
 }

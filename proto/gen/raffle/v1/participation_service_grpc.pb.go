@@ -2,7 +2,7 @@
 // versions:
 // - protoc-gen-go-grpc v1.6.2
 // - protoc             (unknown)
-// source: raffle/v1/participation.proto
+// source: raffle/v1/participation_service.proto
 
 package rafflev1
 
@@ -30,12 +30,18 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ParticipationService takes members' entries and tells the odds.
+// ParticipationService takes members' entries and reads the odds.
 //
-// Errors carry google.rpc.ErrorInfo with domain "rafflecast". Every call may
-// fail with INVALID_ARGUMENT (google.rpc.BadRequest names field, value and
-// bound), and with RESOURCE_EXHAUSTED or UNAVAILABLE (google.rpc.RetryInfo says
-// when to try again) while load is shed or a store is away.
+// Every error carries google.rpc.ErrorInfo with domain "rafflecast" and a reason;
+// its metadata holds every part of the message that varies. Besides the errors
+// that a call lists, every call may fail with
+//   - INVALID_ARGUMENT (INVALID): google.rpc.BadRequest names field, value and bound;
+//   - RESOURCE_EXHAUSTED (BUSY): too many calls are waiting, nothing was changed;
+//   - UNAVAILABLE (STORE_UNAVAILABLE): the database does not answer;
+//   - DEADLINE_EXCEEDED, CANCELLED: a change may or may not have been made.
+//
+// RESOURCE_EXHAUSTED and UNAVAILABLE carry google.rpc.RetryInfo. A call whose
+// caller sets no deadline has one of 30 s.
 type ParticipationServiceClient interface {
 	// Enter places one entry of a member. An answer means that the entry is
 	// stored, once. Where no answer comes, it may or may not be: send the request
@@ -43,18 +49,18 @@ type ParticipationServiceClient interface {
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// before opens_at, from closes_at on, and when closed or cancelled;
-	// ALREADY_EXISTS (ENTRY_LIMIT_REACHED) when the member has
+	// FAILED_PRECONDITION (ENTRY_LIMIT_REACHED) when the member has
 	// max_entries_per_member entries.
 	Enter(ctx context.Context, in *EnterRequest, opts ...grpc.CallOption) (*EnterResponse, error)
-	// EnterStream places many entries over one stream, for callers with many: any
-	// number may be under way at once (past some thousands the service reads no
-	// further), and each is answered by itself, in any order. A request that fails
-	// is answered too, and the stream goes on. When the caller has sent its last
-	// request, the stream ends after the last answer.
+	// EnterStream places many entries over one stream: any number may be in flight
+	// (past some thousands the service reads no further), and each is answered by
+	// itself, in any order. A request that fails is answered with its status, and
+	// the stream goes on. When the caller has sent its last request, the stream
+	// ends with OK after the last answer.
 	//
-	// When the service stops, or the stream has lived its time (some minutes), it
-	// answers what it has taken and ends the stream with UNAVAILABLE
-	// (STREAM_ENDED): open another, and send again what was not answered.
+	// A stream that the server ends by itself (after some minutes, or when the
+	// instance shuts down) announces it with StreamEnding, then sends the answers
+	// to all requests that it has taken, and ends with OK.
 	EnterStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EnterStreamRequest, EnterStreamResponse], error)
 	// Withdraw takes one entry of a member back, until the raffle is closed. The
 	// odds follow.
@@ -63,10 +69,12 @@ type ParticipationServiceClient interface {
 	// (RAFFLE_NOT_OPEN) from closes_at on, and when closed or cancelled.
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
 	// ListEntries reads the entries that count, by member and ordinal, in pages.
-	// NOT_FOUND (RAFFLE_NOT_FOUND) where there is no such raffle.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND).
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
 	// GetOdds reads the newest odds from the database.
-	// NOT_FOUND (RAFFLE_NOT_FOUND) where there is no such raffle.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND).
 	GetOdds(ctx context.Context, in *GetOddsRequest, opts ...grpc.CallOption) (*GetOddsResponse, error)
 }
 
@@ -135,12 +143,18 @@ func (c *participationServiceClient) GetOdds(ctx context.Context, in *GetOddsReq
 // All implementations must embed UnimplementedParticipationServiceServer
 // for forward compatibility.
 //
-// ParticipationService takes members' entries and tells the odds.
+// ParticipationService takes members' entries and reads the odds.
 //
-// Errors carry google.rpc.ErrorInfo with domain "rafflecast". Every call may
-// fail with INVALID_ARGUMENT (google.rpc.BadRequest names field, value and
-// bound), and with RESOURCE_EXHAUSTED or UNAVAILABLE (google.rpc.RetryInfo says
-// when to try again) while load is shed or a store is away.
+// Every error carries google.rpc.ErrorInfo with domain "rafflecast" and a reason;
+// its metadata holds every part of the message that varies. Besides the errors
+// that a call lists, every call may fail with
+//   - INVALID_ARGUMENT (INVALID): google.rpc.BadRequest names field, value and bound;
+//   - RESOURCE_EXHAUSTED (BUSY): too many calls are waiting, nothing was changed;
+//   - UNAVAILABLE (STORE_UNAVAILABLE): the database does not answer;
+//   - DEADLINE_EXCEEDED, CANCELLED: a change may or may not have been made.
+//
+// RESOURCE_EXHAUSTED and UNAVAILABLE carry google.rpc.RetryInfo. A call whose
+// caller sets no deadline has one of 30 s.
 type ParticipationServiceServer interface {
 	// Enter places one entry of a member. An answer means that the entry is
 	// stored, once. Where no answer comes, it may or may not be: send the request
@@ -148,18 +162,18 @@ type ParticipationServiceServer interface {
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// before opens_at, from closes_at on, and when closed or cancelled;
-	// ALREADY_EXISTS (ENTRY_LIMIT_REACHED) when the member has
+	// FAILED_PRECONDITION (ENTRY_LIMIT_REACHED) when the member has
 	// max_entries_per_member entries.
 	Enter(context.Context, *EnterRequest) (*EnterResponse, error)
-	// EnterStream places many entries over one stream, for callers with many: any
-	// number may be under way at once (past some thousands the service reads no
-	// further), and each is answered by itself, in any order. A request that fails
-	// is answered too, and the stream goes on. When the caller has sent its last
-	// request, the stream ends after the last answer.
+	// EnterStream places many entries over one stream: any number may be in flight
+	// (past some thousands the service reads no further), and each is answered by
+	// itself, in any order. A request that fails is answered with its status, and
+	// the stream goes on. When the caller has sent its last request, the stream
+	// ends with OK after the last answer.
 	//
-	// When the service stops, or the stream has lived its time (some minutes), it
-	// answers what it has taken and ends the stream with UNAVAILABLE
-	// (STREAM_ENDED): open another, and send again what was not answered.
+	// A stream that the server ends by itself (after some minutes, or when the
+	// instance shuts down) announces it with StreamEnding, then sends the answers
+	// to all requests that it has taken, and ends with OK.
 	EnterStream(grpc.BidiStreamingServer[EnterStreamRequest, EnterStreamResponse]) error
 	// Withdraw takes one entry of a member back, until the raffle is closed. The
 	// odds follow.
@@ -168,10 +182,12 @@ type ParticipationServiceServer interface {
 	// (RAFFLE_NOT_OPEN) from closes_at on, and when closed or cancelled.
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
 	// ListEntries reads the entries that count, by member and ordinal, in pages.
-	// NOT_FOUND (RAFFLE_NOT_FOUND) where there is no such raffle.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND).
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)
 	// GetOdds reads the newest odds from the database.
-	// NOT_FOUND (RAFFLE_NOT_FOUND) where there is no such raffle.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND).
 	GetOdds(context.Context, *GetOddsRequest) (*GetOddsResponse, error)
 	mustEmbedUnimplementedParticipationServiceServer()
 }
@@ -330,5 +346,5 @@ var ParticipationService_ServiceDesc = grpc.ServiceDesc{
 			ClientStreams: true,
 		},
 	},
-	Metadata: "raffle/v1/participation.proto",
+	Metadata: "raffle/v1/participation_service.proto",
 }

@@ -1,0 +1,83 @@
+// Package contract writes the contract for callers in other languages: the
+// .proto files with everything that they import.
+package contract
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/jhump/protoreflect/desc"            //nolint:staticcheck // protoprint of version 2 is not released
+	"github.com/jhump/protoreflect/desc/protoprint" //nolint:staticcheck // likewise
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	// Each registers the descriptors of its files.
+	_ "google.golang.org/genproto/googleapis/api/annotations"
+	_ "google.golang.org/genproto/googleapis/rpc/errdetails"
+	_ "google.golang.org/genproto/googleapis/rpc/status"
+	_ "google.golang.org/protobuf/types/known/fieldmaskpb"
+	_ "google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// imports are the files that the contract imports, and those that callers need
+// to read the details of errors.
+var imports = []string{
+	"google/api/field_behavior.proto",
+	"google/api/field_info.proto",
+	"google/protobuf/field_mask.proto",
+	"google/protobuf/timestamp.proto",
+	"google/rpc/error_details.proto",
+	"google/rpc/status.proto",
+}
+
+// WriteImports writes the files of Google's that the contract imports, and all
+// that those import, as .proto files below dir. Their text is made from the
+// descriptors that the Go modules bring, so that nothing is downloaded. Without
+// wellKnown the files of google/protobuf, which compilers bring, are left out.
+func WriteImports(dir string, wellKnown bool) error {
+	written := make(map[string]bool)
+	if !wellKnown {
+		for _, name := range []string{"any", "descriptor", "duration", "field_mask", "timestamp"} {
+			written["google/protobuf/"+name+".proto"] = true
+		}
+	}
+	for _, name := range imports {
+		file, err := protoregistry.GlobalFiles.FindFileByPath(name)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", name, err)
+		}
+		wrapped, err := desc.WrapFile(file)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if err := write(dir, wrapped, written); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write(dir string, file *desc.FileDescriptor, written map[string]bool) error {
+	if written[file.GetName()] {
+		return nil
+	}
+	written[file.GetName()] = true
+	printer := protoprint.Printer{}
+	text, err := printer.PrintProtoToString(file)
+	if err != nil {
+		return fmt.Errorf("print %s: %w", file.GetName(), err)
+	}
+	path := filepath.Join(dir, filepath.FromSlash(file.GetName()))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // sources, for everybody to read
+		return fmt.Errorf("write %s: %w", file.GetName(), err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // likewise
+		return fmt.Errorf("write %s: %w", file.GetName(), err)
+	}
+	for _, dependency := range file.GetDependencies() {
+		if err := write(dir, dependency, written); err != nil {
+			return err
+		}
+	}
+	return nil
+}
