@@ -74,7 +74,7 @@ check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; gener
 	@go vet work
 	@d=$$(go fix -diff work) && [ -z "$$d" ] || { echo "$$d"; echo "go fix work would change this"; exit 1; }
 	@golangci-lint run $(addsuffix /...,$(addprefix ./,$(MODULES)))
-	@cd deploy && export GOWORK=off && golangci-lint run ./... && d=$$(go fix -diff ./...) && [ -z "$$d" ] || \
+	@d=; cd deploy && export GOWORK=off && golangci-lint run ./... && d=$$(go fix -diff ./...) && [ -z "$$d" ] || \
 	  { echo "$$d"; echo "deploy: go fix would change this, or the linter has said what is wrong"; exit 1; }
 	@for m in $(MODULES) deploy; do (cd $$m && export GOWORK=off && go mod tidy -diff && go vet ./...) || \
 	  { echo "$$m does not stand alone"; exit 1; }; done
