@@ -16,6 +16,7 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // running is a gateway with a stream that has raffle 1.
@@ -87,20 +88,10 @@ func (s *running) get(to net.Addr, path string) *http.Response {
 	return resp
 }
 
-// waitUntil asks the operations port until it answers so.
+// waitUntil polls the operations port until a request is answered with status.
 func (s *running) waitUntil(path string, status int) {
 	s.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		resp := s.get(s.addrs.Ops, path)
-		body, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if resp.StatusCode == status {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s: %s %s", path, resp.Status, body)
-		}
-	}
+	testenv.AwaitStatus(s.t, "http://"+s.addrs.Ops.String()+path, status)
 }
 
 func (s *running) end() {

@@ -26,6 +26,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/pgtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // bundle is a running service and its clients.
@@ -103,19 +104,6 @@ func errorInfo(st *status.Status) *errdetails.ErrorInfo {
 	return nil
 }
 
-// eventually polls for what happens in another process's time.
-func eventually(t *testing.T, what string, within time.Duration, ok func() bool) {
-	t.Helper()
-	deadline := time.After(within)
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %v", what, within)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
 // published returns a raffle's newest odds in the stream, or nil.
 func (b *bundle) published(t *testing.T, id int64) *rafflev1.Odds {
 	t.Helper()
@@ -172,7 +160,7 @@ func TestTheLifeOfARaffle(t *testing.T) {
 	if err != nil || !proto.Equal(got.GetRaffle(), closed.GetRaffle()) || got.GetRaffle().GetVersion() != 3 {
 		t.Errorf("got %v, %v", got, err)
 	}
-	eventually(t, "the final odds are published", 5*time.Second, func() bool {
+	testenv.Eventually(t, "the final odds are published", 5*time.Second, func() bool {
 		o := b.published(t, 1)
 		return o.GetVersion() == 3 && o.GetState() == rafflev1.Raffle_CLOSED && o.NextEntryProbability == nil
 	})

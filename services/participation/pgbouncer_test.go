@@ -21,14 +21,14 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/pgtest"
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // bouncer runs PgBouncer in transaction mode, with two connections to the
 // database behind it, and returns a URL through it.
 func bouncer(t *testing.T, database string) string {
 	t.Helper()
-	program := programtest.Find(t, "pgbouncer")
+	program := testenv.NeedProgram(t, "pgbouncer")
 	direct, err := pgx.ParseConfig(database)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ default_pool_size = 2
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	through := url.URL{Scheme: "postgres", User: url.User(direct.User), Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/rafflecast"}
 	through.RawQuery = "sslmode=disable&default_query_exec_mode=cache_describe"
-	eventually(t, "PgBouncer takes connections", 10*time.Second, func() bool {
+	testenv.Eventually(t, "PgBouncer takes connections", 10*time.Second, func() bool {
 		conn, err := pgx.Connect(t.Context(), through.String())
 		if err != nil {
 			return false
@@ -141,5 +141,5 @@ func TestThroughPgBouncer(t *testing.T) {
 			t.Errorf("raffle %d: %d entries, %v", id, len(list.GetEntries()), err)
 		}
 	}
-	eventually(t, "the last odds are published", 5*time.Second, func() bool { return b.published(t, 1).GetEntries() == members-1 })
+	testenv.Eventually(t, "the last odds are published", 5*time.Second, func() bool { return b.published(t, 1).GetEntries() == members-1 })
 }

@@ -10,6 +10,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // world is a service with three raffles, one of them closed, whose odds are
@@ -37,7 +38,7 @@ func (b *bundle) enter(t *testing.T, id int64, member string) {
 
 func (b *bundle) awaitVersions(t *testing.T, want ...int64) {
 	t.Helper()
-	eventually(t, fmt.Sprint("versions ", want, " in the stream"), 15*time.Second, func() bool {
+	testenv.Eventually(t, fmt.Sprint("versions ", want, " in the stream"), 15*time.Second, func() bool {
 		for i, version := range want {
 			if b.published(t, int64(i+1)).GetVersion() != version {
 				return false

@@ -12,6 +12,7 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestWhatACrashLeftBehindIsPublished(t *testing.T) {
@@ -34,14 +35,14 @@ func TestWhatACrashLeftBehindIsPublished(t *testing.T) {
 		t.Fatalf("version %d is published", v)
 	}
 	b.start(t)
-	eventually(t, "another instance publishes", 5*time.Second, func() bool { return b.published(t, 1).GetVersion() == 2 })
+	testenv.Eventually(t, "another instance publishes", 5*time.Second, func() bool { return b.published(t, 1).GetVersion() == 2 })
 }
 
 func TestTheClockClosesARaffle(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: timestamppb.New(time.Now().Add(time.Second))})
-	eventually(t, "the final odds are published", 10*time.Second, func() bool {
+	testenv.Eventually(t, "the final odds are published", 10*time.Second, func() bool {
 		return b.published(t, 1).GetState() == rafflev1.Raffle_CLOSED
 	})
 	_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"})
@@ -59,7 +60,7 @@ func TestEntriesAreTakenWhileNATSIsAway(t *testing.T) {
 		}
 	}
 	b.nats.Start()
-	eventually(t, "published once NATS is back", 10*time.Second, func() bool { return b.published(t, 1).GetEntries() == 2 })
+	testenv.Eventually(t, "published once NATS is back", 10*time.Second, func() bool { return b.published(t, 1).GetEntries() == 2 })
 }
 
 func TestAFrozenInstanceDoesNotHoldARaffleForLong(t *testing.T) {

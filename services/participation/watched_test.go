@@ -11,6 +11,7 @@ import (
 	"time"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // metrics returns what Prometheus would scrape.
@@ -42,7 +43,7 @@ func TestMetricsTellWhatCameOfCalls(t *testing.T) {
 	}
 	b.published(t, 1)
 	var got string
-	eventually(t, "the stream's acknowledgement", 10*time.Second, func() bool {
+	testenv.Eventually(t, "the stream's acknowledgement", 10*time.Second, func() bool {
 		got = b.metrics(t)
 		return strings.Contains(got, "rafflecast_participation_commit_to_stream_seconds_count 2\n")
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // connect returns a connection, and a channel that is closed once it is made.
@@ -44,7 +45,7 @@ func within(t *testing.T, what string, event <-chan struct{}) {
 
 func TestTheCAIsTrustedAndNoOther(t *testing.T) {
 	t.Parallel()
-	mine, other := natstest.NewAuthority(t), natstest.NewAuthority(t)
+	mine, other := testenv.NewAuthority(t), testenv.NewAuthority(t)
 	s := natstest.StartWith(t, func(o *server.Options) {
 		o.TLS, o.TLSConfig = true, mine.ServerTLS()
 		o.Users = []*server.User{{Username: "gateway", Password: "right"}}
@@ -67,7 +68,7 @@ func TestTheCAIsTrustedAndNoOther(t *testing.T) {
 
 func TestNoTLSWhereACAIsGivenIsRefused(t *testing.T) {
 	t.Parallel()
-	servers := natsconn.Servers{URL: natstest.Start(t).URL(), CA: natstest.NewAuthority(t).File()}
+	servers := natsconn.Servers{URL: natstest.Start(t).URL(), CA: testenv.NewAuthority(t).File()}
 	if nc, err := natsconn.Connect(servers, "test", slog.New(slog.DiscardHandler), nats.RetryOnFailedConnect(false)); err == nil {
 		nc.Close()
 		t.Error("connected in the clear")

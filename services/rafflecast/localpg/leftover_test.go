@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestServerEndsWithItsParent(t *testing.T) {
@@ -26,7 +28,7 @@ func TestServerEndsWithItsParent(t *testing.T) {
 			begun := time.Now()
 			name, err := nameOf(h.dir)
 			must(t, err)
-			eventually(t, 10*time.Second, "the end of postgres", func() bool { return len(orphansOf(t, name)) == 0 })
+			testenv.Eventually(t, "postgres ends", 10*time.Second, func() bool { return len(orphansOf(t, name)) == 0 })
 			t.Logf("postgres ended %v after its parent", time.Since(begun))
 			s := begin(t, cfg, options{})
 			must(t, query(t.Context(), s.URL(), "SELECT n FROM t"))

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestStartKeepsData(t *testing.T) {
@@ -66,7 +66,7 @@ func TestServerIsPrivate(t *testing.T) {
 
 func TestURLFitsPsql(t *testing.T) {
 	t.Parallel()
-	psql := programtest.Find(t, "psql")
+	psql := testenv.NeedProgram(t, "psql")
 	cfg := setupEmpty(t)
 	cfg.Dir = filepath.Join(cfg.Dir, `a b+c%"é'`)
 	s := begin(t, cfg, options{})

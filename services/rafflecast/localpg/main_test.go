@@ -18,11 +18,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // helperEnv makes the test binary a program that runs a server, for tests that kill it: start, watchdog or temp.
@@ -169,7 +168,7 @@ func binaries(t *testing.T) Binaries {
 	t.Helper()
 	b, err := Find(t.Context(), FindOptions{Offline: true})
 	if err != nil {
-		programtest.Missing(t, "PostgreSQL: "+err.Error())
+		testenv.SkipMissing(t, "PostgreSQL: "+err.Error())
 	}
 	return b
 }
@@ -241,18 +240,6 @@ func wantError(t *testing.T, err error, words ...string) {
 	}
 	if strings.ContainsAny(err.Error(), "\r\n") {
 		t.Errorf("error has several lines: %q", err)
-	}
-}
-
-// eventually polls, for what nothing can be waited on: the end of a process that is not our child.
-func eventually(t *testing.T, limit time.Duration, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for begin := time.Now(); !done(); <-tick.C {
-		if time.Since(begin) > limit {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/launchdarkly/eventsource"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // viewer is a Go client that reconnects by itself, as a browser does.
@@ -95,7 +95,7 @@ func TestGoClient(t *testing.T) {
 
 func TestCurl(t *testing.T) {
 	t.Parallel()
-	curl := programtest.Find(t, "curl")
+	curl := testenv.NeedProgram(t, "curl")
 	w := setup(t)
 	for _, args := range [][]string{{}, {"--http1.0"}, {"--compressed"}} {
 		cmd := exec.CommandContext(t.Context(), curl, append(args, "-sSNi", "http://"+w.addr+path)...)
@@ -127,7 +127,7 @@ func TestCurl(t *testing.T) {
 // TestNodeClients reads with npm's eventsource and eventsource-parser.
 func TestNodeClients(t *testing.T) {
 	t.Parallel()
-	node := programtest.Find(t, "node")
+	node := testenv.NeedProgram(t, "node")
 	dir := scratch(t, "sse-clients")
 	script, err := os.ReadFile("testdata/clients.mjs")
 	if err != nil {
@@ -137,10 +137,10 @@ func TestNodeClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "eventsource")); err != nil {
-		install := exec.CommandContext(t.Context(), programtest.Find(t, "npm"), "install", "--prefix", dir, "--no-audit", "--no-fund",
+		install := exec.CommandContext(t.Context(), testenv.NeedProgram(t, "npm"), "install", "--prefix", dir, "--no-audit", "--no-fund",
 			"eventsource@4.1.1", "eventsource-parser@3.1.1") // the last for Node.js 20
 		if out, err := install.CombinedOutput(); err != nil {
-			programtest.Missing(t, fmt.Sprintf("way to npm's packages: %v\n%s", err, out))
+			testenv.SkipMissing(t, fmt.Sprintf("way to npm's packages: %v\n%s", err, out))
 		}
 	}
 	w := setup(t)

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // proxy is a real one in front of the gateway.
@@ -25,12 +26,12 @@ type proxy struct {
 // ones live for 2 s after a reload.
 func (w *world) front(program, config string, args func(config, dir string) []string) *proxy {
 	w.t.Helper()
-	found := programtest.Find(w.t, program)
+	found := testenv.NeedProgram(w.t, program)
 	text, err := os.ReadFile(filepath.Join("testdata", config))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	dir, listen := w.t.TempDir(), programtest.FreeAddress(w.t)
+	dir, listen := w.t.TempDir(), testenv.FreeAddress(w.t)
 	settings := strings.NewReplacer("DIR", dir, "127.0.0.1:9998", w.addr, "127.0.0.1:8080", listen, "75s", "2s", "60s", "2s").Replace(string(text))
 	file := filepath.Join(dir, config)
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
@@ -45,7 +46,7 @@ func (w *world) front(program, config string, args func(config, dir string) []st
 		p.cmd.Process.Signal(syscall.SIGTERM)
 		p.cmd.Wait()
 	})
-	programtest.Await(w.t, p.url+"/api/v1/raffles")
+	testenv.AwaitStatus(w.t, p.url+"/api/v1/raffles", http.StatusOK)
 	return p
 }
 

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 const (
@@ -54,7 +55,7 @@ func setup(t *testing.T) *world {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	programtest.Await(t, "http://"+at.Ops.String()+"/readyz")
+	testenv.AwaitStatus(t, "http://"+at.Ops.String()+"/readyz", http.StatusOK)
 	return w
 }
 

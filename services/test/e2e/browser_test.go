@@ -13,14 +13,14 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // browser starts a headless Chromium that ends with the test, and returns a
 // context for its one tab. Without Chromium the test is skipped, in CI it fails.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	path := programtest.Find(t, "chromium")
+	path := testenv.NeedProgram(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
 		chromedp.UserDataDir(t.TempDir()),

@@ -21,8 +21,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
-	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/pgtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // production is where the manifests for production are.
@@ -43,7 +43,7 @@ func startCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	ports := freePorts(t, 3)
-	tls := natstest.NewAuthority(t).Dir()
+	tls := testenv.NewAuthority(t).Dir()
 	c := &cluster{ca: filepath.Join(tls, "ca.crt")}
 	for i := range 3 {
 		c.servers = append(c.servers, startServer(t, replaceAll(t, string(text), map[string]string{

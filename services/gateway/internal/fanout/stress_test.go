@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // newest is what the feed would know.
@@ -92,9 +93,7 @@ func stress(t *testing.T, ordinary bool) {
 	<-publishing
 	close(final)
 	clients.Wait()
-	for hub.Open() > 0 {
-		time.Sleep(time.Millisecond) // until all that went are forgotten
-	}
+	testenv.Eventually(t, "the connections of clients that have gone are forgotten", 20*time.Second, func() bool { return hub.Open() == 0 })
 	cancel()
 	<-ran
 	server.Close()

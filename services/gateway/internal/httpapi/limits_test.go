@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestLongPolling(t *testing.T) {
@@ -20,8 +22,8 @@ func TestLongPolling(t *testing.T) {
 			t.Errorf("an old version: %d", status)
 		}
 		go func() {
-			for w.hub.Open() == 0 {
-				time.Sleep(time.Millisecond) // until it waits
+			if err := testenv.Await("a client waits", 10*time.Second, func() bool { return w.hub.Open() > 0 }); err != nil {
+				w.t.Error(err) // the request ends by itself
 			}
 			w.publish(update(2, 1))
 			w.publish(update(1, 2))
@@ -38,9 +40,7 @@ func TestLongPolling(t *testing.T) {
 		for _, wait := range []string{"61s", "10ms", "-1s", "25", "x"} {
 			refused(w, "/api/v1/raffle/1/odds?wait="+wait, 400, "INVALID_ARGUMENT")
 		}
-		for w.hub.Open() > 0 {
-			time.Sleep(time.Millisecond) // until none is counted
-		}
+		testenv.Eventually(w.t, "no connection is counted", 10*time.Second, func() bool { return w.hub.Open() == 0 })
 	})
 }
 
@@ -69,9 +69,7 @@ func TestCaps(t *testing.T) {
 			t.Errorf("a long poll: %d", status)
 		}
 		mine.Body.Close()
-		for w.hub.Open() > 2 {
-			time.Sleep(time.Millisecond) // until the place is free
-		}
+		testenv.Eventually(w.t, "the closed connection is forgotten", 10*time.Second, func() bool { return w.hub.Open() <= 2 })
 		w.subscribe(subscribe1)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 const subscribe1 = "/api/v1/raffle/1/subscribe"
@@ -112,9 +113,7 @@ func TestAConnectionsLifeIsBounded(t *testing.T) {
 		if took := time.Since(from); took < w.fanout.Lifetime*8/10 || (!w.real && took > w.fanout.Lifetime*12/10) {
 			t.Errorf("it lived for %v", took)
 		}
-		for w.hub.Open() > 0 {
-			time.Sleep(time.Millisecond) // until it is forgotten
-		}
+		testenv.Eventually(w.t, "the connection is forgotten", 10*time.Second, func() bool { return w.hub.Open() == 0 })
 	})
 }
 
@@ -247,9 +246,7 @@ func TestAClientThatGoesIsForgotten(t *testing.T) {
 		s := w.subscribe(subscribe1)
 		s.opening()
 		s.Body.Close()
-		for w.hub.Open() > 0 {
-			time.Sleep(time.Millisecond) // until the server has noticed
-		}
+		testenv.Eventually(w.t, "the server notices that the client has gone", 10*time.Second, func() bool { return w.hub.Open() == 0 })
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/outbox"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func odds(id, version int64) raffle.Odds {
@@ -33,19 +34,6 @@ func start(t *testing.T, js jetstream.JetStream) (*outbox.Publisher, func()) {
 	end := func() { stop(); running.Wait() }
 	t.Cleanup(end)
 	return p, end
-}
-
-// eventually polls: what is waited for happens in another process's time.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within 20 s", what)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 func idle(p *outbox.Publisher) func() bool { return func() bool { return p.Waiting() == 0 } }
@@ -93,7 +81,7 @@ func TestTheNewestIsPublishedAndTheStreamMade(t *testing.T) {
 	for v := range int64(1000) {
 		p.Publish(t.Context(), odds(1, v+1), odds(2, v+1))
 	}
-	eventually(t, "published", idle(p))
+	testenv.Eventually(t, "published", 20*time.Second, idle(p))
 	got := history(t, js)
 	rising(t, got[1], 1000)
 	rising(t, got[2], 1000)
@@ -133,7 +121,7 @@ func TestPublishersOfOneDatabaseNeverMoveTheStreamBackwards(t *testing.T) {
 				}
 			}
 			p.Publish(t.Context(), odds(1, last))
-			eventually(t, "published", idle(p))
+			testenv.Eventually(t, "published", 20*time.Second, idle(p))
 		})
 	}
 	instances.Wait()
@@ -146,12 +134,12 @@ func TestPublishingGoesOnWhenTheServerIsBack(t *testing.T) {
 	js := server.JetStream()
 	p, _ := start(t, js)
 	p.Publish(t.Context(), odds(1, 1))
-	eventually(t, "published", idle(p))
+	testenv.Eventually(t, "published", 20*time.Second, idle(p))
 	server.Stop()
 	p.Publish(t.Context(), odds(1, 2))
 	p.Publish(t.Context(), odds(1, 3))
 	server.Start()
-	eventually(t, "published after the restart", idle(p))
+	testenv.Eventually(t, "published after the restart", 20*time.Second, idle(p))
 	rising(t, history(t, js)[1], 3)
 }
 
@@ -160,10 +148,10 @@ func TestANewPublisherStepsBackBehindAHigherVersion(t *testing.T) {
 	js := natstest.Start(t).JetStream()
 	ahead, _ := start(t, js)
 	ahead.Publish(t.Context(), odds(1, 10))
-	eventually(t, "published", idle(ahead))
+	testenv.Eventually(t, "published", 20*time.Second, idle(ahead))
 	behind, _ := start(t, js)
 	behind.Publish(t.Context(), odds(1, 9))
-	eventually(t, "published", idle(behind))
+	testenv.Eventually(t, "published", 20*time.Second, idle(behind))
 	if marks := behind.TakePublished(); marks[1] != 10 {
 		t.Errorf("marked %v", marks)
 	}

@@ -17,7 +17,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/command"
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // visit is a run of the doctor, and what it must say.
@@ -189,7 +189,7 @@ func TestNotUnderstood(t *testing.T) {
 	stranger := settingsFor("http://" + w.addr)
 	stranger.Raffle = 7
 	for want, cfg := range map[string]Config{
-		"connection refused":                    settingsFor("http://" + programtest.FreeAddress(t)),
+		"connection refused":                    settingsFor("http://" + testenv.FreeAddress(t)),
 		"what no gateway says":                  settingsFor(page.URL),
 		`leads to "https://elsewhere.example/"`: settingsFor(page.URL + "/moved"),
 		"raffle 7 is not known":                 stranger,

@@ -2,18 +2,12 @@ package doctor
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +20,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // heartbeat is longer than the limits that the proxies are given.
@@ -62,7 +56,7 @@ func setupState(t *testing.T, state rafflev1.Raffle_State) *world {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	programtest.Await(t, "http://"+at.Ops.String()+"/readyz")
+	testenv.AwaitStatus(t, "http://"+at.Ops.String()+"/readyz", http.StatusOK)
 	return &world{addr: at.HTTP.String()}
 }
 
@@ -85,16 +79,15 @@ func publish(t *testing.T, nats *natstest.Server, state rafflev1.Raffle_State) {
 // of each port that has a name there.
 func front(t *testing.T, program, file string, replace *strings.Replacer, args func(file, dir string) []string) map[string]string {
 	t.Helper()
-	found := programtest.Find(t, program)
+	found := testenv.NeedProgram(t, program)
 	text, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, addresses := t.TempDir(), map[string]string{}
-	certify(t, dir)
+	dir, addresses := testenv.NewAuthority(t).Dir(), map[string]string{}
 	settings := strings.ReplaceAll(replace.Replace(string(text)), "DIR", dir)
 	for _, name := range regexp.MustCompile(`@(\w+)@`).FindAllStringSubmatch(settings, -1) {
-		addresses[name[1]] = programtest.FreeAddress(t)
+		addresses[name[1]] = testenv.FreeAddress(t)
 		settings = strings.ReplaceAll(settings, "127.0.0.1:"+name[0], addresses[name[1]])
 	}
 	file = filepath.Join(dir, file)
@@ -110,33 +103,8 @@ func front(t *testing.T, program, file string, replace *strings.Replacer, args f
 		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
 	})
-	programtest.Await(t, "http://"+addresses["good"]+"/api/v1/raffles")
+	testenv.AwaitStatus(t, "http://"+addresses["good"]+"/api/v1/raffles", http.StatusOK)
 	return addresses
-}
-
-// certify writes a certificate that nobody trusts.
-func certify(t *testing.T, dir string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
-	other := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
-	for name, data := range map[string][]byte{"cert.pem": one, "key.pem": other, "both.pem": slices.Concat(one, other)} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // settingsFor returns what a user would say, but for times that a test can wait

@@ -18,7 +18,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/config/configtest"
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localpg"
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // partArgument makes the test binary a program that runs one part.
@@ -59,7 +59,7 @@ func settings(t *testing.T, args ...string) Config {
 func TestAShortRunEndsWithTheResults(t *testing.T) {
 	t.Parallel()
 	if _, err := localpg.Find(t.Context(), localpg.FindOptions{Offline: true}); err != nil {
-		programtest.Missing(t, "PostgreSQL: "+err.Error())
+		testenv.SkipMissing(t, "PostgreSQL: "+err.Error())
 	}
 	var out bytes.Buffer
 	cfg := settings(t, "--rounds=2", "--duration=200ms", "--million=0", "--only=naive,stream,copy,unary-256,unary-1000,noop-unary-1000")

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/rafflecast/rafflecast/services/test/programtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	if runtime.NumCPU() < 2 {
-		programtest.Missing(t, "second core")
+		testenv.SkipMissing(t, "second core")
 	}
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {

@@ -1,4 +1,4 @@
-package natstest
+package testenv
 
 import (
 	"crypto/ecdsa"
@@ -12,18 +12,21 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
 
-// Authority signs certificates of servers on loopback.
+// Authority is a certificate authority that signs certificates for servers on
+// loopback. It fails its test if anything goes wrong.
 type Authority struct {
 	t           testing.TB
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
 }
 
-// NewAuthority returns an authority that nobody knows yet.
+// NewAuthority returns an authority with a new key and certificate, valid for an
+// hour. Nobody trusts it until they are given its certificate.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t}
@@ -35,44 +38,56 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// ServerTLS returns what a server on loopback shows to clients and to its peers.
+// ServerTLS returns a TLS configuration with a new certificate for 127.0.0.1,
+// which is valid as a server's and, for servers that connect to each other, as a
+// client's.
 func (a *Authority) ServerTLS() *tls.Config {
 	a.t.Helper()
 	key := a.newKey()
 	certificate := a.sign(&x509.Certificate{
 		SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		NotBefore:   a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
 	}, a.certificate, key)
 	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}}}
 }
 
-// File returns a PEM file with the authority's certificate.
+// File returns the path of a PEM file with the authority's certificate.
 func (a *Authority) File() string {
 	a.t.Helper()
-	path := filepath.Join(a.t.TempDir(), "ca.crt")
-	a.write(path, "CERTIFICATE", a.certificate.Raw)
-	return path
+	return a.write(filepath.Join(a.t.TempDir(), "ca.crt"), a.certificatePEM())
 }
 
-// Dir returns a directory with ca.crt and, of a server, tls.crt and tls.key.
+// Dir returns a directory with PEM files: ca.crt holds the authority's
+// certificate, tls.crt and tls.key a new server's certificate and key, and tls.pem
+// both of these, as HAProxy wants them.
 func (a *Authority) Dir() string {
 	a.t.Helper()
 	server := a.ServerTLS().Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
+	der, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	dir := filepath.Dir(a.File())
-	a.write(filepath.Join(dir, "tls.crt"), "CERTIFICATE", server.Certificate[0])
-	a.write(filepath.Join(dir, "tls.key"), "PRIVATE KEY", key)
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate[0]})
+	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	dir := a.t.TempDir()
+	a.write(filepath.Join(dir, "ca.crt"), a.certificatePEM())
+	a.write(filepath.Join(dir, "tls.crt"), certificate)
+	a.write(filepath.Join(dir, "tls.key"), key)
+	a.write(filepath.Join(dir, "tls.pem"), slices.Concat(certificate, key))
 	return dir
 }
 
-func (a *Authority) write(path, kind string, der []byte) {
+func (a *Authority) certificatePEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
+}
+
+func (a *Authority) write(path string, data []byte) string {
 	a.t.Helper()
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		a.t.Fatal(err)
 	}
+	return path
 }
 
 func (a *Authority) newKey() *ecdsa.PrivateKey {
@@ -84,7 +99,8 @@ func (a *Authority) newKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// sign returns a certificate of key, signed by the parent, or by itself.
+// sign returns a certificate for key, signed by the authority. parent is nil for
+// the authority's own.
 func (a *Authority) sign(template, parent *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
 	a.t.Helper()
 	if parent == nil {

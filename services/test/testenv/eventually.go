@@ -1,0 +1,35 @@
+package testenv
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// pollInterval is how often Eventually and Await call ok.
+const pollInterval = 5 * time.Millisecond
+
+// Eventually polls ok until it reports true, and fails the test if that takes
+// longer than within. what completes the sentence "X did not happen within …", as
+// in "the stream acknowledges version 2".
+//
+// Use it only if the event cannot be waited for: a channel or testing/synctest is
+// better. Since it ends the test, it must be called on the test's goroutine; other
+// goroutines call Await.
+func Eventually(t testing.TB, what string, within time.Duration, ok func() bool) {
+	t.Helper()
+	if err := Await(what, within, ok); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Await is Eventually for goroutines other than the test's: it returns an error
+// instead of failing the test.
+func Await(what string, within time.Duration, ok func() bool) error {
+	for start := time.Now(); !ok(); time.Sleep(pollInterval) {
+		if time.Since(start) > within {
+			return fmt.Errorf("did not happen within %v: %s", within, what)
+		}
+	}
+	return nil
+}
