@@ -28,6 +28,11 @@ type Config struct {
 	Queue        int           // calls that may wait in each partition
 	Batch        int           // most entries in one transaction
 	WriteTimeout time.Duration // for one transaction
+	// ConflationInterval is the least time between two messages of one raffle in the
+	// stream; 0: none.
+	ConflationInterval time.Duration
+	GCPercent          int // how much the heap grows between garbage collections; 0: Go's default
+
 	StartTimeout time.Duration // for the database to be there at start
 	StopTimeout  time.Duration // for calls under way to end at stop
 	// MaxConnectionAge is how long a gRPC connection, or a stream of entries, is
@@ -67,6 +72,8 @@ func (c *Config) Register(s config.Section) {
 	s.Int(&c.Queue, "queue", 8192, "calls that may wait in each partition before others are refused, 1 to 1000000")
 	s.Int(&c.Batch, "batch", 2048, "most entries in one transaction, 1 to 10000")
 	s.Duration(&c.WriteTimeout, "write-timeout", 10*time.Second, "time for one transaction, 100ms to 5m")
+	s.Duration(&c.ConflationInterval, "conflation-interval", 50*time.Millisecond, "least time between two messages of one raffle on NATS, 0s to 1m; of the versions between, only the newest is published, and the last always is")
+	s.Int(&c.GCPercent, "gc-percent", 400, "how much the heap may grow between garbage collections, in percent, 1 to 10000; 0: Go's default; the variable GOGC takes precedence")
 	s.Duration(&c.StartTimeout, "start-timeout", time.Minute, "time for the database to be there at start, 0s to 1h")
 	s.Duration(&c.StopTimeout, "stop-timeout", 5*time.Second, "time for calls under way to end at stop, 0s to 10m")
 	s.Duration(&c.MaxConnectionAge, "max-connection-age", 5*time.Minute, "life of a gRPC connection or stream of entries, give or take 10 %, so that clients spread anew, 1s to 24h; 0s: no end")
@@ -92,6 +99,8 @@ func (c *Config) Validate() error {
 	check.Between("queue", c.Queue, 1, 1_000_000)
 	check.Between("batch", c.Batch, 1, 10_000)
 	check.DurationBetween("write-timeout", c.WriteTimeout, 100*time.Millisecond, 5*time.Minute)
+	check.DurationBetween("conflation-interval", c.ConflationInterval, 0, time.Minute)
+	check.Between("gc-percent", c.GCPercent, 0, 10_000)
 	check.DurationBetween("start-timeout", c.StartTimeout, 0, time.Hour)
 	check.DurationBetween("stop-timeout", c.StopTimeout, 0, 10*time.Minute)
 	check.That(c.MaxConnectionAge == 0 || (c.MaxConnectionAge >= time.Second && c.MaxConnectionAge <= 24*time.Hour), "max-connection-age", c.MaxConnectionAge, "0s or 1s to 24h")

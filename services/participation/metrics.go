@@ -14,15 +14,20 @@ import (
 
 const namespace = "rafflecast_participation"
 
-// metrics are those that count as things happen.
+// durations are the buckets of histograms of transactions and of publishing, in
+// seconds.
+var durations = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// metrics are the service's metrics. Those in fields are counted as things happen; the
+// gauges ask the parts of the service when they are read.
 type metrics struct {
-	registry   *prometheus.Registry
-	entries    *prometheus.CounterVec
-	batchSize  prometheus.Histogram
-	batchTime  prometheus.Histogram
-	storedLag  prometheus.Histogram
-	unstored   prometheus.Counter
-	raisedOver prometheus.Counter
+	registry        *prometheus.Registry
+	entries         *prometheus.CounterVec
+	batchEntries    prometheus.Histogram
+	batchSeconds    prometheus.Histogram
+	commitToStream  prometheus.Histogram
+	publishFailures prometheus.Counter
+	versionsBumped  prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -30,64 +35,68 @@ func newMetrics() *metrics {
 		registry: ops.NewRegistry(),
 		entries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "entries_total",
-			Help: "Requests to enter, by what came of them: placed, repeat of one that was placed, rejected by the rules, failed with the store, or busy: refused since too many wait.",
+			Help: "Requests to enter, by result: placed; replayed, the answer to a request that was placed before; " +
+				"rejected by the rules; failed with the transaction; busy, refused because too many calls wait.",
 		}, []string{"result"}),
-		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
+		batchEntries: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "batch_entries",
 			Help:    "Requests in one transaction.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 7), // 1 to 4096
 		}),
-		batchTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+		batchSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "batch_seconds",
-			Help:    "Duration of a transaction that writes entries, with its repetitions.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			Help:    "Duration of a transaction that writes entries, retries included.",
+			Buckets: durations,
 		}),
-		storedLag: prometheus.NewHistogram(prometheus.HistogramOpts{
+		commitToStream: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "commit_to_stream_seconds",
-			Help:    "Age of odds when the stream had acknowledged them, by the database's clock.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+			Help: "Time from the commit of a version, by the database's clock, to its acknowledgement by the stream. " +
+				"It includes waiting for the conflation interval. Versions that a newer one replaced are not counted.",
+			Buckets: durations,
 		}),
-		unstored: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Name: "publish_failures_total", Help: "Attempts to store odds in the stream that failed; others follow.",
+		publishFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "publish_failures_total",
+			Help: "Attempts to publish odds that failed. Publishing is repeated until it succeeds.",
 		}),
-		raisedOver: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Name: "versions_raised_total",
-			Help: "Raffles whose version was raised above the stream's: the database was restored, or has lost commits.",
+		versionsBumped: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "versions_bumped_total",
+			Help: "Raffles whose version was bumped above the stream's, because the database was restored or has lost commits.",
 		}),
 	}
-	// All from the start, so that a rate sees the first.
-	for _, result := range []string{"placed", "repeat", "rejected", "failed", "busy"} {
+	// Every result exists from the start, so that rate() sees the first increase.
+	for _, result := range []string{"placed", "replayed", "rejected", "failed", "busy"} {
 		m.entries.WithLabelValues(result)
 	}
-	m.registry.MustRegister(m.entries, m.batchSize, m.batchTime, m.storedLag, m.unstored, m.raisedOver)
+	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds, m.commitToStream, m.publishFailures, m.versionsBumped)
 	return m
 }
 
-func (m *metrics) wrote(r batch.Report) {
-	for result, n := range map[string]int{"placed": r.Placed, "repeat": r.Repeats, "rejected": r.Rejected, "failed": r.Failed} {
+func (m *metrics) onWritten(o batch.Outcome) {
+	for result, n := range map[string]int{"placed": o.Placed, "replayed": o.Replayed, "rejected": o.Rejected, "failed": o.Failed} {
 		m.entries.WithLabelValues(result).Add(float64(n))
 	}
-	m.batchSize.Observe(float64(r.Placed + r.Repeats + r.Rejected + r.Failed))
-	m.batchTime.Observe(r.Took.Seconds())
+	m.batchEntries.Observe(float64(o.Placed + o.Replayed + o.Rejected + o.Failed))
+	m.batchSeconds.Observe(o.Duration.Seconds())
 }
 
-func (m *metrics) busy()                { m.entries.WithLabelValues("busy").Inc() }
-func (m *metrics) stored(o raffle.Odds) { m.storedLag.Observe(time.Since(o.UpdatedAt).Seconds()) }
-func (m *metrics) failed()              { m.unstored.Inc() }
-func (m *metrics) raised()              { m.raisedOver.Inc() }
+func (m *metrics) onRefused() { m.entries.WithLabelValues("busy").Inc() }
 
-// watch reports what the parts know themselves.
-func (m *metrics) watch(cfg *Config, writer *batch.Writer, pub *outbox.Publisher, s *stores) {
-	m.gauge("entries_waiting", "Calls that wait to be written.", writer.Waiting)
-	m.gauge("entries_waiting_limit", "Calls that may wait, over all partitions.", func() int { return cfg.Partitions * cfg.Queue })
-	m.gauge("odds_waiting", "Raffles whose newest odds are not in the stream yet.", pub.Waiting)
-	m.gauge("nats_connected", "1 while there is a connection to NATS.", func() int {
-		if s.nats.IsConnected() {
+func (m *metrics) onPublished(r raffle.Raffle) {
+	m.commitToStream.Observe(time.Since(r.UpdatedAt).Seconds())
+}
+
+// registerGauges adds the metrics whose values the parts of the service know.
+func (m *metrics) registerGauges(cfg *Config, writer *batch.Writer, queue *outbox.Queue, c *connections) {
+	m.gauge("entries_waiting", "Calls that wait in the queue to be written.", writer.Waiting)
+	m.gauge("entries_waiting_limit", "Calls that may wait in the queue, over all partitions.", func() int { return cfg.Partitions * cfg.Queue })
+	m.gauge("odds_waiting", "Raffles whose newest version is not in the stream yet.", queue.Pending)
+	m.gauge("nats_connected", "1 while the service is connected to NATS, 0 otherwise.", func() int {
+		if c.nats.IsConnected() {
 			return 1
 		}
 		return 0
 	})
-	m.registry.MustRegister(pools{"calls": s.calls, "entries": s.entries})
+	m.registry.MustRegister(pools{"calls": c.pool, "writes": c.writePool})
 }
 
 func (m *metrics) gauge(name, help string, value func() int) {
@@ -95,24 +104,24 @@ func (m *metrics) gauge(name, help string, value func() int) {
 		func() float64 { return float64(value()) }))
 }
 
-// pools report on connections to the database, by their pools' names and
-// OpenTelemetry's conventions:
+// pools are the pools of database connections, by name. It collects metrics that are
+// named after OpenTelemetry's conventions:
 // https://opentelemetry.io/docs/specs/semconv/db/database-metrics/#connection-pools
 type pools map[string]*pgxpool.Pool
 
 var (
-	poolCount = prometheus.NewDesc("db_client_connection_count", "Connections to the database.",
+	poolCount = prometheus.NewDesc("db_client_connection_count", "Connections to the database, by state: idle or used.",
 		[]string{"db_client_connection_pool_name", "db_client_connection_state"}, nil)
 	poolMax = prometheus.NewDesc("db_client_connection_max", "Most connections to the database.",
 		[]string{"db_client_connection_pool_name"}, nil)
-	poolWait = prometheus.NewDesc(namespace+"_database_wait_seconds_total", "Time for which somebody waited for a connection to the database.",
+	poolWait = prometheus.NewDesc(namespace+"_database_wait_seconds_total", "Time that callers spent waiting for a connection to the database.",
 		[]string{"db_client_connection_pool_name"}, nil)
 )
 
-// Describe is of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (pools) Describe(ch chan<- *prometheus.Desc) { ch <- poolCount; ch <- poolMax; ch <- poolWait }
 
-// Collect is of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (p pools) Collect(ch chan<- prometheus.Metric) {
 	for name, pool := range p {
 		s := pool.Stat()

@@ -24,8 +24,12 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 )
 
-// listeners are the service's ports.
+// listeners are those of the service's ports.
 type listeners struct{ grpc, http, ops net.Listener }
+
+func (l listeners) addresses() Addresses {
+	return Addresses{GRPC: l.grpc.Addr(), HTTP: l.http.Addr(), Ops: l.ops.Addr()}
+}
 
 func listen(ctx context.Context, cfg *Config) (l listeners, err error) {
 	var errs [3]error
@@ -39,14 +43,14 @@ func listen(ctx context.Context, cfg *Config) (l listeners, err error) {
 	return l, nil
 }
 
-// CheckPorts tells whether the addresses can be listened on now.
+// CheckPorts checks that the service can listen on its addresses now.
 func (c *Config) CheckPorts(ctx context.Context) error {
 	l, err := listen(ctx, c)
 	l.close()
 	return err
 }
 
-// close closes what is open; a server may have closed it before.
+// close closes the listeners that are open. A server may have closed them already.
 func (l listeners) close() {
 	for _, listener := range []net.Listener{l.grpc, l.http, l.ops} {
 		if listener != nil {
@@ -55,79 +59,93 @@ func (l listeners) close() {
 	}
 }
 
-// servers are what answers on the ports.
+// servers are the servers on the ports.
 type servers struct {
-	grpc     *grpc.Server
-	memory   *bufconn.Listener // the facade reaches the gRPC server through it
-	conn     *grpc.ClientConn
-	http     *http.Server
-	ops      *http.Server
-	health   *health.Server
-	stopping chan struct{} // closed when the service stops
-	patience time.Duration
+	grpc            *grpc.Server
+	inMemory        *bufconn.Listener // on which the HTTP/JSON facade reaches the gRPC server
+	facadeConn      *grpc.ClientConn
+	http            *http.Server
+	ops             *http.Server
+	health          *health.Server
+	stopping        chan struct{} // closed when the stop begins
+	shutdownTimeout time.Duration
 }
 
-// readTimeout bounds a request to the facade, which has next to no body.
-const readTimeout = 10 * time.Second
+const (
+	// inMemoryBuffer is how many bytes are under way between the facade and the gRPC
+	// server.
+	inMemoryBuffer = 1 << 20
+	// readTimeout bounds the reading of a request to the facade, whose body is small.
+	readTimeout = 10 * time.Second
+)
 
-func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, watched *metrics, traces *telemetry.Traces) (*servers, error) {
-	s := &servers{health: health.NewServer(), stopping: make(chan struct{}), memory: bufconn.Listen(1 << 20), patience: cfg.StopTimeout}
+func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, metrics *metrics, traces *telemetry.Traces) (*servers, error) {
+	s := &servers{
+		health: health.NewServer(), stopping: make(chan struct{}), inMemory: bufconn.Listen(inMemoryBuffer),
+		shutdownTimeout: cfg.StopTimeout,
+	}
 	var err error
 	if s.grpc, err = grpcapi.NewServer(store, writer, grpcapi.Config{
 		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
-		Registry: watched.registry, Traces: traces, Log: cfg.Log,
+		Registry: metrics.registry, Traces: traces, Log: cfg.Log,
 	}); err != nil {
 		return nil, err
 	}
-	s.conn, err = grpc.NewClient("passthrough:///facade",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.memory.DialContext(ctx) }),
+	s.facadeConn, err = grpc.NewClient("passthrough:///facade",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.inMemory.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, fmt.Errorf("connect the JSON facade: %w", err)
 	}
-	facade, err := httpapi.NewFacade(ctx, s.conn)
+	facade, err := httpapi.NewFacade(ctx, s.facadeConn)
 	if err != nil {
 		return nil, err
 	}
 	s.http = ops.NewServer(facade)
 	s.http.ReadTimeout = readTimeout
-	s.ops = ops.NewServer(ops.Handler(watched.registry, func() error {
-		select {
-		case <-s.stopping:
-			return errors.New("stopping")
-		default:
-			return nil
-		}
-	}))
+	s.ops = ops.NewServer(ops.Handler(metrics.registry, s.ready))
 	return s, nil
 }
 
-// serve answers on l until ctx ends, then refuses new calls, lets those under
-// way end, for as long as patience allows, and returns.
+// ready is what /readyz reports: the service takes calls until it stops, whether or
+// not PostgreSQL and NATS are available. If it depended on them, a failure of the one
+// database would take all instances out of the load balancer at the same time, and
+// callers would get a refused connection instead of UNAVAILABLE with a retry delay.
+func (s *servers) ready() error {
+	select {
+	case <-s.stopping:
+		return errors.New("stopping")
+	default:
+		return nil
+	}
+}
+
+// serve serves on l until ctx ends or a server fails. Then it refuses new calls, lets
+// those in flight finish for at most shutdownTimeout, and returns.
 func (s *servers) serve(ctx context.Context, l listeners) error {
-	running, failed := errgroup.WithContext(ctx)
-	running.Go(func() error { return notClosed(s.grpc.Serve(l.grpc)) })
-	running.Go(func() error { return notClosed(s.grpc.Serve(s.memory)) })
-	running.Go(func() error { return notClosed(s.http.Serve(l.http)) })
-	running.Go(func() error { return notClosed(s.ops.Serve(l.ops)) })
-	running.Go(func() error {
-		<-failed.Done()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return ignoreClosed(s.grpc.Serve(l.grpc)) })
+	g.Go(func() error { return ignoreClosed(s.grpc.Serve(s.inMemory)) })
+	g.Go(func() error { return ignoreClosed(s.http.Serve(l.http)) })
+	g.Go(func() error { return ignoreClosed(s.ops.Serve(l.ops)) })
+	g.Go(func() error {
+		<-gctx.Done()
 		s.stop(context.WithoutCancel(ctx))
 		return nil
 	})
-	return running.Wait()
+	return g.Wait()
 }
 
 func (s *servers) stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.shutdownTimeout)
 	defer cancel()
 	close(s.stopping)
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
-	// Both at once: neither has to wait for a slow client of the other.
+	// Both stop at the same time, so that neither waits for slow clients of the other.
 	var stopped sync.WaitGroup
 	stopped.Go(func() {
-		_ = s.http.Shutdown(ctx) // past the deadline, Close cuts what is left
-		_ = s.http.Close()
+		_ = s.http.Shutdown(ctx)
+		_ = s.http.Close() // cuts what Shutdown did not finish in time
 	})
 	stopped.Go(func() {
 		cut := context.AfterFunc(ctx, s.grpc.Stop)
@@ -135,13 +153,13 @@ func (s *servers) stop(ctx context.Context) {
 		s.grpc.GracefulStop()
 	})
 	stopped.Wait()
-	_ = s.conn.Close()
+	_ = s.facadeConn.Close()
 	_ = s.ops.Close()
 }
 
-// notClosed passes an error on, but for those of a server that was stopped, perhaps
-// before it began.
-func notClosed(err error) error {
+// ignoreClosed returns err, or nil if it is what a server returns after it was
+// stopped.
+func ignoreClosed(err error) error {
 	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}

@@ -1,26 +1,29 @@
-// Package batch gathers concurrent entries into few transactions.
+// Package batch writes the entries of concurrent calls in few transactions.
 //
-// A transaction per entry makes every entry of a busy raffle wait for the
-// commits of all before it. Here a lane's one flusher takes whatever calls came
-// while its last transaction committed and writes them together: batches grow
-// with the load by themselves, and a lone call never waits to be joined.
+// With a transaction per entry, every entry of a busy raffle waits for the commits
+// of all entries before it. Here entries wait in a queue: while one batch is being
+// committed, the next one gathers. Batches grow with the load by themselves, and a
+// lone call is written at once instead of waiting for others.
+//
+// The queue is divided into partitions, and a raffle belongs to one of them. Each
+// partition has one goroutine that writes its batches, one after the other, so
+// that the transactions of one process never wait for each other's row locks.
 //
 // # Concurrency
 //
-// Enter and Submit may be called from any number of goroutines. A raffle belongs to one
-// lane, so flushers of one process never wait for each other's row locks.
+// Enter, Submit, SubmitFunc and Waiting may be called from any number of
+// goroutines.
 //
 // # Lifecycle
 //
-// Run works until its context ends, then answers what is queued and returns;
-// calls are refused from then on. Those made before Run wait for it in the queue.
+// Run writes until its context ends, then refuses new calls, writes what is still
+// queued, and returns. Calls made before Run wait in the queue.
 //
 // # Invariants
 //
-//   - The queue is bounded; a call that finds it full fails at once with
-//     raffle.ErrBusy.
-//   - A call that was given up before its batch began is not written.
-//   - Every call is answered once.
-//   - Every call in a batch gets its own result; an error is shared only where
-//     the whole transaction failed.
+//   - The queue is bounded. A call that finds its partition full fails at once
+//     with raffle.ErrBusy.
+//   - A call whose context ended before its batch began is not written.
+//   - Every call is answered exactly once, with its own result. Calls share an
+//     error only if their whole transaction failed.
 package batch

@@ -8,12 +8,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// trace begins a span for a batch with calls that are traced, and returns what
-// ends it. A span has one parent: the batch belongs to the trace of its first
-// such call, and is linked with the others, in both directions.
-// https://opentelemetry.io/docs/concepts/signals/traces/#span-links
+// trace starts a span for a batch if any of its calls is traced, and returns the
+// function that ends the span. A span has one parent, so the batch belongs to the
+// trace of its first traced call. It is linked with the other traced calls in both
+// directions. https://opentelemetry.io/docs/concepts/signals/traces/#span-links
 func (w *Writer) trace(ctx context.Context, calls []call) (context.Context, func(error)) {
-	callers := w.callers(calls)
+	callers := w.callerSpans(calls)
 	if len(callers) == 0 {
 		return ctx, func(error) {}
 	}
@@ -33,25 +33,25 @@ func (w *Writer) trace(ctx context.Context, calls []call) (context.Context, func
 	}
 }
 
-// maxLinks is how many calls a batch is linked with; the SDK's own default is
-// the same.
+// maxLinks bounds how many calls a batch is linked with. It is the SDK's own
+// default.
 const maxLinks = 128
 
-// callers returns the spans of traced calls, each once: the calls of a stream
-// share one.
-func (w *Writer) callers(calls []call) []trace.Span {
+// callerSpans returns the spans of the traced calls, each once, because the calls
+// of a stream share one.
+func (w *Writer) callerSpans(calls []call) []trace.Span {
 	if w.cfg.Tracer == nil {
 		return nil
 	}
-	var callers []trace.Span
+	var spans []trace.Span
 	seen := make(map[trace.SpanID]bool)
 	for i := range calls {
 		span := trace.SpanFromContext(calls[i].ctx)
 		id := span.SpanContext().SpanID()
-		if span.IsRecording() && !seen[id] && len(callers) <= maxLinks {
+		if span.IsRecording() && !seen[id] && len(spans) <= maxLinks {
 			seen[id] = true
-			callers = append(callers, span)
+			spans = append(spans, span)
 		}
 	}
-	return callers
+	return spans
 }

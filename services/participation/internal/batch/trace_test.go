@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 
@@ -9,26 +10,25 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-func TestABatchIsInTheTraceOfOneCallAndLinkedWithTheOthers(t *testing.T) {
+func TestWriter_TracesABatchInOneCallAndLinksTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		spans := tracetest.NewSpanRecorder()
 		tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)).Tracer("test")
-		cfg := config
+		cfg := testConfig
 		cfg.Tracer, cfg.Batch = tracer, 10
-		w := New(&recorder{}, cfg)
+		w := New(&fakeStore{}, cfg)
 		var callers []trace.Span
 		for i := range 3 {
 			ctx, span := tracer.Start(t.Context(), "call")
 			callers = append(callers, span)
 			for range 2 { // as a stream's calls share a span
-				w.Submit(ctx, member(i), func(*raffle.EnterResult) {})
+				w.Submit(ctx, entry(fmt.Sprint(i)))
 			}
 		}
-		w.Submit(t.Context(), member(9), func(*raffle.EnterResult) {}) // not traced
+		w.Submit(t.Context(), entry("9")) // not traced
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
 		w.Run(ctx) // writes what is queued

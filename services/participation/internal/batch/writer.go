@@ -13,139 +13,154 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// Store writes a batch in one transaction and answers each request in order. An
-// error means that no result is known.
+// Store writes a batch in one transaction and returns one result per request, in
+// the order of the requests. If it returns an error, no result is known.
 type Store interface {
 	EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error)
 }
 
-// Config bounds a Writer.
+// Config configures a Writer.
 type Config struct {
-	Lanes   int           // flushers, and so transactions at once; at least 1
-	Queue   int           // calls that may wait in a lane; at least 1
-	Batch   int           // most entries in one transaction; at least 1
-	Timeout time.Duration // for one transaction, after which it counts as failed
-	Log     *slog.Logger  // hears of each batch that failed
-	// Wrote, where set, is told of each batch, from any of the flushers.
-	Wrote func(Report)
-	// Refused, where set, is told of each call that found its queue full.
-	Refused func()
-	// Tracer, where set, makes a span of each batch with a call that is traced.
+	Partitions int           // transactions at once; at least 1
+	Queue      int           // calls that may wait in each partition; at least 1
+	Batch      int           // most entries in one transaction; at least 1
+	Timeout    time.Duration // for one transaction; after it the batch has failed
+	Log        *slog.Logger  // logs each batch that failed
+	// OnWritten, if set, is called with the outcome of each batch. Calls from
+	// several goroutines may overlap.
+	OnWritten func(Outcome)
+	// OnRefused, if set, is called for each call that found its partition full.
+	OnRefused func()
+	// Tracer, if set, makes a span for each batch that has a traced call in it.
 	Tracer trace.Tracer
 }
 
-// Report is what came of one batch.
-type Report struct {
+// Outcome counts what became of the requests of one batch.
+type Outcome struct {
 	Placed   int // new entries
-	Repeats  int // of requests that were placed before
-	Rejected int // by the rules
-	Failed   int // all, or none
-	Took     time.Duration
+	Replayed int // requests whose entry was placed before
+	Rejected int // requests that the rules forbid
+	Failed   int // requests without a result, because the transaction failed
+	Duration time.Duration
 }
 
 // Writer writes entries in batches. Make it with New.
 type Writer struct {
-	store Store
-	cfg   Config
-	lanes []chan call
+	store      Store
+	cfg        Config
+	partitions []chan call
 
-	mu      sync.RWMutex // held while a call is put into a lane
-	stopped bool         // the lanes are closed
+	mu      sync.RWMutex // held for reading while a call is put into a partition
+	stopped bool         // the partitions are closed
 }
 
 type call struct {
-	ctx    context.Context //nolint:containedctx // the flusher asks whether its caller still waits
-	req    raffle.EnterRequest
-	answer func(*raffle.EnterResult)
+	// ctx is kept because the caller may give up while the call is queued: the
+	// batch leaves out calls whose context has ended.
+	ctx      context.Context //nolint:containedctx // a queued call has no other place for it
+	req      raffle.EnterRequest
+	complete func(*raffle.EnterResult)
 }
 
-// New returns a writer that does nothing until Run.
+// New returns a writer. It writes nothing until Run is called.
 func New(store Store, cfg Config) *Writer {
-	w := &Writer{store: store, cfg: cfg, lanes: make([]chan call, cfg.Lanes)}
-	for i := range w.lanes {
-		w.lanes[i] = make(chan call, cfg.Queue)
+	w := &Writer{store: store, cfg: cfg, partitions: make([]chan call, cfg.Partitions)}
+	for i := range w.partitions {
+		w.partitions[i] = make(chan call, cfg.Queue)
 	}
 	return w
 }
 
 // Enter places one entry and returns its result. It fails with an error of
-// package raffle, with raffle.ErrBusy where too many calls wait, or with the
-// context's error, where that ended before the batch began: then the entry is not
-// placed. It does not return before that is known.
+// package raffle, with raffle.ErrBusy if too many calls are waiting, or with the
+// cause of ctx if that ended before the batch began. In the last two cases the entry
+// is not placed.
+//
+// Enter does not return as soon as ctx ends, but when it is known whether the entry
+// was placed.
 func (w *Writer) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error) {
-	done := make(chan *raffle.EnterResult, 1)
-	w.Submit(ctx, req, func(res *raffle.EnterResult) { done <- res })
-	// The flusher looks after ctx: waiting for both here would cost each call more
-	// than all the rest of this package.
-	res := <-done
-	return res, res.Err
+	// Waiting for ctx here as well would cost a call more than the rest of this
+	// package; the partition's goroutine looks at it anyway.
+	return w.Submit(ctx, req).Result()
 }
 
-// Submit hands over one entry to place and returns at once. answer is called
-// exactly once with what came of it, before Submit returns or from another
-// goroutine, and must not block or change it.
-func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest, answer func(*raffle.EnterResult)) {
-	if err := w.queue(call{ctx, req, answer}); err != nil {
-		answer(&raffle.EnterResult{Err: err})
+// Submit queues one entry and returns at once. The future has the result that Enter
+// would have returned.
+func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest) *Future {
+	f := newFuture()
+	w.SubmitFunc(ctx, req, f.complete)
+	return f
+}
+
+// SubmitFunc is Submit for callers with many entries in flight, for which a
+// goroutine or a channel per entry would be too dear. It calls complete exactly
+// once, before SubmitFunc returns or later from another goroutine. complete must not
+// block and must not change the result.
+func (w *Writer) SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
+	if err := w.enqueue(call{ctx, req, complete}); err != nil {
+		complete(&raffle.EnterResult{Err: err})
 	}
 }
 
-func (w *Writer) queue(c call) error {
+func (w *Writer) enqueue(c call) error {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.stopped {
 		return fmt.Errorf("%w: the service is stopping", raffle.ErrUnavailable)
 	}
 	select {
-	case w.lanes[uint64(c.req.RaffleID)%uint64(len(w.lanes))] <- c:
+	case w.partitions[uint64(c.req.RaffleID)%uint64(len(w.partitions))] <- c:
 		return nil
 	default:
-		if w.cfg.Refused != nil {
-			w.cfg.Refused()
+		if w.cfg.OnRefused != nil {
+			w.cfg.OnRefused()
 		}
 		return raffle.ErrBusy
 	}
 }
 
-// Waiting returns how many calls wait to be written.
+// Waiting returns how many calls are queued.
 func (w *Writer) Waiting() int {
 	n := 0
-	for _, lane := range w.lanes {
-		n += len(lane)
+	for _, partition := range w.partitions {
+		n += len(partition)
 	}
 	return n
 }
 
-// Run writes batches until ctx ends, then what is queued, and returns. Call it once.
+// Run writes batches until ctx ends, then writes what is queued, and returns. Call
+// it once.
 func (w *Writer) Run(ctx context.Context) {
-	var flushers sync.WaitGroup
-	for _, lane := range w.lanes {
-		flushers.Go(func() { w.flush(context.WithoutCancel(ctx), lane) })
+	var flushing sync.WaitGroup
+	for _, partition := range w.partitions {
+		flushing.Go(func() { w.flushAll(context.WithoutCancel(ctx), partition) })
 	}
 	<-ctx.Done()
 	w.mu.Lock()
 	w.stopped = true
-	for _, lane := range w.lanes {
-		close(lane)
+	for _, partition := range w.partitions {
+		close(partition)
 	}
 	w.mu.Unlock()
-	flushers.Wait()
+	flushing.Wait()
 }
 
-func (w *Writer) flush(ctx context.Context, lane chan call) {
+// flushAll writes the calls of one partition, batch by batch, until it is closed
+// and empty.
+func (w *Writer) flushAll(ctx context.Context, partition chan call) {
 	calls, reqs := make([]call, 0, w.cfg.Batch), make([]raffle.EnterRequest, 0, w.cfg.Batch)
-	for c := range lane {
-		calls = w.gather(append(calls[:0], c), lane)
-		w.write(ctx, calls, reqs)
-		clear(calls) // let go of the callers
+	for first := range partition {
+		calls = w.gather(append(calls[:0], first), partition)
+		w.flush(ctx, calls, reqs)
+		clear(calls) // so that the garbage collector can free what belongs to them
 	}
 }
 
-// gather adds what else waits by now.
-func (w *Writer) gather(calls []call, lane chan call) []call {
+// gather adds the calls that are queued by now, up to a full batch.
+func (w *Writer) gather(calls []call, partition chan call) []call {
 	for len(calls) < w.cfg.Batch {
 		select {
-		case c, open := <-lane:
+		case c, open := <-partition:
 			if !open {
 				return calls
 			}
@@ -157,26 +172,26 @@ func (w *Writer) gather(calls []call, lane chan call) []call {
 	return calls
 }
 
-// write writes the calls that somebody still waits for, and answers all. reqs is
-// room to use.
-func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterRequest) {
-	waiting := calls[:0]
+// flush writes those calls whose context has not ended, and completes all of
+// them. reqs is an empty slice with room for a batch, which is used again and again.
+func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterRequest) {
+	live := calls[:0]
 	for _, c := range calls {
-		if c.ctx.Err() != nil { // leave it unwritten
-			c.answer(&raffle.EnterResult{Err: context.Cause(c.ctx)})
+		if c.ctx.Err() != nil {
+			c.complete(&raffle.EnterResult{Err: context.Cause(c.ctx)})
 			continue
 		}
-		waiting, reqs = append(waiting, c), append(reqs, c.req)
+		live, reqs = append(live, c), append(reqs, c.req)
 	}
 	if len(reqs) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
-	ctx, end := w.trace(ctx, waiting)
+	ctx, end := w.trace(ctx, live)
 	start := time.Now()
 	results, err := w.store.EnterBatch(ctx, reqs)
-	took := time.Since(start)
+	duration := time.Since(start)
 	end(err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
@@ -184,30 +199,30 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	if err != nil {
 		w.cfg.Log.ErrorContext(ctx, "a batch of entries failed", "entries", len(reqs), "error", err)
 	}
-	if w.cfg.Wrote != nil {
-		w.cfg.Wrote(report(results, len(reqs), took))
+	if w.cfg.OnWritten != nil {
+		w.cfg.OnWritten(outcome(results, len(reqs), duration))
 	}
-	for i, c := range waiting {
+	for i, c := range live {
 		if err != nil {
-			c.answer(&raffle.EnterResult{Err: err})
+			c.complete(&raffle.EnterResult{Err: err})
 		} else {
-			c.answer(&results[i])
+			c.complete(&results[i])
 		}
 	}
 }
 
-// report counts results; where there are none, all failed.
-func report(results []raffle.EnterResult, n int, took time.Duration) Report {
-	r := Report{Failed: n - len(results), Took: took}
+// outcome counts the results of n requests; those without a result have failed.
+func outcome(results []raffle.EnterResult, n int, duration time.Duration) Outcome {
+	o := Outcome{Failed: n - len(results), Duration: duration}
 	for i := range results {
 		switch {
 		case results[i].Err != nil:
-			r.Rejected++
-		case results[i].Repeat:
-			r.Repeats++
+			o.Rejected++
+		case results[i].Replayed:
+			o.Replayed++
 		default:
-			r.Placed++
+			o.Placed++
 		}
 	}
-	return r
+	return o
 }

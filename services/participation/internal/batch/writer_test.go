@@ -14,83 +14,154 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// recorder is a Store that says how it was called. Its transactions take 10 ms.
-type recorder struct {
+// fakeStore is a Store that records its batches. Its transactions take 10 ms.
+type fakeStore struct {
 	mu      sync.Mutex
-	batches [][]string
+	batches [][]string // the members of each batch
+	active  map[int64]bool
+	atOnce  int // most transactions that overlapped
 	err     error
 }
 
-func (r *recorder) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+func (s *fakeStore) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
 	var members []string
 	results := make([]raffle.EnterResult, len(reqs))
 	for i, req := range reqs {
 		members = append(members, req.MemberID)
 		results[i].Entry = raffle.Entry{RaffleID: req.RaffleID, MemberID: req.MemberID}
-		if req.MemberID == "refused" {
+		switch req.MemberID {
+		case "refused":
 			results[i].Err = &raffle.EntryLimitError{RaffleID: req.RaffleID, Max: 1}
+		case "replayed":
+			results[i].Replayed = true
 		}
 	}
-	r.mu.Lock()
-	r.batches = append(r.batches, members)
-	r.mu.Unlock()
+	s.begin(reqs, members)
+	defer s.end(reqs)
 	select {
 	case <-time.After(10 * time.Millisecond):
-		return results, r.err
+		if s.err != nil {
+			return nil, s.err
+		}
+		return results, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-var config = Config{Lanes: 1, Queue: 100, Batch: 3, Timeout: time.Second, Log: slog.New(slog.DiscardHandler)}
+func (s *fakeStore) begin(reqs []raffle.EnterRequest, members []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batches = append(s.batches, members)
+	if s.active == nil {
+		s.active = map[int64]bool{}
+	}
+	for _, req := range reqs {
+		s.active[req.RaffleID] = true
+	}
+	s.atOnce = max(s.atOnce, len(s.active))
+}
 
-// start runs a writer until the test's bubble ends.
-func start(t *testing.T, store Store, cfg Config) (*Writer, context.CancelFunc) {
+func (s *fakeStore) end(reqs []raffle.EnterRequest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, req := range reqs {
+		delete(s.active, req.RaffleID)
+	}
+}
+
+func (s *fakeStore) wantBatches(t *testing.T, want ...[]string) {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	w := New(store, cfg)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.EqualFunc(s.batches, want, slices.Equal) {
+		t.Errorf("batches %v, want %v", s.batches, want)
+	}
+}
+
+var testConfig = Config{Partitions: 1, Queue: 100, Batch: 3, Timeout: time.Second, Log: slog.New(slog.DiscardHandler)}
+
+// start runs a writer until the test ends. stop ends it earlier, and waits for it.
+func start(t *testing.T, store Store, cfg Config) (w *Writer, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	w = New(store, cfg)
 	var running sync.WaitGroup
 	running.Go(func() { w.Run(ctx) })
-	t.Cleanup(func() { stop(); running.Wait() })
+	stop = func() { cancel(); running.Wait() }
+	t.Cleanup(stop)
 	return w, stop
 }
 
-func member(i int) raffle.EnterRequest {
-	return raffle.EnterRequest{RaffleID: 1, MemberID: fmt.Sprint(i)}
+// entry returns a request to enter raffle 1.
+func entry(member string) raffle.EnterRequest {
+	return raffle.EnterRequest{RaffleID: 1, MemberID: member}
 }
 
-func TestCallsThatCameDuringACommitAreWrittenTogether(t *testing.T) {
+func TestWriter_GathersABatchDuringTheCommitBefore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := &recorder{}
-		w, _ := start(t, store, config)
+		store := &fakeStore{}
+		w, _ := start(t, store, testConfig)
 		var calls sync.WaitGroup
 		for i := range 6 {
+			member := fmt.Sprint(i)
 			calls.Go(func() {
-				if res, err := w.Enter(t.Context(), member(i)); err != nil || res.Entry.MemberID != fmt.Sprint(i) {
-					t.Errorf("member %d got %+v, %v", i, res, err)
+				if res, err := w.Enter(t.Context(), entry(member)); err != nil || res.Entry.MemberID != member {
+					t.Errorf("member %s got %+v, %v", member, res, err)
 				}
 			})
-			synctest.Wait() // in this order
+			synctest.Wait() // so that they are queued in this order
 		}
 		calls.Wait()
-		want := [][]string{{"0"}, {"1", "2", "3"}, {"4", "5"}} // at once, a full batch, the rest
-		if !slices.EqualFunc(store.batches, want, slices.Equal) {
-			t.Errorf("batches %v, want %v", store.batches, want)
+		store.wantBatches(t, []string{"0"}, []string{"1", "2", "3"}, []string{"4", "5"}) // at once, a full batch, the rest
+	})
+}
+
+func TestWriter_WritesALoneCallAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := start(t, &fakeStore{}, testConfig)
+		began := time.Now()
+		if _, err := w.Enter(t.Context(), entry("0")); err != nil || time.Since(began) != 10*time.Millisecond {
+			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 	})
 }
 
-func TestARefusalIsItsCallersAlone(t *testing.T) {
+func TestWriter_WritesPartitionsSideBySide(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := start(t, &recorder{}, config)
+		cfg := testConfig
+		cfg.Partitions = 2
+		store := &fakeStore{}
+		w, _ := start(t, store, cfg)
+		var futures []*Future
+		for _, id := range []int64{1, 2, 3, 4} { // 1 and 3 share a partition, so do 2 and 4
+			futures = append(futures, w.Submit(t.Context(), raffle.EnterRequest{RaffleID: id, MemberID: fmt.Sprint(id)}))
+			synctest.Wait()
+		}
+		for _, f := range futures {
+			if _, err := f.Result(); err != nil {
+				t.Error(err)
+			}
+		}
+		if store.atOnce != 2 || len(store.batches) != 4 {
+			t.Errorf("%d transactions at once, want one per partition; batches %v", store.atOnce, store.batches)
+		}
+	})
+}
+
+func TestWriter_AnswersEachCallByItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := start(t, &fakeStore{}, testConfig)
 		var calls sync.WaitGroup
 		for _, m := range []string{"first", "good", "refused", "fine"} {
 			calls.Go(func() {
-				_, err := w.Enter(t.Context(), raffle.EnterRequest{RaffleID: 1, MemberID: m})
-				if _, limit := errors.AsType[*raffle.EntryLimitError](err); limit != (m == "refused") {
-					t.Errorf("%s: %v", m, err)
+				res, err := w.Enter(t.Context(), entry(m))
+				if _, limit := errors.AsType[*raffle.EntryLimitError](err); limit != (m == "refused") || res.Entry.MemberID != m {
+					t.Errorf("%s: %+v, %v", m, res, err)
 				}
 			})
 		}
@@ -98,64 +169,102 @@ func TestARefusalIsItsCallersAlone(t *testing.T) {
 	})
 }
 
-func TestAFullQueueRefusesAtOnce(t *testing.T) {
+func TestWriter_AnswersEachCallOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cfg := config
-		cfg.Queue = 2
-		w, _ := start(t, &recorder{}, cfg)
-		var calls sync.WaitGroup
-		for i := range 3 { // one being written, two waiting
-			calls.Go(func() {
-				if _, err := w.Enter(t.Context(), member(i)); err != nil {
-					t.Error(err)
-				}
+		cfg := testConfig
+		cfg.Queue = 4
+		w, stop := start(t, &fakeStore{}, cfg)
+		var mu sync.Mutex
+		answers := map[int]int{}
+		submit := func(ctx context.Context, i int) {
+			w.SubmitFunc(ctx, entry("refused"), func(*raffle.EnterResult) {
+				mu.Lock()
+				defer mu.Unlock()
+				answers[i]++
 			})
+		}
+		given, giveUp := context.WithCancel(t.Context())
+		for i := range 10 { // more than fit
+			ctx := t.Context()
+			if i%2 == 0 {
+				ctx = given
+			}
+			submit(ctx, i)
+		}
+		giveUp()
+		stop()
+		submit(t.Context(), 10) // too late
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range 11 {
+			if answers[i] != 1 {
+				t.Errorf("call %d was answered %d times", i, answers[i])
+			}
+		}
+	})
+}
+
+func TestWriter_RefusesCallsWhenThePartitionIsFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg, refused := testConfig, 0
+		cfg.Queue, cfg.OnRefused = 2, func() { refused++ }
+		w, _ := start(t, &fakeStore{}, cfg)
+		var futures []*Future
+		for i := range 3 { // one being written, two waiting
+			futures = append(futures, w.Submit(t.Context(), entry(fmt.Sprint(i))))
 			synctest.Wait()
 		}
-		if w.Waiting() != 2 {
-			t.Errorf("%d wait", w.Waiting())
+		if w.Waiting() != 2 || refused != 0 {
+			t.Errorf("%d wait, %d were refused", w.Waiting(), refused)
 		}
-		if _, err := w.Enter(t.Context(), member(3)); !errors.Is(err, raffle.ErrBusy) {
-			t.Errorf("got %v", err)
+		if _, err := w.Enter(t.Context(), entry("3")); !errors.Is(err, raffle.ErrBusy) || refused != 1 {
+			t.Errorf("got %v, %d were refused", err, refused)
 		}
-		calls.Wait()
+		for _, f := range futures {
+			if _, err := f.Result(); err != nil {
+				t.Error(err)
+			}
+		}
+		if w.Waiting() != 0 {
+			t.Errorf("%d wait after all were written", w.Waiting())
+		}
 	})
 }
 
-func TestACallGivenUpInTheQueueIsNotWritten(t *testing.T) {
+func TestWriter_LeavesOutCallsThatWereGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := &recorder{}
-		w, _ := start(t, store, config)
-		var calls sync.WaitGroup
-		calls.Go(func() { _, _ = w.Enter(t.Context(), member(0)) })
+		store := &fakeStore{}
+		w, _ := start(t, store, testConfig)
+		w.Submit(t.Context(), entry("0"))
 		synctest.Wait()
-		ctx, giveUp := context.WithCancel(t.Context())
-		calls.Go(func() {
-			if _, err := w.Enter(ctx, member(1)); !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
-			}
-		})
-		calls.Go(func() { _, _ = w.Enter(t.Context(), member(2)) })
+		reason := errors.New("the caller hung up")
+		ctx, giveUp := context.WithCancelCause(t.Context())
+		given := w.Submit(ctx, entry("1"))
+		kept := w.Submit(t.Context(), entry("2"))
 		synctest.Wait()
-		giveUp()
-		calls.Wait()
-		if want := [][]string{{"0"}, {"2"}}; !slices.EqualFunc(store.batches, want, slices.Equal) {
-			t.Errorf("batches %v, want %v", store.batches, want)
+		giveUp(reason)
+		if _, err := given.Result(); !errors.Is(err, reason) {
+			t.Errorf("the call that was given up got %v", err)
 		}
+		if res, err := kept.Result(); err != nil || res.Entry.MemberID != "2" {
+			t.Errorf("the other call got %+v, %v", res, err)
+		}
+		store.wantBatches(t, []string{"0"}, []string{"2"})
 	})
 }
 
-func TestAFailedTransactionIsToldToAll(t *testing.T) {
+func TestWriter_FailsAllCallsOfAFailedTransaction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		defect := errors.New("defect")
-		w, _ := start(t, &recorder{err: defect}, config)
+		w, _ := start(t, &fakeStore{err: defect}, testConfig)
 		var calls sync.WaitGroup
 		for i := range 4 {
 			calls.Go(func() {
-				if _, err := w.Enter(t.Context(), member(i)); !errors.Is(err, defect) {
+				if _, err := w.Enter(t.Context(), entry(fmt.Sprint(i))); !errors.Is(err, defect) {
 					t.Errorf("got %v", err)
 				}
 			})
@@ -164,36 +273,91 @@ func TestAFailedTransactionIsToldToAll(t *testing.T) {
 	})
 }
 
-func TestATransactionThatHangsIsUnavailable(t *testing.T) {
+func TestWriter_FailsABatchThatTakesTooLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		cfg := config
+		cfg := testConfig
 		cfg.Timeout = time.Millisecond
-		w, _ := start(t, &recorder{}, cfg)
-		if _, err := w.Enter(t.Context(), member(0)); !errors.Is(err, raffle.ErrUnavailable) {
+		w, _ := start(t, &fakeStore{}, cfg)
+		if _, err := w.Enter(t.Context(), entry("0")); !errors.Is(err, raffle.ErrUnavailable) {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
-func TestStoppingAnswersWhatIsQueuedAndRefusesTheRest(t *testing.T) {
+func TestWriter_ReportsTheOutcomeOfEachBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, stop := start(t, &recorder{}, config)
-		var calls sync.WaitGroup
-		for i := range 10 {
-			calls.Go(func() {
-				if _, err := w.Enter(t.Context(), member(i)); err != nil {
-					t.Error(err)
-				}
-			})
+		store, cfg := &fakeStore{}, testConfig
+		var outcomes []Outcome
+		cfg.Batch, cfg.OnWritten = 10, func(o Outcome) { outcomes = append(outcomes, o) }
+		w, stop := start(t, store, cfg)
+		w.Submit(t.Context(), entry("first"))
+		synctest.Wait()
+		var last *Future
+		for _, m := range []string{"a", "refused", "b", "replayed", "c", "replayed"} {
+			last = w.Submit(t.Context(), entry(m))
 		}
-		synctest.Wait()
+		if _, err := last.Result(); err != nil {
+			t.Error(err)
+		}
+		store.err = errors.New("defect")
+		w.Submit(t.Context(), entry("d"))
 		stop()
-		calls.Wait()
-		synctest.Wait()
-		if _, err := w.Enter(t.Context(), member(10)); !errors.Is(err, raffle.ErrUnavailable) {
+		const took = 10 * time.Millisecond
+		want := []Outcome{
+			{Placed: 1, Duration: took},
+			{Placed: 3, Replayed: 2, Rejected: 1, Duration: took},
+			{Failed: 1, Duration: took},
+		}
+		if !slices.Equal(outcomes, want) {
+			t.Errorf("outcomes %+v, want %+v", outcomes, want)
+		}
+	})
+}
+
+func TestWriter_StopWritesWhatIsQueuedAndRefusesTheRest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &fakeStore{}
+		w, stop := start(t, store, testConfig)
+		var futures []*Future
+		for i := range 10 {
+			futures = append(futures, w.Submit(t.Context(), entry(fmt.Sprint(i))))
+		}
+		stop()
+		for i, f := range futures {
+			if res, err := f.Result(); err != nil || res.Entry.MemberID != fmt.Sprint(i) {
+				t.Errorf("call %d: %+v, %v", i, res, err)
+			}
+		}
+		if _, err := w.Enter(t.Context(), entry("late")); !errors.Is(err, raffle.ErrUnavailable) {
 			t.Errorf("after the stop: %v", err)
 		}
 	})
+}
+
+// TestWriter_StopMayComeAtAnyTime stops writers while calls come in.
+func TestWriter_StopMayComeAtAnyTime(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		cfg := testConfig
+		cfg.Partitions, cfg.Queue = 3, 5
+		w, stop := start(t, instantStore{}, cfg)
+		var calling sync.WaitGroup
+		for i := range 4 {
+			calling.Go(func() {
+				for id := range int64(100) {
+					_, err := w.Enter(t.Context(), raffle.EnterRequest{RaffleID: id})
+					if err != nil && !errors.Is(err, raffle.ErrBusy) && !errors.Is(err, raffle.ErrUnavailable) {
+						t.Error(err)
+					}
+					if i == 0 && id == 50 {
+						stop()
+					}
+				}
+			})
+		}
+		calling.Wait()
+	}
 }

@@ -24,8 +24,8 @@ func (s *participationService) Withdraw(ctx context.Context, req *rafflev1.Withd
 	return &rafflev1.WithdrawResponse{
 		Entry:         rafflepb.Entry(res.Entry),
 		MemberEntries: res.MemberEntries,
-		Odds:          rafflepb.Odds(res.Odds),
-		Replayed:      res.Repeat,
+		Odds:          rafflepb.Odds(res.Raffle),
+		Replayed:      res.Replayed,
 	}, nil
 }
 
@@ -39,7 +39,7 @@ func (s *participationService) ListEntries(ctx context.Context, req *rafflev1.Li
 		size = defaultPage
 	}
 	// One more than a page tells whether there is another.
-	list, err := s.ledger.Entries(ctx, req.GetRaffleId(), req.GetMemberId(), after, size+1)
+	list, err := s.ledger.ListEntries(ctx, req.GetRaffleId(), req.GetMemberId(), after, size+1)
 	if err != nil {
 		return nil, err
 	}

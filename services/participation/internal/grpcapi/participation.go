@@ -14,15 +14,15 @@ import (
 // Entries places entries. Its errors are those of package raffle, or the context's.
 type Entries interface {
 	Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error)
-	// Submit hands over a request and returns at once; answer is called once, and
-	// must not block or change its argument.
-	Submit(ctx context.Context, req raffle.EnterRequest, answer func(*raffle.EnterResult))
+	// SubmitFunc queues a request and returns at once. complete is called once, and must
+	// not block or change its argument.
+	SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult))
 }
 
 // Ledger reads and takes back entries. Its errors are those of package raffle.
 type Ledger interface {
 	Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffle.WithdrawResult, error)
-	Entries(ctx context.Context, raffleID int64, memberID string, after raffle.EntryKey, limit int) ([]raffle.Entry, error)
+	ListEntries(ctx context.Context, raffleID int64, memberID string, after raffle.EntryKey, limit int) ([]raffle.Entry, error)
 }
 
 type participationService struct {
@@ -53,15 +53,15 @@ func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
 
 func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.EnterResponse {
 	odds := s.written.Load()
-	if odds.GetId() != res.Odds.ID || odds.GetVersion() != res.Odds.Version {
-		odds = rafflepb.Odds(res.Odds)
+	if odds.GetId() != res.Raffle.ID || odds.GetVersion() != res.Raffle.Version {
+		odds = rafflepb.Odds(res.Raffle)
 		s.written.Store(odds)
 	}
 	return &rafflev1.EnterResponse{
 		Entry:         rafflepb.Entry(res.Entry),
 		MemberEntries: res.MemberEntries,
 		Odds:          odds,
-		Replayed:      res.Repeat,
+		Replayed:      res.Replayed,
 	}
 }
 
@@ -70,7 +70,7 @@ func (s *participationService) GetOdds(ctx context.Context, req *rafflev1.GetOdd
 	if err != nil {
 		return nil, err
 	}
-	return &rafflev1.GetOddsResponse{Odds: rafflepb.Odds(r.Odds())}, nil
+	return &rafflev1.GetOddsResponse{Odds: rafflepb.Odds(r)}, nil
 }
 
 // requestID reads a UUID that was validated; an empty one is none.

@@ -119,7 +119,7 @@ func (e *enterStream) receive() error {
 			e.answer(id, &raffle.EnterResult{Err: err})
 			continue
 		}
-		e.entries.Submit(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) { e.answer(id, res) })
+		e.entries.SubmitFunc(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) { e.answer(id, res) })
 	}
 }
 

@@ -1,27 +1,63 @@
-// Package outbox brings each raffle's newest odds into the JetStream stream.
+// Package outbox brings each committed version of a raffle to the JetStream stream
+// of odds, from which all gateways read. It is the whole answer to the question how
+// a commit becomes visible:
 //
-// Odds are state: only the newest are worth publishing. A raffle has at most
-// one message under way, and at most one waiting, the newest; so a raffle that
-// changes a thousand times a second costs what the server can acknowledge, and
-// memory stays bounded by the number of raffles that change.
+//		commit ──> Queue ──> relay ──> stream      at once
+//		database ──> checkpoint ──> Queue          within 2 s, after a crash
+//		database, stream ──> reconcile ──> Queue   after either has lost something
+//
+//	  - The Queue keeps, for each raffle, the newest version that is not in the stream
+//	    yet. Odds are state, so an older version that still waits is replaced: memory
+//	    is bounded by the number of raffles, and a raffle that changes a thousand times
+//	    a second costs no more than one that changes now and then.
+//	  - The relay publishes what is in the Queue. It has one message per raffle in
+//	    flight, and it conflates: two messages of one raffle are at least the conflation
+//	    interval apart. The first is sent at once, the last always, and of those between
+//	    only the newest. The messages that the stream keeps per raffle thereby cover a
+//	    known span of time.
+//	  - The checkpoint writes to the database which versions the stream has
+//	    acknowledged (raffles.published_version). It also reads from there which versions
+//	    were committed a while ago and are not marked as published, because the process
+//	    that committed them has crashed, and puts them into the Queue.
+//	  - Reconcile compares the whole stream with the database after a drift: at the
+//	    start, after a reconnection, if the stream is another one or shorter than what
+//	    was acknowledged, and every ten minutes. JetStream acknowledges before it syncs
+//	    to disk, so a power cut may lose messages; a database may be restored from a
+//	    backup.
+//
+// # Direction
+//
+// The store that commits is given the Queue when it is made, and enqueues in the
+// method that commits. The relay and its loops are given the store as their Source.
+// So the calls form a line, and the Queue, which depends on nothing, is at its end.
+// The alternative is that the methods of the store return what they changed and
+// their callers enqueue it. It was not chosen because a caller that forgets to
+// would delay the odds by two seconds, which no test of that caller notices.
 //
 // # Concurrency
 //
-// Publish and TakePublished may be called from any goroutine and never block.
-// Several publishers, in any number of processes, may serve the same raffles:
-// each message names the sequence that it expects to follow on its subject, and
-// where another was faster, the one with the higher version stays.
+// All methods of Queue may be called from any goroutine, and none but Drain blocks.
+// Any number of processes may publish the odds of the same raffles. Each message
+// names the sequence of the message that it expects to follow on its subject. If
+// another process was faster, the server refuses the message; the relay then looks at
+// what is there, and publishes its own version only if it is higher, once the
+// interval has passed.
 //
 // # Lifecycle
 //
-// Run publishes, and Repair keeps the stream true to the database, until their
-// context ends. What is waiting then is lost to this
-// process; the sweep of any instance finds it again in the database.
+// Outbox.Run runs the loops until its context ends and writes a last checkpoint.
+// Queue.Drain, called before that, waits until everything is published, without
+// pausing for the conflation interval. What is not published by the end is found in
+// the database by any other instance.
 //
 // # Invariants
 //
-//   - The versions of one raffle only rise along the stream.
-//   - A version is reported as published only once the server has acknowledged
-//     it, or a higher one was seen in the stream.
-//   - A failure is tried again until it succeeds or newer odds take its place.
+//   - Along the stream, the versions of a raffle only rise.
+//   - A version counts as published only after the server has acknowledged it, or
+//     after a higher one was seen in the stream.
+//   - Publishing is repeated until it succeeds or a newer version takes the place.
+//   - Two messages of one raffle are at least the conflation interval apart in the
+//     stream, whichever processes publish them. Final states and messages that are
+//     sent while the outbox drains are exempt.
+//   - What a crash leaves unpublished is published within 2 s by any instance.
 package outbox

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,27 +17,22 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
 
-// requestTimeout bounds each exchange with the server.
+// requestTimeout bounds each request to the server.
 const requestTimeout = 5 * time.Second
 
-// conflicts are the server's error codes for ErrConflict: JSStreamWrongLastSequenceErrF,
-// and JSStreamWrongLastSequenceConstantErr, where replicas have not agreed yet on a
-// message before.
-var conflicts = []jetstream.ErrorCode{10071, 10164}
-
-// JetStream is the stream of odds on a NATS server, which it makes where there
-// is none. Safe for concurrent use.
+// JetStream is the stream of odds on a NATS server. It implements Stream, and makes
+// the stream when it is needed and does not exist. It is safe for concurrent use.
 type JetStream struct {
 	js       jetstream.JetStream
 	replicas int
 }
 
-// NewJetStream returns the stream with this many replicas.
+// NewJetStream returns the stream, with this many replicas in the NATS cluster.
 func NewJetStream(js jetstream.JetStream, replicas int) *JetStream {
 	return &JetStream{js: js, replicas: replicas}
 }
 
-// Ensure makes the stream, or brings it to our configuration. Idempotent.
+// Ensure implements Stream. It also brings an existing stream to our configuration.
 func (j *JetStream) Ensure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -49,54 +43,67 @@ func (j *JetStream) Ensure(ctx context.Context) error {
 }
 
 // Last implements Stream.
-func (j *JetStream) Last(ctx context.Context, raffleID int64) (uint64, int64, error) {
+func (j *JetStream) Last(ctx context.Context, raffleID int64) (Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	stream, err := j.js.Stream(ctx, oddsstream.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, 0, nil // Append makes it
+		return Message{}, nil // Append makes it
 	} else if err != nil {
-		return 0, 0, fmt.Errorf("find stream: %w", err)
+		return Message{}, fmt.Errorf("find stream: %w", err)
 	}
 	msg, err := stream.GetLastMsgForSubject(ctx, oddsstream.Subject(raffleID))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, 0, nil
+		return Message{}, nil
 	} else if err != nil {
-		return 0, 0, fmt.Errorf("read last odds: %w", err)
+		return Message{}, fmt.Errorf("read last odds: %w", err)
 	}
+	// The stream's information carries the server's time, so that our clock does not
+	// matter. It is from before the message was read: the age may come out too small.
+	last := Message{Seq: msg.Sequence, Age: stream.CachedInfo().TimeStamp.Sub(msg.Time)}
 	var odds rafflev1.Odds
 	if err := proto.Unmarshal(msg.Data, &odds); err != nil {
-		// Nothing that readers could use: any version is better.
-		return msg.Sequence, 0, nil
+		// No reader can use it, so any version is better.
+		return last, nil
 	}
-	return msg.Sequence, odds.GetVersion(), nil
+	last.Version = odds.GetVersion()
+	return last, nil
 }
 
 // Append implements Stream.
-func (j *JetStream) Append(ctx context.Context, o raffle.Odds, tail uint64) (uint64, error) {
-	data, err := proto.Marshal(rafflepb.Odds(o))
+func (j *JetStream) Append(ctx context.Context, r raffle.Raffle, after uint64) (uint64, error) {
+	data, err := proto.Marshal(rafflepb.Odds(r))
 	if err != nil {
 		return 0, fmt.Errorf("encode odds: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	msg := &nats.Msg{Subject: oddsstream.Subject(o.ID), Data: data}
+	msg := &nats.Msg{Subject: oddsstream.Subject(r.ID), Data: data}
 	telemetry.Inject(ctx, msg)
 	ack, err := j.js.PublishMsg(ctx, msg,
-		jetstream.WithExpectLastSequencePerSubject(tail), jetstream.WithRetryAttempts(0))
-	if api, ok := errors.AsType[*jetstream.APIError](err); ok && slices.Contains(conflicts, api.ErrorCode) {
+		jetstream.WithExpectLastSequencePerSubject(after), jetstream.WithRetryAttempts(0))
+	if isConflict(err) {
 		return 0, ErrConflict
 	}
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) {
 		if err := j.Ensure(ctx); err != nil {
 			return 0, err
 		}
-		return 0, ErrConflict // a new stream: look again
+		return 0, ErrConflict // the new stream is empty, so the raffle has no last message
 	}
 	if err != nil {
 		return 0, fmt.Errorf("publish: %w", err)
 	}
 	return ack.Sequence, nil
+}
+
+// isConflict reports whether the server refused a message because the last sequence
+// of its subject is not the expected one. The second code comes from a stream with
+// replicas that have not agreed yet on a message before.
+func isConflict(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 // State implements Stream.
@@ -105,7 +112,7 @@ func (j *JetStream) State(ctx context.Context) (State, error) {
 	defer cancel()
 	stream, err := j.js.Stream(ctx, oddsstream.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return State{}, nil // another one than any that was
+		return State{}, nil
 	} else if err != nil {
 		return State{}, fmt.Errorf("find stream: %w", err)
 	}

@@ -2,56 +2,38 @@ package outbox
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
-	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// fill sets what is not set.
-func (c *Config) fill() {
-	if c.Stored == nil {
-		c.Stored = func(raffle.Odds) {}
-	}
-	if c.Failed == nil {
-		c.Failed = func() {}
-	}
-	if c.Raised == nil {
-		c.Raised = func() {}
-	}
-	if c.Tracer == nil {
-		c.Tracer = noop.NewTracerProvider().Tracer("")
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-}
-
-// send puts odds into the stream, within a span where their entry has one. The
-// message carries it on to the gateways.
+// send is publish within a span, if the change that made the version is traced. The
+// message carries the trace on to the gateways.
 // https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
-func (p *Publisher) send(ctx context.Context, tail uint64, o *odds) (uint64, int64, error) {
-	if !o.origin.IsSampled() {
-		return p.put(ctx, tail, &o.Odds)
+func (r *relay) send(ctx context.Context, m *message, after uint64) (Message, error) {
+	if !m.origin.IsSampled() {
+		return r.publish(ctx, m, after)
 	}
-	ctx, span := p.cfg.Tracer.Start(trace.ContextWithSpanContext(ctx, o.origin), "send "+oddsstream.AllStored,
+	ctx, span := r.cfg.Tracer.Start(trace.ContextWithSpanContext(ctx, m.origin), "send "+oddsstream.AllStored,
 		trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(
 			semconv.MessagingSystemKey.String("nats"),
 			semconv.MessagingOperationTypeSend,
 			semconv.MessagingOperationName("publish"),
-			semconv.MessagingDestinationName(oddsstream.Subject(o.ID)),
+			semconv.MessagingDestinationName(oddsstream.Subject(m.ID)),
 			semconv.MessagingDestinationTemplate(oddsstream.AllStored),
 		))
 	defer span.End()
-	tail, version, err := p.put(ctx, tail, &o.Odds)
-	if err != nil {
+	last, err := r.publish(ctx, m, after)
+	switch {
+	case errors.Is(err, errTooSoon):
+		span.AddEvent("another process has just published: waiting for the conflation interval")
+	case err != nil:
 		span.SetStatus(codes.Error, err.Error())
 	}
-	return tail, version, err
+	return last, err
 }

@@ -12,25 +12,15 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// Settings are what a transaction of ours begins with. They are its own, so that they go with it when a connection is
-// shared through PgBouncer.
-//
-// Sequential scans are kept out of its plans: a plan that was made, and kept,
-// while the table was empty would else scan all of it for each request later.
-// That distorts costs, so compiling by cost is off. And an instance that freezes
-// or loses its network between two statements must not hold a raffle's lock for
-// longer than the idle timeout.
-const Settings = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
-	set_config('idle_in_transaction_session_timeout', '5s', true)`
-
-// lockRaffles locks in id order, so that no two transactions wait for each other.
+// lockRaffles locks rows in id order, so that two batches cannot deadlock.
 const lockRaffles = `SELECT ` + columns + ` FROM raffles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
 
-// findStandings reads what the members of a batch have already, each member once:
-// one aggregate, which no plan can turn into a join over the table, over a range
-// of the primary key. Members that have nothing yield no row. Of the entries of
-// the batch's own requests, which makes these repeats, it reads the rest as well.
-const findStandings = `
+// selectMemberStates reads what the members of a batch have, each member once. It is
+// one aggregate over a range of the primary key, which no plan can turn into a join
+// over the whole table. Members that have nothing yield no row. If an entry has the id
+// of a request in the batch, the rest of the entry is read as well, because that
+// request is replayed.
+const selectMemberStates = `
 	SELECT m.i, e.*
 	FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS m(raffle_id, member_id, i)
 	CROSS JOIN LATERAL (
@@ -52,60 +42,54 @@ const countEntries = `
 	FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS c(id, state, entries, members, version)
 	WHERE r.id = c.id`
 
-// EnterBatch places a batch of entries in one transaction and answers each
-// request by itself, in order; a request's own failure is in its result's Err.
-// An error means that no result is known: none of the batch was placed, or,
-// where raffle.ErrUnavailable came at the commit, perhaps all that could be.
+// EnterBatch places a batch of entries in one transaction and returns a result for
+// each request, in the order of the requests. The failure of one request is the Err of
+// its result. If EnterBatch returns an error, no result is known: then nothing was
+// placed, or, if the error is raffle.ErrUnavailable and came at the commit, perhaps
+// everything that the rules allow.
 func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
-	var out raffle.Outcome
-	err := again(ctx, func() (err error) {
-		out, err = s.enterOnce(ctx, reqs)
+	var d raffle.Decision
+	err := retry(ctx, func() (err error) {
+		d, err = s.enterOnce(ctx, reqs)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	odds := make([]raffle.Odds, len(out.Changed))
-	for i := range out.Changed {
-		odds[i] = out.Changed[i].Odds()
-	}
-	s.committed(ctx, odds...)
-	return out.Results, nil
+	s.queue.Enqueue(ctx, d.Changed...)
+	return d.Results, nil
 }
 
-// enterOnce runs the transaction in two round trips: one that begins it, locks
-// and reads, and one that writes and commits.
-func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (out raffle.Outcome, err error) {
-	conn, err := s.entries.Acquire(ctx)
+// enterOnce runs the transaction in two round trips: the first begins it, locks and
+// reads, and the second writes and commits.
+func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (raffle.Decision, error) {
+	conn, err := s.writePool.Acquire(ctx)
 	if err != nil {
-		return out, &unwrittenError{err}
+		return raffle.Decision{}, &unwrittenError{err}
 	}
-	// The pool closes a connection that comes back within a transaction, which
-	// rolls it back.
+	// If the connection is still within the transaction, the pool closes it, and so
+	// the transaction is rolled back.
 	defer conn.Release()
-	book, err := openBook(ctx, conn, reqs)
+	admission, err := beginAdmission(ctx, conn, reqs)
 	if err != nil {
-		return out, &unwrittenError{err}
+		return raffle.Decision{}, &unwrittenError{err}
 	}
-	for _, req := range reqs {
-		book.Enter(req)
-	}
-	out = book.Outcome()
+	d := admission.Decide(reqs)
 	var batch pgx.Batch
-	if len(out.Placed) > 0 {
-		queueEntries(&batch, out.Placed)
+	if len(d.Placed) > 0 {
+		queueEntries(&batch, d.Placed)
 	}
-	if len(out.Changed) > 0 {
-		queueCounts(&batch, out.Changed)
+	if len(d.Changed) > 0 {
+		queueCounts(&batch, d.Changed)
 	}
 	batch.Queue(`COMMIT`)
-	return out, conn.SendBatch(ctx, &batch).Close()
+	return d, conn.SendBatch(ctx, &batch).Close()
 }
 
-// openBook begins a transaction, locks the raffles of a batch and reads the clock
-// and what the members have. Each statement has a snapshot of its own, so the
-// later ones see all that was committed before the locks were taken.
-func openBook(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest) (*raffle.Book, error) {
+// beginAdmission begins a transaction, locks the raffles of a batch, and reads the
+// clock and what the members have. Each statement has a snapshot of its own, so those
+// behind the lock see everything that was committed before the lock was taken.
+func beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest) (*raffle.Admission, error) {
 	members := distinctMembers(reqs)
 	raffleIDs, memberIDs := make([]int64, len(members)), make([]string, len(members))
 	for i, m := range members {
@@ -118,10 +102,10 @@ func openBook(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterReques
 		}
 	}
 	var (
-		raffles []raffle.Raffle
-		now     time.Time
-		book    *raffle.Book
-		batch   pgx.Batch
+		raffles   []raffle.Raffle
+		now       time.Time
+		admission *raffle.Admission
+		batch     pgx.Batch
 	)
 	batch.Queue(`BEGIN`)
 	batch.Queue(Settings)
@@ -133,16 +117,16 @@ func openBook(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterReques
 		if err := row.Scan(&now); err != nil {
 			return err
 		}
-		book = raffle.NewBook(now, raffles, len(reqs))
+		admission = raffle.NewAdmission(now, raffles, len(reqs))
 		return nil
 	})
-	batch.Queue(findStandings, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
-		return loadStandings(book, rows, members)
+	batch.Queue(selectMemberStates, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
+		return loadMembers(admission, rows, members)
 	})
-	return book, conn.SendBatch(ctx, &batch).Close()
+	return admission, conn.SendBatch(ctx, &batch).Close()
 }
 
-// member is one of a raffle's.
+// member identifies a member of a raffle.
 type member struct {
 	raffleID int64
 	memberID string
@@ -161,19 +145,21 @@ func distinctMembers(reqs []raffle.EnterRequest) []member {
 	return members
 }
 
-func loadStandings(book *raffle.Book, rows pgx.Rows, members []member) error {
+// loadMembers loads the rows of selectMemberStates into an admission.
+func loadMembers(admission *raffle.Admission, rows pgx.Rows, members []member) error {
 	var (
 		i        int64
-		s        raffle.Standing
+		state    raffle.MemberState
 		ordinals []int32
 		requests []pgtype.UUID
 		times    []time.Time
 	)
-	_, err := pgx.ForEachRow(rows, []any{&i, &s.Entries, &s.Last, &ordinals, &requests, &times}, func() error {
+	columns := []any{&i, &state.EntryCount, &state.LastOrdinal, &ordinals, &requests, &times}
+	_, err := pgx.ForEachRow(rows, columns, func() error {
 		m := members[i-1]
-		book.Load(m.raffleID, m.memberID, s)
+		admission.LoadMember(m.raffleID, m.memberID, state)
 		for k := range ordinals {
-			book.LoadRepeat(raffle.Entry{
+			admission.LoadEntry(raffle.Entry{
 				RaffleID: m.raffleID, MemberID: m.memberID, Ordinal: ordinals[k],
 				RequestID: requests[k].Bytes, CreatedAt: times[k],
 			})
@@ -200,17 +186,17 @@ func queueCounts(batch *pgx.Batch, raffles []raffle.Raffle) {
 	entries, members, versions := make([]int64, n), make([]int64, n), make([]int64, n)
 	for i := range raffles {
 		r := &raffles[i]
-		ids[i], states[i], entries[i], members[i], versions[i] = r.ID, r.State, r.Entries, r.Members, r.Version
+		ids[i], states[i], entries[i], members[i], versions[i] = r.ID, r.State, r.EntryCount, r.MemberCount, r.Version
 	}
 	batch.Queue(countEntries, ids, states, entries, members, versions, raffles[0].UpdatedAt)
 }
 
-// uuid returns an id as PostgreSQL takes it; none is NULL.
+// uuid returns a request id as PostgreSQL takes it; the zero id is NULL.
 func uuid(id raffle.RequestID) pgtype.UUID {
 	return pgtype.UUID{Bytes: id, Valid: id != raffle.RequestID{}}
 }
 
-// distinct returns ids in ascending order, each once.
+// distinct returns the ids in ascending order, each once.
 func distinct(ids []int64) []int64 {
 	ids = slices.Clone(ids)
 	slices.Sort(ids)

@@ -2,7 +2,15 @@ package postgres
 
 // The statements whose plans are tested.
 const (
-	FindStandings     = findStandings
-	ListEntries       = listEntries
-	ListMemberEntries = listMemberEntries
+	SelectMemberStates  = selectMemberStates
+	SelectEntries       = selectEntries
+	SelectMemberEntries = selectMemberEntries
 )
+
+// Retry and MaxAttempts are what the tests of retries use.
+var Retry = retry
+
+const MaxAttempts = maxAttempts
+
+// Unwritten marks an error as one that came before the commit.
+func Unwritten(err error) error { return &unwrittenError{err} }

@@ -15,8 +15,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the schema to the newest version. Several processes may call
-// it at once: one of them does the work, under a lock of the database's.
+// Migrate brings the schema to the newest version. Several processes may call it at
+// the same time: one of them migrates, under an advisory lock, and the others wait.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// model is what a raffle should do, as simply as it can be said.
+// model is the simplest description of what a raffle does.
 type model struct {
 	state raffle.State
 	limit int
@@ -37,9 +37,9 @@ func (m *model) count(member string) int {
 	return n
 }
 
-// enter returns the ordinal of the entry, and whether it is a repeat; 0 where it
-// is refused.
-func (m *model) enter(member string, request byte) (ordinal int, repeat bool) {
+// enter returns the ordinal of the entry, or 0 if it is refused, and whether the request
+// is replayed.
+func (m *model) enter(member string, request byte) (ordinal int, replayed bool) {
 	for i, e := range m.placed[member] {
 		if request != 0 && e.request == request {
 			return i + 1, true
@@ -52,7 +52,9 @@ func (m *model) enter(member string, request byte) (ordinal int, repeat bool) {
 	return len(m.placed[member]), false
 }
 
-func (m *model) withdraw(member string, request byte) (ordinal int, repeat bool) {
+// withdraw returns the ordinal of the withdrawn entry, or 0 if the request is refused,
+// and whether the request is replayed.
+func (m *model) withdraw(member string, request byte) (ordinal int, replayed bool) {
 	entries := m.placed[member]
 	for i, e := range entries {
 		if request != 0 && e.withdrawal == request {
@@ -68,7 +70,7 @@ func (m *model) withdraw(member string, request byte) (ordinal int, repeat bool)
 	return 0, false
 }
 
-// end closes or cancels, and tells whether that was allowed.
+// end closes or cancels the raffle, and reports whether that is allowed.
 func (m *model) end(state raffle.State) bool {
 	if m.state.Final() {
 		return false
@@ -86,7 +88,7 @@ func (m *model) totals() (entries, members int64) {
 	return entries, members
 }
 
-// request draws a request id; few, so that repeats happen.
+// request draws a request id. There are few, so that requests are replayed.
 func request(t *rapid.T) byte { return rapid.ByteMax(6).Draw(t, "request") }
 
 func requestID(b byte) raffle.RequestID {
@@ -96,12 +98,12 @@ func requestID(b byte) raffle.RequestID {
 	return raffle.RequestID{b, 1}
 }
 
-// domainError keeps the errors that the domain knows from those that are defects.
+// domainError reports whether err is nil or an error of the domain, and not a defect.
 func domainError(err error) bool {
 	return err == nil || errors.As(err, new(*raffle.NotOpenError)) || errors.As(err, new(*raffle.EntryLimitError)) || errors.As(err, new(*raffle.EntryNotFoundError))
 }
 
-func TestTheStoreDoesWhatTheModelSays(t *testing.T) {
+func TestStore_DoesWhatTheModelDoes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := t.Context()
@@ -122,17 +124,17 @@ func TestTheStoreDoesWhatTheModelSays(t *testing.T) {
 			"enter": func(t *rapid.T) {
 				who, id := member.Draw(t, "member"), request(t)
 				res, err := b.EnterBatch(ctx, []raffle.EnterRequest{{RaffleID: r.ID, MemberID: who, RequestID: requestID(id)}})
-				ordinal, repeat := m.enter(who, id)
-				if err != nil || int(res[0].Entry.Ordinal) != ordinal || res[0].Repeat != repeat || (res[0].Err == nil) != (ordinal > 0) || !domainError(res[0].Err) {
-					t.Fatalf("enter %s %d: %+v, %v; want %d, %t", who, id, res, err, ordinal, repeat)
+				ordinal, replayed := m.enter(who, id)
+				if err != nil || int(res[0].Entry.Ordinal) != ordinal || res[0].Replayed != replayed || (res[0].Err == nil) != (ordinal > 0) || !domainError(res[0].Err) {
+					t.Fatalf("enter %s %d: %+v, %v; want %d, %t", who, id, res, err, ordinal, replayed)
 				}
 			},
 			"withdraw": func(t *rapid.T) {
 				who, id := member.Draw(t, "member"), request(t)
 				res, err := b.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: r.ID, MemberID: who, RequestID: requestID(id)})
-				ordinal, repeat := m.withdraw(who, id)
-				if (err == nil) != (ordinal > 0) || !domainError(err) || err == nil && (int(res.Entry.Ordinal) != ordinal || res.Repeat != repeat || int(res.MemberEntries) != m.count(who)) {
-					t.Fatalf("withdraw %s %d: %+v, %v; want %d, %t", who, id, res, err, ordinal, repeat)
+				ordinal, replayed := m.withdraw(who, id)
+				if (err == nil) != (ordinal > 0) || !domainError(err) || err == nil && (int(res.Entry.Ordinal) != ordinal || res.Replayed != replayed || int(res.MemberEntries) != m.count(who)) {
+					t.Fatalf("withdraw %s %d: %+v, %v; want %d, %t", who, id, res, err, ordinal, replayed)
 				}
 			},
 			"close":  func(*rapid.T) { ended(b.Close, raffle.Closed) },
@@ -140,7 +142,7 @@ func TestTheStoreDoesWhatTheModelSays(t *testing.T) {
 			"": func(t *rapid.T) {
 				got, err := b.Get(ctx, r.ID)
 				entries, members := m.totals()
-				if err != nil || got.Entries != entries || got.Members != members || got.State != m.state {
+				if err != nil || got.EntryCount != entries || got.MemberCount != members || got.State != m.state {
 					t.Fatalf("%+v, %v; want %d entries of %d members, %v", got, err, entries, members, m.state)
 				}
 			},
@@ -148,7 +150,7 @@ func TestTheStoreDoesWhatTheModelSays(t *testing.T) {
 	})
 }
 
-func TestAnyInterleavingKeepsTheInvariants(t *testing.T) {
+func TestStore_KeepsTheInvariantsInAnyInterleaving(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := t.Context()
@@ -176,7 +178,7 @@ func TestAnyInterleavingKeepsTheInvariants(t *testing.T) {
 }
 
 // step draws one call on a raffle.
-func (b *bundle) step(ctx context.Context, t *rapid.T, id int64) func() error {
+func (b *testBundle) step(ctx context.Context, t *rapid.T, id int64) func() error {
 	member := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "member")
 	req := requestID(request(t))
 	switch rapid.IntRange(0, 11).Draw(t, "call") {
@@ -203,9 +205,9 @@ func (b *bundle) step(ctx context.Context, t *rapid.T, id int64) func() error {
 	}
 }
 
-// check verifies counters, limits, that no request placed two entries, and that
-// versions were told without a gap, each once.
-func (b *bundle) check(t *testing.T, id int64, limit int32) {
+// check checks the counters and limits, that no request placed two entries, and that
+// each version was enqueued once, without a gap.
+func (b *testBundle) check(t *testing.T, id int64, limit int32) {
 	t.Helper()
 	r := b.verify(t, id)
 	var most, twice int32
@@ -216,22 +218,20 @@ func (b *bundle) check(t *testing.T, id int64, limit int32) {
 	if err != nil || most > limit || twice > 0 {
 		t.Errorf("raffle %d: a member has %d entries of %d allowed, %d requests placed two (%v)", id, most, limit, twice, err)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	var versions []int64
-	for _, o := range b.told {
-		if o.ID == id {
-			versions = append(versions, o.Version)
+	for _, committed := range b.enqueued() {
+		if committed.ID == id {
+			versions = append(versions, committed.Version)
 		}
 	}
 	slices.Sort(versions)
 	for i, v := range versions {
 		if v != int64(i+1) {
-			t.Errorf("raffle %d: versions told %v", id, versions)
+			t.Errorf("raffle %d: versions enqueued %v", id, versions)
 			break
 		}
 	}
 	if last := fmt.Sprint(len(versions)); last != fmt.Sprint(r.Version) {
-		t.Errorf("raffle %d: %s versions told, the raffle is at %d", id, last, r.Version)
+		t.Errorf("raffle %d: %s versions enqueued, the raffle is at %d", id, last, r.Version)
 	}
 }

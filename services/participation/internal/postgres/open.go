@@ -14,18 +14,18 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 )
 
-// Open returns a pool of at most conns connections; it does not connect yet. It
-// fails where url is not a PostgreSQL URL or keyword/value string. Statements
-// within a traced call become spans.
+// Open returns a pool of at most conns connections. It does not connect yet, and
+// fails only if url is neither a PostgreSQL URL nor a keyword/value string. Statements
+// of a traced call become spans.
 func Open(ctx context.Context, url string, conns int, traces *telemetry.Traces) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// pgx quotes the string, and it holds a password.
+		// The error of pgx quotes the string, which holds a password.
 		return nil, errors.New("the database URL is neither postgres://user:password@host:port/database nor host=… user=… dbname=…")
 	}
 	cfg.MaxConns = int32(conns)
 	if traces.On() {
-		// It leaves the arguments out, as it must: they name members.
+		// The tracer leaves the arguments out, which is necessary: they name members.
 		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(traces.Provider()),
 			otelpgx.WithMeterProvider(noop.NewMeterProvider()), otelpgx.WithDisableAcquireTracer())
 	}
@@ -36,14 +36,14 @@ func Open(ctx context.Context, url string, conns int, traces *telemetry.Traces) 
 	return pool, nil
 }
 
-// undefinedTable is PostgreSQL's error code for a table that is not there.
+// undefinedTable is PostgreSQL's error code for a table that does not exist.
 const undefinedTable = "42P01"
 
-// ErrNotMigrated says that the database lacks tables that this version needs.
+// ErrNotMigrated means that the database lacks tables that this version needs.
 var ErrNotMigrated = errors.New("the database is not migrated: run `participation migrate`, or start with --migrate")
 
-// Check tells whether the database answers and has the schema. It fails with
-// ErrNotMigrated, or with raffle.ErrUnavailable.
+// Check checks that the database answers and has the schema. It fails with
+// ErrNotMigrated or raffle.ErrUnavailable.
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `SELECT `+columns+`, published_version, settled FROM raffles LIMIT 0`, pgx.QueryExecModeExec)
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == undefinedTable {

@@ -10,7 +10,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// columns of a raffle, in the order in which scanRaffle reads them.
+// columns are those of a raffle, in the order in which scanRaffle reads them.
 const columns = `id, title, winners, max_entries_per_member, opens_at, closes_at,
 	state, entries, members, version, created_at, updated_at`
 
@@ -18,7 +18,7 @@ func scanRaffle(row pgx.CollectableRow) (raffle.Raffle, error) {
 	var r raffle.Raffle
 	var opens, closes *time.Time
 	err := row.Scan(&r.ID, &r.Title, &r.Winners, &r.MaxEntriesPerMember, &opens, &closes,
-		&r.State, &r.Entries, &r.Members, &r.Version, &r.CreatedAt, &r.UpdatedAt)
+		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &r.CreatedAt, &r.UpdatedAt)
 	if opens != nil {
 		r.OpensAt = *opens
 	}
@@ -36,14 +36,14 @@ func nullable(t time.Time) *time.Time {
 	return &t
 }
 
-// Create stores a new raffle with the title, numbers and times of r, and
-// returns it with the rest. A repeat of an earlier request returns the raffle
-// that the first made. It fails with *raffle.TimePassedError, and with
-// *raffle.RequestReusedError where id named another call.
+// Create stores a new raffle with the title, numbers and times of r, and returns it
+// as stored. A request that was executed before returns the raffle that it made then.
+// Create fails with *raffle.TimesOutOfOrderError, *raffle.TimePassedError, and with
+// *raffle.RequestReusedError if another call had this request id.
 func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error) {
-	var repeat bool
+	var made raffle.Raffle
+	var first int64 // the raffle that the request made when it was executed before
 	err := inTx(ctx, s.pool, func(tx pgx.Tx) error {
-		var made raffle.Raffle
 		now, err := clock(ctx, tx)
 		if err != nil {
 			return err
@@ -58,45 +58,48 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 		if made, err = pgx.CollectExactlyOneRow(rows, scanRaffle); err != nil {
 			return err
 		}
-		first, err := claim(ctx, tx, id, made.ID, "CreateRaffle", now)
-		if repeat = errors.Is(err, errRepeat); repeat {
-			r.ID = first
-			return errRepeat // roll the second raffle back
-		}
-		r = made
+		// If it was executed before, errReplayed rolls the second raffle back.
+		first, err = claimRequest(ctx, tx, id, made.ID, "CreateRaffle", now)
 		return err
 	})
-	if repeat {
-		return s.Get(ctx, r.ID)
+	if errors.Is(err, errReplayed) {
+		return s.Get(ctx, first)
 	}
 	if err != nil {
 		return raffle.Raffle{}, err
 	}
-	s.committed(ctx, r.Odds())
-	return r, nil
+	s.queue.Enqueue(ctx, made)
+	return made, nil
 }
 
 // Get reads one raffle. It fails with *raffle.NotFoundError.
-func (s *Store) Get(ctx context.Context, id int64) (raffle.Raffle, error) {
-	rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1`, id)
-	return one(rows, id)
+func (s *Store) Get(ctx context.Context, id int64) (r raffle.Raffle, err error) {
+	err = read(ctx, func() error {
+		rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1`, id)
+		r, err = collectRaffle(rows, id)
+		return err
+	})
+	return r, err
 }
 
-func one(rows pgx.Rows, id int64) (raffle.Raffle, error) {
+func collectRaffle(rows pgx.Rows, id int64) (raffle.Raffle, error) {
 	r, err := pgx.CollectExactlyOneRow(rows, scanRaffle)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, &raffle.NotFoundError{RaffleID: id}
 	}
-	return r, classify(err)
+	return r, err
 }
 
-// List reads at most limit raffles with ids above after, by ascending id;
-// state 0 means any.
-func (s *Store) List(ctx context.Context, after int64, limit int, state raffle.State) ([]raffle.Raffle, error) {
-	rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles
-		WHERE id > $1 AND ($3 = 0 OR state = $3) ORDER BY id LIMIT $2`, after, limit, state)
-	list, err := pgx.CollectRows(rows, scanRaffle)
-	return list, classify(err)
+// List reads at most limit raffles with ids above after, by ascending id. State 0
+// selects raffles of every state.
+func (s *Store) List(ctx context.Context, after int64, limit int, state raffle.State) (list []raffle.Raffle, err error) {
+	err = read(ctx, func() error {
+		rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles
+			WHERE id > $1 AND ($3 = 0 OR state = $3) ORDER BY id LIMIT $2`, after, limit, state)
+		list, err = pgx.CollectRows(rows, scanRaffle)
+		return err
+	})
+	return list, err
 }
 
 // Close closes a raffle. It fails with *raffle.NotFoundError,
@@ -113,11 +116,13 @@ func (s *Store) Cancel(ctx context.Context, raffleID int64, id raffle.RequestID)
 // Update changes a raffle. It fails as Close does, and with
 // *raffle.ImmutableError, *raffle.TimesOutOfOrderError or *raffle.TimePassedError.
 func (s *Store) Update(ctx context.Context, raffleID int64, c raffle.Change, id raffle.RequestID) (raffle.Raffle, error) {
-	return s.change(ctx, raffleID, id, "UpdateRaffle", func(r *raffle.Raffle, now time.Time) error { return r.Update(c, now) })
+	return s.change(ctx, raffleID, id, "UpdateRaffle", func(r *raffle.Raffle, now time.Time) error {
+		return r.Update(c, now)
+	})
 }
 
-// change applies f to a raffle, under its lock and as of now, and stores what f
-// made of it. A repeat of an earlier request changes nothing.
+// change lets f change a raffle, under its lock and as of now, and stores it. A request
+// that was executed before changes nothing.
 func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID, call string,
 	f func(*raffle.Raffle, time.Time) error,
 ) (raffle.Raffle, error) {
@@ -133,11 +138,11 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 		if err != nil {
 			return err
 		}
-		first, err := claim(ctx, tx, id, raffleID, call, now)
+		first, err := claimRequest(ctx, tx, id, raffleID, call, now)
 		switch {
-		case errors.Is(err, errRepeat) && first != raffleID:
+		case errors.Is(err, errReplayed) && first != raffleID:
 			return &raffle.RequestReusedError{}
-		case errors.Is(err, errRepeat):
+		case errors.Is(err, errReplayed):
 			return nil
 		case err != nil:
 			return err
@@ -152,27 +157,29 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 		return raffle.Raffle{}, err
 	}
 	if changed {
-		s.committed(ctx, r.Odds())
+		s.queue.Enqueue(ctx, r)
 	}
 	return r, nil
 }
 
-// lockRaffle reads a raffle and holds it until the transaction ends.
+// lockRaffle locks a raffle until the transaction ends, and reads it. It fails with
+// *raffle.NotFoundError.
 func lockRaffle(ctx context.Context, tx pgx.Tx, raffleID int64) (raffle.Raffle, error) {
 	rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1 FOR NO KEY UPDATE`, raffleID)
-	return one(rows, raffleID)
+	return collectRaffle(rows, raffleID)
 }
 
-// save stores everything of a raffle that can change.
+// save stores the columns of a raffle that can change.
 func save(ctx context.Context, tx pgx.Tx, r raffle.Raffle) error {
 	_, err := tx.Exec(ctx, `UPDATE raffles SET title = $2, winners = $3, opens_at = $4, closes_at = $5,
 		state = $6, entries = $7, members = $8, version = $9, updated_at = $10 WHERE id = $1`,
-		r.ID, r.Title, r.Winners, nullable(r.OpensAt), nullable(r.ClosesAt), r.State, r.Entries, r.Members, r.Version, r.UpdatedAt)
+		r.ID, r.Title, r.Winners, nullable(r.OpensAt), nullable(r.ClosesAt),
+		r.State, r.EntryCount, r.MemberCount, r.Version, r.UpdatedAt)
 	return err
 }
 
-// clock reads the database's clock: after a lock was taken, not as of the
-// transaction's beginning.
+// clock reads the database's clock. Called after a lock was taken, it returns a time
+// after that; now() would be the time at which the transaction began.
 func clock(ctx context.Context, tx pgx.Tx) (now time.Time, err error) {
 	err = tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
 	return now, err

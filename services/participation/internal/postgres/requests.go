@@ -10,13 +10,13 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// errRepeat says that an earlier request had the same id and asked for the same.
-var errRepeat = errors.New("a repeat")
+// errReplayed means that an earlier request had the same id and was the same call.
+var errReplayed = errors.New("the request was executed before")
 
-// claim notes that this request changes a raffle. Where an earlier one has the
-// id, it fails with errRepeat and returns that one's raffle, or with
-// *raffle.RequestReusedError where that one was another call.
-func claim(ctx context.Context, tx pgx.Tx, id raffle.RequestID, raffleID int64, call string, now time.Time) (int64, error) {
+// claimRequest records that a request changes a raffle. If an earlier request had the
+// same id, it fails with errReplayed and returns the raffle of that request, or, if that
+// was another call, with *raffle.RequestReusedError.
+func claimRequest(ctx context.Context, tx pgx.Tx, id raffle.RequestID, raffleID int64, call string, now time.Time) (int64, error) {
 	if id == (raffle.RequestID{}) {
 		return raffleID, nil
 	}
@@ -33,5 +33,5 @@ func claim(ctx context.Context, tx pgx.Tx, id raffle.RequestID, raffleID int64, 
 	case firstCall != call:
 		return 0, &raffle.RequestReusedError{}
 	}
-	return raffleID, errRepeat
+	return raffleID, errReplayed
 }

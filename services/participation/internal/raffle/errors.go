@@ -6,22 +6,23 @@ import (
 	"time"
 )
 
-// ErrUnavailable says that the store can't be reached or can't write now. A
-// change that failed with it may or may not have been made: repeat it with its
+// ErrUnavailable means that the database cannot be reached or cannot write at
+// present. A change that fails with it may or may not have been made: call again
+// with the same request id.
+var ErrUnavailable = errors.New("the database is unavailable")
+
+// ErrBusy means that too many calls are waiting already. Nothing was changed.
+var ErrBusy = errors.New("too many calls are waiting")
+
+// RequestReusedError means that an earlier, different request had the same
 // request id.
-var ErrUnavailable = errors.New("the store is away")
-
-// ErrBusy says that more calls wait than may; nothing was changed.
-var ErrBusy = errors.New("too many calls wait")
-
-// RequestReusedError says that a request id named a different request before.
 type RequestReusedError struct{}
 
 func (*RequestReusedError) Error() string { return "request_id was used for another request" }
 
-// TimePassedError says that a time that must lie ahead has passed.
+// TimePassedError means that a time that must lie in the future has passed.
 type TimePassedError struct {
-	Field string // as in the contract
+	Field string // its name in the contract
 	Time  time.Time
 }
 
@@ -29,7 +30,7 @@ func (e *TimePassedError) Error() string {
 	return fmt.Sprintf("%s: must be in the future, and %s has passed", e.Field, e.Time.UTC().Format(time.RFC3339))
 }
 
-// TimesOutOfOrderError says that a raffle would not close after it opens.
+// TimesOutOfOrderError means that a raffle would not close after it opens.
 type TimesOutOfOrderError struct{ OpensAt, ClosesAt time.Time }
 
 func (e *TimesOutOfOrderError) Error() string {
@@ -37,25 +38,25 @@ func (e *TimesOutOfOrderError) Error() string {
 		e.ClosesAt.UTC().Format(time.RFC3339), e.OpensAt.UTC().Format(time.RFC3339))
 }
 
-// ImmutableError says that a field can't be changed: never, or not any more in
-// the state that the raffle is in.
+// ImmutableError means that a field cannot be changed: never, or no longer in the
+// state that the raffle has.
 type ImmutableError struct {
 	RaffleID int64
-	Field    string // as in the contract
-	State    State  // the state that rules the change out; 0 if none allows it
+	Field    string // its name in the contract
+	State    State  // the state that forbids the change; 0 if every state does
 }
 
 func (e *ImmutableError) Error() string {
 	if e.State == 0 {
-		return e.Field + ": can't be changed"
+		return e.Field + ": cannot be changed"
 	}
-	return fmt.Sprintf("%s: can't be changed any more: the raffle is %s", e.Field, e.State)
+	return fmt.Sprintf("%s: cannot be changed any more: the raffle is %s", e.Field, e.State)
 }
 
-// EntryNotFoundError says that a member has no such entry that counts.
+// EntryNotFoundError means that a member has no such entry, or has withdrawn it.
 type EntryNotFoundError struct {
 	RaffleID int64
-	Ordinal  int32 // 0: none at all
+	Ordinal  int32 // 0 if the request named none: the member has no entry at all
 }
 
 func (e *EntryNotFoundError) Error() string {
@@ -65,13 +66,12 @@ func (e *EntryNotFoundError) Error() string {
 	return fmt.Sprintf("the member has no entry %d in raffle %d", e.Ordinal, e.RaffleID)
 }
 
-// NotFoundError says that there is no such raffle.
+// NotFoundError means that there is no raffle with this id.
 type NotFoundError struct{ RaffleID int64 }
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("raffle %d does not exist", e.RaffleID) }
 
-// NotOpenError says that a raffle does not take what was asked, in the state
-// that it is in.
+// NotOpenError means that the state of the raffle forbids the call.
 type NotOpenError struct {
 	RaffleID int64
 	State    State
@@ -85,7 +85,7 @@ func (e *NotOpenError) Error() string {
 	return fmt.Sprintf("raffle %d is not open: it is %s", e.RaffleID, e.State)
 }
 
-// EntryLimitError says that a member has as many entries as the raffle allows.
+// EntryLimitError means that a member has as many entries as the raffle allows.
 type EntryLimitError struct {
 	RaffleID int64
 	Max      int32

@@ -1,15 +1,15 @@
-// Package raffle is the domain: raffles, entries, states, odds and the rules
-// between them. It knows neither wire formats nor stores, and imports the
-// standard library only.
+// Package raffle is the domain: raffles, entries, states, odds, and the rules
+// that connect them. It knows neither wire formats nor databases, and it imports
+// the standard library only.
 package raffle
 
 import "time"
 
-// State is where a raffle stands in its life. Its numbers are stored, and are
-// those of raffle.v1.RaffleState.
+// State is the stage of a raffle's life. Its numbers are stored in the database,
+// and they equal those of raffle.v1.Raffle.State.
 type State int16
 
-// The states. A raffle begins as Scheduled or Open; Closed, Cancelled and Drawn
+// The states. A raffle starts as Scheduled or Open. Closed, Cancelled and Drawn
 // are final.
 const (
 	Scheduled State = 1
@@ -19,7 +19,7 @@ const (
 	Drawn     State = 5
 )
 
-// Final tells whether no change of the odds can follow.
+// Final reports whether the odds can no longer change.
 func (s State) Final() bool { return s >= Closed }
 
 // String returns the state's name as users see it.
@@ -39,24 +39,25 @@ func (s State) String() string {
 	return "UNSPECIFIED"
 }
 
-// Raffle is a set of entries of which some will win, as of one version.
+// Raffle is one version of a raffle.
 type Raffle struct {
 	ID                  int64
 	Title               string
-	Winners             int32     // entries that will win, at least 1
+	Winners             int32     // number of entries that will win, at least 1
 	MaxEntriesPerMember int32     // at least 1
-	OpensAt             time.Time // zero: from the beginning
-	ClosesAt            time.Time // zero: not before a call closes it
+	OpensAt             time.Time // zero: it is open from its creation
+	ClosesAt            time.Time // zero: it stays open until a call closes it
 	State               State
-	Entries             int64
-	Members             int64 // members that have at least one entry
-	Version             int64 // counts the changes, from 1
+	EntryCount          int64
+	MemberCount         int64 // members with at least one entry
+	Version             int64 // grows with every change, from 1
 	CreatedAt           time.Time
 	UpdatedAt           time.Time // when this version was made
 }
 
-// StateAt returns the state that the clock alone leads to: a raffle opens at
-// OpensAt and closes at ClosesAt, whenever somebody comes to write it down.
+// StateAt returns the state that the raffle has at a time if no call changes it:
+// a raffle opens at OpensAt and closes at ClosesAt, even if the database learns of
+// it later.
 func (r *Raffle) StateAt(now time.Time) State {
 	switch {
 	case r.State.Final():
@@ -69,47 +70,42 @@ func (r *Raffle) StateAt(now time.Time) State {
 	return Open
 }
 
-// changed makes a new version.
-func (r *Raffle) changed(now time.Time) {
+// bumpVersion turns r into its next version.
+func (r *Raffle) bumpVersion(now time.Time) {
 	r.Version++
 	r.UpdatedAt = now
 }
 
-// Advance moves the raffle to the state that the clock leads to, and tells
-// whether that was a change.
-func (r *Raffle) Advance(now time.Time) bool {
+// ApplySchedule opens or closes the raffle if the time for that has come, and
+// reports whether it did.
+func (r *Raffle) ApplySchedule(now time.Time) bool {
 	state := r.StateAt(now)
 	if state == r.State {
 		return false
 	}
 	r.State = state
-	r.changed(now)
+	r.bumpVersion(now)
 	return true
 }
 
-// Close ends the taking of entries. It fails with *NotOpenError where that, or
-// more, has happened already.
-func (r *Raffle) Close(now time.Time) error {
+// Close closes the raffle. It fails with *NotOpenError if the state is final
+// already.
+func (r *Raffle) Close(now time.Time) error { return r.end(Closed, now) }
+
+// Cancel calls the raffle off. It fails as Close does.
+func (r *Raffle) Cancel(now time.Time) error { return r.end(Cancelled, now) }
+
+func (r *Raffle) end(final State, now time.Time) error {
 	if state := r.StateAt(now); state.Final() {
 		return r.notOpen(state)
 	}
-	r.State = Closed
-	r.changed(now)
+	r.State = final
+	r.bumpVersion(now)
 	return nil
 }
 
-// Cancel calls the raffle off. It fails with *NotOpenError where it is final.
-func (r *Raffle) Cancel(now time.Time) error {
-	if state := r.StateAt(now); state.Final() {
-		return r.notOpen(state)
-	}
-	r.State = Cancelled
-	r.changed(now)
-	return nil
-}
-
-// CheckTimes tells whether the raffle can take entries at some time from now on.
-// It fails with *TimesOutOfOrderError or *TimePassedError.
+// CheckTimes checks that the raffle is open at some time after now. It fails with
+// *TimesOutOfOrderError or *TimePassedError.
 func (r *Raffle) CheckTimes(now time.Time) error {
 	switch {
 	case r.ClosesAt.IsZero():
@@ -121,21 +117,21 @@ func (r *Raffle) CheckTimes(now time.Time) error {
 	return nil
 }
 
-// Change says what to change of a raffle; nil leaves a part as it is, and a
-// zero time removes one.
+// Change names new values for fields of a raffle. A nil field stays as it is; a
+// zero time removes the time.
 type Change struct {
 	Title   *string
 	Winners *int32
-	// MaxEntriesPerMember never changes: an update may only name the value that
-	// the raffle has.
+	// MaxEntriesPerMember cannot change: the only value that is accepted is the one
+	// that the raffle has.
 	MaxEntriesPerMember *int32
 	OpensAt             *time.Time
 	ClosesAt            *time.Time
 }
 
-// Update changes a raffle. It fails with *NotOpenError where the raffle is final,
-// and with *ImmutableError, *TimesOutOfOrderError or *TimePassedError if the
-// change does not fit it.
+// Update changes the raffle. It fails with *NotOpenError if the state is final,
+// and with *ImmutableError, *TimesOutOfOrderError or *TimePassedError if the raffle
+// cannot have the new values. A call that fails changes nothing.
 func (r *Raffle) Update(c Change, now time.Time) error {
 	state := r.StateAt(now)
 	if state.Final() {
@@ -164,11 +160,34 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 		return err
 	}
 	next.State = next.StateAt(now)
-	next.changed(now)
+	next.bumpVersion(now)
 	*r = next
 	return nil
 }
 
 func (r *Raffle) notOpen(state State) *NotOpenError {
 	return &NotOpenError{RaffleID: r.ID, State: state, OpensAt: r.OpensAt}
+}
+
+// WinnerProbability returns the chance in percent that one entry wins,
+// 100 * min(1, winners / entries): the winners are drawn from all entries, each of
+// which is equally likely. It returns false if there is no entry yet.
+func (r *Raffle) WinnerProbability() (float64, bool) {
+	return percent(r.Winners, r.EntryCount)
+}
+
+// NextEntryProbability returns the winner probability that the raffle will have
+// with one more entry, and false unless the raffle is open.
+func (r *Raffle) NextEntryProbability() (float64, bool) {
+	if r.State != Open {
+		return 0, false
+	}
+	return percent(r.Winners, r.EntryCount+1)
+}
+
+func percent(winners int32, entries int64) (float64, bool) {
+	if entries <= 0 {
+		return 0, false
+	}
+	return min(100, 100*float64(winners)/float64(entries)), true
 }

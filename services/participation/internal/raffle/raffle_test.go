@@ -8,11 +8,11 @@ import (
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func open(winners int32, maxEntries int32) Raffle {
+func openRaffle(winners, maxEntries int32) Raffle {
 	return Raffle{ID: 1, Winners: winners, MaxEntriesPerMember: maxEntries, State: Open, Version: 1}
 }
 
-func TestStateFollowsTheClock(t *testing.T) {
+func TestRaffle_ApplyScheduleFollowsTheClock(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name          string
@@ -33,15 +33,15 @@ func TestStateFollowsTheClock(t *testing.T) {
 		if got := r.StateAt(noon); got != c.want {
 			t.Errorf("%s: StateAt is %v, want %v", c.name, got, c.want)
 		}
-		if changed := r.Advance(noon); changed != (c.state != c.want) || changed != (r.Version == 8) || r.State != c.want {
-			t.Errorf("%s: Advance %t, then %+v", c.name, changed, r)
+		if changed := r.ApplySchedule(noon); changed != (c.state != c.want) || changed != (r.Version == 8) || r.State != c.want {
+			t.Errorf("%s: ApplySchedule %t, then %+v", c.name, changed, r)
 		}
 	}
 }
 
-func TestClose(t *testing.T) {
+func TestRaffle_Close(t *testing.T) {
 	t.Parallel()
-	r := open(1, 1)
+	r := openRaffle(1, 1)
 	if err := r.Close(noon); err != nil || r.State != Closed || r.Version != 2 || !r.UpdatedAt.Equal(noon) {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -53,9 +53,9 @@ func TestClose(t *testing.T) {
 	}
 }
 
-func TestCancel(t *testing.T) {
+func TestRaffle_Cancel(t *testing.T) {
 	t.Parallel()
-	r := open(1, 1)
+	r := openRaffle(1, 1)
 	if err := r.Cancel(noon); err != nil || r.State != Cancelled || r.Version != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -64,7 +64,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-func TestUpdate(t *testing.T) {
+func TestRaffle_Update(t *testing.T) {
 	t.Parallel()
 	later, past, none := noon.Add(time.Hour), noon.Add(-time.Hour), time.Time{}
 	scheduled := Raffle{ID: 1, Winners: 1, State: Scheduled, OpensAt: later, ClosesAt: later.Add(1), Version: 1}
@@ -75,16 +75,16 @@ func TestUpdate(t *testing.T) {
 		field  string // what is wrong, if anything
 		state  State
 	}{
-		{"title and winners", open(1, 1), Change{Title: new("B"), Winners: new(int32(3))}, "", Open},
-		{"a closing time", open(1, 1), Change{ClosesAt: &later}, "", Open},
+		{"title and winners", openRaffle(1, 1), Change{Title: new("B"), Winners: new(int32(3))}, "", Open},
+		{"a closing time", openRaffle(1, 1), Change{ClosesAt: &later}, "", Open},
 		{"no closing time", scheduled, Change{ClosesAt: &none}, "", Scheduled},
 		{"opens at once", scheduled, Change{OpensAt: &none}, "", Open},
 		{"opens after it closes", scheduled, Change{OpensAt: new(later.Add(1))}, "out of order", 0},
-		{"closes in the past", open(1, 1), Change{ClosesAt: &past}, "closes_at has passed", 0},
-		{"closes now", open(1, 1), Change{ClosesAt: new(noon)}, "closes_at has passed", 0},
-		{"opens again", open(1, 1), Change{OpensAt: &later}, "opens_at is immutable", 0},
-		{"the limit that it has", open(1, 1), Change{MaxEntriesPerMember: new(int32(1))}, "", Open},
-		{"another limit", open(1, 1), Change{MaxEntriesPerMember: new(int32(2))}, "max_entries_per_member is immutable", 0},
+		{"closes in the past", openRaffle(1, 1), Change{ClosesAt: &past}, "closes_at has passed", 0},
+		{"closes now", openRaffle(1, 1), Change{ClosesAt: new(noon)}, "closes_at has passed", 0},
+		{"opens again", openRaffle(1, 1), Change{OpensAt: &later}, "opens_at is immutable", 0},
+		{"the limit that it has", openRaffle(1, 1), Change{MaxEntriesPerMember: new(int32(1))}, "", Open},
+		{"another limit", openRaffle(1, 1), Change{MaxEntriesPerMember: new(int32(2))}, "max_entries_per_member is immutable", 0},
 	} {
 		r := c.raffle
 		err := r.Update(c.change, noon)
@@ -103,14 +103,14 @@ func TestUpdate(t *testing.T) {
 			t.Errorf("%s: %+v, %v", c.name, r, err)
 		}
 	}
-	closed := open(1, 1)
+	closed := openRaffle(1, 1)
 	closed.State = Closed
 	if _, ok := errors.AsType[*NotOpenError](closed.Update(Change{Title: new("B")}, noon)); !ok {
 		t.Error("a closed raffle was changed")
 	}
 }
 
-func TestOdds(t *testing.T) {
+func TestRaffle_Probabilities(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		winners   int32
@@ -127,12 +127,11 @@ func TestOdds(t *testing.T) {
 		{1, 0, Closed, 0, 0, false, false},
 		{1, 0, Scheduled, 0, 0, false, false},
 	} {
-		r := Raffle{Winners: c.winners, Entries: c.entries, State: c.state}
-		o := r.Odds()
-		if p, ok := o.WinnerProbability(); p != c.p || ok != c.has {
+		r := Raffle{Winners: c.winners, EntryCount: c.entries, State: c.state}
+		if p, ok := r.WinnerProbability(); p != c.p || ok != c.has {
 			t.Errorf("%+v: winner %v, %t", c, p, ok)
 		}
-		if p, ok := o.NextEntryProbability(); p != c.next || ok != c.open {
+		if p, ok := r.NextEntryProbability(); p != c.next || ok != c.open {
 			t.Errorf("%+v: next %v, %t", c, p, ok)
 		}
 	}

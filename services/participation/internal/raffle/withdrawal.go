@@ -2,48 +2,49 @@ package raffle
 
 import "time"
 
-// WithdrawRequest names an entry to take back.
+// WithdrawRequest asks to withdraw one entry.
 type WithdrawRequest struct {
 	RaffleID  int64
 	MemberID  string
-	Ordinal   int32 // 0: the member's newest
+	Ordinal   int32 // 0 means the member's newest entry
 	RequestID RequestID
 }
 
-// WithdrawResult tells of an entry that was taken back.
+// WithdrawResult is the answer to a WithdrawRequest.
 type WithdrawResult struct {
-	Entry         Entry
-	MemberEntries int32 // entries that the member has left
-	Repeat        bool  // an earlier request with the same id took it back
-	Odds          Odds
+	Entry         Entry  // the entry that was withdrawn
+	MemberEntries int32  // entries that the member has left
+	Replayed      bool   // an earlier request with the same id withdrew the entry
+	Raffle        Raffle // as of the commit that withdrew the entry or found it withdrawn
 }
 
-// Placement is an entry as it is stored.
-type Placement struct {
+// StoredEntry is an entry as the database holds it.
+type StoredEntry struct {
 	Entry
-	Withdrawn  bool
-	WithdrawID RequestID // of the request that withdrew it
+	Withdrawn         bool
+	WithdrawRequestID RequestID // of the request that withdrew it
 }
 
-// Withdraw takes back one of a member's entries in the raffle, which are given by
-// ascending ordinal. It fails with *NotOpenError where the raffle is final, and
-// with *EntryNotFoundError.
-func (r *Raffle) Withdraw(req WithdrawRequest, entries []Placement, now time.Time) (WithdrawResult, error) {
+// Withdraw withdraws one of a member's entries, which are given by ascending
+// ordinal. It fails with *NotOpenError if the state of the raffle is final, and with
+// *EntryNotFoundError. A call that fails or is replayed changes nothing.
+func (r *Raffle) Withdraw(req WithdrawRequest, entries []StoredEntry, now time.Time) (WithdrawResult, error) {
 	var res WithdrawResult
 	found := false
 	for _, e := range entries {
 		switch {
-		case e.Withdrawn && req.RequestID != RequestID{} && e.WithdrawID == req.RequestID:
-			res.Entry, res.Repeat, found = e.Entry, true, true
+		case e.Withdrawn && req.RequestID != RequestID{} && e.WithdrawRequestID == req.RequestID:
+			res.Entry, res.Replayed, found = e.Entry, true, true
 		case e.Withdrawn:
 		default:
 			res.MemberEntries++
-			if !res.Repeat && (req.Ordinal == 0 || req.Ordinal == e.Ordinal) {
+			if !res.Replayed && (req.Ordinal == 0 || req.Ordinal == e.Ordinal) {
 				res.Entry, found = e.Entry, true
 			}
 		}
 	}
-	if res.Repeat {
+	if res.Replayed {
+		res.Raffle = *r
 		return res, nil
 	}
 	if state := r.StateAt(now); state.Final() {
@@ -53,11 +54,12 @@ func (r *Raffle) Withdraw(req WithdrawRequest, entries []Placement, now time.Tim
 		return res, &EntryNotFoundError{RaffleID: r.ID, Ordinal: req.Ordinal}
 	}
 	res.MemberEntries--
-	r.Entries--
+	r.EntryCount--
 	if res.MemberEntries == 0 {
-		r.Members--
+		r.MemberCount--
 	}
 	r.State = r.StateAt(now)
-	r.changed(now)
+	r.bumpVersion(now)
+	res.Raffle = *r
 	return res, nil
 }

@@ -1,4 +1,5 @@
-// Package rafflepb writes the domain in the terms of the contract, raffle.v1.
+// Package rafflepb converts the domain's types to messages of the contract,
+// raffle.v1.
 package rafflepb
 
 import (
@@ -10,7 +11,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// Raffle writes a raffle.
+// Raffle returns the message of a raffle.
 func Raffle(r raffle.Raffle) *rafflev1.Raffle {
 	return &rafflev1.Raffle{
 		Id:                  r.ID,
@@ -20,39 +21,39 @@ func Raffle(r raffle.Raffle) *rafflev1.Raffle {
 		OpensAt:             timestamp(r.OpensAt),
 		ClosesAt:            timestamp(r.ClosesAt),
 		State:               rafflev1.Raffle_State(r.State),
-		Entries:             r.Entries,
-		Members:             r.Members,
+		Entries:             r.EntryCount,
+		Members:             r.MemberCount,
 		Version:             r.Version,
 		CreatedAt:           timestamp(r.CreatedAt),
 		UpdatedAt:           timestamp(r.UpdatedAt),
 	}
 }
 
-// Odds writes odds.
-func Odds(o raffle.Odds) *rafflev1.Odds {
+// Odds returns the message with the odds of a raffle.
+func Odds(r raffle.Raffle) *rafflev1.Odds {
 	m := &rafflev1.Odds{
-		Id:                  o.ID,
-		Version:             o.Version,
-		State:               rafflev1.Raffle_State(o.State),
-		Title:               o.Title,
-		Entries:             o.Entries,
-		Members:             o.Members,
-		Winners:             o.Winners,
-		MaxEntriesPerMember: o.MaxEntriesPerMember,
-		OpensAt:             timestamp(o.OpensAt),
-		ClosesAt:            timestamp(o.ClosesAt),
-		At:                  timestamp(o.UpdatedAt),
+		Id:                  r.ID,
+		Version:             r.Version,
+		State:               rafflev1.Raffle_State(r.State),
+		Title:               r.Title,
+		Entries:             r.EntryCount,
+		Members:             r.MemberCount,
+		Winners:             r.Winners,
+		MaxEntriesPerMember: r.MaxEntriesPerMember,
+		OpensAt:             timestamp(r.OpensAt),
+		ClosesAt:            timestamp(r.ClosesAt),
+		At:                  timestamp(r.UpdatedAt),
 	}
-	if p, ok := o.WinnerProbability(); ok {
+	if p, ok := r.WinnerProbability(); ok {
 		m.WinnerProbability = &p
 	}
-	if p, ok := o.NextEntryProbability(); ok {
+	if p, ok := r.NextEntryProbability(); ok {
 		m.NextEntryProbability = &p
 	}
 	return m
 }
 
-// Entry writes an entry.
+// Entry returns the message of an entry.
 func Entry(e raffle.Entry) *rafflev1.Entry {
 	return &rafflev1.Entry{
 		RaffleId:  e.RaffleID,
@@ -62,7 +63,7 @@ func Entry(e raffle.Entry) *rafflev1.Entry {
 	}
 }
 
-// timestamp writes a time; the zero time is absent.
+// timestamp returns the message of a time, or nil for the zero time.
 func timestamp(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil

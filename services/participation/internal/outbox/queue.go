@@ -1,0 +1,346 @@
+package outbox
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// maxIdle is how many raffles are remembered that have nothing to publish, so that
+// their next message needs no look at the stream: about 15 MB.
+const maxIdle = 1 << 16
+
+// Queue keeps the newest version of each raffle that is not in the stream yet.
+// Make it with NewQueue.
+type Queue struct {
+	interval time.Duration // the conflation interval; 0: messages are not conflated
+
+	mu    sync.Mutex
+	slots map[int64]*slot // by raffle id
+	ready []*slot         // those whose message may be sent now, in order
+	wake  chan struct{}   // capacity 1: ready may have something in it
+
+	throttled []throttle    // by time
+	throttle  chan struct{} // capacity 1: the first was added to throttled
+
+	idle    *list.List // slots without anything to do; the longest idle first
+	maxIdle int
+
+	pending  int           // raffles with a version that is not in the stream
+	draining bool          // the conflation interval no longer applies
+	drained  chan struct{} // closed once pending is 0; nil until Drain waits for it
+
+	acked     map[int64]int64 // versions in the stream, by raffle id, since takeAcked
+	lastAcked uint64          // highest sequence that the stream has acknowledged
+}
+
+// slot is what is known of one raffle. At any time it is in one of these states:
+// idle (nothing to do), ready (its message may be sent), in flight (its message is
+// being sent), or throttled (its message waits for the conflation interval).
+type slot struct {
+	id       int64
+	waiting  *message // the newest version that is not in flight
+	ready    bool     // it is in Queue.ready
+	inFlight bool
+	// throttledUntil is when the next message may be sent; zero means now.
+	throttledUntil time.Time
+	idle           *list.Element // its place in Queue.idle, or nil
+
+	version int64  // highest version known to be in the stream
+	seq     uint64 // sequence of that version, the raffle's last message; 0: not known
+}
+
+// busy reports whether the slot has a version that is not in the stream.
+func (s *slot) busy() bool { return s.waiting != nil || s.inFlight }
+
+// throttle says until when a slot is throttled.
+type throttle struct {
+	slot  *slot
+	until time.Time
+}
+
+// valid reports whether the slot is still throttled until that time.
+func (t *throttle) valid() bool { return t.slot.throttledUntil.Equal(t.until) }
+
+// message is a version on its way to the stream.
+type message struct {
+	raffle.Raffle
+	origin trace.SpanContext // of the change that made the version
+}
+
+// NewQueue returns an empty queue with this conflation interval.
+func NewQueue(interval time.Duration) *Queue {
+	return &Queue{
+		interval: interval,
+		slots:    make(map[int64]*slot),
+		wake:     make(chan struct{}, 1),
+		throttle: make(chan struct{}, 1),
+		idle:     list.New(),
+		maxIdle:  maxIdle,
+		acked:    make(map[int64]int64),
+	}
+}
+
+// Enqueue takes committed versions for publishing. A version replaces an older one
+// of the same raffle that still waits, and is dropped if a newer one waits or was
+// published. Publishing belongs to the trace of ctx, and does not end with ctx.
+func (q *Queue) Enqueue(ctx context.Context, committed ...raffle.Raffle) {
+	origin := trace.SpanContextFromContext(ctx)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range committed {
+		q.enqueue(&message{committed[i], origin})
+	}
+}
+
+func (q *Queue) enqueue(m *message) {
+	s := q.slots[m.ID]
+	if s == nil {
+		s = &slot{id: m.ID}
+		q.slots[m.ID] = s
+	}
+	if m.Version <= s.version {
+		q.acked[m.ID] = s.version // the database has not been told yet
+		return
+	}
+	if s.waiting != nil && m.Version <= s.waiting.Version {
+		return
+	}
+	if s.waiting != nil && !m.origin.IsSampled() {
+		m.origin = s.waiting.origin // that trace shows what became of its entry
+	}
+	if !s.busy() {
+		q.pending++
+	}
+	s.waiting = m
+	q.schedule(s)
+}
+
+// republish is Enqueue for a version that the stream may have lost after it
+// acknowledged it.
+func (q *Queue) republish(r raffle.Raffle) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s := q.slots[r.ID]; s != nil && !s.busy() {
+		s.version, s.seq = 0, 0
+	}
+	q.enqueue(&message{Raffle: r})
+}
+
+// schedule puts a slot where it belongs after any change.
+func (q *Queue) schedule(s *slot) {
+	if s.idle != nil {
+		q.idle.Remove(s.idle)
+		s.idle = nil
+	}
+	throttled := !s.throttledUntil.IsZero()
+	switch {
+	case s.inFlight || s.ready:
+	case s.waiting == nil && throttled: // it is released when the interval ends
+	case s.waiting == nil:
+		s.idle = q.idle.PushBack(s)
+		if q.idle.Len() > q.maxIdle {
+			q.forget(q.idle.Front().Value.(*slot))
+		}
+	case throttled && q.conflates(s.waiting):
+	default:
+		s.ready = true
+		q.ready = append(q.ready, s)
+		signal(q.wake)
+	}
+}
+
+// forget removes an idle slot. That is safe: before the next message of its raffle
+// is sent, the relay looks at the stream.
+func (q *Queue) forget(s *slot) {
+	q.idle.Remove(s.idle)
+	s.idle = nil
+	delete(q.slots, s.id)
+}
+
+// conflates reports whether the conflation interval applies to m. A final state is
+// worth a message of its own: nothing follows it, and viewers wait for it.
+func (q *Queue) conflates(m *message) bool {
+	return q.interval > 0 && !q.draining && !m.State.Final()
+}
+
+// tooSoon reports whether m must wait because the raffle's last message has this age.
+// A message from the future has another cause, a server whose clock was set back, and
+// waiting for that to pass would hold the odds up.
+func (q *Queue) tooSoon(m *message, age time.Duration) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.conflates(m) && -q.interval < age && age < q.interval
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// next returns a slot whose message is to be sent, the message, and the sequence of
+// the message before (0: not known). It returns nil if no slot is ready. The slot is
+// in flight until done, retry or stepBack is called with it.
+func (q *Queue) next() (*slot, *message, uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.ready) == 0 {
+		return nil, nil, 0
+	}
+	s := q.ready[0]
+	if q.ready = q.ready[1:]; len(q.ready) > 0 {
+		signal(q.wake)
+	}
+	m := s.waiting
+	s.ready, s.inFlight, s.waiting = false, true, nil
+	return s, m, s.seq
+}
+
+// done records that last is the raffle's last message, and at least as new as the
+// message that was in flight.
+func (q *Queue) done(s *slot, last Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s.inFlight, s.seq, s.version = false, last.Seq, last.Version
+	q.lastAcked = max(q.lastAcked, last.Seq)
+	q.acked[s.id] = last.Version
+	if s.waiting != nil && s.waiting.Version <= last.Version {
+		s.waiting = nil // another process has published it
+	}
+	q.hold(s)
+	if s.waiting == nil {
+		q.settled()
+	}
+	q.schedule(s)
+}
+
+// retry puts a message back that could not be sent.
+func (q *Queue) retry(s *slot, m *message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s.throttledUntil = time.Time{}
+	q.putBack(s, m)
+}
+
+// stepBack puts a message back because another process has published a message of
+// the same raffle within the conflation interval.
+func (q *Queue) stepBack(s *slot, m *message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hold(s)
+	q.putBack(s, m)
+}
+
+func (q *Queue) putBack(s *slot, m *message) {
+	s.inFlight = false
+	s.seq = 0 // it has changed, or the message may have been stored
+	if s.waiting == nil {
+		s.waiting = m
+	}
+	q.schedule(s)
+}
+
+// hold throttles a slot for the conflation interval.
+func (q *Queue) hold(s *slot) {
+	if q.interval == 0 || q.draining {
+		return
+	}
+	s.throttledUntil = time.Now().Add(q.interval)
+	q.throttled = append(q.throttled, throttle{s, s.throttledUntil})
+	if len(q.throttled) == 1 {
+		signal(q.throttle)
+	}
+}
+
+// release schedules the slots whose interval has ended, and returns how long it is
+// until the next one ends; false if none is throttled.
+func (q *Queue) release() (time.Duration, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	for len(q.throttled) > 0 && !q.throttled[0].until.After(now) {
+		t := q.throttled[0]
+		q.throttled = q.throttled[1:]
+		if t.valid() {
+			t.slot.throttledUntil = time.Time{}
+			q.schedule(t.slot)
+		}
+	}
+	if len(q.throttled) == 0 {
+		return 0, false
+	}
+	return q.throttled[0].until.Sub(now), true
+}
+
+// settled counts a raffle whose newest version is in the stream.
+func (q *Queue) settled() {
+	if q.pending--; q.pending == 0 && q.drained != nil {
+		close(q.drained)
+		q.drained = nil
+	}
+}
+
+// Pending returns how many raffles have a version that is not in the stream yet.
+func (q *Queue) Pending() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pending
+}
+
+// Drain ends the conflation, and waits until everything that was enqueued is in the
+// stream. It fails with the cause of ctx if that ends first.
+func (q *Queue) Drain(ctx context.Context) error {
+	q.mu.Lock()
+	q.draining = true
+	for _, t := range q.throttled {
+		if t.valid() {
+			q.schedule(t.slot)
+		}
+	}
+	if q.pending == 0 {
+		q.mu.Unlock()
+		return nil
+	}
+	if q.drained == nil {
+		q.drained = make(chan struct{})
+	}
+	drained := q.drained
+	q.mu.Unlock()
+	select {
+	case <-drained:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the newest odds of %d raffles are not published: %w", q.Pending(), context.Cause(ctx))
+	}
+}
+
+// takeAcked returns the newest version of each raffle, by id, that was found to be
+// in the stream since the last call.
+func (q *Queue) takeAcked() map[int64]int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	acked := q.acked
+	q.acked = make(map[int64]int64)
+	return acked
+}
+
+// lastSeq returns the highest sequence that was acknowledged since resetLastSeq.
+func (q *Queue) lastSeq() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lastAcked
+}
+
+func (q *Queue) resetLastSeq() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lastAcked = 0
+}

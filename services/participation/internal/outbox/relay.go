@@ -1,0 +1,146 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// workers is how many messages may be in flight. An acknowledgement takes 0.1 to
+	// 0.3 ms, so these carry more than 200,000 messages a second; the server takes
+	// fewer.
+	workers = 64
+	// retryDelay is how long a worker pauses after a failure.
+	retryDelay = 250 * time.Millisecond
+	// maxConflicts is how many conflicts a worker resolves one after the other before
+	// it counts as a failure: another process may be faster, and a replica of the stream
+	// may not have the last message yet.
+	maxConflicts = 5
+	// minRelease is the least time between two looks at the throttled slots, so that
+	// many of them are released together.
+	minRelease = time.Millisecond
+	// logInterval is the least time between two log lines about failures: without
+	// NATS, every raffle fails again and again.
+	logInterval = time.Second
+)
+
+// ErrConflict means that the raffle's last message in the stream is not the one that
+// was expected.
+var ErrConflict = errors.New("the raffle's last message is another one")
+
+// errTooSoon means that another process has published a message of the raffle within
+// the conflation interval.
+var errTooSoon = errors.New("the conflation interval has not passed")
+
+// relay publishes what is in the queue.
+type relay struct {
+	queue  *Queue
+	stream Stream
+	cfg    Config
+	log    rate.Sometimes
+}
+
+func newRelay(queue *Queue, stream Stream, cfg Config) *relay {
+	return &relay{queue: queue, stream: stream, cfg: cfg, log: rate.Sometimes{Interval: logInterval}}
+}
+
+// run publishes until ctx ends.
+func (r *relay) run(ctx context.Context) {
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() { r.work(ctx) })
+	}
+	running.Go(func() { r.releaseThrottled(ctx) })
+	running.Wait()
+}
+
+// releaseThrottled lets the queue go on with raffles whose conflation interval ends.
+func (r *relay) releaseThrottled(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-r.queue.throttle:
+		case <-ctx.Done():
+			return
+		}
+		if wait, ok := r.queue.release(); ok {
+			timer.Reset(max(wait, minRelease))
+		}
+	}
+}
+
+// work sends one message after the other.
+func (r *relay) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		slot, msg, after := r.queue.next()
+		if slot == nil {
+			select {
+			case <-r.queue.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		last, err := r.send(ctx, msg, after)
+		switch {
+		case err == nil:
+			r.queue.done(slot, last)
+		case errors.Is(err, errTooSoon):
+			r.queue.stepBack(slot, msg)
+		default:
+			r.failed(ctx, err)
+			r.queue.retry(slot, msg)
+		}
+	}
+}
+
+// failed reports a failure and pauses.
+func (r *relay) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return // the service is stopping
+	}
+	r.cfg.OnFailed()
+	r.log.Do(func() {
+		r.cfg.Log.WarnContext(ctx, "odds can't be published: will try again", "error", err)
+	})
+	select {
+	case <-time.After(retryDelay):
+	case <-ctx.Done():
+	}
+}
+
+// publish makes m the raffle's last message, unless the last message has this version
+// or a higher one, and returns the last message. after is the sequence that the last
+// message is believed to have; 0 means that it is not known.
+func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message, error) {
+	for range maxConflicts {
+		if after == 0 {
+			last, err := r.stream.Last(ctx, m.ID)
+			if err != nil {
+				return Message{}, err
+			}
+			if last.Version >= m.Version {
+				return last, nil
+			}
+			if last.Seq != 0 && r.queue.tooSoon(m, last.Age) {
+				return Message{}, errTooSoon
+			}
+			after = last.Seq
+		}
+		seq, err := r.stream.Append(ctx, m.Raffle, after)
+		if err == nil {
+			r.cfg.OnPublished(m.Raffle)
+			return Message{Seq: seq, Version: m.Version}, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return Message{}, err
+		}
+		after = 0 // another process was faster: look at what it has published
+	}
+	return Message{}, ErrConflict
+}

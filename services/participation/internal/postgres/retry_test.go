@@ -1,0 +1,200 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+func TestRetry_RepeatsOnlyWhatIsSafeAndMayHelp(t *testing.T) {
+	t.Parallel()
+	code := func(c string) error { return &pgconn.PgError{Code: c} }
+	defect := errors.New("defect")
+	for _, c := range []struct {
+		name         string
+		err          error
+		beforeCommit bool
+		attempts     int
+		unavailable  bool
+	}{
+		{"serialization failure", code("40001"), false, postgres.MaxAttempts, true},
+		{"deadlock", code("40P01"), false, postgres.MaxAttempts, true},
+		{"lost connection at the commit", io.ErrUnexpectedEOF, false, 1, true},
+		{"lost connection before", io.ErrUnexpectedEOF, true, postgres.MaxAttempts, true},
+		{"shutdown at the commit", code("57P01"), false, 1, true},
+		{"shutdown before", code("57P01"), true, postgres.MaxAttempts, true},
+		{"standby", code("25006"), true, postgres.MaxAttempts, true},
+		{"constraint", code("23505"), true, 1, false},
+		{"domain error", &raffle.NotFoundError{RaffleID: 1}, true, 1, false},
+		{"defect", defect, false, 1, false},
+	} {
+		attempts := 0
+		err := postgres.Retry(t.Context(), func() error {
+			if attempts++; c.beforeCommit {
+				return postgres.Unwritten(c.err)
+			}
+			return c.err
+		})
+		if attempts != c.attempts || errors.Is(err, raffle.ErrUnavailable) != c.unavailable || !errors.Is(err, c.err) {
+			t.Errorf("%s: %d attempts, %v", c.name, attempts, err)
+		}
+	}
+	attempts := 0
+	err := postgres.Retry(t.Context(), func() error {
+		if attempts++; attempts < 3 {
+			return postgres.Unwritten(io.EOF)
+		}
+		return nil
+	})
+	if err != nil || attempts != 3 {
+		t.Errorf("%d attempts, %v", attempts, err)
+	}
+}
+
+func TestRetry_EndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("the caller is gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	attempts := 0
+	err := postgres.Retry(ctx, func() error {
+		attempts++
+		cancel(gone)
+		return postgres.Unwritten(io.EOF)
+	})
+	if !errors.Is(err, gone) && !errors.Is(err, raffle.ErrUnavailable) || attempts == postgres.MaxAttempts {
+		t.Errorf("%d attempts, %v", attempts, err)
+	}
+}
+
+// TestStore_RetriesOnLostConnections ends all connections of the store before each
+// call, as a restart of the database does.
+func TestStore_RetriesOnLostConnections(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := b.create(t, raffle.Raffle{MaxEntriesPerMember: 2})
+	b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "m"})
+	other, err := pgx.ConnectConfig(t.Context(), b.pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(t.Context())
+	ctx := t.Context()
+	for _, c := range []struct {
+		name string
+		call func() error
+	}{
+		{"Get", func() error { _, err := b.Get(ctx, r.ID); return err }},
+		{"List", func() error { _, err := b.List(ctx, 0, 1, 0); return err }},
+		{"ListEntries", func() error { _, err := b.ListEntries(ctx, r.ID, "", raffle.EntryKey{}, 1); return err }},
+		{"Unpublished", func() error { _, err := b.Unpublished(ctx, 0); return err }},
+		{"EnterBatch", func() error {
+			_, err := b.EnterBatch(ctx, []raffle.EnterRequest{{RaffleID: r.ID, MemberID: "n"}})
+			return err
+		}},
+		{"Withdraw", func() error {
+			_, err := b.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: r.ID, MemberID: "m"})
+			return err
+		}},
+		{"Update", func() error {
+			_, err := b.Update(ctx, r.ID, raffle.Change{Title: new("B")}, raffle.RequestID{})
+			return err
+		}},
+		{"ApplySchedule", func() error { _, err := b.ApplySchedule(ctx); return err }},
+		{"BumpVersion", func() error { return b.BumpVersion(ctx, r.ID, 10) }},
+		{"Create", func() error {
+			_, err := b.Create(ctx, raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: 1}, raffle.RequestID{1})
+			return err
+		}},
+	} {
+		pids := b.connections(t)
+		var ended int
+		if err := other.QueryRow(ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM unnest($1::integer[]) pid`, pids).Scan(&ended); err != nil || ended < 2 {
+			t.Fatalf("ended %d connections of %d, %v", ended, len(pids), err)
+		}
+		if err := c.call(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if got := b.verify(t, r.ID); got.EntryCount != 1 || got.Version != 11 || got.Title != "B" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// connections returns the process ids of three connections of the pool, all idle.
+func (b *testBundle) connections(t *testing.T) (pids []uint32) {
+	t.Helper()
+	for range 3 {
+		conn, err := b.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Release()
+		pids = append(pids, conn.Conn().PgConn().PID())
+	}
+	return pids
+}
+
+func TestStore_RetriesSerializationFailures(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := b.create(t, raffle.Raffle{})
+	// With serializable transactions, PostgreSQL refuses one of two writers with 40001.
+	cfg := b.pool.Config().Copy()
+	var refused refusals
+	cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+	cfg.ConnConfig.Tracer = &refused
+	strict, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer strict.Close()
+	store := postgres.New(strict, strict, b)
+	var running sync.WaitGroup
+	for w := range 3 {
+		running.Go(func() {
+			for i := range 10 {
+				results, err := store.EnterBatch(context.WithoutCancel(t.Context()), []raffle.EnterRequest{{RaffleID: r.ID, MemberID: fmt.Sprint("m", w, "-", i)}})
+				if err != nil || results[0].Err != nil {
+					t.Errorf("%+v, %v", results, err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	if got := b.verify(t, r.ID); got.EntryCount != 30 {
+		t.Errorf("%d entries of 30", got.EntryCount)
+	}
+	if refused.Load() == 0 {
+		t.Error("no transaction was refused, so this proved nothing")
+	}
+}
+
+// refusals counts the statements that failed with 40001.
+type refusals struct{ atomic.Int64 }
+
+func (*refusals) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+func (*refusals) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (*refusals) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+func (*refusals) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (r *refusals) TraceBatchEnd(_ context.Context, _ *pgx.Conn, end pgx.TraceBatchEndData) {
+	if pg, ok := errors.AsType[*pgconn.PgError](end.Err); ok && pg.Code == "40001" {
+		r.Add(1)
+	}
+}

@@ -1,0 +1,49 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// passLimit bounds how many raffles one pass of the scheduler, or of the recovery of
+// unpublished versions, takes on. The next pass takes the rest.
+const passLimit = 1000
+
+// ApplySchedule opens and closes the raffles whose time has come, and returns how
+// many. Any number of instances may call it at the same time: a raffle that another
+// transaction has locked is left to the next pass.
+func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
+	var changed []raffle.Raffle
+	err := inTx(ctx, s.writePool, func(tx pgx.Tx) error {
+		changed = nil
+		rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles
+			WHERE NOT settled AND (state = $1 AND opens_at <= now() OR state IN ($1, $2) AND closes_at <= now())
+			ORDER BY id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED`, raffle.Scheduled, raffle.Open, passLimit)
+		due, err := pgx.CollectRows(rows, scanRaffle)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		now, err := clock(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, r := range due {
+			if !r.ApplySchedule(now) {
+				continue
+			}
+			if err := save(ctx, tx, r); err != nil {
+				return err
+			}
+			changed = append(changed, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.queue.Enqueue(ctx, changed...)
+	return len(changed), nil
+}

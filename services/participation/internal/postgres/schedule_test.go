@@ -1,0 +1,40 @@
+package postgres_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+func TestStore_ApplyScheduleOpensAndCloses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	far := time.Now().Add(time.Hour)
+	opens := b.create(t, raffle.Raffle{OpensAt: far})
+	closes := b.create(t, raffle.Raffle{ClosesAt: far})
+	stays := b.create(t, raffle.Raffle{OpensAt: far})
+	if n, err := b.ApplySchedule(t.Context()); n != 0 || err != nil {
+		t.Errorf("too early: %d, %v", n, err)
+	}
+	// The hour passes.
+	if _, err := b.pool.Exec(t.Context(), `UPDATE raffles SET opens_at = opens_at - interval '2 hours', closes_at = closes_at - interval '2 hours' WHERE id <> $1`, stays.ID); err != nil {
+		t.Fatal(err)
+	}
+	var advanced sync.WaitGroup
+	for range 4 { // instances
+		advanced.Go(func() {
+			if _, err := b.ApplySchedule(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	advanced.Wait()
+	for id, want := range map[int64]raffle.State{opens.ID: raffle.Open, closes.ID: raffle.Closed, stays.ID: raffle.Scheduled} {
+		r := b.verify(t, id)
+		if r.State != want || (r.Version == 2) != (want != raffle.Scheduled) {
+			t.Errorf("raffle %d: %+v", id, r)
+		}
+	}
+}

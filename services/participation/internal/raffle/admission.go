@@ -1,0 +1,146 @@
+package raffle
+
+import "time"
+
+// MemberState is what a member has in a raffle.
+type MemberState struct {
+	EntryCount  int32 // entries that were not withdrawn
+	LastOrdinal int32 // highest ordinal that was given; 0 if none was
+}
+
+// Admission decides which requests of a batch become entries. Its raffles are
+// locked against every other writer, so that what it was loaded with stays true
+// until the commit.
+//
+// Load it with what the database holds of the batch's members, call Decide once,
+// store what that returns and, after the commit, hand out the results. An
+// Admission is not safe for concurrent use.
+type Admission struct {
+	now      time.Time
+	raffles  map[int64]*Raffle
+	members  map[memberKey]*MemberState
+	replayed map[replayKey]Entry
+	changed  map[int64]bool
+	placed   []Entry
+}
+
+type memberKey struct {
+	raffleID int64
+	memberID string
+}
+
+type replayKey struct {
+	memberKey
+	requestID RequestID
+}
+
+// NewAdmission returns an admission to these raffles, with room for n requests.
+// now decides whether the raffles are open, and becomes the time of the entries.
+func NewAdmission(now time.Time, raffles []Raffle, n int) *Admission {
+	a := &Admission{
+		now:      now,
+		raffles:  make(map[int64]*Raffle, len(raffles)),
+		members:  make(map[memberKey]*MemberState, n),
+		replayed: make(map[replayKey]Entry, n),
+		changed:  make(map[int64]bool, len(raffles)),
+		placed:   make([]Entry, 0, n),
+	}
+	for i := range raffles {
+		a.raffles[raffles[i].ID] = &raffles[i]
+	}
+	return a
+}
+
+// LoadMember sets what a member has. Members that have nothing may be left out.
+func (a *Admission) LoadMember(raffleID int64, memberID string, state MemberState) {
+	a.members[memberKey{raffleID, memberID}] = &state
+}
+
+// LoadEntry adds an entry that an earlier request placed: a request with the same
+// id and member is answered with it.
+func (a *Admission) LoadEntry(e Entry) {
+	a.replayed[replayKey{memberKey{e.RaffleID, e.MemberID}, e.RequestID}] = e
+}
+
+// Decision is what an Admission decides on a batch.
+type Decision struct {
+	Placed  []Entry       // entries to store
+	Changed []Raffle      // raffles to store, each with one new version
+	Results []EnterResult // one per request, in the order of the requests
+}
+
+// Decide decides on the requests in their order. Each raffle that took entries,
+// or that opens or closes at this time, gets one new version for all of it. Call
+// it once.
+func (a *Admission) Decide(reqs []EnterRequest) Decision {
+	d := Decision{Results: make([]EnterResult, len(reqs))}
+	for i := range reqs {
+		d.Results[i] = a.decide(&reqs[i])
+	}
+	d.Placed = a.placed
+	for id := range a.changed {
+		r := a.raffles[id]
+		r.State = r.StateAt(a.now)
+		r.bumpVersion(a.now)
+		d.Changed = append(d.Changed, *r)
+	}
+	for i := range d.Results {
+		if res := &d.Results[i]; res.Err == nil {
+			res.Raffle = *a.raffles[res.Entry.RaffleID]
+		}
+	}
+	return d
+}
+
+func (a *Admission) decide(req *EnterRequest) EnterResult {
+	r, ok := a.raffles[req.RaffleID]
+	if !ok {
+		return EnterResult{Err: &NotFoundError{RaffleID: req.RaffleID}}
+	}
+	key := memberKey{req.RaffleID, req.MemberID}
+	member := a.members[key]
+	if member == nil {
+		member = &MemberState{}
+		a.members[key] = member
+	}
+	if req.RequestID != (RequestID{}) {
+		// This comes before the state of the raffle: the entry exists, whatever has
+		// happened since.
+		if e, ok := a.replayed[replayKey{key, req.RequestID}]; ok {
+			return EnterResult{Entry: e, MemberEntries: member.EntryCount, Replayed: true}
+		}
+	}
+	state := r.StateAt(a.now)
+	if state != r.State {
+		a.changed[r.ID] = true // the time to open or close has come
+	}
+	if state != Open {
+		return EnterResult{Err: r.notOpen(state)}
+	}
+	switch {
+	case member.EntryCount >= r.MaxEntriesPerMember:
+		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: r.MaxEntriesPerMember}}
+	case member.LastOrdinal >= r.MaxEntriesPerMember+MaxWithdrawn:
+		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: member.LastOrdinal}}
+	}
+	return EnterResult{Entry: a.place(r, member, req), MemberEntries: member.EntryCount}
+}
+
+func (a *Admission) place(r *Raffle, member *MemberState, req *EnterRequest) Entry {
+	member.EntryCount++
+	member.LastOrdinal++
+	r.EntryCount++
+	if member.EntryCount == 1 {
+		r.MemberCount++
+	}
+	a.changed[r.ID] = true
+	e := Entry{
+		RaffleID: r.ID, MemberID: req.MemberID, Ordinal: member.LastOrdinal,
+		RequestID: req.RequestID, CreatedAt: a.now,
+	}
+	if req.RequestID != (RequestID{}) {
+		a.LoadEntry(e) // the same request may come a second time in this batch
+	}
+	a.placed = append(a.placed, e)
+	return e
+}

@@ -1,0 +1,44 @@
+package raffle
+
+import "time"
+
+// RequestID identifies a request, so that a request that is sent again is answered
+// instead of executed a second time. The zero value means that it has none.
+type RequestID [16]byte
+
+// Entry is one chance of one member in one raffle.
+type Entry struct {
+	RaffleID  int64
+	MemberID  string
+	Ordinal   int32 // numbers the member's entries in the raffle, from 1
+	RequestID RequestID
+	CreatedAt time.Time
+}
+
+// EntryKey identifies an entry within its raffle.
+type EntryKey struct {
+	MemberID string
+	Ordinal  int32
+}
+
+// MaxWithdrawn bounds how many entries a member may withdraw from a raffle and
+// still enter it again. Withdrawn entries are kept and are read with each of the
+// member's requests, so their number must be bounded.
+const MaxWithdrawn = 100
+
+// EnterRequest asks for one entry.
+type EnterRequest struct {
+	RaffleID  int64
+	MemberID  string
+	RequestID RequestID
+}
+
+// EnterResult is the answer to one EnterRequest. If Err is set, it is an error of
+// this package and the other fields are empty.
+type EnterResult struct {
+	Entry         Entry
+	MemberEntries int32  // entries that the member has, this one included
+	Replayed      bool   // an earlier request with the same id placed the entry
+	Raffle        Raffle // as of the commit that wrote or found the entry
+	Err           error
+}
