@@ -17,8 +17,9 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/pgtest"
 )
 
-// A migration is often started together with its database.
-func TestMigrateWaitsForTheDatabase(t *testing.T) {
+// TestMigrate_WaitsForTheDatabase starts a migration before its database, which
+// deployments often do.
+func TestMigrate_WaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	database := pgtest.URL(t)
 	early, err := net.Listen("tcp", "127.0.0.1:0")
@@ -26,7 +27,7 @@ func TestMigrateWaitsForTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := early.Addr().String()
-	early.Close() // nobody is there yet
+	early.Close() // nothing listens there yet
 	cfg := participation.DefaultConfig()
 	cfg.NATSURL, cfg.DatabaseURL = "nats://127.0.0.1:1", at(t, database, address)
 	waits := make(chan struct{}, 100)
@@ -52,11 +53,11 @@ func TestMigrateWaitsForTheDatabase(t *testing.T) {
 	}
 	defer conn.Close(t.Context())
 	if _, err := conn.Exec(t.Context(), "SELECT id, version FROM raffles"); err != nil {
-		t.Errorf("the schema is not there: %v", err)
+		t.Errorf("the schema does not exist: %v", err)
 	}
 }
 
-func TestMigrateGivesUpAndSaysWhy(t *testing.T) {
+func TestMigrate_GivesUpAndSaysWhy(t *testing.T) {
 	t.Parallel()
 	cfg := participation.DefaultConfig()
 	cfg.NATSURL, cfg.DatabaseURL, cfg.StartTimeout = "nats://127.0.0.1:1", "postgres://127.0.0.1:1/none", 10*time.Millisecond
@@ -65,7 +66,7 @@ func TestMigrateGivesUpAndSaysWhy(t *testing.T) {
 	}
 }
 
-// at returns the URL of a database with another address.
+// at returns the URL of a database with another address in it.
 func at(t *testing.T, database, address string) string {
 	t.Helper()
 	u, err := url.Parse(database)
@@ -79,7 +80,7 @@ func at(t *testing.T, database, address string) string {
 	return u.String()
 }
 
-// forward takes connections at an address and passes them on to the database.
+// forward accepts connections at an address and forwards them to the database.
 func forward(t *testing.T, address, database string) {
 	t.Helper()
 	config, err := pgx.ParseConfig(database)
@@ -110,7 +111,7 @@ func forward(t *testing.T, address, database string) {
 	})
 }
 
-// onWrite is a writer that hands on what it is given.
+// onWrite is a writer that calls a function with what is written.
 type onWrite func(string)
 
 func (f onWrite) Write(p []byte) (int, error) { f(string(p)); return len(p), nil }

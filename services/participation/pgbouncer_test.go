@@ -34,7 +34,7 @@ func bouncer(t *testing.T, database string) string {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	dir, err := os.MkdirTemp("", "rafflecast-pgbouncer-") //nolint:usetesting // another user must reach it
+	dir, err := os.MkdirTemp("", "rafflecast-pgbouncer-") //nolint:usetesting // another user must be able to read it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ default_pool_size = 2
 	}
 	cmd := exec.Command(program, "-q", file)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	if os.Getuid() == 0 { // which it refuses: be whom the database's socket belongs to
+	if os.Getuid() == 0 { // PgBouncer refuses to run as root: run it as the owner of the database's socket
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: owner(t, direct.Host)}
 	}
 	if err := cmd.Start(); err != nil {
@@ -91,7 +91,7 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// owner returns whom a path belongs to; nobody where it is no path, or root's.
+// owner returns the owner of a path, or nobody if it is not a path or belongs to root.
 func owner(t *testing.T, path string) *syscall.Credential {
 	t.Helper()
 	if info, err := os.Stat(path); err == nil {
@@ -102,13 +102,13 @@ func owner(t *testing.T, path string) *syscall.Credential {
 	return &syscall.Credential{Uid: 65534, Gid: 65534}
 }
 
-func TestThroughPgBouncer(t *testing.T) {
+func TestService_WorksThroughPgBouncer(t *testing.T) {
 	t.Parallel()
 	b := &bundle{nats: natstest.Start(t), cfg: participation.DefaultConfig()}
 	b.cfg.GRPCAddress, b.cfg.HTTPAddress, b.cfg.OpsAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	b.cfg.DatabaseURL, b.cfg.NATSURL = pgtest.URL(t), b.nats.URL()
 	b.cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	// Migrations hold a lock of their session's, so they go straight.
+	// Migrations hold a lock of their session, so they go straight to the database.
 	if err := participation.Migrate(t.Context(), b.cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestThroughPgBouncer(t *testing.T) {
 		calling.Go(func() {
 			for id := int64(1); id <= raffles; id++ {
 				req := &rafflev1.EnterRequest{RaffleId: id, MemberId: fmt.Sprint("m", m), RequestId: uuid.NewString()}
-				for range 2 { // a repeat, too
+				for range 2 { // the second is replayed
 					if _, err := b.entries.Enter(context.WithoutCancel(t.Context()), req); err != nil {
 						t.Error(err)
 					}

@@ -15,11 +15,11 @@ func TestRaffle_Withdraw(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		name             string
-		ordinal          int32
-		request          byte
-		state            State
-		got, left        int32
+		name               string
+		ordinal            int32
+		request            byte
+		state              State
+		got, left          int32
 		replayed, notFound bool
 	}{
 		{"the newest", 0, 0, Open, 3, 1, false, false},

@@ -13,9 +13,9 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// world is a service with three raffles, one of them closed, whose odds are
-// published: versions 2, 2 and 3.
-func world(t *testing.T) *bundle {
+// setupPublished returns a service with three raffles, one of them closed, that are
+// published with versions 2, 2 and 3.
+func setupPublished(t *testing.T) *bundle {
 	t.Helper()
 	b := setup(t)
 	for id := int64(1); id <= 3; id++ {
@@ -48,18 +48,18 @@ func (b *bundle) awaitVersions(t *testing.T, want ...int64) {
 	})
 }
 
-func TestADeletedStreamIsMadeAndFilledAgain(t *testing.T) {
+func TestReconcile_FillsADeletedStream(t *testing.T) {
 	t.Parallel()
-	b := world(t)
+	b := setupPublished(t)
 	if err := b.nats.JetStream().DeleteStream(t.Context(), oddsstream.Name); err != nil {
 		t.Fatal(err)
 	}
 	b.awaitVersions(t, 2, 2, 3)
 }
 
-func TestAStreamThatSomebodyMadeAgainIsFilled(t *testing.T) {
+func TestReconcile_FillsAStreamThatWasMadeAgain(t *testing.T) {
 	t.Parallel()
-	b := world(t)
+	b := setupPublished(t)
 	js := b.nats.JetStream()
 	if err := js.DeleteStream(t.Context(), oddsstream.Name); err != nil {
 		t.Fatal(err)
@@ -67,13 +67,13 @@ func TestAStreamThatSomebodyMadeAgainIsFilled(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), oddsstream.Config(1)); err != nil {
 		t.Fatal(err)
 	}
-	b.enter(t, 1, "second") // its messages begin at sequence 1 again
+	b.enter(t, 1, "second") // the sequences begin at 1 again
 	b.awaitVersions(t, 3, 2, 3)
 }
 
-func TestAStreamThatLostItsTailIsFilled(t *testing.T) {
+func TestReconcile_FillsAStreamThatLostItsTail(t *testing.T) {
 	t.Parallel()
-	b := world(t)
+	b := setupPublished(t)
 	b.nats.Stop()
 	before := t.TempDir()
 	copyDir(t, before, b.nats.Dir())
@@ -82,7 +82,7 @@ func TestAStreamThatLostItsTailIsFilled(t *testing.T) {
 	b.enter(t, 2, "second")
 	b.awaitVersions(t, 3, 3, 3)
 
-	// A power cut takes what was acknowledged last.
+	// A power cut takes the messages that were acknowledged last.
 	b.nats.Stop()
 	if err := os.RemoveAll(b.nats.Dir()); err != nil {
 		t.Fatal(err)
@@ -92,9 +92,9 @@ func TestAStreamThatLostItsTailIsFilled(t *testing.T) {
 	b.awaitVersions(t, 3, 3, 3)
 }
 
-func TestAServerThatLostEverythingIsFilled(t *testing.T) {
+func TestReconcile_FillsAServerThatLostItsData(t *testing.T) {
 	t.Parallel()
-	b := world(t)
+	b := setupPublished(t)
 	b.nats.Stop()
 	if err := os.RemoveAll(b.nats.Dir()); err != nil {
 		t.Fatal(err)
@@ -103,16 +103,16 @@ func TestAServerThatLostEverythingIsFilled(t *testing.T) {
 	b.awaitVersions(t, 2, 2, 3)
 }
 
-func TestADatabaseRestoredFromABackupGoesOnAboveTheStream(t *testing.T) {
+func TestReconcile_BumpsVersionsOfARestoredDatabase(t *testing.T) {
 	t.Parallel()
-	b := world(t)
+	b := setupPublished(t)
 	b.enter(t, 1, "second")
 	b.enter(t, 1, "third")
 	b.awaitVersions(t, 4, 2, 3)
 	if err := b.stop(); err != nil {
 		t.Fatal(err)
 	}
-	// The backup is of version 2, with one entry.
+	// The backup was made at version 2, with one entry.
 	conn, err := pgx.Connect(t.Context(), b.cfg.DatabaseURL)
 	if err != nil {
 		t.Fatal(err)

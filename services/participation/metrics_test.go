@@ -33,30 +33,34 @@ func (b *bundle) metrics(t *testing.T) string {
 	return string(body)
 }
 
-func TestMetricsTellWhatCameOfCalls(t *testing.T) {
+func TestMetrics_CountCallsAndVersions(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	awaitPublished := func(n int) (got string) {
+		t.Helper()
+		testenv.Eventually(t, fmt.Sprint("the stream's acknowledgement of version ", n), 10*time.Second, func() bool {
+			got = b.metrics(t)
+			return strings.Contains(got, fmt.Sprintf("rafflecast_participation_commit_to_stream_seconds_count %d\n", n))
+		})
+		return got
+	}
 	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	awaitPublished(1) // or the next version could take its place
 	const member = "nobody-else-may-know"
 	for range 2 {
 		_, _ = b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: member}) // the second is one too many
 	}
-	b.published(t, 1)
-	var got string
-	testenv.Eventually(t, "the stream's acknowledgement", 10*time.Second, func() bool {
-		got = b.metrics(t)
-		return strings.Contains(got, "rafflecast_participation_commit_to_stream_seconds_count 2\n")
-	})
+	got := awaitPublished(2)
 	const call = `rpc_server_call_duration_seconds_count{rpc_method="raffle.v1.ParticipationService/Enter",rpc_response_status_code="%s",rpc_system_name="grpc"} 1`
 	for _, want := range []string{
 		fmt.Sprintf(call, "OK"), fmt.Sprintf(call, "FAILED_PRECONDITION"),
 		`rafflecast_participation_entries_total{result="placed"} 1`,
 		`rafflecast_participation_entries_total{result="rejected"} 1`,
-		`rafflecast_participation_entries_total{result="busy"} 0`,
+		`rafflecast_participation_entries_total{result="replayed"} 0`, `rafflecast_participation_entries_total{result="busy"} 0`,
 		"rafflecast_participation_batch_entries_count 2", "rafflecast_participation_batch_seconds_count 2",
 		"rafflecast_participation_nats_connected 1", "rafflecast_participation_entries_waiting 0", "rafflecast_participation_entries_waiting_limit 32768",
-		"rafflecast_participation_publish_failures_total", "rafflecast_participation_versions_raised_total 0", "rafflecast_participation_odds_waiting 0",
-		`db_client_connection_count{db_client_connection_pool_name="entries",db_client_connection_state="idle"}`,
+		"rafflecast_participation_publish_failures_total", "rafflecast_participation_versions_bumped_total 0", "rafflecast_participation_odds_waiting 0",
+		`db_client_connection_count{db_client_connection_pool_name="writes",db_client_connection_state="idle"}`,
 		`db_client_connection_max{db_client_connection_pool_name="calls"} 16`,
 		`rafflecast_participation_database_wait_seconds_total{db_client_connection_pool_name="calls"}`,
 	} {
@@ -69,7 +73,7 @@ func TestMetricsTellWhatCameOfCalls(t *testing.T) {
 	}
 }
 
-func TestOldStreamsAndConnectionsMakeWayForNewOnes(t *testing.T) {
+func TestRun_EndsOldStreamsAndConnections(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	if err := b.stop(); err != nil {
