@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
@@ -163,13 +164,7 @@ func (c *Config) proxies() (prefixes []netip.Prefix, err error) {
 
 func (c *Config) origins() ([]string, error) {
 	origins := list(c.CORSOrigins)
-	for _, origin := range origins {
-		u, err := url.Parse(origin)
-		if origin != "*" && (err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host) {
-			return nil, &url.Error{Op: "parse", URL: origin, Err: err}
-		}
-	}
-	return origins, nil
+	return origins, httpapi.CheckOrigins(origins)
 }
 
 // maxConnections returns how many streams and long polls may be open.

@@ -19,6 +19,7 @@ var allowed = []string{
 	"github.com/go-logr/stdr",                   // by OpenTelemetry
 	"github.com/google/uuid",                    // by OpenTelemetry
 	"github.com/grpc-ecosystem/grpc-gateway/v2", // by the contract's facade
+	"github.com/jub0bs/cors",
 	"github.com/klauspost/compress",
 	"github.com/munnerz/goautoneg",
 	"github.com/nats-io/nats.go",

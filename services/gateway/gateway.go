@@ -148,7 +148,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.http = ops.NewServer(edge.Handler(web.Handler()))
+	s.http = ops.NewServer(edge.Handler(web.Handler(edge.Responder(), edge.CheckRaffle)))
 	s.http.ConnContext = fanout.ConnContext
 	s.http.MaxHeaderBytes = cfg.MaxHeaderBytes
 	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
@@ -156,6 +156,13 @@ func newService(cfg *Config, traces *telemetry.Traces) (*service, error) {
 	s.ops = ops.NewServer(ops.Handler(registry, s.ready))
 	return s, nil
 }
+
+// Bounds of the requests that are forwarded to participation. Its transactions may
+// take 10 s, and it refuses calls itself long before so many wait.
+const (
+	forwardLimit   = 1024
+	forwardTimeout = 15 * time.Second
+)
 
 func (s *service) edge(watched *metrics) (*httpapi.API, error) {
 	participation, errParticipation := s.cfg.participation()
@@ -165,17 +172,20 @@ func (s *service) edge(watched *metrics) (*httpapi.API, error) {
 		return nil, err // not after Validate
 	}
 	return httpapi.New(httpapi.Config{
-		RetryMin:      s.cfg.RetryMin,
-		RetryMax:      s.cfg.RetryMax,
-		Participation: participation,
-		BodyTimeout:   s.cfg.HeaderTimeout,
-		MaxRaffles:    s.cfg.MaxRaffles,
-		MaxOpen:       s.cfg.maxConnections(),
-		MaxPerClient:  s.cfg.MaxConnectionsPerClient,
-		Proxies:       proxies,
-		Origins:       origins,
-		Refused:       watched.refused,
-	}, s.feed, s.hub), nil
+		RetryMin:       s.cfg.RetryMin,
+		RetryMax:       s.cfg.RetryMax,
+		Participation:  participation,
+		ForwardLimit:   forwardLimit,
+		ForwardTimeout: forwardTimeout,
+		BodyTimeout:    s.cfg.HeaderTimeout,
+		MaxRaffles:     s.cfg.MaxRaffles,
+		MaxOpen:        s.cfg.maxConnections(),
+		MaxPerClient:   s.cfg.MaxConnectionsPerClient,
+		Proxies:        proxies,
+		Origins:        origins,
+		Refused:        watched.refused,
+		Log:            s.cfg.Log,
+	}, s.feed, s.hub)
 }
 
 // ready tells whether new clients should come here.

@@ -136,11 +136,15 @@ func TestFromNATSToAClient(t *testing.T) {
 	if resp := s.get(s.addrs.HTTP, "/"); resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("the page: %s", resp.Status)
 	}
-	s.get(s.addrs.HTTP, "/api/v1/raffle/7/odds")
+	for path, status := range map[string]int{"/raffle/1": http.StatusOK, "/raffle/7": http.StatusNotFound, "/raffle/x": http.StatusBadRequest} {
+		if resp := s.get(s.addrs.HTTP, path); resp.StatusCode != status {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
 	metrics, _ := io.ReadAll(s.get(s.addrs.Ops, "/metrics").Body)
 	for _, want := range []string{
 		"rafflecast_gateway_connections 1", "rafflecast_gateway_connections_behind 0", "rafflecast_gateway_deliveries_total 2",
-		`rafflecast_gateway_connections_ended_total{reason="stalled"} 0`, `rafflecast_gateway_refusals_total{reason="not_found"} 1`,
+		`rafflecast_gateway_connections_ended_total{reason="stalled"} 0`, `rafflecast_gateway_refusals_total{reason="raffle_not_found"} 1`,
 		`rafflecast_gateway_snapshots_total{cause="connected"} 1`, "rafflecast_gateway_feed_lag_seconds_count ",
 		"rafflecast_gateway_raffles_known 1", "rafflecast_gateway_nats_connected 1", "rafflecast_gateway_feed_ready 1",
 		"rafflecast_gateway_connections_limit ", `rafflecast_gateway_commit_to_last_write_seconds_bucket{le="+Inf"} `,

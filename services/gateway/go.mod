@@ -3,6 +3,7 @@ module github.com/rafflecast/rafflecast/services/gateway
 go 1.26.0
 
 require (
+	github.com/jub0bs/cors v0.11.0
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/rafflecast/rafflecast/proto v0.0.0

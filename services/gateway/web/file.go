@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"path"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
 
-// contentTypes is a table of our own because mime.TypeByExtension answers by the files of the machine it runs on.
+// contentTypes are those of the embedded files. mime.TypeByExtension would depend on
+// the machine's own tables.
 var contentTypes = map[string]string{
 	".css":  "text/css; charset=utf-8",
 	".html": "text/html; charset=utf-8",
@@ -18,14 +21,15 @@ var contentTypes = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
-// file is one embedded file, ready to be served.
+// file is an embedded file, ready to be served.
 type file struct {
 	name string
 	body []byte
 	etag string
 }
 
-// mustLoad panics on a name that was not embedded, which is a mistake in the program and shows at every start.
+// mustLoad returns an embedded file. It panics if there is none with this name,
+// which is a defect that shows at every start.
 func mustLoad(name string) file {
 	body, err := embedded.ReadFile(name)
 	if err != nil {
@@ -35,15 +39,43 @@ func mustLoad(name string) file {
 	return file{name, body, `"` + hex.EncodeToString(hash[:16]) + `"`}
 }
 
-// assetNames lists assets/; the pattern cannot be malformed, so Glob cannot fail.
+// assetNames returns the names of the files in assets/.
 func assetNames() []string {
-	names, _ := fs.Glob(embedded, "assets/*")
+	names, _ := fs.Glob(embedded, "assets/*") // fails only for a malformed pattern
 	return names
 }
 
-// ServeHTTP leaves 304, HEAD and ranges to the standard library, which does them from the ETag.
-func (f file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// serve answers with the file. The standard library handles conditional and range
+// requests and HEAD.
+func (f file) serve(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", contentTypes[path.Ext(f.name)])
 	w.Header().Set("ETag", f.etag)
-	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(f.body))
+	out := &rangeWriter{ResponseWriter: w}
+	http.ServeContent(out, r, f.name, time.Time{}, bytes.NewReader(f.body))
+	return out.refusal
+}
+
+// rangeWriter holds back the answer by which http.ServeContent refuses a Range
+// header, and keeps the error to answer with instead.
+type rangeWriter struct {
+	http.ResponseWriter
+	refusal error
+}
+
+func (w *rangeWriter) WriteHeader(status int) {
+	switch {
+	case status != http.StatusRequestedRangeNotSatisfiable:
+		w.ResponseWriter.WriteHeader(status)
+	case w.Header().Get("Content-Range") != "": // the header can be read
+		w.refusal = respond.Errorf(respond.RangeNotSatisfiable, "Range: the file has no such bytes")
+	default:
+		w.refusal = respond.Errorf(respond.Invalid, "Range: must be like bytes=0-99")
+	}
+}
+
+func (w *rangeWriter) Write(p []byte) (int, error) {
+	if w.refusal == nil {
+		return w.ResponseWriter.Write(p)
+	}
+	return len(p), nil // the library's text is dropped
 }

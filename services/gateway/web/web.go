@@ -1,72 +1,85 @@
-// Package web is the page of Rafflecast: the odds of a raffle as they move, and the form to enter it. The files are
-// embedded and served as they are written; there is no build step, and nothing is loaded from another host.
+// Package web is the page of Rafflecast: the odds of a raffle as they change, and
+// the form to enter it. Its files are embedded and served as they are; there is no
+// build step, and the page loads nothing from another host.
 package web
 
 import (
+	"bytes"
 	"embed"
-	"encoding/json"
+	"html/template"
 	"net/http"
-	"strconv"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
 
-//go:embed index.html assets
+//go:embed index.html error.html assets
 var embedded embed.FS
 
-// contentSecurityPolicy lets the page use its own files and its own API and nothing else, so that even a raffle's
-// title which got into the markup could not run.
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy lets the page use its own files and its own API and nothing
+// else. So even a raffle's title that got into the markup could not run.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
+	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; " +
+	"frame-ancestors 'none'"
 
-// Handler serves the page at / and /raffle/{id} and its files under /assets/. Any other path or method is 404, and a
-// raffle id that is not a positive int64 is 400, with the JSON error body of the API. It is safe for concurrent use.
-func Handler() http.Handler {
+// Handler serves the page at / and /raffle/{id}, and its files under /assets/.
+// responder writes its errors: JSON, or HTML for clients that accept it.
+// checkRaffle returns the error of a request for a raffle by its id, if there is
+// one. The handler is safe for concurrent use.
+func Handler(responder *respond.Responder, checkRaffle func(id string) error) http.Handler {
 	page := mustLoad("index.html")
-	mux := http.NewServeMux()
-	mux.HandleFunc("/", notFound)
-	mux.Handle("GET /{$}", page)
-	mux.HandleFunc("GET /raffle/{id}", func(w http.ResponseWriter, r *http.Request) {
-		if !validID(r.PathValue("id")) {
-			writeError(w, http.StatusBadRequest, "INVALID_ARGUMENT", "the raffle id must be a positive 64-bit integer")
-			return
+	forPeople := responder.WithHTML(errorPage)
+	// The page itself says in the reader's language that there is no such raffle.
+	forRaffles := responder.WithHTML(func(status int, message string) []byte {
+		if status == http.StatusNotFound {
+			return page.body
 		}
-		page.ServeHTTP(w, r)
+		return errorPage(status, message)
 	})
-	for _, name := range assetNames() {
-		mux.Handle("GET /"+name, mustLoad(name))
+
+	mux := http.NewServeMux()
+	handle := func(path string, responder *respond.Responder, get respond.HandlerFunc) {
+		mux.Handle(path, responder.Handler(respond.Methods{http.MethodGet: get}))
 	}
+	handle("/{$}", forPeople, page.serve)
+	handle("/raffle/{id}", forRaffles, func(w http.ResponseWriter, r *http.Request) error {
+		if err := checkRaffle(r.PathValue("id")); err != nil {
+			return err
+		}
+		return page.serve(w, r)
+	})
+	mux.HandleFunc("/raffle/{id}/{$}", respond.WithoutSlash)
+	for _, name := range assetNames() {
+		handle("/"+name, forPeople, mustLoad(name).serve)
+	}
+	mux.Handle("/", forPeople.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+		return respond.Errorf(respond.PathNotFound, "There is nothing at this address.")
+	}))
 	return withHeaders(mux)
 }
 
-// withHeaders sets what every answer carries, errors and redirects included.
+// withHeaders sets header fields that every answer carries, errors and redirects
+// included.
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", contentSecurityPolicy)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
-		// Asking every time costs a 304 and means that no browser mixes the files of two releases.
+		// Browsers ask every time, which costs a 304, so that none mixes the files of two
+		// releases.
 		header.Set("Cache-Control", "no-cache")
 		next.ServeHTTP(w, r)
 	})
 }
 
-// validID accepts digits alone: ParseUint refuses a sign, and 63 bits are the positive half of an int64.
-func validID(id string) bool {
-	n, err := strconv.ParseUint(id, 10, 63)
-	return err == nil && n > 0
-}
+var errorTemplate = template.Must(template.ParseFS(embedded, "error.html"))
 
-func notFound(w http.ResponseWriter, _ *http.Request) {
-	writeError(w, http.StatusNotFound, "NOT_FOUND", "there is nothing at this address")
-}
-
-func writeError(w http.ResponseWriter, status int, code, message string) {
-	type detail struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
+// errorPage renders an error for people.
+func errorPage(status int, message string) []byte {
+	var page bytes.Buffer
+	err := errorTemplate.Execute(&page, struct{ Title, Message string }{http.StatusText(status), message})
+	if err != nil {
+		panic(err) // a defect of the template: the buffer takes everything
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	// The client that has gone away is the only failure, and there is nobody left to tell.
-	_ = json.NewEncoder(w).Encode(map[string]detail{"error": {code, message}})
+	return page.Bytes()
 }

@@ -3,6 +3,7 @@ package web_test
 import (
 	"encoding/json"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -12,20 +13,36 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
 )
 
+// get asks a gateway where raffle 1 to 9 and the largest id exist.
 func get(t *testing.T, method, target string, header http.Header) *httptest.ResponseRecorder {
 	t.Helper()
+	responder := &respond.Responder{Retry: func() time.Duration { return time.Second }, Log: slog.New(slog.DiscardHandler)}
+	checkRaffle := func(id string) error {
+		if regexp.MustCompile(`^([1-9]|9223372036854775807)$`).MatchString(id) {
+			return nil
+		}
+		if regexp.MustCompile(`^[0-9]{2,18}$`).MatchString(id) {
+			return respond.Errorf(respond.RaffleNotFound, "raffle %s does not exist", id)
+		}
+		return respond.Errorf(respond.Invalid, "id: must be a whole number (got %q)", id)
+	}
 	request := httptest.NewRequestWithContext(t.Context(), method, target, nil)
 	maps.Copy(request.Header, header)
 	recorder := httptest.NewRecorder()
-	web.Handler().ServeHTTP(recorder, request)
+	web.Handler(responder, checkRaffle).ServeHTTP(recorder, request)
 	return recorder
 }
 
-func TestPageAndAssets(t *testing.T) {
+// fromBrowser is the header of a page that a person opens.
+var fromBrowser = http.Header{"Accept": {"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}}
+
+func TestHandler_ServesPageAndAssets(t *testing.T) {
 	t.Parallel()
 	for target, contentType := range map[string]string{
 		"/":                           "text/html; charset=utf-8",
@@ -56,7 +73,7 @@ func TestPageAndAssets(t *testing.T) {
 	}
 }
 
-func TestEveryRaffleIsTheSamePage(t *testing.T) {
+func TestHandler_ServesOnePageForAllRaffles(t *testing.T) {
 	t.Parallel()
 	root, raffle := get(t, http.MethodGet, "/", nil), get(t, http.MethodGet, "/raffle/7", nil)
 	if root.Body.String() != raffle.Body.String() {
@@ -64,7 +81,7 @@ func TestEveryRaffleIsTheSamePage(t *testing.T) {
 	}
 }
 
-func TestETag(t *testing.T) {
+func TestHandler_AnswersConditionalRequests(t *testing.T) {
 	t.Parallel()
 	etag := get(t, http.MethodGet, "/assets/page.js", nil).Header().Get("ETag")
 	if !regexp.MustCompile(`^"[0-9a-f]{32}"$`).MatchString(etag) {
@@ -84,75 +101,124 @@ func TestETag(t *testing.T) {
 	wantStatus(t, old, http.StatusOK)
 }
 
-func TestErrors(t *testing.T) {
+func TestHandler_AnswersRanges(t *testing.T) {
 	t.Parallel()
-	cases := []struct {
-		method, target string
-		status         int
-		code           string
+	const target = "/assets/page.js"
+	part := get(t, http.MethodGet, target, http.Header{"Range": {"bytes=0-5"}})
+	wantStatus(t, part, http.StatusPartialContent)
+	wantHeader(t, part, "Content-Length", "6")
+	for value, want := range map[string]struct {
+		status int
+		reason string
 	}{
-		{http.MethodGet, "/raffle/0", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodGet, "/raffle/-1", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodGet, "/raffle/+1", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodGet, "/raffle/1.0", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodGet, "/raffle/1_0", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodGet, "/raffle/guitar", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodGet, "/raffle/9223372036854775808", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodGet, "/raffle/%3Cscript%3E", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodHead, "/raffle/x", http.StatusBadRequest, "INVALID_ARGUMENT"},
-		{http.MethodGet, "/raffle", http.StatusNotFound, "NOT_FOUND"},
-		{http.MethodGet, "/raffle/", http.StatusNotFound, "NOT_FOUND"},
-		{http.MethodGet, "/raffle/1/", http.StatusNotFound, "NOT_FOUND"},
-		{http.MethodGet, "/index.html", http.StatusNotFound, "NOT_FOUND"},
-		{http.MethodGet, "/assets/", http.StatusNotFound, "NOT_FOUND"},
-		{http.MethodGet, "/assets/web.go", http.StatusNotFound, "NOT_FOUND"},
-		{http.MethodGet, "/favicon.ico", http.StatusNotFound, "NOT_FOUND"},
-		{http.MethodPost, "/", http.StatusNotFound, "NOT_FOUND"},
-		{http.MethodPost, "/raffle/1", http.StatusNotFound, "NOT_FOUND"},
+		"bytes=99999999-": {http.StatusRequestedRangeNotSatisfiable, "RANGE_NOT_SATISFIABLE"},
+		"bytes=5-1":       {http.StatusBadRequest, "INVALID"},
+		"lines=1":         {http.StatusBadRequest, "INVALID"},
+		"x":               {http.StatusBadRequest, "INVALID"},
+	} {
+		answer := get(t, http.MethodGet, target, http.Header{"Range": {value}})
+		wantStatus(t, answer, want.status)
+		wantReason(t, answer, want.reason)
 	}
-	for _, c := range cases {
+}
+
+var badAddresses = []struct {
+	method, target string
+	status         int
+	reason         string
+}{
+	{http.MethodGet, "/raffle/0", http.StatusBadRequest, "INVALID"},
+	{http.MethodGet, "/raffle/-1", http.StatusBadRequest, "INVALID"},
+	{http.MethodGet, "/raffle/guitar", http.StatusBadRequest, "INVALID"},
+	{http.MethodGet, "/raffle/%3Cscript%3E", http.StatusBadRequest, "INVALID"},
+	{http.MethodHead, "/raffle/x", http.StatusBadRequest, "INVALID"},
+	{http.MethodGet, "/raffle/77", http.StatusNotFound, "RAFFLE_NOT_FOUND"},
+	{http.MethodGet, "/raffle", http.StatusNotFound, "PATH_NOT_FOUND"},
+	{http.MethodGet, "/raffle/", http.StatusNotFound, "PATH_NOT_FOUND"},
+	{http.MethodGet, "/index.html", http.StatusNotFound, "PATH_NOT_FOUND"},
+	{http.MethodGet, "/error.html", http.StatusNotFound, "PATH_NOT_FOUND"},
+	{http.MethodGet, "/assets/", http.StatusNotFound, "PATH_NOT_FOUND"},
+	{http.MethodGet, "/assets/web.go", http.StatusNotFound, "PATH_NOT_FOUND"},
+	{http.MethodGet, "/favicon.ico", http.StatusNotFound, "PATH_NOT_FOUND"},
+	{http.MethodPost, "/nothing", http.StatusNotFound, "PATH_NOT_FOUND"},
+	{http.MethodPost, "/", http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
+	{http.MethodPost, "/raffle/1", http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
+	{http.MethodDelete, "/assets/page.js", http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
+}
+
+func TestHandler_RefusesBadAddresses(t *testing.T) {
+	t.Parallel()
+	for _, c := range badAddresses {
 		t.Run(c.method+c.target, func(t *testing.T) {
 			t.Parallel()
 			answer := get(t, c.method, c.target, nil)
 			wantStatus(t, answer, c.status)
-			wantHeader(t, answer, "Content-Type", "application/json")
-			wantSafe(t, answer)
-			var body struct {
-				Error struct{ Code, Message string }
-			}
-			if err := json.Unmarshal(answer.Body.Bytes(), &body); err != nil {
-				t.Fatalf("the body %q is not JSON: %v", answer.Body, err)
-			}
-			if body.Error.Code != c.code || body.Error.Message == "" {
-				t.Errorf("error = %+v, want code %s and a message", body.Error, c.code)
+			wantReason(t, answer, c.reason)
+			wantRefusal(t, answer)
+
+			page := get(t, c.method, c.target, fromBrowser)
+			wantStatus(t, page, c.status)
+			wantRefusal(t, page)
+			wantHeader(t, page, "Content-Type", "text/html; charset=utf-8")
+			if !strings.HasPrefix(page.Body.String(), "<!doctype html>") || strings.Contains(page.Body.String(), "<script>") {
+				t.Errorf("the page for people: %s", page.Body)
 			}
 		})
 	}
 }
 
-// A browser would refuse these by the content security policy, and only a browser would notice.
-func TestPageHasNothingInline(t *testing.T) {
+func TestHandler_ShowsThePageForAnUnknownRaffle(t *testing.T) {
 	t.Parallel()
-	page := get(t, http.MethodGet, "/", nil).Body.String()
-	for _, script := range regexp.MustCompile(`(?is)<script([^>]*)>(.*?)</script>`).FindAllStringSubmatch(page, -1) {
-		if !strings.Contains(script[1], `src="/assets/`) || script[2] != "" {
-			t.Errorf("inline script: %s", script[0])
-		}
+	missing, known := get(t, http.MethodGet, "/raffle/77", fromBrowser), get(t, http.MethodGet, "/raffle/7", fromBrowser)
+	wantStatus(t, missing, http.StatusNotFound)
+	if missing.Body.String() != known.Body.String() {
+		t.Error("it is another page")
 	}
-	for what, pattern := range map[string]string{
-		"a style element":   `(?i)<style`,
-		"a style attribute": `(?i)\sstyle\s*=`,
-		"an event handler":  `(?i)\son[a-z]+\s*=`,
-		"a javascript URL":  `(?i)javascript:`,
+}
+
+func TestHandler_RedirectsToThePathWithoutSlash(t *testing.T) {
+	t.Parallel()
+	answer := get(t, http.MethodGet, "/raffle/1/?lang=ko", nil)
+	wantStatus(t, answer, http.StatusPermanentRedirect)
+	wantHeader(t, answer, "Location", "/raffle/1?lang=ko")
+}
+
+func TestHandler_AnswersOptions(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"/", "/raffle/1", "/assets/page.js"} {
+		answer := get(t, http.MethodOptions, target, nil)
+		wantStatus(t, answer, http.StatusNoContent)
+		wantHeader(t, answer, "Allow", "GET, HEAD, OPTIONS")
+	}
+}
+
+// The content security policy forbids these, which only a browser would notice.
+func TestPages_HaveNothingInline(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{
+		get(t, http.MethodGet, "/", nil).Body.String(),
+		get(t, http.MethodGet, "/nothing", fromBrowser).Body.String(),
 	} {
-		if found := regexp.MustCompile(pattern).FindString(page); found != "" {
-			t.Errorf("the page has %s: %q", what, found)
+		for _, script := range regexp.MustCompile(`(?is)<script([^>]*)>(.*?)</script>`).FindAllStringSubmatch(page, -1) {
+			if !strings.Contains(script[1], `src="/assets/`) || script[2] != "" {
+				t.Errorf("inline script: %s", script[0])
+			}
+		}
+		for what, pattern := range map[string]string{
+			"a style element":   `(?i)<style`,
+			"a style attribute": `(?i)\sstyle\s*=`,
+			"an event handler":  `(?i)\son[a-z]+\s*=`,
+			"a javascript URL":  `(?i)javascript:`,
+		} {
+			if found := regexp.MustCompile(pattern).FindString(page); found != "" {
+				t.Errorf("the page has %s: %q", what, found)
+			}
 		}
 	}
 }
 
-// A raffle's title is written by others: nothing of the page may read text as markup or as code.
-func TestScriptsNeverReadMarkup(t *testing.T) {
+// Others write a raffle's title, so no script may read text as markup or as code.
+func TestScripts_NeverReadMarkup(t *testing.T) {
 	t.Parallel()
 	forbidden := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function`)
 	for name, body := range files(t) {
@@ -162,7 +228,7 @@ func TestScriptsNeverReadMarkup(t *testing.T) {
 	}
 }
 
-func TestEveryReferenceIsServedFromHere(t *testing.T) {
+func TestReferences_StayOnThisHost(t *testing.T) {
 	t.Parallel()
 	reference := regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"|from "\.(/[^"]+)"`)
 	address := regexp.MustCompile(`(?:https?:)?//[a-z0-9.-]+\.[a-z]+[^\s"]*`)
@@ -182,8 +248,8 @@ func TestEveryReferenceIsServedFromHere(t *testing.T) {
 	}
 }
 
-// A module that is not preloaded costs a round trip more for each step of the chain of imports.
-func TestEveryModuleIsPreloaded(t *testing.T) {
+// A module that is not preloaded costs another round trip when it is imported.
+func TestModules_ArePreloaded(t *testing.T) {
 	t.Parallel()
 	page := get(t, http.MethodGet, "/", nil).Body.String()
 	for name := range files(t) {
@@ -193,7 +259,7 @@ func TestEveryModuleIsPreloaded(t *testing.T) {
 	}
 }
 
-// files are the page and its assets as they lie beside this test.
+// files returns the pages and the assets by name.
 func files(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := fs.Glob(os.DirFS("."), "assets/*")
@@ -201,7 +267,7 @@ func files(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	bodies := map[string]string{}
-	for _, name := range append(names, "index.html") {
+	for _, name := range append(names, "index.html", "error.html") {
 		body, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -225,7 +291,33 @@ func wantHeader(t *testing.T, answer *httptest.ResponseRecorder, name, want stri
 	}
 }
 
-// wantSafe checks what every answer must carry, whatever its status.
+// wantReason checks the body of an error, which an answer to HEAD has not on the wire.
+func wantReason(t *testing.T, answer *httptest.ResponseRecorder, reason string) {
+	t.Helper()
+	wantHeader(t, answer, "Content-Type", "application/json; charset=utf-8")
+	var body struct {
+		Error struct{ Code, Reason, Message string }
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &body); err != nil {
+		t.Fatalf("the body %q is not JSON: %v", answer.Body, err)
+	}
+	if body.Error.Reason != reason || body.Error.Code == "" || body.Error.Message == "" {
+		t.Errorf("error = %+v, want reason %s", body.Error, reason)
+	}
+}
+
+// wantRefusal checks the header fields of an error.
+func wantRefusal(t *testing.T, answer *httptest.ResponseRecorder) {
+	t.Helper()
+	wantHeader(t, answer, "Cache-Control", "no-store")
+	answer.Header().Set("Cache-Control", "no-cache")
+	wantSafe(t, answer)
+	if answer.Code == http.StatusMethodNotAllowed {
+		wantHeader(t, answer, "Allow", "GET, HEAD, OPTIONS")
+	}
+}
+
+// wantSafe checks the header fields of every answer, whatever its status.
 func wantSafe(t *testing.T, answer *httptest.ResponseRecorder) {
 	t.Helper()
 	wantHeader(t, answer, "X-Content-Type-Options", "nosniff")

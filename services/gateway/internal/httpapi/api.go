@@ -1,18 +1,22 @@
-// Package httpapi is the edge of the gateway: the HTTP routes, and what a request
-// may ask for.
+// Package httpapi is the HTTP edge of the gateway: it routes requests, reads what
+// they ask for, limits how much one client may ask for, and answers them from the
+// newest odds, by the fan-out, or by participation.
 package httpapi
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"net/url"
 	"time"
 
+	"github.com/jub0bs/cors"
+
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
 
 // Feed knows the newest odds of all raffles.
@@ -25,87 +29,115 @@ type Feed interface {
 	List(after int64, limit int, keep func(*odds.Update) bool) []*odds.Update
 }
 
-// Config is how the edge treats its clients.
+// Config configures an API.
 type Config struct {
-	RetryMin      time.Duration // bounds of the wait that a client is told
-	RetryMax      time.Duration
-	Participation *url.URL // entries are forwarded there; nil: not taken here
+	RetryMin time.Duration // bounds of the wait before clients come back
+	RetryMax time.Duration
+
+	Participation  *url.URL      // base URL of participation's HTTP facade; nil disables forwarding
+	ForwardLimit   int           // forwarded requests under way
+	ForwardTimeout time.Duration // for participation's answer to begin, and again for its transfer
 
 	BodyTimeout  time.Duration  // for a request's body to arrive
-	MaxRaffles   int            // on one connection
-	MaxOpen      int            // connections; 0: any number
-	MaxPerClient int            // connections of one client address; 0: any number
-	Proxies      []netip.Prefix // whose X-Forwarded-For is believed
-	Origins      []string       // whose pages may read; "*": all
+	MaxRaffles   int            // raffles on one connection
+	MaxOpen      int            // open connections; 0 means no limit
+	MaxPerClient int            // open connections of one client; 0 means no limit
+	Proxies      []netip.Prefix // trusted proxies, whose X-Forwarded-For is believed
+	Origins      []string       // origins whose pages may read answers; "*" means all
 
-	// Refused, where set, is told why a request was refused.
+	// Refused, if set, is called with the reason of each refused request, as metrics
+	// name it: one of Refusals.
 	Refused func(reason string)
+	Log     *slog.Logger // must be set
 }
 
-// API answers HTTP requests. Make it with New; its methods are safe for
-// concurrent use.
+// API answers HTTP requests. Its methods are safe for concurrent use.
 type API struct {
 	cfg       Config
 	feed      Feed
 	hub       *fanout.Hub
-	admission admission
+	admission *admission
+	cors      *cors.Middleware
+	respond   *respond.Responder
 }
 
-// New returns the edge over a feed and a hub.
-func New(cfg Config, feed Feed, hub *fanout.Hub) *API {
-	return &API{cfg: cfg, feed: feed, hub: hub, admission: newAdmission(cfg.MaxOpen, cfg.MaxPerClient)}
+// New returns an API that reads from feed and streams by hub. It fails if
+// CheckOrigins does.
+func New(cfg Config, feed Feed, hub *fanout.Hub) (*API, error) {
+	a := &API{cfg: cfg, feed: feed, hub: hub, admission: newAdmission(cfg.MaxOpen, cfg.MaxPerClient)}
+	a.respond = &respond.Responder{Retry: a.retry, Refused: cfg.Refused, Log: cfg.Log}
+	var err error
+	a.cors, err = newCORS(cfg.Origins)
+	return a, err
 }
+
+// Responder returns what writes the API's errors, for handlers beside the API.
+func (a *API) Responder() *respond.Responder { return a.respond }
 
 // Handler serves the API under /api/ and page everywhere else.
 func (a *API) Handler(page http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	handle := func(path string, methods route) { mux.Handle(path, a.cors(methods.handler(a))) }
-	handle("/api/v1/raffle/{id}/subscribe", route{http.MethodGet: http.HandlerFunc(a.subscribe)})
-	handle("/api/v1/raffles/subscribe", route{http.MethodGet: http.HandlerFunc(a.subscribeSeveral)})
-	handle("/api/v1/raffle/{id}/odds", route{http.MethodGet: http.HandlerFunc(a.odds)})
-	handle("/api/v1/raffles", route{http.MethodGet: http.HandlerFunc(a.list)})
-	if a.cfg.Participation != nil {
-		handle("/api/v1/raffle/{id}", route{http.MethodPost: a.entries(a.cfg.Participation)})
-	}
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		a.refuse(w, notFound(fmt.Sprintf("there is no %s %.100q here", r.Method, r.URL.Path)))
-	})
+	mux.Handle("/api/", a.cors.Wrap(a.routes()))
 	mux.Handle("/", page)
-	return a.whole(mux)
+	return a.buffered(mux)
 }
 
-// refuse answers with an error.
-func (a *API) refuse(w http.ResponseWriter, e *httpError) {
-	if a.cfg.Refused != nil {
-		a.cfg.Refused(e.reason)
+// routes serves every path of the API, the first version's singular ones included.
+func (a *API) routes() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(path string, methods respond.Methods) {
+		mux.Handle(path, a.respond.Handler(methods))
+		mux.HandleFunc(path+"/{$}", respond.WithoutSlash)
 	}
-	if e.retryAfter < 0 {
-		e.retryAfter = max(time.Second, a.retry())
+	get := func(h respond.HandlerFunc) respond.Methods { return respond.Methods{http.MethodGet: h} }
+	handle("/api/v1/raffles", get(a.list))
+	handle("/api/v1/raffles/subscribe", get(a.subscribeSeveral))
+	for _, raffle := range []string{"/api/v1/raffles/{id}", "/api/v1/raffle/{id}"} {
+		handle(raffle+"/subscribe", get(a.subscribe))
+		handle(raffle+"/odds", get(a.odds))
 	}
-	e.write(w)
+	if a.cfg.Participation != nil {
+		f := newForwarder(a.cfg.Participation, a.cfg.ForwardLimit, a.cfg.ForwardTimeout, a.respond, a.cfg.Log)
+		handle("/api/v1/raffles/{id}/entries", respond.Methods{http.MethodPost: f.change, http.MethodGet: f.ownEntries})
+		handle("/api/v1/raffles/{id}/entries:withdraw", respond.Methods{http.MethodPost: f.change})
+		handle("/api/v1/raffle/{id}", respond.Methods{http.MethodPost: f.change})
+	}
+	mux.Handle("/", a.respond.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
+		return respond.Errorf(respond.PathNotFound, "there is no path %.100q", r.URL.Path)
+	}))
+	return mux
+}
+
+// Refusals returns the reasons for which requests are refused, as metrics name
+// them.
+func Refusals() []string { return respond.Labels() }
+
+// CheckRaffle returns the error of a request for the raffle with the id text: the
+// id is malformed, or no raffle has it. It returns nil as long as it is not known
+// which raffles there are.
+func (a *API) CheckRaffle(text string) error {
+	id, err := raffleID(text)
+	if err != nil || !a.feed.Ready() {
+		return err
+	}
+	_, err = a.known(id)
+	return err
 }
 
 // known returns a raffle's newest odds.
-func (a *API) known(id int64) (*odds.Update, *httpError) {
+func (a *API) known(id int64) (*odds.Update, error) {
 	if u := a.feed.Newest(id); u != nil {
 		return u, nil
 	}
 	if !a.feed.Ready() {
-		return nil, notReady()
+		return nil, errNotReady()
 	}
-	return nil, notFound(fmt.Sprintf("raffle %d is not known", id))
+	return nil, respond.Errorf(respond.RaffleNotFound, "raffle %d does not exist", id)
 }
 
-// entries forwards entries to the participation service.
-func (a *API) entries(to *url.URL) http.Handler {
-	return &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(to)
-			r.SetXForwarded()
-			r.Out.Header.Del("Cookie") // nothing behind asks for it
-		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-			a.refuse(w, unavailable("participation_away", "entries can't be taken now: try again shortly, with the same requestId"))
-		},
-	}
+func errNotReady() error { return respond.Errorf(respond.NotReady, "not ready; retry") }
+
+// retry draws how long a client should wait before it comes back.
+func (a *API) retry() time.Duration {
+	return a.cfg.RetryMin + rand.N(a.cfg.RetryMax-a.cfg.RetryMin+1)
 }

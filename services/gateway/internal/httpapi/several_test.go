@@ -9,59 +9,55 @@ import (
 
 const several = "/api/v1/raffles/subscribe?id=1&id=2"
 
-func frame(raffleID, version int64, final ...bool) string {
-	return string(update(raffleID, version, final...).Frame)
-}
-
-func TestSeveralRafflesOnOneConnection(t *testing.T) {
+func TestSubscribeSeveral_StreamsAllRaffles(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(w *world) {
-		w.publish(update(1, 5))
-		w.publish(update(2, 7))
-		w.publish(update(3, 1))
-		s := w.subscribe(several + "&id=1")
+	forEach(t, allTransports, nil, func(b *testBundle) {
+		b.publish(update(1, 5))
+		b.publish(update(2, 7))
+		b.publish(update(3, 1))
+		s := b.subscribe(several + "&id=1")
 		if got := s.opening(); got != frame(1, 5) {
-			t.Errorf("got %q", got)
+			b.t.Errorf("got %q", got)
 		}
 		s.expect(frame(2, 7))
-		w.publish(update(3, 2))
-		w.publish(update(2, 8))
+		b.publish(update(3, 2))
+		b.publish(update(2, 8))
 		s.expect(frame(2, 8))
-		w.publish(update(1, 6))
+		b.publish(update(1, 6))
 		s.expect(frame(1, 6))
 	})
 }
 
-func TestSeveralEndWhenAllAreFinal(t *testing.T) {
+func TestSubscribeSeveral_EndsWhenAllAreFinal(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(w *world) {
-		w.publish(update(1, 5))
-		w.publish(update(2, 7))
-		s := w.subscribe(several)
+	forEach(t, allTransports, nil, func(b *testBundle) {
+		b.publish(update(1, 5))
+		b.publish(update(2, 7))
+		s := b.subscribe(several)
 		s.opening()
 		s.expect(frame(2, 7))
-		w.publish(update(2, 8, true))
-		s.expect(frame(2, 8, true))
-		w.publish(update(1, 6, true))
-		s.expect(frame(1, 6, true), "id: 1:6,2:8\n\n", "")
+		b.publish(finalUpdate(2, 8))
+		s.expect(finalFrame(2, 8))
+		b.publish(finalUpdate(1, 6))
+		s.expect(finalFrame(1, 6), "id: 1:6,2:8\n\n", "")
 
-		// An EventSource returns with the id that came last, and is told to stop.
-		if status, _ := w.body(http.MethodGet, several, "Last-Event-ID", "1:6,2:8"); status != http.StatusNoContent {
-			t.Errorf("with the last id: %d", status)
+		// An EventSource comes back with the last id, and 204 tells it to stop.
+		if status, _ := b.body(http.MethodGet, several, "Last-Event-ID", "1:6,2:8"); status != http.StatusNoContent {
+			b.t.Errorf("with the last id: %d", status)
 		}
-		if status, _ := w.body(http.MethodGet, several+"&lastEventId=1:6&lastEventId=2:8"); status != http.StatusNoContent {
-			t.Errorf("with the ids in the query: %d", status)
+		if status, _ := b.body(http.MethodGet, several+"&lastEventId=1:6&lastEventId=2:8"); status != http.StatusNoContent {
+			b.t.Errorf("with the ids in the query: %d", status)
 		}
-		// One that has not got so far gets the rest, and then stops as well.
-		back := w.subscribe(several, "Last-Event-ID", "2:8")
-		if got := back.opening(); got != frame(1, 6, true) {
-			t.Errorf("got %q", got)
+		// A client that has missed some gets the rest, and the end.
+		back := b.subscribe(several, "Last-Event-ID", "2:8")
+		if got := back.opening(); got != finalFrame(1, 6) {
+			b.t.Errorf("got %q", got)
 		}
 		back.expect("id: 1:6,2:8\n\n", "")
 	})
 }
 
-func TestSeveralResume(t *testing.T) {
+func TestSubscribeSeveral_ResumesEachRaffle(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		query, header string
@@ -69,21 +65,21 @@ func TestSeveralResume(t *testing.T) {
 	}{
 		"one, by the header": {"", "1:18", []string{frame(1, 19), frame(1, 20), frame(2, 20)}},
 		"both, by the query": {"&lastEventId=1:19&lastEventId=2:19", "", []string{frame(1, 20), frame(2, 20)}},
-		"both, by a farewell": {
+		"both, by an id of both": {
 			"&lastEventId=1:1", "1:20,2:3",
 			[]string{"event: reset\ndata: {\"id\":2,\"reason\":\"the updates since your last event are gone\"}\n\n", frame(2, 20)},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			each(t, nil, func(w *world) {
+			forEach(t, allTransports, nil, func(b *testBundle) {
 				for v := range int64(20) {
-					w.feed.put(update(1, v+1))
-					w.feed.put(update(2, v+1))
+					b.feed.put(update(1, v+1))
+					b.feed.put(update(2, v+1))
 				}
-				s := w.subscribe(several+c.query, "Last-Event-ID", c.header)
+				s := b.subscribe(several+c.query, "Last-Event-ID", c.header)
 				if got := s.opening(); got != c.want[0] {
-					t.Errorf("got %q, want %q", got, c.want[0])
+					b.t.Errorf("got %q, want %q", got, c.want[0])
 				}
 				s.expect(c.want[1:]...)
 			})
@@ -91,57 +87,56 @@ func TestSeveralResume(t *testing.T) {
 	}
 }
 
-func TestALargeBacklogIsReset(t *testing.T) {
+func TestSubscribeSeveral_ResetsLargeBacklog(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(w *world) {
+	forEach(t, allTransports, nil, func(b *testBundle) {
 		for id := int64(1); id <= 2; id++ {
 			for v := range int64(4) {
 				u := update(id, v+1)
 				u.Frame = append([]byte(":"+strings.Repeat("x", maxOpening/2)+"\n"), u.Frame...)
-				w.feed.put(u)
+				b.feed.put(u)
 			}
 		}
-		s := w.subscribe(several + "&lastEventId=1:1&lastEventId=2:1")
+		s := b.subscribe(several + "&lastEventId=1:1&lastEventId=2:1")
 		var got []string
 		for range 5 {
 			block := s.next()
 			got = append(got, block[strings.LastIndex(strings.TrimSuffix(block, "\n\n"), "\n")+1:])
 		}
 		if len(got) != 5 || !strings.Contains(got[3], "too many updates") {
-			t.Errorf("got %q", got)
+			b.t.Errorf("got %q", got)
 		}
 	})
 }
 
-func TestSeveralAreRefused(t *testing.T) {
+func TestSubscribeSeveral_RefusesBadIDs(t *testing.T) {
 	t.Parallel()
-	each(t, nil, func(w *world) {
+	forEach(t, allTransports, nil, func(b *testBundle) {
 		var many strings.Builder
 		for id := range int64(101) {
-			w.publish(update(id+1, 1))
+			b.publish(update(id+1, 1))
 			fmt.Fprintf(&many, "&id=%d", id+1)
 		}
 		const path = "/api/v1/raffles/subscribe"
 		for query, c := range map[string]struct {
-			status        int
-			code, message string
+			status          int
+			reason, message string
 		}{
-			"":                  {400, "INVALID_ARGUMENT", "at least once"},
-			"?id=":              {400, "INVALID_ARGUMENT", "id:"},
-			"?id=1&id=x":        {400, "INVALID_ARGUMENT", "x"},
-			"?id=1&id=%zz":      {400, "INVALID_ARGUMENT", "query"},
-			"?id=1&id=200":      {404, "NOT_FOUND", "raffle 200"},
-			"?" + many.String(): {400, "INVALID_ARGUMENT", "at most 100 times"},
+			"":                  {400, "INVALID", "at least once"},
+			"?id=":              {400, "INVALID", "id:"},
+			"?id=1&id=x":        {400, "INVALID", "x"},
+			"?id=1&id=%zz":      {400, "INVALID", "query"},
+			"?id=1&ids=2":       {400, "INVALID", "ids"},
+			"?id=1&id=200":      {404, "RAFFLE_NOT_FOUND", "raffle 200"},
+			"?" + many.String(): {400, "INVALID", "at most 100 times"},
 		} {
-			resp := refused(w, path+query, c.status, c.code)
-			_, body := w.body(http.MethodGet, path+query)
-			if resp.Body.Close(); !strings.Contains(body, c.message) {
-				t.Errorf("%.30s: %s", query, body)
+			if message := b.refused(http.MethodGet, path+query, c.status, c.reason).message; !strings.Contains(message, c.message) {
+				b.t.Errorf("%.30s: %s", query, message)
 			}
 		}
-		s := w.subscribe(path + "?" + strings.TrimSuffix(many.String(), "&id=101")) // 100
+		s := b.subscribe(path + "?" + strings.TrimSuffix(many.String(), "&id=101")) // 100
 		s.opening()
-		w.publish(update(100, 2))
+		b.publish(update(100, 2))
 		for s.next() != frame(100, 2) {
 		}
 	})

@@ -7,71 +7,80 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
 )
 
+// Query parameters of the streams.
+var (
+	subscribeParams        = params{"lastEventId": repeated}
+	subscribeSeveralParams = params{"id": repeated, "lastEventId": repeated}
+)
+
 // subscribe streams a raffle's odds as Server-Sent Events.
-func (a *API) subscribe(w http.ResponseWriter, r *http.Request) {
-	query, refused := queryOf(r)
-	var id int64
-	if refused == nil {
-		id, refused = raffleID(r.PathValue("id"))
+func (a *API) subscribe(w http.ResponseWriter, r *http.Request) error {
+	query, err := subscribeParams.read(r)
+	if err != nil {
+		return err
 	}
-	a.stream(w, r, query, []int64{id}, refused)
+	id, err := raffleID(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return a.stream(w, r, query, []int64{id})
 }
 
 // subscribeSeveral streams the odds of several raffles on one connection.
-func (a *API) subscribeSeveral(w http.ResponseWriter, r *http.Request) {
-	query, refused := queryOf(r)
-	var ids []int64
-	if refused == nil {
-		ids, refused = raffleIDs(query, a.cfg.MaxRaffles)
+func (a *API) subscribeSeveral(w http.ResponseWriter, r *http.Request) error {
+	query, err := subscribeSeveralParams.read(r)
+	if err != nil {
+		return err
 	}
-	a.stream(w, r, query, ids, refused)
+	ids, err := raffleIDs(query, a.cfg.MaxRaffles)
+	if err != nil {
+		return err
+	}
+	return a.stream(w, r, query, ids)
 }
 
-// stream answers with the updates of raffles, unless it is refused already.
-func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, ids []int64, refused *httpError) {
-	if refused == nil {
-		refused = a.allKnown(ids)
-	}
-	if refused != nil {
-		a.refuse(w, refused)
-		return
+// stream answers with the updates of raffles.
+func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, ids []int64) error {
+	if err := a.allKnown(ids); err != nil {
+		return err
 	}
 	seen := lastSeen(r, query, ids)
 	if a.nothingToCome(ids, seen) {
 		w.WriteHeader(http.StatusNoContent) // tells an EventSource to stop
-		return
+		return nil
 	}
 	header := w.Header()
 	header.Set("Content-Type", sse.ContentType)
 	header.Set("Cache-Control", "no-cache, no-transform")
 	header.Set("X-Accel-Buffering", "no") // nginx holds nothing back
 	if r.Method == http.MethodHead {
-		return
+		return nil
 	}
 	client := a.clientOf(r)
-	if refused := a.admission.admit(client); refused != nil {
-		a.refuse(w, refused)
-		return
+	if err := a.admission.admit(client); err != nil {
+		return err
 	}
 	sub := a.open(r, ids, seen)
 	sub.Done = a.doneFunc(client)
 	if !a.hub.Serve(w, r, sub) {
 		a.admission.release(client)
-		a.refuse(w, leaving())
+		return respond.Errorf(respond.Draining, "instance is draining; retry")
 	}
+	return nil
 }
 
 func (a *API) doneFunc(c client) func(fanout.Reason) {
 	return func(fanout.Reason) { a.admission.release(c) }
 }
 
-func (a *API) allKnown(ids []int64) *httpError {
+func (a *API) allKnown(ids []int64) error {
 	for _, id := range ids {
-		if _, refused := a.known(id); refused != nil {
-			return refused
+		if _, err := a.known(id); err != nil {
+			return err
 		}
 	}
 	return nil

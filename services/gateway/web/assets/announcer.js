@@ -1,7 +1,9 @@
-// Short enough to follow, long enough that a busy raffle leaves a screen reader free for anything else.
+// Milliseconds between two announcements. A busy raffle changes all the time, and a screen
+// reader must stay free for other things.
 const quiet = 5_000;
 
-// createAnnouncer returns say(text), which speaks at most once in that time and then the newest text only.
+// createAnnouncer returns say(text), which announces a text by way of the region. Of the
+// texts that come within the quiet time only the newest is announced, when it ends.
 export function createAnnouncer(region) {
   let waiting = null;
   let timer = null;

@@ -1,5 +1,6 @@
-// Backoff spaces attempts: each wait doubles up to a limit, and is drawn from its upper half so that the viewers of a
-// gateway that went away do not come back in step.
+// Backoff spaces attempts: the wait doubles with each failure up to a limit, and is drawn at
+// random from its upper half, so that the viewers of a gateway that stopped do not all come
+// back at once.
 export class Backoff {
   #first;
   #limit;
@@ -10,7 +11,7 @@ export class Backoff {
     this.#limit = limitMilliseconds;
   }
 
-  // next returns how long to wait, never less than the server asked for.
+  // next returns how long to wait, in milliseconds: at least what the server asked for.
   next(askedMilliseconds = 0) {
     const wait = Math.min(this.#limit, this.#first * 2 ** this.#failures);
     this.#failures++;
@@ -22,10 +23,11 @@ export class Backoff {
   }
 }
 
-// A Retry-After beyond this is taken for a mistake: a page must not sleep for a day.
+// A longer Retry-After is a mistake: a page must not sleep for a day.
 const longestRetryAfter = 5 * 60_000;
 
-// retryAfter reads the header in both its forms, seconds and a date; 0 without one.
+// retryAfter returns the milliseconds of a Retry-After header, in either form (seconds or a
+// date), or 0 without one.
 export function retryAfter(response) {
   const value = response.headers.get("Retry-After");
   if (value === null) return 0;

@@ -1,21 +1,22 @@
 import { formatClock, formatClockShort, formatOdds, formatPercent, text } from "./text.js";
 
-// More points than this are not to be told apart on a screen.
+// More points than these can't be seen apart on a screen.
 const maxPoints = 600;
 
 const margin = { top: 14, right: 14, bottom: 26, left: 16 };
-// The least time across, so that the first moments are not stretched over the whole width.
+// The least time that the width stands for, in milliseconds, so that the first moments are
+// not stretched over all of it.
 const shortest = 10_000;
 
-// A tabular figure of an axis label, in the size of the style sheet.
+// Width in pixels of a digit of an axis label, at the size in the style sheet.
 const figureWidth = 7.5;
 
-// What a label of the time axis takes up, with the space around it.
+// Width in pixels of a label of the time axis, with the space around it.
 const labelRoom = 96;
 
 const timeSteps = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400].map((s) => s * 1000);
 
-// Chart draws the odds since the page was opened as steps, for they hold until the next entry.
+// Chart draws the odds since the page was opened, as steps: odds hold until the next entry.
 export class Chart {
   #svg;
   #points = [];
@@ -36,7 +37,7 @@ export class Chart {
     this.describe();
   }
 
-  // add takes odds in percent; the time is the viewer's own, since this is what they saw.
+  // add adds odds, in percent, at the time of the viewer's own clock.
   add(percent) {
     if (percent === null || percent === this.#last) return;
     if (this.#last !== null) this.#changes++;
@@ -46,27 +47,30 @@ export class Chart {
     this.draw();
   }
 
-  // stop ends the line: nothing moves any more.
+  // stop ends the line at this moment, since the odds are final.
   stop() {
     this.#stoppedAt ??= Date.now();
     this.draw();
   }
 
-  // thin drops every second point but keeps both ends; what is old loses detail, what is new gains it again.
+  // thin drops every second point but keeps both ends, to make room for new points.
   #thin() {
     const end = this.#points.length - 1;
     this.#points = this.#points.filter((_, i) => i % 2 === 0 || i === end);
   }
 
-  // describe renews the text alternative, which is left alone between calls so that nobody is interrupted reading it.
+  // describe updates the text alternative. It does not change between calls, so that a screen
+  // reader can finish it.
   describe() {
     const [first] = this.#points;
-    this.#svg.setAttribute("aria-label", first
-      ? text.historySummary(formatOdds(first.percent), formatOdds(this.#last), formatClockShort(first.time), this.#changes)
-      : text.historyEmpty);
+    const summary = () => {
+      const since = formatClockShort(first.time);
+      return text.historySummary(formatOdds(first.percent), formatOdds(this.#last), since, this.#changes);
+    };
+    this.#svg.setAttribute("aria-label", first ? summary() : text.historyEmpty);
   }
 
-  // draw waits for the next frame: a hidden page has none, and a burst of odds is drawn once.
+  // draw draws in the next animation frame: a burst of odds once, and a hidden page not at all.
   draw() {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -89,7 +93,7 @@ export class Chart {
     this.#paintLine(frame);
   }
 
-  // frame is where things go: the edges of the plot, and x and y from time and percent.
+  // frame returns the edges of the plot, its ticks, and the functions x(time) and y(percent).
   #frame(width, height) {
     const start = this.#points[0].time;
     const now = this.#stoppedAt ?? Date.now();
@@ -111,8 +115,11 @@ export class Chart {
       return label(at, baseline, name, anchor);
     };
     this.#grid.replaceChildren(
-      ...ticks.flatMap((percent, i) => [rule(left, right, y(percent)), label(left - 8, y(percent) + 4, names[i], "end")]),
-      // They keep clear of the label of the moment, which matters most.
+      ...ticks.flatMap((percent, i) => [
+        rule(left, right, y(percent)),
+        label(left - 8, y(percent) + 4, names[i], "end"),
+      ]),
+      // None of them may overlap the label of the present, which matters most.
       ...timeTicks(start, end, Math.max(2, Math.floor((right - left) / 130)))
         .filter(({ time }) => x(now) - x(time) > labelRoom)
         .map(({ time, name }) => timeLabel(time, name)),
@@ -132,11 +139,12 @@ export class Chart {
   }
 }
 
-// percentScale spans the values with a little room and three to five round ticks.
+// percentScale returns a scale that spans the values with some room, and has three to five
+// round ticks.
 function percentScale(values) {
   const min = Math.min(...values);
   const max = Math.max(...values);
-  // Odds that have not moved get a span of their own, or they would lie on an axis without extent.
+  // Without a change so far the axis still needs an extent.
   const span = max - min || max * 0.2;
   const step = roundStep(span / 3);
   const low = Math.max(0, Math.floor((min - span * 0.05) / step) * step);
@@ -146,20 +154,20 @@ function percentScale(values) {
   return { low, high, ticks, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
 
-// roundStep is the next 1, 2 or 5 times a power of ten.
+// roundStep returns the least of 1, 2 or 5 times a power of ten that is at least atLeast.
 function roundStep(atLeast) {
   const power = 10 ** Math.floor(Math.log10(atLeast));
   return power * [1, 2, 5, 10].find((factor) => power * factor >= atLeast * 0.999);
 }
 
-// timeTicks is the start and then round times of the viewer's clock, at most count of them.
+// timeTicks returns the start and then round times of the viewer's clock, about count of them.
 function timeTicks(start, end, count) {
   const step = timeSteps.find((candidate) => (end - start) / candidate <= count) ?? timeSteps.at(-1);
   const name = step < 60_000 ? formatClock : formatClockShort;
   const zone = new Date(start).getTimezoneOffset() * 60_000;
   const ticks = [{ time: start, name: name(start) }];
   for (let time = Math.ceil((start - zone) / step) * step + zone; time < end; time += step) {
-    // A label beside the start's would run into it.
+    // A label so close to the start's would overlap it.
     if (time - start > step * 0.75) ticks.push({ time, name: name(time) });
   }
   return ticks;

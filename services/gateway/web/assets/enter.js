@@ -6,18 +6,21 @@ const storageKey = "rafflecast.member";
 const answerTimeout = 10_000;
 const maxAttempts = 5;
 
-// Whoever is told to wait longer than this should be told, not left looking at a button.
-const patience = 10_000;
+// The longest wait before another attempt, in milliseconds. If the server asks for more, the
+// member learns of it instead of looking at a button.
+const longestWait = 10_000;
 
-// What went wrong, by the reason or the code of the answer.
+// What to say about a refusal, by the reason in the error. Of the request only the member's
+// name can be invalid.
 const refusals = {
   ENTRY_LIMIT_REACHED: text.limitReached,
   RAFFLE_NOT_OPEN: text.notOpen,
   RAFFLE_NOT_FOUND: text.raffleMissing,
-  INVALID_ARGUMENT: text.nameInvalid,
+  INVALID: text.nameInvalid,
 };
 
-// setUpEntering makes the form enter members into one raffle. The caller says with setOpen whether it may.
+// setUpEntering makes the form enter members into one raffle, as long as setOpen(true) was
+// called last.
 export function setUpEntering(raffleId) {
   const form = document.getElementById("enter-form");
   const input = document.getElementById("member-id");
@@ -35,7 +38,7 @@ export function setUpEntering(raffleId) {
 
   const setSending = (now) => {
     sending = now;
-    // Not the disabled attribute: it would take the focus from a keyboard user.
+    // The disabled attribute would take the focus from a keyboard user.
     button.setAttribute("aria-disabled", now);
     button.textContent = now ? text.entering : text.enterButton;
   };
@@ -51,7 +54,7 @@ export function setUpEntering(raffleId) {
     event.preventDefault();
     const memberId = input.value.trim();
     if (sending || !nameIsRight(memberId)) return;
-    // Whoever presses again after no answer means the same entry, and sends the same request id.
+    // After no answer, pressing again means the same entry, so it has the same request id.
     if (unanswered?.memberId !== memberId) unanswered = { memberId, requestId: newRequestId() };
     setSending(true);
     say("", "");
@@ -70,28 +73,42 @@ export function setUpEntering(raffleId) {
   };
 }
 
-// send tries until there is an answer to rely on, or for a while. A repeat is harmless: the service answers a request
-// id it has seen with the first success.
+// send tries a few times to get an answer. To repeat a request is harmless: the service
+// answers a known request id with its first success.
 async function send(raffleId, { memberId, requestId }, onRetry) {
   const backoff = new Backoff(600, 5_000);
-  const address = `/api/v1/raffle/${raffleId}?${new URLSearchParams({ memberId, requestId })}`;
+  const address = `/api/v1/raffles/${raffleId}/entries`;
+  const entry = { memberId, requestId };
   for (let attempt = 1; ; attempt++) {
     let asked = 0;
     try {
-      const response = await fetch(address, { method: "POST", signal: AbortSignal.timeout(answerTimeout) });
-      if (response.ok) return { final: true, words: text.entered(memberId, (await response.json()).memberEntries), kind: "good" };
+      const response = await post(address, entry);
+      if (response.ok) {
+        const { memberEntries } = await response.json();
+        return { final: true, words: text.entered(memberId, memberEntries), kind: "good" };
+      }
       if (response.status < 500 && response.status !== 429) return refusal(await errorOf(response));
       asked = retryAfter(response);
     } catch {
-      // The network, the time limit or half an answer: none of them says what became of the entry.
+      // The network failed, the time limit passed, or the answer was cut: the entry may or may
+      // not be stored.
     }
-    if (attempt === maxAttempts || asked > patience) return { final: false, words: text.unreachable, kind: "bad" };
+    if (attempt === maxAttempts || asked > longestWait) return { final: false, words: text.unreachable, kind: "bad" };
     onRetry();
     await sleep(backoff.next(asked));
   }
 }
 
-// errorOf is empty where a proxy refused with a page of its own.
+function post(address, body) {
+  return fetch(address, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(answerTimeout),
+  });
+}
+
+// errorOf returns the error of an answer; it is empty if a proxy refused with its own page.
 async function errorOf(response) {
   try {
     return (await response.json()).error ?? {};
@@ -101,11 +118,11 @@ async function errorOf(response) {
 }
 
 function refusal(error) {
-  const words = refusals[error.reason] ?? refusals[error.code] ?? text.refused;
-  return { final: true, words, kind: error.code === "INVALID_ARGUMENT" ? "name" : "bad" };
+  const words = refusals[error.reason] ?? text.refused;
+  return { final: true, words, kind: error.reason === "INVALID" ? "name" : "bad" };
 }
 
-// newRequestId is a version 4 UUID; crypto.randomUUID is missing on a page that came over plain HTTP.
+// newRequestId returns a random UUID. crypto.randomUUID is missing on pages over plain HTTP.
 function newRequestId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
@@ -115,7 +132,8 @@ function newRequestId() {
   return hex.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, "$1-$2-$3-$4-$5");
 }
 
-// Storage throws where the browser was told to keep nothing; the name is then typed again.
+// remembered returns the name of the last entry. Storage throws if the browser is set to keep
+// nothing; then the name is typed again.
 function remembered() {
   try {
     return localStorage.getItem(storageKey) ?? "";
@@ -128,6 +146,6 @@ function remember(memberId) {
   try {
     localStorage.setItem(storageKey, memberId);
   } catch {
-    // See remembered.
+    // As in remembered.
   }
 }

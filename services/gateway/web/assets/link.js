@@ -2,26 +2,30 @@ import { Backoff, retryAfter } from "./backoff.js";
 
 const finalStates = new Set(["CLOSED", "CANCELLED", "DRAWN"]);
 
-// isFinal tells odds that will never change again.
+// isFinal reports whether odds will never change again.
 export const isFinal = ({ state }) => finalStates.has(state);
 
-// The gateway says something at least every 18 s, so this much silence is two heartbeats missed and a dead link.
+// Milliseconds without any event after which a connection counts as dead. The gateway sends
+// one at least every 18 s, so two heartbeats are missing then.
 const deadAfter = 45_000;
 
-// A tab hidden for longer may have slept through the end of its connection without being told.
+// A tab that was hidden for longer may not have noticed the end of its connection.
 const longHidden = 60_000;
 
 const answerTimeout = 10_000;
 
-// Link keeps the newest odds of one raffle coming for as long as there can be any. It calls
-//   onOdds(odds)               with each version once, and never a lower one after a higher;
-//   onStatus(status, heardAt)  with "connecting", "live", "offline" or "ended", and when what is shown was last known
-//                              to be the newest (milliseconds, 0 if never);
-//   onMissing()                when there is no such raffle, after which it has ended.
+// Link follows the odds of one raffle until they are final. It calls
+//   onOdds(odds)               with each version at most once, and never a lower one after a
+//                              higher one;
+//   onStatus(status, heardAt)  with "connecting", "live", "offline" or "ended", and the time in
+//                              milliseconds at which the odds were last known to be the newest
+//                              (0 if never);
+//   onMissing()                if there is no such raffle; the link has ended then.
 export class Link {
   #id;
   #on;
   #version = 0;
+  #lastEventId = "";
   #source = null;
   #wasOpen = false;
   #attempt = 0;
@@ -54,21 +58,22 @@ export class Link {
     this.#drop();
     this.#quietSince = Date.now();
     this.#sayConnecting();
-    const after = this.#version > 0 ? `?lastEventId=${this.#id}:${this.#version}` : "";
-    const source = new EventSource(`/api/v1/raffle/${this.#id}/subscribe${after}`);
+    const after = this.#lastEventId && `?${new URLSearchParams({ lastEventId: this.#lastEventId })}`;
+    const source = new EventSource(`/api/v1/raffles/${this.#id}/subscribe${after}`);
     source.addEventListener("open", () => this.#opened());
     source.addEventListener("error", () => this.#failed());
     source.addEventListener("raffle-winning-probability", (event) => {
       this.#heard();
+      this.#lastEventId = event.lastEventId;
       this.#take(JSON.parse(event.data));
     });
     source.addEventListener("heartbeat", () => this.#heard());
-    // The newest odds follow a reset by themselves; all it means here is that the link is alive.
+    // The newest odds follow a reset; the page needs no updates between.
     source.addEventListener("reset", () => this.#heard());
     this.#source = source;
   }
 
-  // drop leaves nothing under way: no stream, no waiting attempt, and no answer that would still count.
+  // drop ends the stream, a waiting attempt, and a request under way.
   #drop() {
     this.#source?.close();
     this.#source = null;
@@ -89,8 +94,9 @@ export class Link {
     this.#say("live");
   }
 
-  // failed leaves the first attempt after a lost connection to the browser, which waits as the gateway's retry: field
-  // says. The browser would go on at that pace for ever, and gives up when refused, so from then on we wait ourselves.
+  // failed lets the browser make the first attempt after a lost connection, after the wait that
+  // the gateway's retry: field asks for. Later attempts are made here: the browser would keep
+  // that pace forever, and would give up after a refusal.
   #failed() {
     if (this.#wasOpen && this.#source.readyState === EventSource.CONNECTING) {
       this.#wasOpen = false;
@@ -102,13 +108,14 @@ export class Link {
     this.#askWhy();
   }
 
-  // askWhy finds out what EventSource does not tell: which status refused it. The odds that come with the answer keep
-  // the page current while the stream is refused.
+  // askWhy asks for the odds once, since EventSource does not tell the status that refused it.
+  // The odds in the answer keep the page current while the stream is refused.
   async #askWhy() {
     const attempt = this.#attempt;
     let asked = 0;
     try {
-      const response = await fetch(`/api/v1/raffle/${this.#id}/odds`, { cache: "no-store", signal: AbortSignal.timeout(answerTimeout) });
+      const address = `/api/v1/raffles/${this.#id}/odds`;
+      const response = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(answerTimeout) });
       const odds = response.ok ? await response.json() : null;
       if (attempt !== this.#attempt) return;
       if (response.status === 404 || response.status === 400) {
@@ -122,7 +129,7 @@ export class Link {
       }
       asked = retryAfter(response);
     } catch {
-      // No network or no answer: wait and try again, as for any refusal.
+      // No network or no answer: try again later, as after any refusal.
     }
     if (attempt !== this.#attempt) return;
     this.#timer = setTimeout(() => this.#open(), this.#backoff.next(asked));

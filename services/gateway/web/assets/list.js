@@ -6,8 +6,9 @@ const pageSize = 50;
 const interval = 4_000;
 const answerTimeout = 10_000;
 
-// showList keeps the list of open raffles current. Where there was nothing to look at and exactly one raffle is open,
-// it hands over to onOnly(id) instead; a list somebody is reading stays a list.
+// showList shows the list of open raffles and keeps it current. If the list was empty so far
+// and exactly one raffle is open, it calls onOnly(id) and ends: a list that somebody reads
+// stays a list.
 export async function showList({ show, showConnection, onOnly }) {
   const cards = new Map();
   const backoff = new Backoff(1_000, 30_000);
@@ -26,7 +27,7 @@ export async function showList({ show, showConnection, onOnly }) {
       heardAt = Date.now();
       backoff.reset();
       showCards(cards, raffles);
-      note.textContent = raffles.length === 0 ? text.noneOpen : nextPageToken ? text.firstShown(formatInteger(raffles.length)) : "";
+      note.textContent = noteOf(raffles, nextPageToken);
       show("list-view");
       showConnection("live");
       wait = interval * (0.75 + Math.random() / 2);
@@ -39,23 +40,30 @@ export async function showList({ show, showConnection, onOnly }) {
   }
 }
 
-// visible waits while nobody can see the list.
+function noteOf(raffles, nextPageToken) {
+  if (raffles.length === 0) return text.noneOpen;
+  return nextPageToken ? text.firstShown(formatInteger(raffles.length)) : "";
+}
+
+// visible returns a promise that resolves when the page is visible.
 function visible() {
   if (!document.hidden) return;
   return new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
 }
 
-// openRaffles returns the API's answer, or how long the server asked to be left alone.
+// openRaffles returns the API's answer, or { asked } with the milliseconds of its Retry-After.
 async function openRaffles() {
   try {
-    const response = await fetch(`/api/v1/raffles?state=OPEN&pageSize=${pageSize}`, { cache: "no-store", signal: AbortSignal.timeout(answerTimeout) });
+    const address = `/api/v1/raffles?state=OPEN&pageSize=${pageSize}`;
+    const response = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(answerTimeout) });
     return response.ok ? await response.json() : { asked: retryAfter(response) };
   } catch {
     return { asked: 0 };
   }
 }
 
-// showCards adds, updates and removes, and leaves a card's link in place so that it keeps the focus.
+// showCards adds, updates and removes cards. It never replaces a card, since its link may
+// have the focus.
 function showCards(cards, raffles) {
   const open = new Set(raffles.map(({ id }) => id));
   for (const [id, card] of cards) {
@@ -70,11 +78,17 @@ function showCards(cards, raffles) {
   }
 }
 
+// Tag and class of each part of a card.
+const cardParts = [
+  ["p", "serial"], ["h2", "name"], ["p", "odds"], ["p", "one-in"], ["p", "meta"],
+  ["span", "count"], ["span", "closing"],
+];
+
 function createCard(id) {
   const card = document.createElement("li");
   const link = document.createElement("a");
   link.href = `/raffle/${id}`;
-  link.append(...[["p", "serial"], ["h2", "name"], ["p", "odds"], ["p", "one-in"], ["p", "meta"], ["span", "count"], ["span", "closing"]].map(([tag, name]) => {
+  link.append(...cardParts.map(([tag, name]) => {
     const part = document.createElement(tag);
     part.className = name;
     return part;
@@ -95,7 +109,7 @@ function closing({ closesAt }) {
 
 function updateCard(card, odds) {
   const part = (name) => card.querySelector(`.${name}`);
-  // Answers may come from different gateways; one of them may be a moment behind.
+  // Answers may come from different gateways, of which one may lag.
   if (odds.version < Number(card.dataset.version ?? 0)) return;
   card.dataset.version = odds.version;
   const percent = odds.winnerProbability;

@@ -14,7 +14,8 @@ const frame = {
     for (const id of views) $(id).hidden = id !== view;
   },
 
-  // showConnection sets the light. heardAt is when the numbers on the page were last known to be the newest.
+  // showConnection shows the state of the connection. heardAt is the time in milliseconds at
+  // which the numbers on the page were last known to be the newest.
   showConnection(status, heardAt) {
     const since = heardAt && formatClock(heardAt);
     const words = {

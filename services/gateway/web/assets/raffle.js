@@ -6,7 +6,7 @@ import { formatDateAndTime, formatDuration, formatInteger, formatOdds, formatOne
 
 const $ = (id) => document.getElementById(id);
 
-// showRaffle fills the view of one raffle and keeps it current. The id is text, as it stood in the address.
+// showRaffle shows one raffle and keeps it current. The id is the text from the address.
 export function showRaffle(id, { show, showConnection, say }) {
   const chart = new Chart($("chart"));
   const form = setUpEntering(id);
@@ -21,7 +21,7 @@ export function showRaffle(id, { show, showConnection, say }) {
     tick();
     chart.add(odds.winnerProbability);
     if (isFinal(odds)) chart.stop();
-    // Whoever comes after the end has seen nothing move.
+    // A viewer who comes after the end has no history to see.
     if (!before) $("history").hidden = isFinal(odds);
     say(text.spoken(oddsLabel(odds), $("odds").getAttribute("aria-label"), $("one-in").textContent));
   };
@@ -49,7 +49,7 @@ export function showRaffle(id, { show, showConnection, say }) {
 
 function oddsLabel({ state }) {
   if (state === "CANCELLED") return text.cancelledChance;
-  return state === "CLOSED" || state === "DRAWN" ? text.finalChance : text.chance;
+  return isFinal({ state }) ? text.finalChance : text.chance;
 }
 
 function showOdds(odds, before) {
@@ -84,13 +84,14 @@ function showFacts({ title, state, entries, members, winners }) {
 function showEntering({ state, nextEntryProbability }, form) {
   form.setOpen(state === "OPEN");
   if (state === "OPEN") {
-    $("enter-note").textContent = nextEntryProbability === null ? "" : text.ifYouEnter(formatOdds(nextEntryProbability));
+    const next = nextEntryProbability;
+    $("enter-note").textContent = next === null ? "" : text.ifYouEnter(formatOdds(next));
   } else {
     $("enter-note").textContent = state === "SCHEDULED" ? text.notOpenYet : text.entriesOver[state];
   }
 }
 
-// showTime says how long until the raffle opens or closes, or since when it is over.
+// showTime shows the time until the raffle opens or closes, or when it ended.
 function showTime({ state, opensAt, closesAt, at }) {
   if (state === "SCHEDULED") return showCountdown(text.opens, opensAt, text.noOpening);
   if (state === "OPEN") return showCountdown(closesAt === null ? text.closing : text.closes, closesAt, text.noClosing);

@@ -2,14 +2,15 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 const timing = { duration: 280, easing: "cubic-bezier(0.2, 0.8, 0.3, 1)" };
 
-// roll writes a number whose changed digits roll into place like a counter's: up when it rises, down when it falls. The
-// element holds the exact new text at once, so that no number is shown that was never true.
+// roll writes a number whose changed digits roll into place as on a counter: upwards if
+// rising, else downwards. The element holds the new text at once, so that no number is shown
+// that was never true.
 export function roll(element, text, rising) {
   const before = element.textContent;
   const digits = fit(element, text.length);
   digits.forEach((digit, i) => digit.textContent = text[i]);
 
-  // A raffle may change twenty times a second; a roll under way goes on and carries the newer digits.
+  // A raffle may change twenty times a second: a roll that has begun goes on with new digits.
   const rolling = element.getAnimations({ subtree: true }).length > 0;
   if (before === "" || rolling || still.matches || document.hidden) return;
   const from = { transform: `translateY(${rising ? "0.3em" : "-0.3em"})`, opacity: 0 };
@@ -18,7 +19,7 @@ export function roll(element, text, rising) {
   for (const digit of changed) digit.animate([from, to], timing);
 }
 
-// fit returns count digits in the element, the ones that are there if they are as many.
+// fit returns the count digits of the element. It replaces them only if their number differs.
 function fit(element, count) {
   if (element.children.length !== count) {
     element.replaceChildren(...Array.from({ length: count }, () => document.createElement("span")));

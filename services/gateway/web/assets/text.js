@@ -1,4 +1,5 @@
-// Every word the page shows, and how it writes numbers, times and odds. A string with a value in it is a function.
+// All texts of the page by language, and the formats of numbers, times and odds. A text with a
+// value in it is a function.
 
 const tables = {
   en: {
@@ -14,7 +15,10 @@ const tables = {
     chance: "Your chance of winning",
     finalChance: "The final chance of winning",
     cancelledChance: "The chance when it was cancelled",
-    noEntry: { SCHEDULED: "Opening soon", OPEN: "Be the first", CLOSED: "No entries", CANCELLED: "No entries", DRAWN: "No entries" },
+    noEntry: {
+      SCHEDULED: "Opening soon", OPEN: "Be the first",
+      CLOSED: "No entries", CANCELLED: "No entries", DRAWN: "No entries",
+    },
     firstHint: "No entries yet. The odds are never better than now.",
     oneIn: (n) => `1 in ${n} for each entry`,
     everyoneWins: "As it stands, every entry wins",
@@ -31,7 +35,8 @@ const tables = {
     history: "The odds since you opened this page",
     now: "now",
     historyEmpty: "No odds yet.",
-    historySummary: (from, to, since, changes) => `Since ${since} the odds went from ${from} to ${to}, changes: ${changes}.`,
+    historySummary: (from, to, since, changes) =>
+      `Since ${since} the odds went from ${from} to ${to}, changes: ${changes}.`,
     enterHeading: "Enter the draw",
     memberLabel: "Your member name",
     memberHint: "Letters, digits and _ . : @ -",
@@ -39,15 +44,21 @@ const tables = {
     entering: "Entering…",
     ifYouEnter: (odds) => `If you enter now: ${odds} per entry`,
     notOpenYet: "Entries are not open yet.",
-    entriesOver: { CLOSED: "Entries are closed.", CANCELLED: "This raffle was cancelled.", DRAWN: "The winners have been drawn." },
-    entered: (member, count) => count > 1 ? `You are in, ${member}, with ${count} entries. Good luck!` : `You are in, ${member}. Good luck!`,
+    entriesOver: {
+      CLOSED: "Entries are closed.", CANCELLED: "This raffle was cancelled.",
+      DRAWN: "The winners have been drawn.",
+    },
+    entered: (member, count) => count > 1
+      ? `You are in, ${member}, with ${count} entries. Good luck!`
+      : `You are in, ${member}. Good luck!`,
     nameNeeded: "Please type your member name.",
     nameInvalid: "A name may have letters, digits and _ . : @ - only, up to 64 of them.",
     limitReached: "This member already has every entry allowed.",
     notOpen: "This raffle is not taking entries now.",
     raffleMissing: "This raffle no longer exists.",
     retrying: "The answer is slow to come. Trying again…",
-    unreachable: "The raffle is hard to reach right now. Press Enter again in a moment: the same entry is never counted twice.",
+    unreachable: "The raffle is hard to reach right now. Press Enter again in a moment: " +
+      "the same entry is never counted twice.",
     refused: "The entry was not accepted. Please try again later.",
     openRaffles: "Open raffles",
     looking: "Looking for open raffles…",
@@ -75,7 +86,10 @@ const tables = {
     chance: "지금 당첨 확률",
     finalChance: "최종 당첨 확률",
     cancelledChance: "취소 당시 당첨 확률",
-    noEntry: { SCHEDULED: "곧 시작해요", OPEN: "첫 응모를 기다려요", CLOSED: "응모 없음", CANCELLED: "응모 없음", DRAWN: "응모 없음" },
+    noEntry: {
+      SCHEDULED: "곧 시작해요", OPEN: "첫 응모를 기다려요",
+      CLOSED: "응모 없음", CANCELLED: "응모 없음", DRAWN: "응모 없음",
+    },
     firstHint: "아직 응모가 없어요. 지금이 확률이 가장 높은 때예요.",
     oneIn: (n) => `응모 ${n}건 중 1건꼴로 당첨`,
     everyoneWins: "지금대로라면 모든 응모가 당첨돼요",
@@ -92,7 +106,8 @@ const tables = {
     history: "페이지를 연 뒤의 확률 변화",
     now: "지금",
     historyEmpty: "아직 확률이 없어요.",
-    historySummary: (from, to, since, changes) => `${since}부터 확률이 ${from}에서 ${to}(으)로 ${changes}번 바뀌었어요.`,
+    historySummary: (from, to, since, changes) =>
+      `${since}부터 확률이 ${from}에서 ${to}(으)로 ${changes}번 바뀌었어요.`,
     enterHeading: "응모하기",
     memberLabel: "회원 이름",
     memberHint: "영문, 숫자, _ . : @ - 사용 가능",
@@ -100,8 +115,12 @@ const tables = {
     entering: "응모하는 중…",
     ifYouEnter: (odds) => `지금 응모하면 건당 ${odds}`,
     notOpenYet: "아직 응모를 받지 않아요.",
-    entriesOver: { CLOSED: "응모가 마감됐어요.", CANCELLED: "취소된 추첨이에요.", DRAWN: "당첨자 추첨이 끝났어요." },
-    entered: (member, count) => count > 1 ? `${member} 님, ${count}건 응모했어요. 행운을 빌어요!` : `${member} 님, 응모했어요. 행운을 빌어요!`,
+    entriesOver: {
+      CLOSED: "응모가 마감됐어요.", CANCELLED: "취소된 추첨이에요.", DRAWN: "당첨자 추첨이 끝났어요.",
+    },
+    entered: (member, count) => count > 1
+      ? `${member} 님, ${count}건 응모했어요. 행운을 빌어요!`
+      : `${member} 님, 응모했어요. 행운을 빌어요!`,
     nameNeeded: "회원 이름을 입력해 주세요.",
     nameInvalid: "이름은 영문, 숫자, _ . : @ - 만 64자까지 쓸 수 있어요.",
     limitReached: "이 회원은 이미 응모할 수 있는 만큼 응모했어요.",
@@ -127,12 +146,12 @@ const tables = {
 
 const language = (tag) => tag.split("-")[0].toLowerCase();
 
-// The whole tag is kept, so that en-GB writes its dates in its own way.
+// The whole tag, since en-GB writes dates in another way than en-US.
 const locale = navigator.languages.find((tag) => language(tag) in tables) ?? "en";
 
 export const text = tables[language(locale)];
 
-// translate fills every element that names its text, and tells the browser which language that is.
+// translate fills every element that names its text, and sets the language of the document.
 export function translate() {
   document.documentElement.lang = locale;
   for (const element of document.querySelectorAll("[data-text]")) {
@@ -144,7 +163,9 @@ const integer = new Intl.NumberFormat(locale);
 const oneDecimal = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", second: "2-digit" });
 const clockShort = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
-const dateAndTime = new Intl.DateTimeFormat(locale, { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+const dateAndTime = new Intl.DateTimeFormat(locale, {
+  weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit",
+});
 const plural = new Intl.PluralRules(locale);
 
 export const formatInteger = (n) => integer.format(n);
@@ -152,23 +173,27 @@ export const formatClock = (time) => clock.format(time);
 export const formatClockShort = (time) => clockShort.format(time);
 export const formatDateAndTime = (time) => dateAndTime.format(time);
 
-const fixed = (digits) => new Intl.NumberFormat(locale, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
+const fixed = (digits) => new Intl.NumberFormat(locale, {
+  style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits,
+});
 const whole = fixed(0);
 const hundredths = fixed(2);
-const threeDigits = new Intl.NumberFormat(locale, { style: "percent", minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
+const threeDigits = new Intl.NumberFormat(locale, {
+  style: "percent", minimumSignificantDigits: 3, maximumSignificantDigits: 3,
+});
 
-// formatOdds writes percent with as many digits as it takes to see one entry make a difference, and never rounds up
-// to a certainty which is not one.
+// formatOdds writes percent with enough digits to show the difference of one entry. It never
+// rounds up to 100 %.
 export function formatOdds(percent) {
   if (Number.isInteger(percent)) return whole.format(percent / 100);
   if (percent < 1) return threeDigits.format(percent / 100);
   return hundredths.format(Math.min(percent, 99.99) / 100);
 }
 
-// formatPercent writes percent with a given number of decimals, for an axis whose labels must agree.
+// formatPercent writes percent with a fixed number of decimals, as the labels of an axis need.
 export const formatPercent = (percent, digits) => fixed(digits).format(percent / 100);
 
-// formatOneIn is the phrase for odds that are known.
+// formatOneIn returns the phrase "1 in n" for a raffle with entries.
 export function formatOneIn({ entries, winners }) {
   if (entries <= winners) return text.everyoneWins;
   const n = entries / winners;
@@ -181,9 +206,10 @@ export function formatEntries(n) {
 }
 
 const unit = (name) => new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short" });
-const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].map(([name, seconds]) => ({ format: unit(name), seconds }));
+const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]]
+  .map(([name, seconds]) => ({ format: unit(name), seconds }));
 
-// formatDuration names the two largest units, which is as exact as anyone plans by.
+// formatDuration writes a duration by its two largest units.
 export function formatDuration(milliseconds) {
   let rest = Math.max(0, Math.floor(milliseconds / 1000));
   const largest = units.findIndex(({ seconds }) => rest >= seconds);

@@ -1,0 +1,260 @@
+package httpapi
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// forwarding is an API in front of a server that stands for participation.
+type forwarding struct {
+	*testBundle
+	participation *httptest.Server
+
+	mu  sync.Mutex
+	got []*http.Request // requests that participation had
+}
+
+// setupForwarding starts an API that forwards to participation. change, which may
+// be nil, changes the configuration first.
+func setupForwarding(t *testing.T, change func(*Config), participation http.HandlerFunc) *forwarding {
+	t.Helper()
+	f := new(forwarding)
+	f.participation = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		f.got = append(f.got, r)
+		f.mu.Unlock()
+		participation(w, r)
+	}))
+	t.Cleanup(f.participation.Close)
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.testBundle = setup(t, transport{}, l, func(b *testBundle) {
+		if b.cfg.Participation, err = url.Parse(f.participation.URL); err != nil {
+			t.Fatal(err)
+		}
+		if change != nil {
+			change(&b.cfg)
+		}
+	})
+	return f
+}
+
+// taken returns the requests that participation had since the last call.
+func (f *forwarding) taken() []*http.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	got := f.got
+	f.got = nil
+	return got
+}
+
+func answerJSON(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.Header().Set("Server", "participation")
+		w.Header().Set("Set-Cookie", "a=b")
+		w.Header().Set("Access-Control-Allow-Origin", "https://inside.example")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func TestForward_PassesOnWhatABrowserNeeds(t *testing.T) {
+	t.Parallel()
+	f := setupForwarding(t, nil, answerJSON(http.StatusOK, `{"entry":{}}`))
+	for _, c := range []struct{ method, path, forwarded string }{
+		{"POST", "/api/v1/raffles/1/entries", "POST"},
+		{"POST", "/api/v1/raffle/1?memberId=7&requestId=a%3Bb", "POST"},
+		{"POST", "/api/v1/raffles/1/entries:withdraw", "POST"},
+		{"GET", "/api/v1/raffles/1/entries?memberId=7", "GET"},
+		{"GET", "/api/v1/raffles/1/entries?memberId=7&pageSize=2&pageToken=x", "GET"},
+		{"HEAD", "/api/v1/raffles/1/entries?memberId=7", "GET"},
+	} {
+		resp := f.get(c.method, c.path, "Cookie", "session=1", "Upgrade", "websocket", "Connection", "Upgrade", "Accept-Encoding", "br")
+		body, err := io.ReadAll(resp.Body)
+		if want := `{"entry":{}}`; err != nil || resp.StatusCode != http.StatusOK || (string(body) != want && c.method != "HEAD") {
+			t.Errorf("%s %s: %s %q, %v", c.method, c.path, resp.Status, body, err)
+		}
+		h := resp.Header
+		if h.Get("Server") != "" || h.Get("Set-Cookie") != "" || h.Get("Access-Control-Allow-Origin") != "" || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s %s: %v", c.method, c.path, h)
+		}
+		got := f.taken()
+		if len(got) != 1 || got[0].Method != c.forwarded || got[0].URL.String() != c.path {
+			t.Errorf("%s %s is forwarded as %v", c.method, c.path, got)
+			continue
+		}
+		h = got[0].Header
+		if h.Get("Cookie")+h.Get("Upgrade")+h.Get("Connection")+h.Get("Accept-Encoding") != "" || h.Get("X-Forwarded-For") != "127.0.0.1" {
+			t.Errorf("%s %s is forwarded with %v", c.method, c.path, h)
+		}
+	}
+}
+
+func TestForward_PassesOnNothingElse(t *testing.T) {
+	t.Parallel()
+	f := setupForwarding(t, nil, answerJSON(http.StatusOK, `{}`))
+	for _, c := range []struct {
+		method, path string
+		status       int
+		reason       string
+	}{
+		{"GET", "/api/v1/raffles/1/entries", 400, "INVALID"},
+		{"GET", "/api/v1/raffles/1/entries?memberId=", 400, "INVALID"},
+		{"GET", "/api/v1/raffles/1/entries?memberId=7&memberId=", 400, "INVALID"},
+		{"GET", "/api/v1/raffles/1/entries?memberId=7&member_id=", 400, "INVALID"}, // the same field to participation
+		{"GET", "/api/v1/raffles/1/entries?memberId=7&raffleId=2", 400, "INVALID"},
+		{"GET", "/api/v1/raffles/x/entries?memberId=7", 400, "INVALID"},
+		{"POST", "/api/v1/raffles/0/entries", 400, "INVALID"},
+		{"POST", "/api/v1/raffle/1?memberId=7;requestId=8", 400, "INVALID"}, // ReverseProxy would drop both
+		{"POST", "/api/v1/raffle/1?memberId=%zz", 400, "INVALID"},
+		{"POST", "/api/v1/raffles", 405, "METHOD_NOT_ALLOWED"},
+		{"PATCH", "/api/v1/raffles/1", 404, "PATH_NOT_FOUND"},
+		{"GET", "/api/v1/raffle/1", 405, "METHOD_NOT_ALLOWED"},
+		{"DELETE", "/api/v1/raffles/1/entries", 405, "METHOD_NOT_ALLOWED"},
+		{"POST", "/api/v1/raffles/1:close", 404, "PATH_NOT_FOUND"},
+		{"POST", "/api/v1/raffles/1/close", 404, "PATH_NOT_FOUND"},
+		{"POST", "/api/v1/entries:stream", 404, "PATH_NOT_FOUND"},
+	} {
+		f.refused(c.method, c.path, c.status, c.reason)
+		if got := f.taken(); len(got) != 0 {
+			t.Errorf("%s %s is forwarded", c.method, c.path)
+		}
+	}
+}
+
+func TestForward_PassesOnParticipationsErrors(t *testing.T) {
+	t.Parallel()
+	const body = `{"error":{"code":"RESOURCE_EXHAUSTED","reason":"BUSY","message":"too many calls"}}`
+	f := setupForwarding(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		answerJSON(http.StatusTooManyRequests, body)(w, r)
+	})
+	resp := f.get("POST", "/api/v1/raffles/1/entries")
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusTooManyRequests || string(got) != body || resp.Header.Get("Retry-After") != "7" {
+		t.Errorf("%s %q %v, %v", resp.Status, got, resp.Header, err)
+	}
+}
+
+func TestForward_HidesAnswersThatAreNotParticipations(t *testing.T) {
+	t.Parallel()
+	f := setupForwarding(t, nil, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "upstream connect error", http.StatusBadGateway)
+	})
+	got := f.refused("POST", "/api/v1/raffles/1/entries", 503, "PARTICIPATION_UNAVAILABLE")
+	if got.header.Get("Retry-After") == "" || strings.Contains(got.message, "upstream") {
+		t.Errorf("%q %v", got.message, got.header)
+	}
+}
+
+func TestForward_SaysThatParticipationIsUnavailable(t *testing.T) {
+	t.Parallel()
+	f := setupForwarding(t, nil, answerJSON(http.StatusOK, `{}`))
+	f.participation.Close()
+	got := f.refused("POST", "/api/v1/raffles/1/entries", 503, "PARTICIPATION_UNAVAILABLE")
+	if got.header.Get("Retry-After") == "" || strings.Contains(got.message, "127.0.0.1") {
+		t.Errorf("%q %v", got.message, got.header)
+	}
+}
+
+func TestForward_IsBoundedInTime(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	f := setupForwarding(t, func(c *Config) { c.ForwardTimeout = 50 * time.Millisecond }, func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done() // participation learns that nobody waits any more
+		close(ended)
+	})
+	got := f.refused("POST", "/api/v1/raffles/1/entries", 504, "PARTICIPATION_TIMEOUT")
+	if got.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	<-ended
+}
+
+func TestForward_IsBoundedInNumber(t *testing.T) {
+	t.Parallel()
+	arrived, end := make(chan struct{}), make(chan struct{})
+	f := setupForwarding(t, func(c *Config) { c.ForwardLimit = 2 }, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-end
+		answerJSON(http.StatusOK, `{}`)(w, r)
+	})
+	var waiting sync.WaitGroup
+	for range 2 {
+		waiting.Go(func() {
+			if status, body := f.body("POST", "/api/v1/raffles/1/entries"); status != 200 {
+				t.Errorf("a forwarded request: %d %q", status, body)
+			}
+		})
+		<-arrived
+	}
+	if got := f.refused("POST", "/api/v1/raffle/1", 503, "BUSY"); got.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	if len(f.taken()) != 2 {
+		t.Error("the third is forwarded")
+	}
+	close(end)
+	waiting.Wait()
+	go func() { <-arrived }()
+	if status, _ := f.body("POST", "/api/v1/raffles/1/entries"); status != 200 { // the places are free again
+		t.Errorf("a later request: %d", status)
+	}
+}
+
+func TestForward_DoesNotBlameParticipationForAClientThatLeaves(t *testing.T) {
+	t.Parallel()
+	arrived, ended := make(chan struct{}), make(chan struct{})
+	refusals := make(chan string, 10)
+	f := setupForwarding(t, func(c *Config) { c.Refused = func(reason string) { refusals <- reason } },
+		func(_ http.ResponseWriter, r *http.Request) {
+			close(arrived)
+			<-r.Context().Done()
+			close(ended)
+		})
+	conn := f.dial()
+	if _, err := io.WriteString(conn, "POST /api/v1/raffles/1/entries HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-arrived
+	conn.Close()
+	<-ended
+	f.refused("GET", "/api/v1/nothing", 404, "PATH_NOT_FOUND")
+	if got := <-refusals; got != "path_not_found" {
+		t.Errorf("refused: %s", got)
+	}
+}
+
+func TestForward_CutsClientsThatDoNotReadTheirAnswer(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	large := `"` + strings.Repeat("x", 64<<20) + `"` // more than sockets hold
+	f := setupForwarding(t, func(c *Config) { c.ForwardTimeout = 500 * time.Millisecond }, func(w http.ResponseWriter, r *http.Request) {
+		answerJSON(http.StatusOK, large)(w, r)
+		close(ended)
+	})
+	resp := f.get("POST", "/api/v1/raffles/1/entries") // its body is not read
+	<-ended
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Errorf("all of the answer arrives: %d bytes", n)
+	}
+}
+
+func TestForward_IsOffWithoutParticipation(t *testing.T) {
+	t.Parallel()
+	forEach(t, allTransports, nil, func(b *testBundle) {
+		b.refused(http.MethodPost, "/api/v1/raffle/1?memberId=7", 404, "PATH_NOT_FOUND")
+		b.refused(http.MethodPost, "/api/v1/raffles/1/entries", 404, "PATH_NOT_FOUND")
+	})
+}

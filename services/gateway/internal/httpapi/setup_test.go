@@ -1,0 +1,380 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
+)
+
+// testBundle is an API over a feed that the test fills, behind an HTTP server.
+type testBundle struct {
+	t         *testing.T
+	onSockets bool // on sockets in real time; else in memory, in the time of a synctest bubble
+	cfg       Config
+	fanout    fanout.Config
+	feed      *fakeFeed
+	hub       *fanout.Hub
+	api       *API
+	base      string // URL
+	client    *http.Client
+}
+
+// transport is a way on which updates leave the gateway.
+type transport struct {
+	name     string
+	memory   bool // connections are in memory
+	handlers bool // connections are never detached
+	http2    bool
+}
+
+// The transports: handlers on connections in memory, handlers on sockets, HTTP/2,
+// and detached sockets.
+var (
+	socketTransports = []transport{{name: "handlers", handlers: true}, {name: "http2", http2: true}, {name: "detached"}}
+	allTransports    = append([]transport{{name: "memory", memory: true, handlers: true}}, socketTransports...)
+)
+
+// forEach runs a test on each of the transports. change, which may be nil, changes
+// the configuration first.
+func forEach(t *testing.T, transports []transport, change, test func(*testBundle)) {
+	t.Helper()
+	for _, tr := range transports {
+		t.Run(tr.name, func(t *testing.T) {
+			t.Parallel()
+			if tr.memory {
+				synctest.Test(t, func(t *testing.T) { test(setup(t, tr, newMemory(), change)) })
+				return
+			}
+			var lc net.ListenConfig
+			l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			test(setup(t, tr, l, change))
+		})
+	}
+}
+
+// setup starts a server on l that stops with the test.
+func setup(t *testing.T, tr transport, l net.Listener, change func(*testBundle)) *testBundle {
+	t.Helper()
+	b := &testBundle{
+		t: t, onSockets: !tr.memory, feed: newFakeFeed(), base: "http://" + l.Addr().String(), cfg: testConfig(t),
+		fanout: fanout.Config{
+			Spacing: 50 * time.Millisecond, Heartbeat: 15 * time.Second, Lifetime: 30 * time.Minute,
+			RetryMin: time.Second, RetryMax: 5 * time.Second, WriteTimeout: 30 * time.Second, Ordinary: tr.handlers,
+		},
+	}
+	if change != nil {
+		change(b)
+	}
+	b.fanout.Newest = b.feed.Newest
+	var err error
+	if b.hub, err = fanout.NewHub(b.fanout); err != nil {
+		t.Fatal(err)
+	}
+	if b.api, err = New(b.cfg, b.feed, b.hub); err != nil {
+		t.Fatal(err)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!tr.http2)
+	protocols.SetUnencryptedHTTP2(tr.http2)
+	server := &http.Server{Protocols: protocols, Handler: b.api.Handler(http.NotFoundHandler()), ConnContext: fanout.ConnContext}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = server.Serve(l) })
+	running.Go(func() { _ = b.hub.Run(ctx) })
+	dial := (&net.Dialer{}).DialContext
+	if m, ok := l.(*memory); ok {
+		dial = m.dial
+	}
+	connections := &http.Transport{DialContext: dial, Protocols: protocols}
+	b.client = &http.Client{
+		Transport:     connections,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	t.Cleanup(func() {
+		connections.CloseIdleConnections()
+		cancel()
+		server.Close()
+		running.Wait()
+	})
+	return b
+}
+
+// testConfig returns a configuration without limits on connections.
+func testConfig(t *testing.T) Config {
+	t.Helper()
+	return Config{
+		RetryMin: time.Second, RetryMax: 5 * time.Second, MaxRaffles: 100, BodyTimeout: 5 * time.Second,
+		ForwardLimit: 10, ForwardTimeout: 10 * time.Second, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+}
+
+// publish makes an update the newest and passes it to the hub.
+func (b *testBundle) publish(u *odds.Update) {
+	b.feed.put(u)
+	b.hub.Publish(u)
+}
+
+// update returns an update of an open raffle.
+func update(raffleID, version int64) *odds.Update { return updateIn(raffleID, version, "OPEN", false) }
+
+// finalUpdate returns the update of a closed raffle.
+func finalUpdate(raffleID, version int64) *odds.Update {
+	return updateIn(raffleID, version, "CLOSED", true)
+}
+
+func updateIn(raffleID, version int64, state string, final bool) *odds.Update {
+	data := fmt.Appendf(nil, `{"id":%d,"version":%d,"state":%q}`, raffleID, version, state)
+	return &odds.Update{
+		RaffleID: raffleID, Version: version, State: state, Final: final,
+		JSON: data, Frame: sse.AppendEvent(nil, odds.ID(raffleID, version), odds.Event, data),
+	}
+}
+
+// frame returns the event of an update of an open raffle, as clients get it.
+func frame(raffleID, version int64) string { return string(update(raffleID, version).Frame) }
+
+// finalFrame returns the event of the update of a closed raffle.
+func finalFrame(raffleID, version int64) string { return string(finalUpdate(raffleID, version).Frame) }
+
+// get sends a request; pairs are header names and values.
+func (b *testBundle) get(method, path string, pairs ...string) *http.Response {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), method, b.base+path, http.NoBody)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		r.Header.Add(pairs[i], pairs[i+1])
+	}
+	resp, err := b.client.Do(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// body sends a request, and returns the status and body of the answer.
+func (b *testBundle) body(method, path string, pairs ...string) (status int, body string) {
+	b.t.Helper()
+	resp := b.get(method, path, pairs...)
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return resp.StatusCode, string(data)
+}
+
+// refusal is an error as a client sees it.
+type refusal struct {
+	header  http.Header
+	message string
+}
+
+// refused fails the test unless a request is answered with an error that has this
+// status and reason.
+func (b *testBundle) refused(method, path string, status int, reason string, pairs ...string) refusal {
+	b.t.Helper()
+	resp := b.get(method, path, pairs...)
+	defer resp.Body.Close()
+	var body struct {
+		Error struct{ Code, Reason, Message string }
+	}
+	decoder := json.NewDecoder(resp.Body)
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&body)
+	e := body.Error
+	if err != nil || resp.StatusCode != status || e.Reason != reason || e.Code == "" || e.Message == "" {
+		b.t.Errorf("%s %.80s: %s %+v (%v), want %d %s", method, path, resp.Status, e, err, status, reason)
+	}
+	if got := resp.Header.Get("Content-Type"); got != "application/json; charset=utf-8" {
+		b.t.Errorf("%s %.80s: content type %s", method, path, got)
+	}
+	return refusal{resp.Header, e.Message}
+}
+
+// events is a stream as a client sees it.
+type events struct {
+	t *testing.T
+	*http.Response
+	r *bufio.Reader
+}
+
+// subscribe opens a stream. It fails the test if the answer is another.
+func (b *testBundle) subscribe(path string, pairs ...string) *events {
+	b.t.Helper()
+	resp := b.get(http.MethodGet, path, pairs...)
+	if resp.StatusCode != http.StatusOK {
+		b.t.Fatalf("%s: %s", path, resp.Status)
+	}
+	return &events{b.t, resp, bufio.NewReader(resp.Body)}
+}
+
+// next returns the next block of lines, or "" at the end of the stream.
+func (e *events) next() string {
+	e.t.Helper()
+	var block strings.Builder
+	for {
+		line, err := e.r.ReadString('\n')
+		if errors.Is(err, io.EOF) && line == "" && block.Len() == 0 {
+			return ""
+		}
+		if err != nil {
+			e.t.Fatalf("after %q: %v", block.String()+line, err)
+		}
+		block.WriteString(line)
+		if line == "\n" {
+			return block.String()
+		}
+	}
+}
+
+// expect fails unless the next blocks are these.
+func (e *events) expect(blocks ...string) {
+	e.t.Helper()
+	for _, want := range blocks {
+		if got := e.next(); got != want {
+			e.t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// opening returns the next block without the retry line that it begins with.
+func (e *events) opening() string {
+	e.t.Helper()
+	block := e.next()
+	retry, rest, _ := strings.Cut(block, "\n")
+	var ms int
+	if _, err := fmt.Sscanf(retry, "retry: %d", &ms); err != nil || ms < 1000 || ms > 5000 {
+		e.t.Fatalf("the first block begins with %q", retry)
+	}
+	return rest
+}
+
+func isHeartbeat(block string) bool {
+	return strings.HasPrefix(block, "event: heartbeat\ndata: {\"at\":\"")
+}
+
+// fakeFeed knows what the test puts into it.
+type fakeFeed struct {
+	mu       sync.Mutex
+	notReady bool
+	kept     int // updates that Since has at hand
+	stored   int // that it has after a Recall
+	updates  map[int64][]*odds.Update
+}
+
+func newFakeFeed() *fakeFeed {
+	return &fakeFeed{kept: 4, stored: 8, updates: make(map[int64][]*odds.Update)}
+}
+
+func (f *fakeFeed) put(u *odds.Update) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.updates[u.RaffleID] = append(f.updates[u.RaffleID], u)
+}
+
+func (f *fakeFeed) Ready() bool { return !f.notReady }
+
+func (f *fakeFeed) Newest(raffleID int64) *odds.Update {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if known := f.updates[raffleID]; len(known) > 0 {
+		return known[len(known)-1]
+	}
+	return nil
+}
+
+func (f *fakeFeed) Since(raffleID, version int64) (updates []*odds.Update, complete bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known := f.updates[raffleID]
+	known = known[max(0, len(known)-f.kept):]
+	for i, u := range known {
+		if u.Version > version {
+			if i == 0 {
+				return known[len(known)-1:], false
+			}
+			return known[i:], true
+		}
+	}
+	return nil, true
+}
+
+func (f *fakeFeed) Recall(context.Context, int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept = f.stored
+}
+
+func (f *fakeFeed) List(after int64, limit int, keep func(*odds.Update) bool) []*odds.Update {
+	var found []*odds.Update
+	for id := after + 1; id <= int64(len(f.updates)) && len(found) < limit; id++ {
+		if u := f.Newest(id); keep(u) {
+			found = append(found, u)
+		}
+	}
+	return found
+}
+
+// memory is a listener whose connections are in memory, so that the time of a
+// bubble passes while they are idle.
+type memory struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newMemory() *memory {
+	return &memory{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case m.conns <- server:
+		return client, nil
+	case <-m.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Accept implements net.Listener.
+func (m *memory) Accept() (net.Conn, error) {
+	select {
+	case c := <-m.conns:
+		return c, nil
+	case <-m.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (m *memory) Close() error {
+	m.once.Do(func() { close(m.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (m *memory) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
