@@ -81,6 +81,13 @@ func TestAdmission_CountsAddressesAndNetworks(t *testing.T) {
 	}
 }
 
+// count returns the number of open connections.
+func (a *admission) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.open
+}
+
 //nolint:paralleltest // it measures what the whole process allocates
 func TestAdmission_ReusesTheMemoryOfOldClients(t *testing.T) {
 	const clients = 10_000

@@ -111,10 +111,9 @@ func (f *forwarder) forward(w http.ResponseWriter, r *http.Request) error {
 	deadline := time.Now().Add(2 * f.timeout)
 	ctx, cancel := context.WithDeadline(r.Context(), deadline)
 	defer cancel()
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(deadline) // for a client that does not read its answer
+	// For a client that does not read its answer. The deadline ends with the request.
+	_ = http.NewResponseController(w).SetWriteDeadline(deadline)
 	f.proxy.ServeHTTP(w, r.WithContext(ctx))
-	_ = control.SetWriteDeadline(time.Time{}) // the connection may serve a stream next
 	return nil
 }
 

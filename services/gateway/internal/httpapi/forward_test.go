@@ -1,15 +1,21 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
-	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
 
 // forwarding is an API in front of a server that stands for participation.
@@ -168,86 +174,22 @@ func TestForward_SaysThatParticipationIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestForward_IsBoundedInTime(t *testing.T) {
+func TestForwardError_TellsOutagesFromTimeouts(t *testing.T) {
 	t.Parallel()
-	ended := make(chan struct{})
-	f := setupForwarding(t, func(c *Config) { c.ForwardTimeout = 50 * time.Millisecond }, func(_ http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done() // participation learns that nobody waits any more
-		close(ended)
-	})
-	got := f.refused("POST", "/api/v1/raffles/1/entries", 504, "PARTICIPATION_TIMEOUT")
-	if got.header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
-	}
-	<-ended
-}
-
-func TestForward_IsBoundedInNumber(t *testing.T) {
-	t.Parallel()
-	arrived, end := make(chan struct{}), make(chan struct{})
-	f := setupForwarding(t, func(c *Config) { c.ForwardLimit = 2 }, func(w http.ResponseWriter, r *http.Request) {
-		arrived <- struct{}{}
-		<-end
-		answerJSON(http.StatusOK, `{}`)(w, r)
-	})
-	var waiting sync.WaitGroup
-	for range 2 {
-		waiting.Go(func() {
-			if status, body := f.body("POST", "/api/v1/raffles/1/entries"); status != 200 {
-				t.Errorf("a forwarded request: %d %q", status, body)
-			}
-		})
-		<-arrived
-	}
-	if got := f.refused("POST", "/api/v1/raffle/1", 503, "BUSY"); got.header.Get("Retry-After") == "" {
-		t.Error("no Retry-After")
-	}
-	if len(f.taken()) != 2 {
-		t.Error("the third is forwarded")
-	}
-	close(end)
-	waiting.Wait()
-	go func() { <-arrived }()
-	if status, _ := f.body("POST", "/api/v1/raffles/1/entries"); status != 200 { // the places are free again
-		t.Errorf("a later request: %d", status)
-	}
-}
-
-func TestForward_DoesNotBlameParticipationForAClientThatLeaves(t *testing.T) {
-	t.Parallel()
-	arrived, ended := make(chan struct{}), make(chan struct{})
-	refusals := make(chan string, 10)
-	f := setupForwarding(t, func(c *Config) { c.Refused = func(reason string) { refusals <- reason } },
-		func(_ http.ResponseWriter, r *http.Request) {
-			close(arrived)
-			<-r.Context().Done()
-			close(ended)
-		})
-	conn := f.dial()
-	if _, err := io.WriteString(conn, "POST /api/v1/raffles/1/entries HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	<-arrived
-	conn.Close()
-	<-ended
-	f.refused("GET", "/api/v1/nothing", 404, "PATH_NOT_FOUND")
-	if got := <-refusals; got != "path_not_found" {
-		t.Errorf("refused: %s", got)
-	}
-}
-
-func TestForward_CutsClientsThatDoNotReadTheirAnswer(t *testing.T) {
-	t.Parallel()
-	ended := make(chan struct{})
-	large := `"` + strings.Repeat("x", 64<<20) + `"` // more than sockets hold
-	f := setupForwarding(t, func(c *Config) { c.ForwardTimeout = 500 * time.Millisecond }, func(w http.ResponseWriter, r *http.Request) {
-		answerJSON(http.StatusOK, large)(w, r)
-		close(ended)
-	})
-	resp := f.get("POST", "/api/v1/raffles/1/entries") // its body is not read
-	<-ended
-	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
-		t.Errorf("all of the answer arrives: %d bytes", n)
+	for _, c := range []struct {
+		err    error
+		reason respond.Reason
+	}{
+		{context.DeadlineExceeded, respond.ParticipationTimeout},
+		{&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, respond.ParticipationTimeout},
+		{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, respond.ParticipationUnavailable}, // nothing was sent
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, respond.ParticipationUnavailable},
+		{io.ErrUnexpectedEOF, respond.ParticipationUnavailable},
+	} {
+		err := forwardError(fmt.Errorf("wrapped: %w", c.err))
+		if e, ok := errors.AsType[*respond.Error](err); !ok || e.Reason != c.reason {
+			t.Errorf("%v becomes %+v", c.err, err)
+		}
 	}
 }
 

@@ -58,7 +58,9 @@ func TestOdds_WaitsForNewerOnes(t *testing.T) {
 			b.t.Errorf("when they change: %s %v", resp.Status, resp.Header)
 		}
 		<-published
-		testenv.Eventually(b.t, "no long poll is counted", 10*time.Second, func() bool { return b.hub.Open() == 0 })
+		testenv.Eventually(b.t, "no long poll is counted", 10*time.Second, func() bool {
+			return b.hub.Open() == 0 && b.api.admission.count() == 0
+		})
 	})
 }
 
@@ -74,6 +76,8 @@ func TestOdds_EndTheWaitWithoutAChange(t *testing.T) {
 		for _, wait := range []string{"61s", "10ms", "-1s", "25", "x"} {
 			b.refused(http.MethodGet, "/api/v1/raffles/1/odds?wait="+wait, 400, "INVALID")
 		}
-		testenv.Eventually(b.t, "no long poll is counted", 10*time.Second, func() bool { return b.hub.Open() == 0 })
+		testenv.Eventually(b.t, "no long poll is counted", 10*time.Second, func() bool {
+			return b.hub.Open() == 0 && b.api.admission.count() == 0
+		})
 	})
 }
