@@ -10,9 +10,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Budgets checks that pods can leave a node, yet not all at once: each budget is of
-// one workload and lets at least one of its pods go, and one stay; each workload of
-// several pods has one; an autoscaler's target leaves the number to it.
+// Budgets checks that pods can be evicted, but never all of a workload at once. Each
+// budget selects one workload and allows at least one of its pods to be evicted, but
+// not all; each workload of several pods has a budget. It also checks that the target
+// of an autoscaler does not set its number of replicas, and that a rolling update
+// starts a new pod before it stops an old one.
 func Budgets(o *Objects) error {
 	var errs []error
 	budgets := map[string]bool{}
@@ -21,22 +23,25 @@ func Budgets(o *Objects) error {
 		if err != nil {
 			return fmt.Errorf("budget %s: %w", b.Name, err)
 		}
-		of := o.selected(selector)
-		if len(of) != 1 {
-			errs = append(errs, fmt.Errorf("budget %s is of %d workloads", b.Name, len(of)))
+		targets := o.selected(selector)
+		if len(targets) != 1 {
+			errs = append(errs, fmt.Errorf("budget %s selects %d workloads, and must select one", b.Name, len(targets)))
 			continue
 		}
-		budgets[of[0].Name] = true
-		if may, replicas := leaving(b, o.replicas(of[0])), o.replicas(of[0]); may < 1 || may >= replicas {
-			errs = append(errs, fmt.Errorf("budget %s lets %d of %d pods go", b.Name, may, replicas))
+		w := targets[0]
+		budgets[w.Name] = true
+		replicas := o.replicas(w)
+		if n := evictable(b, replicas); n < 1 || n >= replicas {
+			errs = append(errs, fmt.Errorf("budget %s allows %d of %d pods to be evicted", b.Name, n, replicas))
 		}
 	}
 	for _, a := range o.Autoscalers {
 		w := o.workload(a.Spec.ScaleTargetRef.Name)
 		if w == nil || w.Kind != a.Spec.ScaleTargetRef.Kind {
-			errs = append(errs, fmt.Errorf("autoscaler %s: there is no %s %s", a.Name, a.Spec.ScaleTargetRef.Kind, a.Spec.ScaleTargetRef.Name))
+			errs = append(errs, fmt.Errorf("autoscaler %s: there is no %s %s",
+				a.Name, a.Spec.ScaleTargetRef.Kind, a.Spec.ScaleTargetRef.Name))
 		} else if w.Replicas != nil {
-			errs = append(errs, fmt.Errorf("%s says its number of pods, which is autoscaler %s's", w.Name, a.Name))
+			errs = append(errs, fmt.Errorf("%s sets replicas, which autoscaler %s decides", w.Name, a.Name))
 		}
 	}
 	for _, w := range o.Workloads {
@@ -45,14 +50,14 @@ func Budgets(o *Objects) error {
 		}
 		if d, ok := w.Object.(*appsv1.Deployment); ok {
 			if r := d.Spec.Strategy.RollingUpdate; r == nil || r.MaxUnavailable == nil || *r.MaxUnavailable != intstr.FromInt32(0) {
-				errs = append(errs, fmt.Errorf("%s: an update would take a pod before another is there", w.Name))
+				errs = append(errs, fmt.Errorf("%s: an update would stop a pod before a new one is ready", w.Name))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// replicas returns how many pods a workload has, at least.
+// replicas returns the least number of pods that a workload has.
 func (o *Objects) replicas(w *Workload) int {
 	for _, a := range o.Autoscalers {
 		if a.Spec.ScaleTargetRef.Name == w.Name && a.Spec.MinReplicas != nil {
@@ -65,8 +70,8 @@ func (o *Objects) replicas(w *Workload) int {
 	return int(*w.Replicas)
 }
 
-// leaving returns how many of so many pods a budget lets go.
-func leaving(b *policyv1.PodDisruptionBudget, replicas int) int {
+// evictable returns how many of a workload's pods a budget allows to be evicted.
+func evictable(b *policyv1.PodDisruptionBudget, replicas int) int {
 	if b.Spec.MaxUnavailable != nil {
 		n, _ := intstr.GetScaledValueFromIntOrPercent(b.Spec.MaxUnavailable, replicas, true)
 		return n

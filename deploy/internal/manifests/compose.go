@@ -15,55 +15,57 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// LoadCompose reads a compose file by the schema of its specification.
+// LoadCompose reads a compose file and checks it against the compose specification.
 func LoadCompose(ctx context.Context, text []byte) (*types.Project, error) {
 	return loader.LoadWithContext(ctx, types.ConfigDetails{
 		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: text}}, Environment: types.Mapping{},
 	}, func(o *loader.Options) { o.SetProjectName("rafflecast", true) })
 }
 
-// elsewhere are the variables that name other parts, which have other names there,
-// and those of images' volumes.
-var elsewhere = []string{"NATS_URL", "PARTICIPATION_URL", "PGDATA"}
+// ownValues lists the variables that may have different values in compose and in the
+// overlay: addresses of other services, and a path inside the PostgreSQL image.
+var ownValues = []string{"NATS_URL", "PARTICIPATION_URL", "PGDATA"}
 
-// Agreement checks that a compose file runs what an overlay runs: the same programs
-// of the same images, told the same, with the same ports, limits and time to stop.
-// more are variables that may be set beside the overlay's, with their values.
-func Agreement(p *types.Project, o *Objects, programs map[string]Settings, more map[string]string) error {
+// CompareCompose checks that a compose file and an overlay run the same system: the
+// same programs and images with the same arguments and settings, and that compose has
+// the same memory limits, publishes only ports that exist, and gives containers enough
+// time to stop. extra holds variables that compose may set in addition, with their
+// values.
+func CompareCompose(p *types.Project, o *Objects, programs map[string]Settings, extra map[string]string) error {
 	var errs []error
-	there := map[string]bool{}
+	found := map[string]bool{}
 	for name, s := range p.Services {
 		w := o.workload(workloadOf(name))
 		if w == nil {
 			errs = append(errs, fmt.Errorf("compose runs %s, the overlay does not", name))
 			continue
 		}
-		there[w.Name] = true
+		found[w.Name] = true
 		c := &w.Pod.Spec.Containers[0]
 		if s.Image != c.Image {
-			errs = append(errs, fmt.Errorf("%s is %s in compose, %s in the overlay", name, s.Image, c.Image))
+			errs = append(errs, fmt.Errorf("%s uses %s in compose, %s in the overlay", name, s.Image, c.Image))
 		}
-		errs = append(errs, published(name, s, w))
+		errs = append(errs, comparePorts(name, s, w))
 		if w.Name == "nats" {
-			continue // a cluster there, one server here
+			continue // compose runs a cluster, the overlay a single server
 		}
 		if !slices.Equal(s.Command, c.Args) {
 			errs = append(errs, fmt.Errorf("%s: the command is %v in compose, %v in the overlay", name, s.Command, c.Args))
 		}
-		errs = append(errs, sameEnvironment(name, s, o.env(c), more))
+		errs = append(errs, compareEnvironment(name, s, o.env(c), extra))
 		if settings, ours := times[w.Name]; ours {
-			errs = append(errs, sameLimits(name, s, c, programs[name], settings))
+			errs = append(errs, compareLimits(name, s, c, programs[name], settings))
 		}
 	}
 	for _, w := range o.Workloads {
-		if !there[w.Name] {
+		if !found[w.Name] {
 			errs = append(errs, fmt.Errorf("the overlay runs %s, compose does not", w.Name))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// workloadOf returns the name that a service of the compose file has in the overlay.
+// workloadOf returns the name of the workload that corresponds to a compose service.
 func workloadOf(service string) string {
 	if service == "migrate" {
 		return "participation-migrate"
@@ -74,56 +76,61 @@ func workloadOf(service string) string {
 	return service
 }
 
-func published(name string, s types.ServiceConfig, w *Workload) error {
+func comparePorts(name string, s types.ServiceConfig, w *Workload) error {
 	var errs []error
 	for _, p := range s.Ports {
 		if _, ok := w.port(intstr.FromInt(int(p.Target)), corev1.ProtocolTCP); !ok {
-			errs = append(errs, fmt.Errorf("%s: there is no port %d in the overlay", name, p.Target))
+			errs = append(errs, fmt.Errorf("%s: the overlay has no port %d", name, p.Target))
 		}
 		if p.HostIP != "127.0.0.1" {
-			errs = append(errs, fmt.Errorf("%s: port %d is open to the world", name, p.Target))
+			errs = append(errs, fmt.Errorf("%s: port %d is published on more than the loopback address", name, p.Target))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func sameEnvironment(name string, s types.ServiceConfig, want, more map[string]string) error {
-	var errs []error
-	got := map[string]string{}
+// environment returns the variables of a compose service that have a value.
+func environment(s types.ServiceConfig) map[string]string {
+	values := map[string]string{}
 	for key, value := range s.Environment {
 		if value != nil {
-			got[key] = *value
+			values[key] = *value
 		}
 	}
+	return values
+}
+
+func compareEnvironment(name string, s types.ServiceConfig, want, extra map[string]string) error {
+	var errs []error
+	got := environment(s)
 	all := maps.Clone(got)
 	maps.Copy(all, want)
 	for key := range all {
-		here, inCompose := got[key]
-		there, inOverlay := want[key]
-		if !inOverlay {
-			there, inOverlay = more[key]
+		if slices.Contains(ownValues, key) {
+			continue
 		}
-		switch {
-		case slices.Contains(elsewhere, key):
-		case !inCompose || !inOverlay || here != there:
-			errs = append(errs, fmt.Errorf("%s: %s is %q in compose, %q in the overlay", name, key, here, there))
+		a, inCompose := got[key]
+		b, inOverlay := want[key]
+		if !inOverlay {
+			b, inOverlay = extra[key]
+		}
+		if !inCompose || !inOverlay || a != b {
+			errs = append(errs, fmt.Errorf("%s: %s is %q in compose, %q in the overlay", name, key, a, b))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func sameLimits(name string, s types.ServiceConfig, c *corev1.Container, known Settings, settings []string) error {
+func compareLimits(name string, s types.ServiceConfig, c *corev1.Container, known Settings, settings []string) error {
 	var errs []error
 	if limit := c.Resources.Limits.Memory().Value(); int64(s.MemLimit) != limit {
 		errs = append(errs, fmt.Errorf("%s: the memory limit is %d in compose, %d in the overlay", name, s.MemLimit, limit))
 	}
-	env := map[string]string{}
-	for key, value := range s.Environment {
-		env[key] = *value
-	}
-	d, err := stopTime(env, known, settings)
-	if need := d + rest + margin; err != nil || s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) < need {
-		errs = append(errs, fmt.Errorf("%s: stop_grace_period must be at least %v: %w", name, need, err))
+	d, err := stopTime(environment(s), known, settings)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", name, err))
+	} else if need := d + rest + margin; s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) < need {
+		errs = append(errs, fmt.Errorf("%s: stop_grace_period must be at least %v", name, need))
 	}
 	return errors.Join(errs...)
 }

@@ -18,9 +18,9 @@ import (
 	strict "sigs.k8s.io/yaml"
 )
 
-// served are the kinds that Kubernetes 1.34 serves, and Gateway API 1.4, of which
-// we make use. The types alone don't tell: client-go still decodes versions that
-// servers gave up long ago.
+// served lists the kinds in use, all of which Kubernetes 1.34 and Gateway API 1.4
+// serve. The list is needed because client-go also decodes API versions that servers
+// no longer serve.
 var served = map[string]bool{
 	"/v1, Kind=Namespace": true, "/v1, Kind=Service": true, "/v1, Kind=ServiceAccount": true,
 	"/v1, Kind=Secret": true, "/v1, Kind=ConfigMap": true,
@@ -30,7 +30,7 @@ var served = map[string]bool{
 	"gateway.networking.k8s.io/v1, Kind=Gateway": true, "gateway.networking.k8s.io/v1, Kind=HTTPRoute": true,
 }
 
-// Render returns what kustomize makes of a directory, as YAML.
+// Render returns the YAML that kustomize builds from a directory.
 func Render(files filesys.FileSystem, dir string) ([]byte, error) {
 	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, dir)
 	if err != nil {
@@ -39,15 +39,15 @@ func Render(files filesys.FileSystem, dir string) ([]byte, error) {
 	return rendered.AsYaml()
 }
 
-// Decode reads objects strictly: unknown fields, duplicate keys, values of another
-// type, and kinds that are not served are errors, all of which it returns.
+// Decode reads objects strictly. Unknown fields, duplicate keys, values of the wrong
+// type, and kinds that are not served are errors; it returns all of them.
 func Decode(text []byte) (*Objects, error) {
 	types := runtime.NewScheme()
 	utilruntime.Must(scheme.AddToScheme(types))
 	utilruntime.Must(gatewayv1.Install(types))
 	decoder := serializer.NewCodecFactory(types, serializer.EnableStrict).UniversalDeserializer()
 	objects := &Objects{}
-	err := each(text, func(document []byte) error {
+	err := forEachDocument(text, func(document []byte) error {
 		object, kind, err := decoder.Decode(document, nil, nil)
 		switch {
 		case err != nil:
@@ -55,24 +55,24 @@ func Decode(text []byte) (*Objects, error) {
 		case !served[kind.String()]:
 			return fmt.Errorf("%s is not served", kind)
 		case !objects.add(object):
-			return fmt.Errorf("%s is not looked at by any check", kind)
+			return fmt.Errorf("no check covers %s", kind)
 		}
 		return nil
 	})
 	return objects, err
 }
 
-// NoDuplicates checks a source file for keys that stand twice in one object, of
-// which kustomize takes the last and says nothing.
+// NoDuplicates returns an error if a key occurs twice in one object of a source file.
+// Kustomize would silently use the last one.
 func NoDuplicates(text []byte) error {
-	return each(text, func(document []byte) error {
+	return forEachDocument(text, func(document []byte) error {
 		var anything any
 		return strict.UnmarshalStrict(document, &anything)
 	})
 }
 
-// each calls look with each document of a text and returns all errors.
-func each(text []byte, look func(document []byte) error) error {
+// forEachDocument calls fn with each YAML document of text and returns all errors.
+func forEachDocument(text []byte, fn func(document []byte) error) error {
 	documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 	var errs []error
 	for {
@@ -82,6 +82,6 @@ func each(text []byte, look func(document []byte) error) error {
 		} else if err != nil {
 			return err
 		}
-		errs = append(errs, look(document))
+		errs = append(errs, fn(document))
 	}
 }

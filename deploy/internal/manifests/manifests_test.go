@@ -17,20 +17,21 @@ const (
 	dir  = root + "/deploy/kubernetes/"
 	dev  = dir + "overlays/dev"
 	prod = dir + "overlays/production"
-	// yours is what an operator begins with.
+	// yours is the example of an overlay from which an operator starts.
 	yours = dir + "examples/your-overlay"
-	// withIngress is production with the other way in, made by render.
+	// withIngress is production with the component ingress in place of gateway-api;
+	// render makes it.
 	withIngress = dir + "overlays/production-with-ingress"
 )
 
-// external are the secrets that production wants from its operator.
+// external lists the secret keys that the operator must provide for production.
 var external = []string{
 	"participation-database/DATABASE_URL", "participation-nats/NATS_URL", "gateway-nats/NATS_URL",
 	"postgres-ca/ca.crt", "nats-tls/ca.crt", "nats-tls/tls.crt", "nats-tls/tls.key",
 	"nats-users/PARTICIPATION_PASSWORD", "nats-users/GATEWAY_PASSWORD",
 }
 
-// render returns the YAML of an overlay.
+// render returns the rendered YAML of an overlay.
 func render(t *testing.T, overlay string) string {
 	t.Helper()
 	if overlay == withIngress {
@@ -78,7 +79,7 @@ func decode(t *testing.T, text string) *Objects {
 	return o
 }
 
-// programs asks the programs themselves what they can be told.
+// programs asks the programs themselves which settings they have.
 var programs = sync.OnceValues(func() (map[string]Settings, error) {
 	made := map[string]Settings{}
 	for _, name := range []string{"participation", "gateway"} {
@@ -100,12 +101,12 @@ func help(t *testing.T) map[string]Settings {
 		t.Fatal(err)
 	}
 	if p["gateway"]["GATEWAY_DRAIN_WINDOW"] != "20s" || p["participation"]["LOG_FORMAT"] != "text" {
-		t.Fatalf("the programs' help was not understood: %v", p)
+		t.Fatalf("the help of the programs could not be parsed: %v", p)
 	}
 	return p
 }
 
-// checks are all that look at one overlay; each gives nil where all is well.
+// checks returns all checks of one overlay, by name.
 func checks(t *testing.T) map[string]func(*Objects) error {
 	t.Helper()
 	programs := help(t)
@@ -113,19 +114,19 @@ func checks(t *testing.T) map[string]func(*Objects) error {
 		"ports": Ports, "selectors": Selectors, "routes": Routes, "budgets": Budgets, "security": Security,
 		"references":  func(o *Objects) error { return References(o, secretsOf(o)) },
 		"environment": func(o *Objects) error { return Environment(o, programs) },
-		"arrows": func(o *Objects) error {
+		"connections": func(o *Objects) error {
 			if len(o.Policies) == 0 {
-				return nil // to try: everybody may speak to everybody
+				return nil // the overlay dev allows every connection
 			}
-			_, err := Arrows(o)
+			_, err := AllowedConnections(o)
 			return err
 		},
 		"stop": func(o *Objects) error { return Stop(o, programs) },
 	}
 }
 
-// secretsOf returns the secrets that an overlay wants from outside: one that has
-// secrets itself, none.
+// secretsOf returns the secret keys that the operator must provide for an overlay:
+// none if the overlay contains secrets itself.
 func secretsOf(o *Objects) []string {
 	if len(o.Secrets) > 0 {
 		return nil
@@ -133,7 +134,7 @@ func secretsOf(o *Objects) []string {
 	return external
 }
 
-func TestTheOverlaysFit(t *testing.T) {
+func TestOverlays_PassAllChecks(t *testing.T) {
 	t.Parallel()
 	for _, overlay := range []string{dev, prod, withIngress, yours} {
 		o := decode(t, render(t, overlay))
@@ -145,29 +146,30 @@ func TestTheOverlaysFit(t *testing.T) {
 	}
 }
 
-func TestYourOverlayLeavesNothingOfOurs(t *testing.T) {
+func TestYourOverlay_ReplacesAllExampleValues(t *testing.T) {
 	t.Parallel()
 	text := render(t, yours)
-	for _, ours := range []string{"image: rafflecast.local/", "rafflecast.example.com", "10.0.0.0/8"} {
-		if strings.Contains(text, ours) {
-			t.Errorf("%q is left", ours)
+	for _, value := range []string{"image: rafflecast.local/", "rafflecast.example.com", "10.0.0.0/8"} {
+		if strings.Contains(text, value) {
+			t.Errorf("%q is not replaced", value)
 		}
 	}
 }
 
-// arrows are those of the diagram in the README, and what operating needs.
-var arrows = []string{
+// allowed lists the only connections that production allows: those of the diagram in
+// the README, and those for DNS, traces and scraping.
+var allowed = []string{
 	"gateway -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
 	"gateway -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
 	"gateway -> namespace kubernetes.io/metadata.name=monitoring:4317",
 	"gateway -> namespace kubernetes.io/metadata.name=monitoring:4318",
 	"gateway -> nats:4222",
+	"gateway -> participation:9080",
 	"namespace kubernetes.io/metadata.name=gateway-system -> gateway:9998",
-	"namespace kubernetes.io/metadata.name=gateway-system -> participation:9080",
 	"namespace kubernetes.io/metadata.name=monitoring -> gateway:9999",
 	"namespace kubernetes.io/metadata.name=monitoring -> nats:8222",
 	"namespace kubernetes.io/metadata.name=monitoring -> participation:9091",
-	"namespace rafflecast.local/enters=true -> participation:9090",
+	"namespace rafflecast.local/grpc-client=true -> participation:9090",
 	"nats -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
 	"nats -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
 	"nats -> nats:6222",
@@ -182,44 +184,43 @@ var arrows = []string{
 	"participation-migrate -> pods cnpg.io/cluster=postgres:5432",
 }
 
-func TestPoliciesAllowTheArrowsOfTheDiagramAndNoOthers(t *testing.T) {
+func TestAllowedConnections_OfProduction(t *testing.T) {
 	t.Parallel()
-	forwards := append(slices.Clone(arrows), "gateway -> participation:9080")
-	slices.Sort(forwards)
-	for overlay, want := range map[string][]string{prod: arrows, withIngress: forwards} {
-		got, err := Arrows(decode(t, render(t, overlay)))
-		if err != nil || !slices.Equal(got, want) {
+	for _, overlay := range []string{prod, withIngress} {
+		got, err := AllowedConnections(decode(t, render(t, overlay)))
+		if err != nil || !slices.Equal(got, allowed) {
 			t.Errorf("%s: %v, got\n%s", overlay, err, strings.Join(got, "\n"))
 		}
 	}
 }
 
-func TestWhatProductionWantsFromItsOperatorIsSaid(t *testing.T) {
+func TestProduction_ListsSecretsOfOperator(t *testing.T) {
 	t.Parallel()
 	text := read(t, filepath.Join(prod, "kustomization.yaml"))
 	for _, secret := range append(slices.Clone(external), "rafflecast-tls/tls.key") {
 		name, key, _ := strings.Cut(secret, "/")
 		_, line, _ := strings.Cut(text, "#   "+name+" ")
 		if line, _, _ = strings.Cut(line, "\n"); !strings.Contains(line, key) {
-			t.Errorf("%s is not told of", secret)
+			t.Errorf("kustomization.yaml does not name the secret %s", secret)
 		}
 	}
 }
 
-func TestComposeAgreesWithTheManifests(t *testing.T) {
+func TestCompose_AgreesWithDev(t *testing.T) {
 	t.Parallel()
-	if err := agreement(t, read(t, root+"/deploy/compose.yaml")); err != nil {
+	if err := compareCompose(t, read(t, root+"/deploy/compose.yaml")); err != nil {
 		t.Error(err)
 	}
 }
 
-func agreement(t *testing.T, text string) error {
+func compareCompose(t *testing.T, text string) error {
 	t.Helper()
 	project, err := LoadCompose(t.Context(), []byte(text))
 	if err != nil {
 		return err
 	}
-	replicas := decode(t, render(t, prod)).workload("participation").Pod.Spec.Containers[0]
-	more := map[string]string{"PARTICIPATION_STREAM_REPLICAS": (&Objects{}).env(&replicas)["PARTICIPATION_STREAM_REPLICAS"], "SERVER": "nats"}
-	return Agreement(project, decode(t, render(t, dev)), help(t), more)
+	const replicas = "PARTICIPATION_STREAM_REPLICAS" // compose runs as many NATS servers as production
+	production := decode(t, render(t, prod))
+	extra := map[string]string{replicas: production.env(production.container("participation"))[replicas], "SERVER": "nats"}
+	return CompareCompose(project, decode(t, render(t, dev)), help(t), extra)
 }

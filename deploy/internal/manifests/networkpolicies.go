@@ -3,7 +3,6 @@ package manifests
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -13,56 +12,71 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// Arrows returns who may speak to whom by the network policies, as "from -> to:port",
-// sorted. It fails where a workload is not confined in both directions, a policy
-// names a port that its target does not have, or one end of an arrow between two
-// workloads forbids what the other end allows.
-func Arrows(o *Objects) ([]string, error) {
-	n := network{objects: o, out: map[string]bool{}, in: map[string]bool{}, confined: map[string]bool{}}
+// AllowedConnections returns the connections that the network policies allow, as
+// "from -> to:port", sorted. It returns an error if a workload is not isolated in
+// both directions, if a policy selects no pods, allows every peer or every port, or
+// names a port that its target does not have, and if only one of two workloads allows
+// a connection between them.
+func AllowedConnections(o *Objects) ([]string, error) {
+	n := network{objects: o, egress: map[connection]bool{}, ingress: map[connection]bool{}, isolated: map[isolation]bool{}}
 	for _, p := range o.Policies {
-		n.policy(p)
+		n.add(p)
 	}
 	for _, w := range o.Workloads {
 		for _, direction := range []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress} {
-			if !n.confined[w.Name+string(direction)] {
-				n.fail("%s: no policy confines its %s", w.Name, direction)
+			if !n.isolated[isolation{w.Name, direction}] {
+				n.fail("%s: no policy isolates its %s", w.Name, direction)
 			}
 		}
 	}
-	for arrow := range n.out {
-		if n.inside(arrow) && !n.in[arrow] {
-			n.fail("%s may be sent, and is not taken", arrow)
+	var allowed []string
+	for c := range n.egress {
+		if n.internal(c) && !n.ingress[c] {
+			n.fail("%s: egress is allowed, ingress is not", c)
 		}
+		allowed = append(allowed, c.String())
 	}
-	for arrow := range n.in {
-		if n.inside(arrow) && !n.out[arrow] {
-			n.fail("%s would be taken, and may not be sent", arrow)
+	for c := range n.ingress {
+		if n.internal(c) && !n.egress[c] {
+			n.fail("%s: ingress is allowed, egress is not", c)
 		}
+		allowed = append(allowed, c.String())
 	}
-	maps.Copy(n.out, n.in)
-	return slices.Sorted(maps.Keys(n.out)), errors.Join(n.errs...)
+	slices.Sort(allowed)
+	return slices.Compact(allowed), errors.Join(n.errs...)
 }
 
-// network is what policies allow, as it is gathered.
+// connection is one that policies allow. from and to are names of workloads, or
+// selectors of pods outside the overlay.
+type connection struct{ from, to, port string }
+
+func (c connection) String() string { return c.from + " -> " + c.to + ":" + c.port }
+
+// isolation says in which direction a workload is isolated: it may then use only the
+// connections that policies allow.
+type isolation struct {
+	workload  string
+	direction networkingv1.PolicyType
+}
+
+// network collects what the policies allow.
 type network struct {
-	objects  *Objects
-	out, in  map[string]bool // arrows that may be sent, and that are taken
-	confined map[string]bool // workload and direction
-	errs     []error
+	objects         *Objects
+	egress, ingress map[connection]bool // what the sender's policies allow, and the receiver's
+	isolated        map[isolation]bool
+	errs            []error
 }
 
 func (n *network) fail(format string, args ...any) {
 	n.errs = append(n.errs, fmt.Errorf(format, args...))
 }
 
-// inside tells whether both ends of an arrow are workloads of ours.
-func (n *network) inside(arrow string) bool {
-	from, to, _ := strings.Cut(arrow, " -> ")
-	to, _, _ = strings.Cut(to, ":")
-	return n.objects.workload(from) != nil && n.objects.workload(to) != nil
+// internal reports whether both ends of c are workloads of the overlay.
+func (n *network) internal(c connection) bool {
+	return n.objects.workload(c.from) != nil && n.objects.workload(c.to) != nil
 }
 
-func (n *network) policy(p *networkingv1.NetworkPolicy) {
+func (n *network) add(p *networkingv1.NetworkPolicy) {
 	selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector)
 	if err != nil {
 		n.fail("policy %s: %w", p.Name, err)
@@ -74,36 +88,37 @@ func (n *network) policy(p *networkingv1.NetworkPolicy) {
 	}
 	for _, w := range targets {
 		for _, direction := range p.Spec.PolicyTypes {
-			n.confined[w.Name+string(direction)] = true
+			n.isolated[isolation{w.Name, direction}] = true
 		}
 		for _, rule := range p.Spec.Ingress {
 			for _, from := range n.peers(p, rule.From) {
 				for _, port := range n.ports(p, rule.Ports, w) {
-					n.in[from.name+" -> "+w.Name+":"+port] = true
+					n.ingress[connection{from.name, w.Name, port}] = true
 				}
 			}
 		}
 		for _, rule := range p.Spec.Egress {
 			for _, to := range n.peers(p, rule.To) {
 				for _, port := range n.ports(p, rule.Ports, to.workload) {
-					n.out[w.Name+" -> "+to.name+":"+port] = true
+					n.egress[connection{w.Name, to.name, port}] = true
 				}
 			}
 		}
 	}
 }
 
-// peer is the other end of a rule: a workload, or what a selector says of others.
+// peer is the other end of a rule: a workload of the overlay, or pods outside it,
+// which are named by their selectors.
 type peer struct {
 	name     string
-	workload *Workload
+	workload *Workload // nil for pods outside
 }
 
-func (n *network) peers(p *networkingv1.NetworkPolicy, of []networkingv1.NetworkPolicyPeer) (peers []peer) {
-	if len(of) == 0 {
-		n.fail("policy %s allows everybody", p.Name)
+func (n *network) peers(p *networkingv1.NetworkPolicy, listed []networkingv1.NetworkPolicyPeer) (peers []peer) {
+	if len(listed) == 0 {
+		n.fail("policy %s allows every peer", p.Name)
 	}
-	for _, one := range of {
+	for _, one := range listed {
 		var parts []string
 		if one.NamespaceSelector != nil {
 			parts = append(parts, "namespace "+metav1.FormatLabelSelector(one.NamespaceSelector))
@@ -127,12 +142,12 @@ func (n *network) peers(p *networkingv1.NetworkPolicy, of []networkingv1.Network
 	return peers
 }
 
-// ports returns the numbers of a rule's ports, which w must have, if it is ours.
-func (n *network) ports(p *networkingv1.NetworkPolicy, of []networkingv1.NetworkPolicyPort, w *Workload) (numbers []string) {
-	if len(of) == 0 {
-		n.fail("policy %s allows all ports", p.Name)
+// ports returns the numbers of a rule's ports. If w is not nil, it must have them.
+func (n *network) ports(p *networkingv1.NetworkPolicy, listed []networkingv1.NetworkPolicyPort, w *Workload) (numbers []string) {
+	if len(listed) == 0 {
+		n.fail("policy %s allows every port", p.Name)
 	}
-	for _, one := range of {
+	for _, one := range listed {
 		protocol, port := corev1.ProtocolTCP, intstr.IntOrString{}
 		if one.Protocol != nil {
 			protocol = *one.Protocol
@@ -148,7 +163,7 @@ func (n *network) ports(p *networkingv1.NetworkPolicy, of []networkingv1.Network
 			}
 			text = fmt.Sprint(number)
 		} else if port.StrVal != "" {
-			n.fail("policy %s: port %s has no number", p.Name, text)
+			n.fail("policy %s: port %s needs a number, since its pods are outside the overlay", p.Name, text)
 		}
 		if protocol != corev1.ProtocolTCP {
 			text += "/" + string(protocol)

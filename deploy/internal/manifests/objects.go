@@ -12,7 +12,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Objects are all of one overlay, by kind.
+// Objects holds all objects of one rendered overlay, by kind.
 type Objects struct {
 	Workloads   []*Workload
 	Services    []*corev1.Service
@@ -28,16 +28,16 @@ type Objects struct {
 	Namespaces  []*corev1.Namespace
 }
 
-// Workload is what runs pods: a Deployment, StatefulSet or Job.
+// Workload is an object that runs pods: a Deployment, a StatefulSet or a Job.
 type Workload struct {
 	Kind, Name string
-	Replicas   *int32 // nil where it is not set
+	Replicas   *int32 // nil if not set
 	Selector   *metav1.LabelSelector
 	Pod        *corev1.PodTemplateSpec
 	Object     any
 }
 
-// add sorts an object into its kind; it returns false where there is no place for it.
+// add files an object under its kind. It returns false if no check covers that kind.
 func (o *Objects) add(object any) bool {
 	switch v := object.(type) {
 	case *appsv1.Deployment:
@@ -74,7 +74,7 @@ func (o *Objects) add(object any) bool {
 	return true
 }
 
-// selected returns the workloads whose pods a selector selects.
+// selected returns the workloads whose pods match a selector.
 func (o *Objects) selected(selector labels.Selector) (found []*Workload) {
 	for _, w := range o.Workloads {
 		if selector.Matches(labels.Set(w.Pod.Labels)) {
@@ -102,8 +102,8 @@ func (o *Objects) service(name string) *corev1.Service {
 	return nil
 }
 
-// env returns the variables of a container, those of secrets with the value that
-// the overlay's own secrets give them, if any.
+// env returns the environment variables of a container. A variable that comes from a
+// secret has the value in the overlay's own secrets, or "" if it is not in them.
 func (o *Objects) env(c *corev1.Container) map[string]string {
 	values := make(map[string]string)
 	for _, e := range c.Env {

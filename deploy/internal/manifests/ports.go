@@ -13,16 +13,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// port returns the port of a pod that is meant by a name or number, and
-// whether there is one.
+// port returns the number of the container port with the given name or number, and
+// reports whether there is one.
 func (w *Workload) port(port intstr.IntOrString, protocol corev1.Protocol) (number int32, ok bool) {
 	for _, c := range w.Pod.Spec.Containers {
 		for _, p := range c.Ports {
-			meant := p.ContainerPort == port.IntVal
+			found := p.ContainerPort == port.IntVal
 			if port.Type == intstr.String {
-				meant = p.Name == port.StrVal
+				found = p.Name == port.StrVal
 			}
-			if meant && protocol == cmp.Or(p.Protocol, corev1.ProtocolTCP) {
+			if found && protocol == cmp.Or(p.Protocol, corev1.ProtocolTCP) {
 				return p.ContainerPort, true
 			}
 		}
@@ -30,8 +30,9 @@ func (w *Workload) port(port intstr.IntOrString, protocol corev1.Protocol) (numb
 	return 0, false
 }
 
-// Ports checks that what is said of ports leads to ports that containers have: by
-// services, probes, and the addresses on which our programs are told to listen.
+// Ports checks that every port that is referred to is a port of a container: the
+// target ports of services, the ports of probes, and the addresses on which our
+// programs listen.
 func Ports(o *Objects) error {
 	var errs []error
 	for _, s := range o.Services {
@@ -63,7 +64,7 @@ func (w *Workload) probes(c *corev1.Container) error {
 		case p == nil && w.Kind == "Job":
 			continue
 		case p == nil:
-			errs = append(errs, fmt.Errorf("%s lacks a probe: startup, readiness and liveness are wanted", w.Name))
+			errs = append(errs, fmt.Errorf("%s lacks a probe: it needs startup, readiness and liveness", w.Name))
 			continue
 		case p.HTTPGet != nil:
 			port = p.HTTPGet.Port
@@ -73,7 +74,7 @@ func (w *Workload) probes(c *corev1.Container) error {
 			continue
 		}
 		if _, ok := w.port(port, corev1.ProtocolTCP); !ok {
-			errs = append(errs, fmt.Errorf("a probe of %s: there is no port %s", w.Name, port.String()))
+			errs = append(errs, fmt.Errorf("a probe of %s uses port %s, which does not exist", w.Name, port.String()))
 		}
 	}
 	return errors.Join(errs...)
@@ -87,13 +88,14 @@ func (o *Objects) addresses(w *Workload, c *corev1.Container) error {
 		}
 		port := strings.TrimPrefix(value, ":")
 		if _, ok := w.port(intstr.Parse(port), corev1.ProtocolTCP); !ok {
-			errs = append(errs, fmt.Errorf("%s: %s=%s, and there is no such port", w.Name, name, value))
+			errs = append(errs, fmt.Errorf("%s: %s=%s, but the container has no such port", w.Name, name, value))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Selectors checks that each object that selects pods selects those that it means.
+// Selectors checks that the selector and the topology spread constraints of each
+// workload select its own pods, and that pods have the common labels.
 func Selectors(o *Objects) error {
 	var errs []error
 	matches := func(what string, selector *metav1.LabelSelector, w *Workload) {
@@ -108,9 +110,9 @@ func Selectors(o *Objects) error {
 		}
 		for _, c := range w.Pod.Spec.TopologySpreadConstraints {
 			matches("the spread over "+c.TopologyKey, c.LabelSelector, w)
-			// In an update, the old pods would count too, and all new ones might share a node.
+			// Without it old pods count during an update, and all new ones may share a node.
 			if w.Kind == "Deployment" && !slices.Contains(c.MatchLabelKeys, "pod-template-hash") {
-				errs = append(errs, fmt.Errorf("the spread of %s over %s counts old pods", w.Name, c.TopologyKey))
+				errs = append(errs, fmt.Errorf("the spread of %s over %s counts pods of the old version", w.Name, c.TopologyKey))
 			}
 		}
 		if w.Pod.Labels["app.kubernetes.io/name"] != w.Name || w.Pod.Labels["app.kubernetes.io/part-of"] != "rafflecast" {

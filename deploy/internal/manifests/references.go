@@ -10,8 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// References checks that what pods mount and read is there: secrets (of the overlay,
-// or external ones, "name/key"), config maps, volumes, and a StatefulSet's service.
+// References checks that everything that pods refer to exists: secrets, config maps,
+// volumes, and the headless service of a StatefulSet. external lists the secret keys
+// that the operator provides, as "name/key".
 func References(o *Objects, external []string) error {
 	r := references{objects: o, external: external}
 	for _, w := range o.Workloads {
@@ -49,7 +50,7 @@ func (r *references) secret(w *Workload, name, key string) {
 		}
 	}
 	if !slices.Contains(r.external, name+"/"+key) {
-		r.fail(w, "wants a secret that nobody speaks of: %s/%s", name, key)
+		r.fail(w, "uses an unknown secret: %s/%s", name, key)
 	}
 }
 
@@ -63,7 +64,7 @@ func (r *references) volumes(w *Workload) {
 	if set, ok := w.Object.(*appsv1.StatefulSet); ok {
 		for _, claim := range set.Spec.VolumeClaimTemplates {
 			if !mounted[claim.Name] || claim.Spec.StorageClassName != nil {
-				r.fail(w, "does not mount its claim %s, or does not leave its class to the cluster", claim.Name)
+				r.fail(w, "does not mount its volume claim %s, or sets the storage class", claim.Name)
 			}
 			delete(mounted, claim.Name)
 		}
@@ -74,12 +75,12 @@ func (r *references) volumes(w *Workload) {
 		}
 		delete(mounted, v.Name)
 		if v.ConfigMap != nil && !slices.ContainsFunc(r.objects.ConfigMaps, func(c *corev1.ConfigMap) bool { return c.Name == v.ConfigMap.Name }) {
-			r.fail(w, "wants the config map %s", v.ConfigMap.Name)
+			r.fail(w, "uses an unknown config map: %s", v.ConfigMap.Name)
 		}
 		if v.Secret != nil {
 			keys := v.Secret.Items
 			if len(keys) == 0 && !slices.ContainsFunc(r.external, func(e string) bool { return strings.HasPrefix(e, v.Secret.SecretName+"/") }) {
-				r.fail(w, "wants a secret that nobody speaks of: %s", v.Secret.SecretName)
+				r.fail(w, "uses an unknown secret: %s", v.Secret.SecretName)
 			}
 			for _, k := range keys {
 				r.secret(w, v.Secret.SecretName, k.Key)

@@ -8,9 +8,9 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// Security checks that pods keep to the pod security standard "restricted", as the
-// namespace demands, and that none has a token for the API server, a root file
-// system that it may write to, or a service account that is not there.
+// Security checks that the namespace enforces the pod security standard "restricted",
+// that all pods meet it, and that no pod has a token for the API server, a writable
+// root file system, or a service account that does not exist.
 func Security(o *Objects) error {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks())
 	if err != nil {
@@ -33,11 +33,11 @@ func Security(o *Objects) error {
 			errs = append(errs, fmt.Errorf("%s: %s", w.Name, result.ForbiddenDetail()))
 		}
 		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken || !accounts[spec.ServiceAccountName] {
-			errs = append(errs, fmt.Errorf("%s: its pods get a token, or an account that is not there", w.Name))
+			errs = append(errs, fmt.Errorf("%s: its pods get an API token, or their service account does not exist", w.Name))
 		}
 		for _, c := range spec.Containers {
 			if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
-				errs = append(errs, fmt.Errorf("%s: its root file system can be written to", w.Name))
+				errs = append(errs, fmt.Errorf("%s: its root file system is writable", w.Name))
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func TestNoKeyStandsTwiceInASource(t *testing.T) {
+func TestSources_HaveNoDuplicateKeys(t *testing.T) {
 	t.Parallel()
 	files := 0
 	err := fs.WalkDir(os.DirFS(root+"/deploy"), ".", func(path string, _ fs.DirEntry, err error) error {
@@ -30,18 +30,20 @@ func TestNoKeyStandsTwiceInASource(t *testing.T) {
 		t.Errorf("%d files: %v", files, err)
 	}
 	for path, from := range map[string]string{
-		"base/gateway.yaml": "  replicas: 2\n", "overlays/production/gateway.yaml": "  replicas: null", "overlays/dev/kustomization.yaml": "namespace: rafflecast\n",
+		"base/gateway.yaml":                "  replicas: 2\n",
+		"overlays/production/gateway.yaml": "  replicas: null",
+		"overlays/dev/kustomization.yaml":  "namespace: rafflecast\n",
 	} {
 		if err := NoDuplicates([]byte(replace(t, read(t, dir+path), from, from+"\n"+from))); err == nil {
-			t.Errorf("%s: %q may stand twice", path, from)
+			t.Errorf("%s: a second %q is accepted", path, from)
 		}
 	}
 }
 
-// example decodes one of the examples, as far as into says, by its documents.
+// example decodes the documents of one of the examples as values of type T.
 func example[T any](t *testing.T, name string) (documents []T) {
 	t.Helper()
-	err := each([]byte(read(t, dir+"examples/"+name)), func(document []byte) error {
+	err := forEachDocument([]byte(read(t, dir+"examples/"+name)), func(document []byte) error {
 		var one T
 		err := yaml.Unmarshal(document, &one)
 		documents = append(documents, one)
@@ -53,10 +55,10 @@ func example[T any](t *testing.T, name string) (documents []T) {
 	return documents
 }
 
-func TestTheExamplesFitProduction(t *testing.T) {
+func TestExamples_FitProduction(t *testing.T) {
 	t.Parallel()
 	o := decode(t, render(t, prod))
-	// The autoscaler's metric is what the adapter makes of the gateway's.
+	// The adapter provides the autoscaler's metric.
 	type rules struct {
 		Rules struct {
 			Custom []struct{ SeriesQuery string }
@@ -64,9 +66,9 @@ func TestTheExamplesFitProduction(t *testing.T) {
 	}
 	metric := o.Autoscalers[0].Spec.Metrics[0].Pods.Metric.Name
 	if adapter := example[rules](t, "prometheus-adapter.yaml")[0].Rules.Custom; len(adapter) != 1 || !strings.HasPrefix(adapter[0].SeriesQuery, metric+"{") {
-		t.Errorf("the adapter does not make %s: %v", metric, adapter)
+		t.Errorf("the adapter does not provide %s: %v", metric, adapter)
 	}
-	// What is scraped is there.
+	// The scraped ports exist.
 	type monitor struct {
 		Spec struct {
 			Selector            struct{ MatchExpressions []struct{ Values []string } }
@@ -81,11 +83,11 @@ func TestTheExamplesFitProduction(t *testing.T) {
 	}
 }
 
-func TestTheExampleOfPostgreSQLTakesWhatProductionSends(t *testing.T) {
+func TestCloudNativePG_AcceptsConnectionsOfProduction(t *testing.T) {
 	t.Parallel()
 	_, policy, _ := strings.Cut(read(t, dir+"examples/cloudnative-pg.yaml"), "\n---\n")
-	// With the policy, and pods like those that the operator makes.
-	stand := `apiVersion: apps/v1
+	// Add the example's policy, and pods like those that the operator of CloudNativePG makes.
+	pods := `apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: postgres}
 spec:
@@ -96,18 +98,19 @@ spec:
     spec:
       containers: [{name: postgres, ports: [{containerPort: 5432}, {containerPort: 8000}, {containerPort: 9187}]}]
 `
-	got, err := Arrows(decode(t, render(t, prod)+"---\n"+policy+"---\n"+stand))
+	got, err := AllowedConnections(decode(t, render(t, prod)+"---\n"+policy+"---\n"+pods))
 	var to []string
-	for _, arrow := range got {
-		if strings.HasSuffix(arrow, "-> postgres:5432") {
-			to = append(to, arrow)
+	for _, connection := range got {
+		if strings.HasSuffix(connection, "-> postgres:5432") {
+			to = append(to, connection)
 		}
 	}
-	if want := []string{"participation -> postgres:5432", "participation-migrate -> postgres:5432", "postgres -> postgres:5432"}; !slices.Equal(to, want) {
+	want := []string{"participation -> postgres:5432", "participation-migrate -> postgres:5432", "postgres -> postgres:5432"}
+	if !slices.Equal(to, want) {
 		t.Errorf("got %v", to)
 	}
-	// The API server and backups are where no selector reaches.
-	if err == nil || err.Error() != "policy postgres allows everybody" {
+	// The rule for the API server and backups names no peer: no selector covers them.
+	if err == nil || err.Error() != "policy postgres allows every peer" {
 		t.Errorf("got %v", err)
 	}
 }
