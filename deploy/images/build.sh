@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Builds the images with ko: an OCI archive and an SBOM (SPDX) of each in dist/.
-# `make images` calls it. Settings, by environment:
-#   REGISTRY  before the images' names (rafflecast.local)
-#   VERSION   their tag, and what the programs say they are (dev)
-#   PLATFORMS linux/amd64, linux/arm64 or both, with a comma (this machine's)
-#   BASE      what they are built on: an image of a registry, or a directory with
-#             an OCI layout of one image; an empty image where it is not set
-#   PUSH      true: also push them to the registry
+# Builds the images with ko, and writes an OCI archive and an SBOM (SPDX) of each to
+# dist/. `make images` calls it. Environment variables, with their defaults in brackets:
+#   REGISTRY   prefix of the images' names (rafflecast.local)
+#   VERSION    tag of the images, and the version that the programs report (dev)
+#   PLATFORMS  linux/amd64, linux/arm64, or both, separated by a comma (this machine's)
+#   BASE       base image: an image in a registry, or a directory with the OCI layout of
+#              one image (an empty image)
+#   PUSH       true: also push the images to the registry (false)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD dist=$PWD/dist cache=$PWD/.build/ko
 registry=${REGISTRY:-rafflecast.local} version=${VERSION:-dev}
-# They are written into commands and JSON as they are.
+# Both are inserted into commands and JSON without escaping, so they are checked here.
 [[ $registry =~ ^[a-z0-9][a-z0-9._:/-]*$ ]] || { echo "REGISTRY=$registry: must be like registry.example.com:5000/name" >&2; exit 2; }
 [[ $version =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || { echo "VERSION=$version: must be a tag: letters, digits and _.- only" >&2; exit 2; }
 platforms=${PLATFORMS:-linux/$(go env GOARCH)}
 epoch=$(git log -1 --format=%ct) revision=$(git describe --always --abbrev=40 --exclude='*' --dirty=-modified)
 
-# scratch DIR makes an OCI layout with an empty image for each platform.
+# scratch DIR writes an OCI layout with an empty image for each platform.
 scratch() {
   local manifests=() arch config manifest index
   mkdir -p "$1/blobs/sha256"
@@ -39,8 +39,8 @@ blob() {
   echo '{"mediaType":"'"$3"'","digest":"sha256:'"$digest"'","size":'${#2}'}'
 }
 
-# ko asks no registry for a base that it names by digest and has in its cache, an
-# OCI layout: so a local base becomes that cache.
+# ko does not contact a registry if the base is named by its digest and is in ko's cache,
+# which is an OCI layout. So a local base is put into that cache.
 base=${BASE:-}
 if [ -z "$base" ] || [ -d "$base" ]; then
   rm -rf "$cache/img"
@@ -49,9 +49,9 @@ if [ -z "$base" ] || [ -d "$base" ]; then
   base=$name@$(grep -o 'sha256:[0-9a-f]*' "$cache/img/index.json" | head -n 1)
 fi
 
-# image NAME MODULE DESCRIPTION builds the program NAME of a module. Go's own stamp
-# of the commit is missing in some checkouts (linked worktrees), so ours takes its
-# place: the same commit makes the same image everywhere.
+# image NAME MODULE DESCRIPTION builds the program NAME of a module. Go does not stamp the
+# commit into the program in some checkouts (linked worktrees), so this function does: the
+# same commit makes the same image everywhere.
 command=github.com/rafflecast/rafflecast/services/internal/command
 image() {
   local layout="$cache/$1" push=(--push="${PUSH:-false}") labels=() label
@@ -65,13 +65,13 @@ image() {
     --image-user=65532:65532 "${labels[@]}" --ldflags="-s -w" \
     --ldflags="-X $command.version=$version -X $command.revision=$revision" \
     --sbom-dir="$dist" --oci-layout-path="$layout" "${push[@]}")
-  # What the archive's image is called: for containerd, and for others.
+  # Name the image in the archive: once for containerd, once for other tools.
   sed -i 's|"digest": "sha256:[0-9a-f]*"|&, "annotations": {"io.containerd.image.name": "'"$registry/$1:$version"'", "org.opencontainers.image.ref.name": "'"$version"'"}|' "$layout/index.json"
   tar -C "$layout" --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -cf "$dist/$1.tar" .
 }
 
 mkdir -p "$dist"
 rm -f "$dist"/*
-image participation participation "takes entries over gRPC and publishes the odds"
+image participation participation "accepts entries over gRPC and HTTP, and publishes the odds"
 image gateway gateway "streams the newest odds of each raffle to browsers"
-image rafflecast rafflecast "puts load on Rafflecast and watches it"
+image rafflecast rafflecast "generates load on Rafflecast and verifies what clients receive"

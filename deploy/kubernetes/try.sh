@@ -1,40 +1,47 @@
 #!/usr/bin/env bash
-# Tries Rafflecast on the cluster that kubectl points at: see usage below.
+# Tests a Rafflecast that runs on the cluster of kubectl's current context: see usage.
 set -euo pipefail
 
 usage() {
   cat <<'END'
 Usage: try.sh [STEP ...]
 
-Tries Rafflecast on the cluster that kubectl points at, with one of the overlays
-applied. In each step members enter a raffle all the time, by gRPC where nothing else
-is said, and many clients watch it, at the Service gateway, from inside the cluster;
-then something happens to the system; then the raffle is closed. The step has passed when every acknowledged entry is in PostgreSQL
-exactly once, when no client ever saw an older version after a newer one or one
-twice, when every client has the final odds within 5 s, and when no container of
-either service was restarted. The first failure ends the trial with exit code 1.
+Tests a Rafflecast that runs on the cluster of kubectl's current context, with one of
+the overlays applied. During each step members enter a raffle, and many clients watch
+it at the Service gateway, all from inside the cluster. Then something happens to the
+system, and at the end the raffle is closed. A step passes if
 
-Steps, in this order where none is named:
-  reach          nothing happens; members enter by HTTP, at participation-http
+- every acknowledged entry is in PostgreSQL exactly once,
+- no client saw an older version after a newer one, or a version twice,
+- every client has the final odds within 5 s,
+- no container of either service was restarted.
+
+The script stops at the first failure, with exit code 1.
+
+Steps; without arguments, all of them but node, in this order:
+  reach          nothing happens; members enter over HTTP, at participation-http
   gateway        a rolling update of the gateway
   participation  a rolling update of participation
   nats           INTRUSIVE: a NATS pod is killed
   postgres       INTRUSIVE: a PostgreSQL pod is killed
-  node           VERY INTRUSIVE: a node is drained of all its pods, then uncordoned;
-                 only where this step is named, even if others are
+  node           VERY INTRUSIVE: a node is drained of all its pods, then uncordoned
+The step node runs only if you name it.
 
-All of them leave raffles called "Load" behind in the database.
+In all steps but reach members enter over gRPC. Every step leaves a raffle with the
+title "Load" in the database.
 
 Settings, by environment variable, with their defaults:
-  KUBECTL=kubectl         the command, which may have arguments (--context=…)
+  KUBECTL=kubectl         the command; it may have arguments (--context=…)
   NAMESPACE=rafflecast
   IMAGE=rafflecast.local/rafflecast:dev
-  CLIENTS=500             streams that are held
+  CLIENTS=500             clients that watch, with a stream each
   RATE=200                entries per second
-  WAIT=300                most seconds that any one thing may take
-  NODE                    the node to drain (default: one with a gateway and no store)
-  NATS_PODS=app.kubernetes.io/name=nats           labels of the pods to kill one of;
-  POSTGRES_PODS=app.kubernetes.io/name=postgres   a step is left out where there is none
+  WAIT=300                timeout of every wait, in seconds
+  NODE                    the node to drain (default: a node with a gateway, but without
+                          NATS and PostgreSQL)
+  NATS_PODS=app.kubernetes.io/name=nats           label of the NATS pods
+  POSTGRES_PODS=app.kubernetes.io/name=postgres   label of the PostgreSQL pods
+A step that kills a pod is skipped if no pod has the label.
 END
 }
 
@@ -49,31 +56,32 @@ k() { "${kubectl[@]}" --namespace="$namespace" --request-timeout="$((wait + 30))
 say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
 fail() { say "FAILED: ${step:+$step: }$*"; exit 1; }
 
-# leave takes back what was done to the cluster, and shows what is known of a failure.
-leave() {
+# cleanup runs on exit. It undoes the changes to the cluster, and after a failure it
+# prints the pods and the end of the jobs' logs.
+cleanup() {
   local code=$?
   trap - EXIT INT TERM
-  exec >&3 2>&1 # not to where the command under way writes
+  exec >&3 2>&1 # the interrupted command may have redirected the output
   if [ -n "$cordoned" ]; then k uncordon "$cordoned" || say "could not uncordon $cordoned"; fi
   if [ $code -ne 0 ] && [ -n "$step" ]; then
     k get pods -o wide || true
-    for job in try-load try-watch; do say "the end of $job's log:"; k logs "job/$job" --tail=30 2>&1 || true; done
+    for job in try-load try-watch; do say "end of the log of $job:"; k logs "job/$job" --tail=30 2>&1 || true; done
   fi
   k delete job try-load try-watch --ignore-not-found --timeout="${wait}s" >/dev/null 2>&1 || true
   k delete networkpolicy try try-services try-postgres --ignore-not-found --timeout="${wait}s" >/dev/null 2>&1 || true
   exit $code
 }
 
-# within COMMAND... repeats a command until it succeeds.
-within() {
+# retry COMMAND... repeats a command until it succeeds, for at most $wait seconds.
+retry() {
   local end=$((SECONDS + wait))
   until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || fail "gave up after $wait s: $*"
+    [ $SECONDS -lt $end ] || fail "no success within $wait s: $*"
     sleep 1
   done
 }
 
-# job NAME ARGUMENT... runs the program rafflecast in the cluster.
+# job NAME ARGUMENT... runs the program rafflecast in the cluster, as a Job.
 job() {
   local name=$1 args
   shift
@@ -103,10 +111,11 @@ spec:
 END
 }
 
-# admit lets this trial's pods reach what the production overlay's policies keep them
-# from. Where nothing is forbidden, a policy would forbid the rest.
-admit() {
-  k get networkpolicy nothing-else >/dev/null 2>&1 || return 0
+# allow_traffic adds network policies that let the pods of these jobs reach the services
+# and PostgreSQL. It adds none if the overlay has no policies: pods that a policy selects
+# accept nothing else, so it would cut the other connections.
+allow_traffic() {
+  k get networkpolicy default-deny >/dev/null 2>&1 || return 0
   k apply -f - >/dev/null <<END
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -135,119 +144,121 @@ END
 }
 
 logs() { k logs "job/$1"; }
-said() { grep -q "$2" <<<"$(logs "$1")"; } # no pipe: grep ends early, which kubectl takes ill
-ended() { [ -n "$(k get job "$1" -o 'jsonpath={.status.succeeded}{.status.failed}')" ]; }
+logged() { grep -q "$2" <<<"$(logs "$1")"; } # not a pipe: grep -q exits early, and kubectl would fail
+finished() { [ -n "$(k get job "$1" -o 'jsonpath={.status.succeeded}{.status.failed}')" ]; }
 nodes() { k get pods -l "$1" -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}'; }
 names() { k get pods -l "$1" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}'; }
 restarts() { k get pods -l "$services" -o 'jsonpath={range .items[*]}{.metadata.name}={.status.containerStatuses[0].restartCount} {end}'; }
 
-# start begins the entries, and then the watching.
-start() {
+# start_jobs starts the job that enters members, and then the job that watches.
+start_jobs() {
   k delete job try-load try-watch --ignore-not-found --timeout="${wait}s" >/dev/null
   job try-load load --target=dns:///participation:9090 --mode="$mode" --facade=http://participation-http:9080 --rate="$rate" --duration=1h --until-closed
-  within said try-load '^first raffle'
+  retry logged try-load '^first raffle'
   raffle=$(logs try-load | sed -n 's/^first raffle //p')
   job try-watch watch --gateway=http://gateway --target=dns:///participation:9090 --raffle="$raffle" --clients="$clients"
-  within said try-watch "$clients of $clients connected"
+  retry logged try-watch "$clients of $clients connected"
   say "$clients clients watch raffle $raffle, $rate entries/s"
 }
 
-# finish closes the raffle and tells what the two jobs found.
-finish() {
-  sleep 10 # all that came back is under load for a while
-  within k exec job/try-load -- /ko-app/rafflecast close --target=dns:///participation:9090 --raffle="$raffle"
-  within ended try-load
-  within ended try-watch
+# finish_jobs closes the raffle, which ends both jobs, and prints their results.
+finish_jobs() {
+  sleep 10 # keeps the load on what has just recovered
+  retry k exec job/try-load -- /ko-app/rafflecast close --target=dns:///participation:9090 --raffle="$raffle"
+  retry finished try-load
+  retry finished try-watch
   logs try-load | grep -E '^(rate|latency|acknowledged|refused|tried|without|verified|RESULT (lost|doubled|counter))' | sed 's/^/    /'
   logs try-watch | grep -vE '^ +[0-9]+ s |^RESULT (reconnects|longest|resets)' | sed 's/^/    /'
   for job in try-load try-watch; do
-    [ "$(k get job $job -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "$job found faults"
+    [ "$(k get job $job -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "$job has found faults"
   done
 }
 
-# trial STEP WHAT... is one step: WHAT is what happens.
-trial() {
+# run_step STEP COMMAND... runs one step. COMMAND is what happens to the system.
+run_step() {
   step=$1
   local before
   echo
   say "$step: $(usage | sed -n "s/^  $step  *//p")"
-  start
+  start_jobs
   before=$(restarts)
   shift
   "$@"
-  finish
-  same_restarts "$before"
+  finish_jobs
+  check_restarts "$before"
   say "$step: passed"
 }
 
-# same_restarts fails where a pod that was there before was restarted.
-same_restarts() {
+# check_restarts BEFORE fails if a container of either service has restarted since
+# restarts printed BEFORE.
+check_restarts() {
   local pod now
   now=$(restarts)
   for pod in $now; do
     case " $1" in
-    *" ${pod%=*}="*) case " $1" in *" $pod "*) ;; *) fail "restarted: $1 is now $now" ;; esac ;;
-    *) [ "${pod#*=}" = 0 ] || fail "restarted: $pod" ;;
+    *" ${pod%=*}="*) case " $1" in *" $pod "*) ;; *) fail "a container has restarted: $1 is now $now" ;; esac ;;
+    *) [ "${pod#*=}" = 0 ] || fail "a container has restarted: $pod" ;;
     esac
   done
 }
 
 nothing() { sleep 10; }
 
-# update replaces all pods of a Deployment, and waits for the old ones to be gone.
-update() {
+# rolling_update DEPLOYMENT replaces all pods, and waits until the old ones are gone.
+rolling_update() {
   local old pod
   old=$(names "app.kubernetes.io/name=$1")
   k rollout restart "deployment/$1" >/dev/null
   k rollout status "deployment/$1" --timeout="${wait}s" >/dev/null || fail "the new pods are not ready"
   say "new pods are ready"
-  for pod in $old; do k wait --for=delete "pod/$pod" --timeout="${wait}s" >/dev/null || fail "$pod does not end"; done
+  for pod in $old; do k wait --for=delete "pod/$pod" --timeout="${wait}s" >/dev/null || fail "$pod does not terminate"; done
   say "the old pods are gone; the new ones are on $(nodes "app.kubernetes.io/name=$1" | sort | uniq -c | xargs)"
 }
 
-# kill_one LABELS kills a pod, as a crash would: it has a second to end.
-kill_one() {
+# kill_pod LABEL kills one pod like a crash, with a grace period of one second.
+kill_pod() {
   local pod uid
   pod=$(names "$1")
   pod=${pod%%$'\n'*}
   uid=$(k get pod "$pod" -o 'jsonpath={.metadata.uid}')
   say "killing $pod"
   k delete pod "$pod" --grace-period=1 --timeout="${wait}s" >/dev/null
-  within replaced "$pod" "$uid"
+  retry replaced "$pod" "$uid"
   k wait --for=condition=Ready "pod/$pod" --timeout="${wait}s" >/dev/null || fail "$pod is not ready"
   say "$pod is ready again"
   k wait --for=condition=Ready pod -l "$services" --timeout="${wait}s" >/dev/null || fail "a service is not ready"
 }
 replaced() { [ "$(k get pod "$1" -o 'jsonpath={.metadata.uid}')" != "$2" ]; }
 
-# without_store prints the names of nodes that have a gateway and no store.
-without_store() {
+# gateway_nodes prints the nodes that run a gateway, but neither NATS nor PostgreSQL.
+gateway_nodes() {
   local node
   for node in $(nodes app.kubernetes.io/name=gateway | sort -u); do
     [ -n "$({ k get pods -l "$nats_pods" -o name --field-selector="spec.nodeName=$node"; k get pods -l "$postgres_pods" -o name --field-selector="spec.nodeName=$node"; })" ] || echo "$node"
   done
 }
 
-drain() {
+# drain_node drains a node, waits for the services to recover elsewhere, and uncordons it.
+drain_node() {
   local node=${NODE:-}
-  [ -n "$node" ] || node=$(without_store)
+  [ -n "$node" ] || node=$(gateway_nodes)
   node=${node%%$'\n'*}
-  [ -n "$node" ] || fail "no node has a gateway and no store: name one, NODE=…"
-  [ "$(k get node "$node" -o jsonpath='{.spec.unschedulable}')" != true ] || fail "$node is cordoned already: uncordon it first, or name another one, NODE=…"
+  [ -n "$node" ] || fail "every node with a gateway also runs NATS or PostgreSQL: name the node to drain by NODE=…"
+  [ "$(k get node "$node" -o jsonpath='{.spec.unschedulable}')" != true ] || fail "$node is cordoned already: uncordon it, or name another node by NODE=…"
   say "draining $node"
   cordoned=$node
-  # The clients of this trial stay: they are not what is tried.
+  # The pods of these jobs stay: they are not under test.
   k drain "$node" --ignore-daemonsets --delete-emptydir-data --pod-selector='app.kubernetes.io/name!=try' --timeout="${wait}s" >/dev/null || fail "$node can't be drained"
   say "drained $node"
   for deployment in gateway participation; do
-    k rollout status "deployment/$deployment" --timeout="${wait}s" >/dev/null || fail "$deployment is not complete elsewhere"
+    k rollout status "deployment/$deployment" --timeout="${wait}s" >/dev/null || fail "$deployment does not recover on other nodes"
   done
   k uncordon "$node" >/dev/null && cordoned=''
-  say "complete elsewhere; uncordoned $node"
+  say "both services have recovered on other nodes; uncordoned $node"
 }
 
-# has LABELS tells whether there is such a pod in the namespace.
-has() { [ -n "$(names "$1")" ] || { echo; say "left out: no pod in $namespace has the label $1"; false; }; }
+# has_pods LABEL reports whether the namespace has pods with the label.
+has_pods() { [ -n "$(names "$1")" ] || { echo; say "skipped: no pod in $namespace has the label $1"; false; }; }
 
 [[ " $* " != *" --help "* && " $* " != *" -h "* ]] || { usage; exit 0; }
 steps=("$@")
@@ -256,24 +267,24 @@ for s in "${steps[@]}"; do
   case $s in reach | gateway | participation | nats | postgres | node) ;; *) usage >&2; exit 2 ;; esac
 done
 exec 3>&1
-trap leave EXIT
+trap cleanup EXIT
 trap 'exit 130' INT TERM
 say "$("${kubectl[@]}" version 2>/dev/null | tr '\n' ' ')"
 for deployment in gateway participation; do
-  k rollout status "deployment/$deployment" --timeout="${wait}s" || fail "$deployment is not complete"
+  k rollout status "deployment/$deployment" --timeout="${wait}s" || fail "$deployment is not rolled out"
 done
 k get pods -o wide
-admit
+allow_traffic
 for s in "${steps[@]}"; do
   case $s in
-  reach) mode=http trial reach nothing ;;
-  gateway) trial gateway update gateway ;;
-  participation) trial participation update participation ;;
-  nats) if has "$nats_pods"; then trial nats kill_one "$nats_pods"; fi ;;
-  postgres) if has "$postgres_pods"; then trial postgres kill_one "$postgres_pods"; fi ;;
-  node) trial node drain ;;
+  reach) mode=http run_step reach nothing ;;
+  gateway) run_step gateway rolling_update gateway ;;
+  participation) run_step participation rolling_update participation ;;
+  nats) if has_pods "$nats_pods"; then run_step nats kill_pod "$nats_pods"; fi ;;
+  postgres) if has_pods "$postgres_pods"; then run_step postgres kill_pod "$postgres_pods"; fi ;;
+  node) run_step node drain_node ;;
   esac
 done
 step=''
 echo
-say "all passed: ${steps[*]}"
+say "all steps passed: ${steps[*]}"
