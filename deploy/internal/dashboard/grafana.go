@@ -2,32 +2,37 @@ package main
 
 import "strings"
 
-// object is one of JSON; its keys come out in order of the alphabet.
+// object is a JSON object. Its keys are printed in alphabetical order.
 type object = map[string]any
 
-// Sizes in Grafana's grid, which is 24 wide.
+// Sizes in units of Grafana's grid.
 const (
 	gridWidth   = 24
 	panelWidth  = 8
 	panelHeight = 8
 )
 
-const chosen = `namespace=~"$namespace",pod=~"$pod"`
+// selected matches the namespaces and pods that are selected on the dashboard.
+const selected = `namespace=~"$namespace",pod=~"$pod"`
 
 var datasource = object{"type": "prometheus", "uid": "${datasource}"}
 
-// layOut returns the dashboard as Grafana imports it.
-func layOut(rows []row) object {
+// dashboard returns the dashboard in the form that Grafana imports.
+func dashboard(rows []row) object {
 	return object{
 		"uid": "rafflecast", "title": "Rafflecast", "tags": []string{"rafflecast"},
 		"schemaVersion": 39, "editable": true, "graphTooltip": 1, "refresh": "30s",
-		"time":       object{"from": "now-1h", "to": "now"},
-		"templating": object{"list": []object{source(), variable("namespace", `label_values(up{job=~"rafflecast-.+"}, namespace)`), variable("pod", `label_values(up{job=~"rafflecast-.+",namespace=~"$namespace"}, pod)`)}},
-		"panels":     grid(rows),
+		"time": object{"from": "now-1h", "to": "now"},
+		"templating": object{"list": []object{
+			source(),
+			variable("namespace", `label_values(up{job=~"rafflecast-.+"}, namespace)`),
+			variable("pod", `label_values(up{job=~"rafflecast-.+",namespace=~"$namespace"}, pod)`),
+		}},
+		"panels": grid(rows),
 	}
 }
 
-// grid places the panels of each row from left to right, then on the next line.
+// grid places the panels of each row from left to right, and continues on the next line.
 func grid(rows []row) (all []object) {
 	y := 0
 	add := func(o object, x, w, h int) {
@@ -56,11 +61,11 @@ func timeseries(p *panel) object {
 	for i, q := range p.queries {
 		targets = append(targets, object{
 			"refId": string(rune('A' + i)), "datasource": datasource,
-			"expr": strings.ReplaceAll(q.expr, "@", chosen), "legendFormat": q.legend,
+			"expr": strings.ReplaceAll(q.expr, "@", selected), "legendFormat": q.legend,
 		})
 	}
 	return object{
-		"type": "timeseries", "title": p.title, "description": p.about, "datasource": datasource, "targets": targets,
+		"type": "timeseries", "title": p.title, "description": p.description, "datasource": datasource, "targets": targets,
 		"fieldConfig": object{"defaults": object{"unit": p.unit, "min": 0}, "overrides": []object{}},
 		"options": object{
 			"legend":  object{"displayMode": "list", "placement": "bottom", "showLegend": true},
@@ -69,12 +74,12 @@ func timeseries(p *panel) object {
 	}
 }
 
-// source lets the user choose a Prometheus.
+// source returns the variable by which the user selects a Prometheus.
 func source() object {
 	return object{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1}
 }
 
-// variable lets the user choose values of a label, at first all.
+// variable returns a variable by which the user selects values of a label, all by default.
 func variable(name, query string) object {
 	return object{
 		"name": name, "type": "query", "datasource": datasource, "definition": query,

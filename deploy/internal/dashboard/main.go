@@ -1,5 +1,5 @@
-// Command dashboard prints grafana/rafflecast.json, the dashboard of Grafana:
-// `make dashboard`. panels.go says what is on it.
+// Command dashboard prints the Grafana dashboard, grafana/rafflecast.json. `make
+// dashboard` runs it. panels.go lists the panels.
 package main
 
 import (
@@ -12,7 +12,7 @@ func main() {
 	out := json.NewEncoder(os.Stdout)
 	out.SetEscapeHTML(false)
 	out.SetIndent("", "  ")
-	if err := out.Encode(layOut(rows)); err != nil {
+	if err := out.Encode(dashboard(rows)); err != nil {
 		log.Fatal(err)
 	}
 }

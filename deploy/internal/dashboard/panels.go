@@ -1,6 +1,6 @@
 package main
 
-// row is a line of panels under a title.
+// row is a group of panels under a title.
 type row struct {
 	title  string
 	panels []panel
@@ -8,17 +8,17 @@ type row struct {
 
 // panel draws the values of queries over time.
 type panel struct {
-	title   string
-	about   string // what it shows, where the title does not say
-	unit    string // of Grafana: s, ops, bytes, percentunit, short
-	queries []query
+	title       string
+	description string // what the panel shows, if the title is not enough
+	unit        string // one of Grafana's: s, ops, bytes, percentunit, short
+	queries     []query
 }
 
-// query is an expression of PromQL; in it {@} selects the namespaces and pods
-// that are chosen on the dashboard, and so does @ among other matchers.
+// query is a PromQL expression. In it {@} matches the namespaces and pods that are
+// selected on the dashboard, and so does @ among other matchers.
 type query struct{ expr, legend string }
 
-// quantiles are the median and the 99th percentile of a histogram.
+// quantiles returns queries for the median and the 99th percentile of a histogram.
 func quantiles(metric string) []query {
 	of := func(q string) string {
 		return "histogram_quantile(" + q + ", sum by (le) (rate(" + metric + "_bucket{@}[$__rate_interval])))"
@@ -27,61 +27,68 @@ func quantiles(metric string) []query {
 }
 
 var rows = []row{
-	{"What users feel", []panel{
+	{"What users notice", []panel{
 		{
-			"Age of odds at the last write", "Time from the commit of an entry until the last viewer had been sent the odds; 0.05 s of it are the least time between two updates.", "s",
-			quantiles("rafflecast_gateway_commit_to_last_write_seconds"),
+			"Age of odds at the last write",
+			"Time from the commit of an entry until its odds were sent to the last viewer. It includes the conflation interval, 0.05 s.",
+			"s", quantiles("rafflecast_gateway_commit_to_last_write_seconds"),
 		},
-		{"Entries", "By what came of them.", "ops", []query{
+		{"Entries", "Requests to enter, by result.", "ops", []query{
 			{`sum by (result) (rate(rafflecast_participation_entries_total{@}[$__rate_interval]))`, "{{result}}"},
 		}},
-		{"Connections", "Viewers, and how many there may be.", "short", []query{
+		{"Connections", "Streams and long polls of all gateways, and their maximum.", "short", []query{
 			{`sum(rafflecast_gateway_connections{@})`, "open"},
 			{`sum(rafflecast_gateway_connections_limit{@})`, "limit"},
 		}},
-		{"Raffles", "Raffles that each gateway knows; all should know the same.", "short", []query{
+		{"Raffles", "Raffles in the cache of each gateway. All gateways should have the same number.", "short", []query{
 			{`rafflecast_gateway_raffles_known{@}`, "{{pod}}"},
 		}},
 	}},
 	{"Participation", []panel{
-		{"Calls", "EnterStream ends with UNAVAILABLE when its time is over; that is no failure.", "ops", []query{
-			{`sum by (rpc_method, rpc_response_status_code) (rate(rpc_server_call_duration_seconds_count{@}[$__rate_interval]))`, "{{rpc_method}} {{rpc_response_status_code}}"},
-		}},
-		{"Duration of calls", "99th percentile, without EnterStream, which lasts for minutes.", "s", []query{
-			{`histogram_quantile(0.99, sum by (rpc_method, le) (rate(rpc_server_call_duration_seconds_bucket{rpc_method!="raffle.v1.ParticipationService/EnterStream",@}[$__rate_interval])))`, "{{rpc_method}}"},
-		}},
+		{"Calls", "gRPC calls by method and status.", "ops", []query{{
+			`sum by (rpc_method, rpc_response_status_code) (rate(rpc_server_call_duration_seconds_count{@}[$__rate_interval]))`,
+			"{{rpc_method}} {{rpc_response_status_code}}",
+		}}},
+		{"Duration of calls", "99th percentile, without EnterStream, whose calls last for minutes.", "s", []query{{
+			`histogram_quantile(0.99, sum by (rpc_method, le) (` +
+				`rate(rpc_server_call_duration_seconds_bucket{rpc_method!="raffle.v1.ParticipationService/EnterStream",@}[$__rate_interval])))`,
+			"{{rpc_method}}",
+		}}},
 		{
 			"Batch time", "Duration of a transaction that writes entries.", "s",
 			quantiles("rafflecast_participation_batch_seconds"),
 		},
-		{"Batch size", "Entries in one transaction, on average.", "short", []query{
-			{`sum by (pod) (rate(rafflecast_participation_batch_entries_sum{@}[$__rate_interval])) / sum by (pod) (rate(rafflecast_participation_batch_entries_count{@}[$__rate_interval]))`, "{{pod}}"},
-		}},
-		{"Queue", "Share of the entries that may wait which do. One hot raffle can fill one lane: of four, a quarter.", "percentunit", []query{
+		{"Batch size", "Average number of entries in a transaction.", "short", []query{{
+			`sum by (pod) (rate(rafflecast_participation_batch_entries_sum{@}[$__rate_interval]))` +
+				` / sum by (pod) (rate(rafflecast_participation_batch_entries_count{@}[$__rate_interval]))`,
+			"{{pod}}",
+		}}},
+		{"Queue", "Share of the queue of entries that is full. One hot raffle fills only its own partition: a quarter, with four partitions.", "percentunit", []query{
 			{`rafflecast_participation_entries_waiting{@} / rafflecast_participation_entries_waiting_limit{@}`, "{{pod}}"},
 		}},
-		{"Database connections", "Those in use, of the most that a pool may have.", "percentunit", []query{
-			{`db_client_connection_count{db_client_connection_state="used",@} / ignoring (db_client_connection_state) db_client_connection_max{@}`, "{{pod}} {{db_client_connection_pool_name}}"},
-		}},
-		{"Waiting for the database", "Calls that wait for a connection of a pool, on average.", "short", []query{
+		{"Database connections", "Connections in use, as a share of the maximum of each pool.", "percentunit", []query{{
+			`db_client_connection_count{db_client_connection_state="used",@} / ignoring (db_client_connection_state) db_client_connection_max{@}`,
+			"{{pod}} {{db_client_connection_pool_name}}",
+		}}},
+		{"Waiting for the database", "Average number of calls that wait for a connection of a pool.", "short", []query{
 			{`rate(rafflecast_participation_database_wait_seconds_total{@}[$__rate_interval])`, "{{pod}} {{db_client_connection_pool_name}}"},
 		}},
 		{
-			"Commit to stream", "Age of odds when NATS had stored them.", "s",
+			"Commit to stream", "Age of odds when NATS has acknowledged them.", "s",
 			quantiles("rafflecast_participation_commit_to_stream_seconds"),
 		},
-		{"Publishing", "Failures per second, raffles whose newest odds are not stored yet, and versions raised after a restore.", "short", []query{
+		{"Publishing", "Failures per second, raffles whose newest odds are not published yet, and versions bumped by reconciling.", "short", []query{
 			{`sum by (pod) (rate(rafflecast_participation_publish_failures_total{@}[$__rate_interval]))`, "{{pod}} failures"},
 			{`rafflecast_participation_odds_waiting{@}`, "{{pod}} waiting"},
-			{`rafflecast_participation_versions_raised_total{@}`, "{{pod}} raised"},
+			{`rafflecast_participation_versions_raised_total{@}`, "{{pod}} bumped"},
 		}},
 	}},
 	{"Gateway", []panel{
 		{
-			"Feed lag", "Age of odds when a gateway heard them.", "s",
+			"Feed lag", "Age of odds when a gateway receives them.", "s",
 			quantiles("rafflecast_gateway_feed_lag_seconds"),
 		},
-		{"Odds heard", "From NATS, by each gateway; all should hear as many.", "ops", []query{
+		{"Odds received", "Odds that each gateway receives from NATS. All gateways should have the same rate.", "ops", []query{
 			{`rate(rafflecast_gateway_feed_lag_seconds_count{@}[$__rate_interval])`, "{{pod}}"},
 		}},
 		{"Deliveries", "Odds written to connections.", "ops", []query{
@@ -90,19 +97,25 @@ var rows = []row{
 		{"Connections by instance", "", "short", []query{
 			{`rafflecast_gateway_connections{@}`, "{{pod}}"},
 		}},
-		{"Behind", "Share of the connections whose client takes less than comes.", "percentunit", []query{
+		{"Blocked connections", "Share of the connections whose send buffer is full.", "percentunit", []query{
 			{`rafflecast_gateway_connections_behind{@} / rafflecast_gateway_connections{@}`, "{{pod}}"},
 		}},
-		{"Connections ended", "By reason: client went away, lifetime was over, final odds were sent, wait_over without news, leaving since the instance stops, stalled for too long, talking too much, error.", "ops", []query{
-			{`sum by (reason) (rate(rafflecast_gateway_connections_ended_total{@}[$__rate_interval]))`, "{{reason}}"},
-		}},
-		{"Refusals", "Requests that were refused, by reason.", "ops", []query{
+		{
+			"Connections ended",
+			"By reason: the client disconnected, the connection reached its maximum age, all its raffles are final, a long poll timed out without news, " +
+				"the instance drained, the client read nothing for too long, the client sent unexpected data, or an error occurred.",
+			"ops",
+			[]query{
+				{`sum by (reason) (rate(rafflecast_gateway_connections_ended_total{@}[$__rate_interval]))`, "{{reason}}"},
+			},
+		},
+		{"Refusals", "Refused requests, by reason.", "ops", []query{
 			{`sum by (reason) (rate(rafflecast_gateway_refusals_total{@}[$__rate_interval]))`, "{{reason}}"},
 		}},
-		{"Snapshots", "Times that a gateway read all odds anew, by cause.", "short", []query{
+		{"Snapshots", "Snapshots of all odds that gateways took from the stream, by cause.", "short", []query{
 			{`sum by (cause) (increase(rafflecast_gateway_snapshots_total{@}[$__rate_interval]))`, "{{cause}}"},
 		}},
-		{"Connected to NATS", "1 while connected; and of gateways, 1 once they have read the stream.", "short", []query{
+		{"Connected to NATS", "1 while an instance is connected. For gateways also: 1 once they have taken a snapshot (ready).", "short", []query{
 			{`rafflecast_gateway_nats_connected{@}`, "{{pod}}"},
 			{`rafflecast_participation_nats_connected{@}`, "{{pod}}"},
 			{`rafflecast_gateway_feed_ready{@}`, "{{pod}} ready"},
@@ -112,19 +125,19 @@ var rows = []row{
 		{"CPU", "Cores in use.", "short", []query{
 			{`rate(process_cpu_seconds_total{job=~"rafflecast-.+",@}[$__rate_interval])`, "{{pod}}"},
 		}},
-		{"Memory", "Resident memory. What the kernel holds for sockets comes on top, and counts against the container's limit.", "bytes", []query{
+		{"Memory", "Resident memory. Memory that the kernel uses for sockets is not included, but counts towards the container's limit.", "bytes", []query{
 			{`process_resident_memory_bytes{job=~"rafflecast-.+",@}`, "{{pod}}"},
 		}},
 		{"Goroutines", "", "short", []query{
 			{`go_goroutines{job=~"rafflecast-.+",@}`, "{{pod}}"},
 		}},
-		{"File descriptors", "Share of those that the process may have open.", "percentunit", []query{
+		{"File descriptors", "Open files, as a share of the limit of the process.", "percentunit", []query{
 			{`process_open_fds{job=~"rafflecast-.+",@} / process_max_fds{job=~"rafflecast-.+",@}`, "{{pod}}"},
 		}},
 		{"Network", "Bytes per second that the pod sends.", "Bps", []query{
 			{`rate(process_network_transmit_bytes_total{job=~"rafflecast-.+",@}[$__rate_interval])`, "{{pod}}"},
 		}},
-		{"Age of the process", "It begins anew where an instance was restarted.", "s", []query{
+		{"Age of the process", "Drops to zero when an instance restarts.", "s", []query{
 			{`time() - process_start_time_seconds{job=~"rafflecast-.+",@}`, "{{pod}}"},
 		}},
 	}},

@@ -1,22 +1,22 @@
 package observability
 
-// firing are what each alert is for, what it is told apart by, and what the
-// operator reads.
+// firing lists for each alert a situation in which it must fire, with the labels and the
+// description that the operator must see.
 var firing = []firingCase{
 	{"RafflecastOddsLate", "12m", namespaced, series{
 		`rafflecast_gateway_commit_to_last_write_seconds_bucket{@gateway,le="1"}`:    "0+90x80",
 		`rafflecast_gateway_commit_to_last_write_seconds_bucket{@gateway,le="5"}`:    "0+100x80",
 		`rafflecast_gateway_commit_to_last_write_seconds_bucket{@gateway,le="+Inf"}`: "0+100x80",
-	}, "1 % of the odds reach the last viewer 4.6s or more after their commit, where 0.1 s is usual."},
-	{"RafflecastOddsNotHeard", "6m", gatewayPod, series{
+	}, "1 % of the odds reach the last viewer 4.6s or more after their commit. 0.1 s is normal."},
+	{"RafflecastOddsNotReceived", "6m", gatewayPod, series{
 		`rafflecast_gateway_feed_lag_seconds_count{@gateway}`:                    "7x80",
 		`rafflecast_gateway_feed_lag_seconds_count{@another}`:                    "0+10x80",
 		`rafflecast_participation_entries_total{@participation,result="placed"}`: "0+100x80",
-	}, "Entries are placed, and gateway-1 hears 0 odds a second. All its viewers see old ones."},
-	{"RafflecastOddsNotStored", "4m", participationPod, series{
+	}, "Members enter, but gateway-1 receives 0 odds a second. All its viewers see old odds."},
+	{"RafflecastOddsNotPublished", "4m", participationPod, series{
 		`rafflecast_participation_publish_failures_total{@participation}`: "0+60x80",
 		`rafflecast_participation_odds_waiting{@participation}`:           "3x80",
-	}, "participation-1 fails 4 times a second to store odds in NATS. Viewers see old ones."},
+	}, "participation-1 fails to publish odds to NATS 4 times a second. Viewers see old odds."},
 	{"RafflecastEntriesFail", "6m", namespaced, series{
 		`rafflecast_participation_entries_total{@participation,result="placed"}`: "0+90x80",
 		`rafflecast_participation_entries_total{@participation,result="failed"}`: "0+10x80",
@@ -24,63 +24,63 @@ var firing = []firingCase{
 	{"RafflecastEntriesRefused", "6m", namespaced, series{
 		`rafflecast_participation_entries_total{@participation,result="placed"}`: "0+90x80",
 		`rafflecast_participation_entries_total{@participation,result="busy"}`:   "0+10x80",
-	}, "10% of the entries are refused as BUSY."},
+	}, "10% of the entries are refused with the reason BUSY."},
 	{"RafflecastEntriesSlow", "12m", namespaced, series{
 		`rafflecast_participation_batch_seconds_bucket{@participation,le="2.5"}`:  "0+50x80",
 		`rafflecast_participation_batch_seconds_bucket{@participation,le="5"}`:    "0+100x80",
 		`rafflecast_participation_batch_seconds_bucket{@participation,le="+Inf"}`: "0+100x80",
-	}, "1 % of the transactions that write entries take 4.95s or more, where 0.03 s is usual."},
+	}, "1 % of the transactions that write entries take 4.95s or more. 0.03 s is normal."},
 	{"RafflecastCallsFail", "6m", labelSet{"namespace": "r", "rpc_method": "raffle.v1.ParticipationService/Enter"}, series{
 		enter + `,rpc_response_status_code="OK"}`:                "0+80x80",
 		enter + `,rpc_response_status_code="INTERNAL"}`:          "0+15x80",
 		enter + `,rpc_response_status_code="DEADLINE_EXCEEDED"}`: "0+5x80",
-	}, "20% of the calls of raffle.v1.ParticipationService/Enter fail, though nothing is wrong with them."},
+	}, "20% of the calls of raffle.v1.ParticipationService/Enter fail with UNAVAILABLE, INTERNAL or DEADLINE_EXCEEDED."},
 	{"RafflecastViewersRefused", "6m", labelSet{"namespace": "r", "reason": "connections"}, series{
 		`rafflecast_gateway_refusals_total{@gateway,reason="connections"}`: "0+30x80",
-	}, "Gateways refuse 2 requests a second, for the reason connections."},
+	}, "Gateways refuse 2 requests a second, with the reason connections."},
 	{"RafflecastAbsent", "4m", labelSet{"job": "rafflecast-gateway"}, series{
 		`rafflecast_participation_nats_connected{@participation}`: "1x80",
-	}, "No target of rafflecast-gateway answers Prometheus."},
-	{"RafflecastNATSAway", "2m", labelSet{"namespace": "r", "job": "rafflecast-gateway"}, series{
+	}, "Prometheus has no data from any instance of rafflecast-gateway."},
+	{"RafflecastNATSUnavailable", "2m", labelSet{"namespace": "r", "job": "rafflecast-gateway"}, series{
 		`rafflecast_gateway_nats_connected{@gateway}`:             "0x80",
 		`rafflecast_gateway_nats_connected{@another}`:             "0x80",
 		`rafflecast_participation_nats_connected{@participation}`: "1x80",
-	}, "Instances of rafflecast-gateway without a connection to NATS: 2. Entries are taken; viewers see old odds."},
+	}, "Instances of rafflecast-gateway without a connection to NATS: 2. Members can enter, but viewers see old odds."},
 	{"RafflecastFeedNotReady", "3m", gatewayPod, series{
 		`rafflecast_gateway_feed_ready{@gateway}`: "0x80",
-	}, "gateway-1 has not read the stream since it started, and serves nobody (feed_ready is 0)."},
-	{"RafflecastVersionsRaised", "6m", participationPod, series{ // as it starts, before the first scrape
+	}, "gateway-1 has not been able to read the stream since it started, and serves nobody (feed_ready is 0)."},
+	{"RafflecastVersionsBumped", "6m", participationPod, series{ // bumped at the start, before the first scrape
 		`rafflecast_participation_versions_raised_total{@participation}`: "_x20 4x80",
-	}, "The stream was ahead of the database by 4 raffles within the last hour. Entries may be lost."},
+	}, "The stream was ahead of the database for 4 raffles within the last hour. Entries may be lost."},
 	{"RafflecastTargetDown", "6m", gatewayPod, series{
 		`up{@gateway}`: "0x80",
-	}, "gateway-1 of rafflecast-gateway does not answer Prometheus (up is 0)."},
+	}, "Prometheus cannot scrape gateway-1 of rafflecast-gateway (up is 0)."},
 	{"RafflecastGatewayFull", "11m", gatewayPod, series{
 		`rafflecast_gateway_connections{@gateway}`:       "18000x80",
 		`rafflecast_gateway_connections_limit{@gateway}`: "20000x80",
-	}, "gateway-1 has 90% of the connections that it may have."},
+	}, "gateway-1 has 90% of its maximum of connections."},
 	{"RafflecastClientsRefused", "16m", namespaced, series{
 		`rafflecast_gateway_refusals_total{@gateway,reason="client_connections"}`: "0+300x80",
-	}, "Gateways refuse 20 requests a second, since their address has all the connections that it may have."},
-	{"RafflecastClientsBehind", "11m", namespaced, series{
+	}, "Gateways refuse 20 requests a second, because the client address has reached its maximum of connections."},
+	{"RafflecastConnectionsBlocked", "11m", namespaced, series{
 		`rafflecast_gateway_connections{@gateway}`:        "1000x80",
 		`rafflecast_gateway_connections_behind{@gateway}`: "400x80",
-	}, "40% of the connections are behind; they skip odds between."},
+	}, "40% of the connections are blocked. Their viewers miss intermediate odds."},
 	{"RafflecastSnapshotsRepeat", "20m", labelSet{"namespace": "r", "pod": "gateway-1", "job": "rafflecast-gateway", "cause": "slow_consumer"}, series{
 		`rafflecast_gateway_snapshots_total{@gateway,cause="slow_consumer"}`: "0+1x80",
-	}, "gateway-1 read all odds anew 60 times in 15 minutes, for the cause slow_consumer."},
+	}, "gateway-1 took 60 snapshots of all odds in 15 minutes, because of slow_consumer."},
 	{"RafflecastQueueFills", "6m", participationPod, series{
 		`rafflecast_participation_entries_waiting{@participation}`:       "8192x80",
 		`rafflecast_participation_entries_waiting_limit{@participation}`: "32768x80",
-	}, "25% of the entries that may wait in participation-1 do; a full lane refuses more."},
+	}, "The queue of entries in participation-1 is 25% full. A partition that is full refuses entries."},
 	{"RafflecastPoolExhausted", "11m", labelSet{"namespace": "r", "pod": "participation-1", "job": "rafflecast-participation", "db_client_connection_pool_name": "calls"}, series{
 		`db_client_connection_count{@participation,db_client_connection_pool_name="calls",db_client_connection_state="used"}`: "16x80",
 		`db_client_connection_count{@participation,db_client_connection_pool_name="calls",db_client_connection_state="idle"}`: "0x80",
 		`db_client_connection_max{@participation,db_client_connection_pool_name="calls"}`:                                     "16x80",
 		`rafflecast_participation_database_wait_seconds_total{@participation,db_client_connection_pool_name="calls"}`:         "0+60x80",
-	}, "participation-1 uses 100% of the pool calls, and calls wait for it."},
+	}, "participation-1 uses 100% of the connection pool calls, and calls wait for a connection."},
 	{"RafflecastFilesNearLimit", "11m", participationPod, series{
 		`process_open_fds{@participation}`: "980x80",
 		`process_max_fds{@participation}`:  "1024x80",
-	}, "participation-1 has 95.7% of its file descriptors open."},
+	}, "participation-1 has 95.7% of its maximum of files open."},
 }

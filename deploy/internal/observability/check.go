@@ -12,81 +12,83 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// rates are the functions that counters are for.
+// rates lists the functions to apply to counters.
 var rates = []string{"rate", "increase"}
 
-// plain are counters that are looked at as they are.
-var plain = []string{
-	"rafflecast_participation_versions_raised_total", // one is worth a call, and it happens before the first scrape
+// unrated lists counters that may be used without rate or increase.
+var unrated = []string{
+	"rafflecast_participation_versions_raised_total", // a single one matters, and may precede the first scrape
 }
 
-// Check returns all that is wrong with an expression: names, labels and values
-// that nothing shows, and metrics that are not used as their kind asks for.
-func (s Scraped) Check(expression string) error {
+// Check returns all errors in a PromQL expression: metrics, labels and label values that
+// do not exist, and metrics that are used in a way that does not fit their kind.
+func (m Metrics) Check(expression string) error {
 	expr, err := parser.ParseExpr(expression)
 	if err != nil {
 		return err
 	}
-	var wrong []error
+	var errs []error
 	parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
 		switch n := node.(type) {
 		case *parser.VectorSelector:
-			wrong = append(wrong, s.selector(n, path))
+			errs = append(errs, m.checkSelector(n, path))
 		case *parser.AggregateExpr:
-			wrong = append(wrong, s.labels(n, n.Grouping))
+			errs = append(errs, m.checkLabels(n, n.Grouping))
 		case *parser.BinaryExpr:
-			if m := n.VectorMatching; m != nil {
-				wrong = append(wrong, s.labels(n, slices.Concat(m.MatchingLabels, m.Include)))
+			if v := n.VectorMatching; v != nil {
+				errs = append(errs, m.checkLabels(n, slices.Concat(v.MatchingLabels, v.Include)))
 			}
 		}
 		return nil
 	})
-	return errors.Join(wrong...)
+	return errors.Join(errs...)
 }
 
-func (s Scraped) selector(v *parser.VectorSelector, path []parser.Node) error {
-	m := s[v.Name]
-	if m == nil {
+func (m Metrics) checkSelector(v *parser.VectorSelector, path []parser.Node) error {
+	metric := m[v.Name]
+	if metric == nil {
 		return fmt.Errorf("there is no metric %q", v.Name)
 	}
-	wrong := []error{m.use(v.Name, path)}
+	errs := []error{metric.checkUse(v.Name, path)}
 	for _, matcher := range v.LabelMatchers {
 		if matcher.Name != model.MetricNameLabel {
-			wrong = append(wrong, m.matcher(v.Name, matcher))
+			errs = append(errs, metric.checkMatcher(v.Name, matcher))
 		}
 	}
-	return errors.Join(wrong...)
+	return errors.Join(errs...)
 }
 
-// use checks how a metric is used by what it is an argument of, from the outermost.
-func (m *Metric) use(name string, path []parser.Node) error {
+// checkUse checks that the functions and aggregations around a metric fit its kind. path
+// lists the enclosing nodes, the outermost first.
+func (m *Metric) checkUse(name string, path []parser.Node) error {
 	var functions []string
-	keepsBounds := false
+	keepsBuckets := false
 	for _, node := range path {
 		switch n := node.(type) {
 		case *parser.Call:
 			functions = append(functions, n.Func.Name)
 		case *parser.AggregateExpr:
-			keepsBounds = keepsBounds || (!n.Without && slices.Contains(n.Grouping, "le"))
+			keepsBuckets = keepsBuckets || (!n.Without && slices.Contains(n.Grouping, "le"))
 		}
 	}
 	rated := slices.ContainsFunc(functions, func(f string) bool { return slices.Contains(rates, f) })
 	quantile := slices.Contains(functions, "histogram_quantile")
 	switch {
 	case m.Kind == Gauge && rated:
-		return fmt.Errorf("%s is a gauge, and has no rate", name)
-	case m.Kind != Gauge && !rated && !slices.Contains(plain, name):
-		return fmt.Errorf("%s only grows: ask for its rate or increase", name)
-	case m.Kind == Bucket && (!quantile || !keepsBounds):
-		return fmt.Errorf("%s is for histogram_quantile, by le", name)
+		return fmt.Errorf("%s is a gauge: it has no rate", name)
+	case m.Kind != Gauge && !rated && !slices.Contains(unrated, name):
+		return fmt.Errorf("%s is a counter: use its rate or increase", name)
+	case m.Kind == Bucket && (!quantile || !keepsBuckets):
+		return fmt.Errorf("%s must be used with histogram_quantile, and by le", name)
 	case m.Kind != Bucket && quantile:
-		return fmt.Errorf("%s is no bucket of a histogram", name)
+		return fmt.Errorf("%s is not the buckets of a histogram", name)
 	}
 	return nil
 }
 
-// matcher checks that each value that is named, in or out, is one that is shown.
-func (m *Metric) matcher(name string, matcher *labels.Matcher) error {
+// checkMatcher checks that a matcher names existing values of a label, whether it
+// includes or excludes them.
+func (m *Metric) checkMatcher(name string, matcher *labels.Matcher) error {
 	values, ok := m.Values[matcher.Name]
 	if !ok {
 		return fmt.Errorf("%s has no label %q", name, matcher.Name)
@@ -99,10 +101,10 @@ func (m *Metric) matcher(name string, matcher *labels.Matcher) error {
 		alternatives = strings.Split(matcher.Value, "|")
 	}
 	for _, alternative := range alternatives {
-		is := regexp.MustCompile("^(?:" + alternative + ")$")
+		pattern := regexp.MustCompile("^(?:" + alternative + ")$")
 		found := false
 		for value := range values {
-			found = found || is.MatchString(value)
+			found = found || pattern.MatchString(value)
 		}
 		if !found {
 			return fmt.Errorf("%s has no series with %s like %q", name, matcher.Name, alternative)
@@ -111,21 +113,22 @@ func (m *Metric) matcher(name string, matcher *labels.Matcher) error {
 	return nil
 }
 
-// labels checks the labels by which an expression groups or matches.
-func (s Scraped) labels(node parser.Node, used []string) error {
-	var wrong []error
+// checkLabels checks that the labels by which node groups or matches exist in one of its
+// metrics.
+func (m Metrics) checkLabels(node parser.Node, used []string) error {
+	var errs []error
 	for _, label := range used {
 		found := false
 		parser.Inspect(node, func(n parser.Node, _ []parser.Node) error {
-			if v, ok := n.(*parser.VectorSelector); ok && s[v.Name] != nil {
-				_, has := s[v.Name].Values[label]
+			if v, ok := n.(*parser.VectorSelector); ok && m[v.Name] != nil {
+				_, has := m[v.Name].Values[label]
 				found = found || has
 			}
 			return nil
 		})
 		if !found {
-			wrong = append(wrong, fmt.Errorf("nothing in %s has the label %q", node, label))
+			errs = append(errs, fmt.Errorf("no metric in %s has the label %q", node, label))
 		}
 	}
-	return errors.Join(wrong...)
+	return errors.Join(errs...)
 }

@@ -9,7 +9,7 @@ import (
 
 const dashboardFile = root + "/deploy/grafana/rafflecast.json"
 
-// dashboard is the part of Grafana's JSON that is checked.
+// dashboard is the checked part of Grafana's JSON.
 type dashboard struct {
 	Templating struct{ List []struct{ Name string } }
 	Panels     []struct {
@@ -31,8 +31,8 @@ func readDashboard(t *testing.T) *dashboard {
 	return &d
 }
 
-// queries returns the expressions of each panel, by its title, without the
-// variables that Grafana fills in.
+// queries returns the expressions of each panel, by title. A constant takes the place of
+// Grafana's rate interval.
 func (d *dashboard) queries() map[string][]string {
 	all := make(map[string][]string)
 	for _, p := range d.Panels {
@@ -43,31 +43,31 @@ func (d *dashboard) queries() map[string][]string {
 	return all
 }
 
-func TestTheDashboardIsWhatItsSourceSays(t *testing.T) {
+func TestDashboard_IsGenerated(t *testing.T) {
 	t.Parallel()
-	made, err := exec.CommandContext(t.Context(), "go", "run", "../dashboard").Output()
+	generated, err := exec.CommandContext(t.Context(), "go", "run", "../dashboard").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(made) != read(t, dashboardFile) {
-		t.Error("deploy/grafana/rafflecast.json differs from what `make dashboard` makes")
+	if string(generated) != read(t, dashboardFile) {
+		t.Error("deploy/grafana/rafflecast.json is out of date: run `make dashboard`")
 	}
 }
 
-func TestTheDashboardCanBeImported(t *testing.T) {
+func TestDashboard_IsValid(t *testing.T) {
 	t.Parallel()
 	d := readDashboard(t)
 	ids, titles := map[int]bool{}, map[string]bool{}
 	taken := map[[2]int]string{}
 	for _, p := range d.Panels {
 		if ids[p.ID] || titles[p.Title] || p.ID == 0 || p.Title == "" {
-			t.Errorf("panel %d %q is there twice, or has no name", p.ID, p.Title)
+			t.Errorf("panel %d %q has no ID or title, or another panel has the same", p.ID, p.Title)
 		}
 		ids[p.ID], titles[p.Title] = true, true
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
-					t.Fatalf("panel %q lies on %q, or outside", p.Title, other)
+					t.Fatalf("panel %q overlaps %q, or lies outside the grid", p.Title, other)
 				}
 				taken[[2]int{x, y}] = p.Title
 			}
@@ -81,7 +81,8 @@ func TestTheDashboardCanBeImported(t *testing.T) {
 		refs := map[string]bool{}
 		for _, target := range p.Targets {
 			if target.Expr == "" || refs[target.RefID] || !strings.Contains(target.Expr, `namespace=~"$namespace",pod=~"$pod"`) {
-				t.Errorf("panel %q has a query %s that is empty, there twice, or of all pods: %q", p.Title, target.RefID, target.Expr)
+				t.Errorf("panel %q: query %s is empty, a duplicate, or ignores the selected pods: %q",
+					p.Title, target.RefID, target.Expr)
 			}
 			refs[target.RefID] = true
 		}

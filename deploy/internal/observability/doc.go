@@ -1,3 +1,3 @@
-// Package observability checks what operators see by, the alerts and the dashboard,
-// against what the services tell Prometheus.
+// Package observability checks the alerts, their runbook and the dashboard against the
+// metrics and log messages of the services.
 package observability

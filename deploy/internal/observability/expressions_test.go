@@ -5,30 +5,30 @@ import (
 	"testing"
 )
 
-func TestEveryExpressionFindsWhatItAsksFor(t *testing.T) {
+func TestExpressions_UseExistingMetrics(t *testing.T) {
 	t.Parallel()
 	s := run(t)
 	s.enter(t)
-	shown := s.scrape(t)
+	metrics := s.scrape(t)
 	for _, a := range alerts(t) {
-		if err := shown.Check(a.Expr); err != nil {
+		if err := metrics.Check(a.Expr); err != nil {
 			t.Errorf("alert %s: %v", a.Alert, err)
 		}
 	}
 	d := readDashboard(t)
 	for title, queries := range d.queries() {
 		for _, query := range queries {
-			if err := shown.Check(query); err != nil {
+			if err := metrics.Check(query); err != nil {
 				t.Errorf("panel %q: %v", title, err)
 			}
 		}
 	}
 }
 
-func TestAWrongExpressionIsFound(t *testing.T) {
+func TestMetrics_CheckFindsErrors(t *testing.T) {
 	t.Parallel()
-	shown := Up()
-	if err := shown.Add(strings.NewReader(`
+	metrics := NewMetrics()
+	if err := metrics.Scrape(strings.NewReader(`
 # TYPE calls histogram
 calls_bucket{method="a",le="1"} 1
 calls_bucket{method="a",le="+Inf"} 1
@@ -55,15 +55,15 @@ open 1
 		`open / on (member) up`:                                `the label "member"`,
 		`open / ignoring (member) up`:                          `the label "member"`,
 		`rate(open[1m])`:                                       "is a gauge",
-		`entries_total`:                                        "only grows",
+		`entries_total`:                                        "is a counter",
 		`rate(calls[1m])`:                                      `no metric "calls"`,
-		`rate(calls_bucket[1m])`:                               "is for histogram_quantile",
+		`rate(calls_bucket[1m])`:                               "must be used with histogram_quantile",
 		`histogram_quantile(0.9, sum(rate(calls_bucket[1m])))`: "by le",
-		`histogram_quantile(0.9, sum by (le) (rate(calls_count[1m])))`: "no bucket",
-		`histogram_quantile(0.9, sum by (le) (calls_bucket))`:          "only grows",
+		`histogram_quantile(0.9, sum by (le) (rate(calls_count[1m])))`: "is not the buckets",
+		`histogram_quantile(0.9, sum by (le) (calls_bucket))`:          "is a counter",
 		`sum(`: "parse error",
 	} {
-		err := shown.Check(expression)
+		err := metrics.Check(expression)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", expression, err, want)
 		}

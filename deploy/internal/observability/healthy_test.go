@@ -1,9 +1,8 @@
 package observability
 
-// healthy is an hour of a system in which nothing is wrong that should wake
-// somebody: after 25 minutes one batch fails, a burst fills the queue, and NATS is
-// away for half a minute; after 40, nobody enters. Streams of entries end when their
-// time is over.
+// healthy is an hour of a system in which no alert may fire. After 25 minutes one batch
+// fails, a burst fills the queue, and NATS is unavailable for half a minute. After 40
+// minutes nobody enters any more.
 var healthy = series{
 	`rafflecast_gateway_commit_to_last_write_seconds_bucket{@gateway,le="0.05"}`: "0+2x240",
 	`rafflecast_gateway_commit_to_last_write_seconds_bucket{@gateway,le="0.1"}`:  "0+100x240",
@@ -41,9 +40,9 @@ var healthy = series{
 	`db_client_connection_max{@participation,db_client_connection_pool_name="calls"}`:                                     "16x240",
 	`rafflecast_participation_database_wait_seconds_total{@participation,db_client_connection_pool_name="calls"}`:         "0+0.1x240",
 
-	enter + `,rpc_response_status_code="OK"}`:             "0+1000x240",
+	enter + `,rpc_response_status_code="OK"}`:                  "0+1000x240",
 	enter + `,rpc_response_status_code="FAILED_PRECONDITION"}`: "0+500x240",
-	enter + `,rpc_response_status_code="UNAVAILABLE"}`:    "0x100 500x139",
+	enter + `,rpc_response_status_code="UNAVAILABLE"}`:         "0x100 500x139",
 	`rpc_server_call_duration_seconds_count{@participation,rpc_method="raffle.v1.ParticipationService/EnterStream",rpc_response_status_code="UNAVAILABLE"}`: "0+2x240",
 
 	`process_open_fds{@gateway}`: "10050x240",

@@ -13,16 +13,16 @@ import (
 )
 
 type (
-	// labelSet is of an alert, beside its name and severity.
+	// labelSet holds the labels of an alert, without its name and severity.
 	labelSet = map[string]string
-	// series are values every 15 s in promtool's notation, by what they belong
-	// to. @gateway and the like stand for the labels of a target.
+	// series holds the values of series, one every 15 s, in promtool's notation. In
+	// the name of a series, @gateway and the like stand for the labels of a target.
 	series map[string]string
 	object = map[string]any
 )
 
-// firingCase is an alert that fires at a time, alone, as labels tell, with a
-// description.
+// firingCase is a situation in which an alert must fire. At the given time there must be
+// exactly one instance of the alert, with these labels and this description.
 type firingCase struct {
 	alert, at   string
 	labels      labelSet
@@ -46,22 +46,22 @@ func promtool(t *testing.T, args ...string) {
 	program, err := exec.LookPath("promtool")
 	if err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatal("CI must have promtool: run this by `make test`")
+			t.Fatal("promtool is missing: `make test` installs it")
 		}
-		t.Skip("there is no promtool: `make test` installs it where it can") // at home only
+		t.Skip("promtool is missing: `make test` installs it on Debian") // CI fails instead
 	}
 	if out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-func TestPrometheusAcceptsTheFiles(t *testing.T) {
+func TestRules_AreValid(t *testing.T) {
 	t.Parallel()
 	promtool(t, "check", "rules", "--lint=all", "--lint-fatal", rulesFile)
 	promtool(t, "check", "config", root+"/deploy/prometheus/prometheus.yaml")
 }
 
-func TestAlertsFireWhenTheyShouldAndNotElse(t *testing.T) {
+func TestAlerts_FireOnlyWhenTheyShould(t *testing.T) {
 	t.Parallel()
 	byName := make(map[string]rulefmt.Rule)
 	var quiet []object
@@ -78,7 +78,7 @@ func TestAlertsFireWhenTheyShouldAndNotElse(t *testing.T) {
 		tests = append(tests, c.test(byName[c.alert]))
 	}
 	for name := range left {
-		t.Errorf("nothing makes %s fire", name)
+		t.Errorf("no case makes %s fire", name)
 	}
 	rules, err := filepath.Abs(rulesFile)
 	if err != nil {
@@ -88,13 +88,14 @@ func TestAlertsFireWhenTheyShouldAndNotElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "test.yaml") // which JSON is, too
+	file := filepath.Join(t.TempDir(), "test.yaml") // JSON is YAML
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	promtool(t, "test", "rules", file)
 }
 
+// test returns the case as a test of promtool.
 func (c *firingCase) test(rule rulefmt.Rule) object {
 	expected := maps.Clone(c.labels)
 	maps.Copy(expected, rule.Labels)
@@ -109,6 +110,7 @@ func (c *firingCase) test(rule rulefmt.Rule) object {
 	}
 }
 
+// input returns the series as the input of a test of promtool.
 func (s series) input() (all []object) {
 	for name, values := range s {
 		all = append(all, object{"series": targets.Replace(name), "values": values})

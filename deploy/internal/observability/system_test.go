@@ -19,17 +19,17 @@ const root = "../../.."
 // system is both services with their stores, as `rafflecast serve` runs them.
 type system struct {
 	program string
-	web     string   // address of the gateway
-	grpc    string   // address of participation
-	metrics []string // URLs of both
+	web     string   // the gateway's address
+	grpc    string   // the address of participation's gRPC API
+	metrics []string // the metrics URLs of both services
 }
 
-// run starts the system on ports of its own until the test ends.
+// run starts the system on free ports. It stops when the test ends.
 func run(t *testing.T) *system {
 	t.Helper()
 	s := &system{program: filepath.Join(t.TempDir(), "rafflecast")}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", s.program, "./services/rafflecast/cmd/rafflecast")
-	build.Dir, build.Env = root, append(os.Environ(), "GOWORK=") // the workspace, which this module is not in
+	build.Dir, build.Env = root, append(os.Environ(), "GOWORK=") // the program is built in the workspace, to which this module does not belong
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -48,7 +48,7 @@ func run(t *testing.T) *system {
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = serve.Wait() }) // t's context has ended, which stops it
+	t.Cleanup(func() { _ = serve.Wait() }) // it stops because t's context has ended
 	s.await(t, out)
 	return s
 }
@@ -59,8 +59,8 @@ var (
 	grpcurl    = regexp.MustCompile(`(\S+) raffle\.v1\.ParticipationService/Enter`)
 )
 
-// await reads the greeting, which comes once everything is ready, up to its last
-// address.
+// await reads the welcome message, which is printed once everything is ready, up to its
+// last address.
 func (s *system) await(t *testing.T, out io.Reader) {
 	t.Helper()
 	for lines := bufio.NewScanner(out); lines.Scan(); {
@@ -76,8 +76,8 @@ func (s *system) await(t *testing.T, out io.Reader) {
 	t.Fatal("rafflecast serve has ended before all was ready")
 }
 
-// enter puts entries into the system, in each way that it takes them, while
-// somebody watches.
+// enter places entries over gRPC, both unary and streamed, and over HTTP while a client
+// watches the raffle. Afterwards all metrics of entries and deliveries have series.
 func (s *system) enter(t *testing.T) {
 	t.Helper()
 	for _, mode := range []string{"unary", "stream"} {
@@ -103,7 +103,8 @@ func awaitEvent(t *testing.T, lines *bufio.Scanner) {
 	t.Fatal("the stream has ended: ", lines.Err())
 }
 
-// request returns the body of what is answered, which lasts as long as the test.
+// request returns the body of a response with the status OK. The body stays open until
+// the test ends.
 func request(t *testing.T, method, url string) io.Reader {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
@@ -121,17 +122,17 @@ func request(t *testing.T, method, url string) io.Reader {
 	return resp.Body
 }
 
-// scrape returns what both services tell Prometheus.
-func (s *system) scrape(t *testing.T) Scraped {
+// scrape returns the metrics of both services.
+func (s *system) scrape(t *testing.T) Metrics {
 	t.Helper()
 	if len(s.metrics) != 2 {
 		t.Fatal("metrics are at ", s.metrics)
 	}
-	scraped := Up()
+	metrics := NewMetrics()
 	for _, url := range s.metrics {
-		if err := scraped.Add(request(t, http.MethodGet, url)); err != nil {
+		if err := metrics.Scrape(request(t, http.MethodGet, url)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return scraped
+	return metrics
 }

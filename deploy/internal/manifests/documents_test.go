@@ -1,0 +1,64 @@
+package manifests
+
+import (
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const readme = root + "/deploy/README.md"
+
+func TestReadme_NamesExistingSettings(t *testing.T) {
+	t.Parallel()
+	programs := help(t)
+	keys := " " + strings.NewReplacer("/", " ").Replace(strings.Join(external, " ")) + " "
+	names := regexp.MustCompile(`\b(?:GATEWAY|PARTICIPATION|NATS|DATABASE|LOG)_[A-Z_]+\b`).FindAllString(read(t, readme), -1)
+	for _, name := range names {
+		_, ofGateway := programs["gateway"][name]
+		_, ofParticipation := programs["participation"][name]
+		if !ofGateway && !ofParticipation && !strings.Contains(keys, " "+name+" ") {
+			t.Errorf("there is no setting %s, and no secret with that key", name)
+		}
+	}
+	if len(names) < 10 {
+		t.Errorf("only %d settings are named", len(names))
+	}
+}
+
+// TestDocuments_UseExistingCommands checks the commands of the program rafflecast, and
+// their flags, in try.sh and in the README.
+func TestDocuments_UseExistingCommands(t *testing.T) {
+	t.Parallel()
+	command := regexp.MustCompile("(?m)(?:^ +job try-[a-z]+|(?:^ +|`|/ko-app/)rafflecast) ([a-z]+)((?: --[a-z-]+(?:=\\S+)?)*)")
+	flag := regexp.MustCompile(`--[a-z-]+`)
+	helps := map[string]string{}
+	flags := 0
+	for _, match := range command.FindAllStringSubmatch(read(t, dir+"try.sh")+read(t, readme), -1) {
+		name := match[1]
+		if helps[name] == "" {
+			helps[name] = commandHelp(t, name)
+		}
+		for _, f := range flag.FindAllString(match[2], -1) {
+			flags++
+			if !regexp.MustCompile(f + `[^a-z-]`).MatchString(helps[name]) {
+				t.Errorf("rafflecast %s has no flag %s", name, f)
+			}
+		}
+	}
+	if len(helps) < 4 || flags < 10 {
+		t.Errorf("found only %d commands with %d flags", len(helps), flags)
+	}
+}
+
+// commandHelp returns the help of a command of the program rafflecast.
+func commandHelp(t *testing.T, command string) string {
+	t.Helper()
+	help := exec.CommandContext(t.Context(), "go", "run", "./cmd/rafflecast", command, "--help")
+	help.Dir = root + "/services/rafflecast"
+	text, err := help.CombinedOutput()
+	if err != nil {
+		t.Errorf("rafflecast %s: %v\n%s", command, err, text)
+	}
+	return string(text)
+}
