@@ -49,7 +49,8 @@ func Budgets(o *Objects) error {
 			errs = append(errs, fmt.Errorf("%s has no budget", w.Name))
 		}
 		if d, ok := w.Object.(*appsv1.Deployment); ok {
-			if r := d.Spec.Strategy.RollingUpdate; r == nil || r.MaxUnavailable == nil || *r.MaxUnavailable != intstr.FromInt32(0) {
+			update := d.Spec.Strategy.RollingUpdate
+			if update == nil || update.MaxUnavailable == nil || *update.MaxUnavailable != intstr.FromInt32(0) {
 				errs = append(errs, fmt.Errorf("%s: an update would stop a pod before a new one is ready", w.Name))
 			}
 		}

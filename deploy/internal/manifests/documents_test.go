@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -23,6 +24,24 @@ func TestReadme_NamesExistingSettings(t *testing.T) {
 	}
 	if len(names) < 10 {
 		t.Errorf("only %d settings are named", len(names))
+	}
+}
+
+func TestReadme_UpdatesExistingColumns(t *testing.T) {
+	t.Parallel()
+	schema := ""
+	migrations, err := filepath.Glob(root + "/services/participation/internal/postgres/migrations/*.sql")
+	for _, path := range migrations {
+		schema += read(t, path)
+	}
+	update := regexp.MustCompile(`UPDATE raffles SET (.+);`).FindStringSubmatch(read(t, readme))
+	if err != nil || update == nil {
+		t.Fatal("there is no UPDATE in the README", err)
+	}
+	for _, column := range regexp.MustCompile(`(\w+) =`).FindAllStringSubmatch(update[1], -1) {
+		if !regexp.MustCompile(`(?m)^\s+` + column[1] + `\s`).MatchString(schema) {
+			t.Errorf("there is no column %s", column[1])
+		}
 	}
 }
 

@@ -85,7 +85,9 @@ var faults = []struct {
 	}, "labels of participation-migrate"},
 	{"routes", func(o *Objects) { route(o).Timeouts.Request = new(gatewayv1.Duration("30s")) }, "would cut streams"},
 	{"routes", func(o *Objects) { route(o).Timeouts = nil }, "would cut streams"},
-	{"routes", func(o *Objects) { route(o).BackendRefs[0].Name = "participation-http" }, "only the gateway may be reached"},
+	{"routes", func(o *Objects) {
+		route(o).BackendRefs[0].Name = "participation-http"
+	}, "only the gateway may be reached"},
 	{"routes", func(o *Objects) { *route(o).BackendRefs[0].Port = 8080 }, "no service gateway with port 8080"},
 	{"routes", func(o *Objects) { o.setenv("gateway", "PARTICIPATION_URL", "") }, "does not forward entries"},
 	{"routes", func(o *Objects) {
@@ -202,7 +204,10 @@ func TestCompareCompose_FindsFaults(t *testing.T) {
 	t.Parallel()
 	text := read(t, root+"/deploy/compose.yaml")
 	for _, fault := range []struct{ from, to, want string }{
-		{"image: rafflecast.local/gateway:dev", "image: rafflecast.local/gateway:v1", "gateway uses rafflecast.local/gateway:v1 in compose"},
+		{
+			"image: rafflecast.local/gateway:dev", "image: rafflecast.local/gateway:v1",
+			"gateway uses rafflecast.local/gateway:v1 in compose",
+		},
 		{"image: nats:2.12", "image: nats:2", "nats-1 uses nats:2 in compose"},
 		{"9998:9998", "9998:9988", "no port 9988"},
 		{"127.0.0.1:5432:5432", "5432:5432", "on more than the loopback address"},

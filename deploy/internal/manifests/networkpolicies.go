@@ -114,7 +114,8 @@ type peer struct {
 	workload *Workload // nil for pods outside
 }
 
-func (n *network) peers(p *networkingv1.NetworkPolicy, listed []networkingv1.NetworkPolicyPeer) (peers []peer) {
+func (n *network) peers(p *networkingv1.NetworkPolicy, listed []networkingv1.NetworkPolicyPeer) []peer {
+	var peers []peer
 	if len(listed) == 0 {
 		n.fail("policy %s allows every peer", p.Name)
 	}
@@ -143,7 +144,8 @@ func (n *network) peers(p *networkingv1.NetworkPolicy, listed []networkingv1.Net
 }
 
 // ports returns the numbers of a rule's ports. If w is not nil, it must have them.
-func (n *network) ports(p *networkingv1.NetworkPolicy, listed []networkingv1.NetworkPolicyPort, w *Workload) (numbers []string) {
+func (n *network) ports(p *networkingv1.NetworkPolicy, listed []networkingv1.NetworkPolicyPort, w *Workload) []string {
+	var numbers []string
 	if len(listed) == 0 {
 		n.fail("policy %s allows every port", p.Name)
 	}

@@ -41,11 +41,11 @@ type Workload struct {
 func (o *Objects) add(object any) bool {
 	switch v := object.(type) {
 	case *appsv1.Deployment:
-		o.Workloads = append(o.Workloads, &Workload{"Deployment", v.Name, v.Spec.Replicas, v.Spec.Selector, &v.Spec.Template, v})
+		o.addWorkload("Deployment", v.Name, v.Spec.Replicas, v.Spec.Selector, &v.Spec.Template, v)
 	case *appsv1.StatefulSet:
-		o.Workloads = append(o.Workloads, &Workload{"StatefulSet", v.Name, v.Spec.Replicas, v.Spec.Selector, &v.Spec.Template, v})
+		o.addWorkload("StatefulSet", v.Name, v.Spec.Replicas, v.Spec.Selector, &v.Spec.Template, v)
 	case *batchv1.Job:
-		o.Workloads = append(o.Workloads, &Workload{"Job", v.Name, new(int32(1)), nil, &v.Spec.Template, v})
+		o.addWorkload("Job", v.Name, new(int32(1)), nil, &v.Spec.Template, v)
 	case *corev1.Service:
 		o.Services = append(o.Services, v)
 	case *corev1.ServiceAccount:
@@ -72,6 +72,12 @@ func (o *Objects) add(object any) bool {
 		return false
 	}
 	return true
+}
+
+func (o *Objects) addWorkload(
+	kind, name string, replicas *int32, selector *metav1.LabelSelector, pod *corev1.PodTemplateSpec, object any,
+) {
+	o.Workloads = append(o.Workloads, &Workload{kind, name, replicas, selector, pod, object})
 }
 
 // selected returns the workloads whose pods match a selector.

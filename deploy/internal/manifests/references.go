@@ -54,6 +54,24 @@ func (r *references) secret(w *Workload, name, key string) {
 	}
 }
 
+// secretVolume checks the keys of a mounted secret, or that a secret of which all keys are
+// mounted is one that the operator provides.
+func (r *references) secretVolume(w *Workload, s *corev1.SecretVolumeSource) {
+	provided := func(key string) bool { return strings.HasPrefix(key, s.SecretName+"/") }
+	if len(s.Items) == 0 && !slices.ContainsFunc(r.external, provided) {
+		r.fail(w, "uses an unknown secret: %s", s.SecretName)
+	}
+	for _, item := range s.Items {
+		r.secret(w, s.SecretName, item.Key)
+	}
+}
+
+func (r *references) configMap(w *Workload, name string) {
+	if !slices.ContainsFunc(r.objects.ConfigMaps, func(c *corev1.ConfigMap) bool { return c.Name == name }) {
+		r.fail(w, "uses an unknown config map: %s", name)
+	}
+}
+
 func (r *references) volumes(w *Workload) {
 	mounted := map[string]bool{}
 	for _, c := range w.Pod.Spec.Containers {
@@ -74,17 +92,11 @@ func (r *references) volumes(w *Workload) {
 			r.fail(w, "does not mount its volume %s", v.Name)
 		}
 		delete(mounted, v.Name)
-		if v.ConfigMap != nil && !slices.ContainsFunc(r.objects.ConfigMaps, func(c *corev1.ConfigMap) bool { return c.Name == v.ConfigMap.Name }) {
-			r.fail(w, "uses an unknown config map: %s", v.ConfigMap.Name)
+		if v.ConfigMap != nil {
+			r.configMap(w, v.ConfigMap.Name)
 		}
 		if v.Secret != nil {
-			keys := v.Secret.Items
-			if len(keys) == 0 && !slices.ContainsFunc(r.external, func(e string) bool { return strings.HasPrefix(e, v.Secret.SecretName+"/") }) {
-				r.fail(w, "uses an unknown secret: %s", v.Secret.SecretName)
-			}
-			for _, k := range keys {
-				r.secret(w, v.Secret.SecretName, k.Key)
-			}
+			r.secretVolume(w, v.Secret)
 		}
 	}
 	for name := range mounted {

@@ -29,10 +29,12 @@ func Security(o *Objects) error {
 	restricted := psa.LevelVersion{Level: psa.LevelRestricted, Version: psa.LatestVersion()}
 	for _, w := range o.Workloads {
 		spec := &w.Pod.Spec
-		if result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &w.Pod.ObjectMeta, spec)); !result.Allowed {
+		result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &w.Pod.ObjectMeta, spec))
+		if !result.Allowed {
 			errs = append(errs, fmt.Errorf("%s: %s", w.Name, result.ForbiddenDetail()))
 		}
-		if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken || !accounts[spec.ServiceAccountName] {
+		mountsToken := spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken
+		if mountsToken || !accounts[spec.ServiceAccountName] {
 			errs = append(errs, fmt.Errorf("%s: its pods get an API token, or their service account does not exist", w.Name))
 		}
 		for _, c := range spec.Containers {

@@ -65,7 +65,8 @@ func TestExamples_FitProduction(t *testing.T) {
 		}
 	}
 	metric := o.Autoscalers[0].Spec.Metrics[0].Pods.Metric.Name
-	if adapter := example[rules](t, "prometheus-adapter.yaml")[0].Rules.Custom; len(adapter) != 1 || !strings.HasPrefix(adapter[0].SeriesQuery, metric+"{") {
+	adapter := example[rules](t, "prometheus-adapter.yaml")[0].Rules.Custom
+	if len(adapter) != 1 || !strings.HasPrefix(adapter[0].SeriesQuery, metric+"{") {
 		t.Errorf("the adapter does not provide %s: %v", metric, adapter)
 	}
 	// The scraped ports exist.
@@ -105,7 +106,9 @@ spec:
 			to = append(to, connection)
 		}
 	}
-	want := []string{"participation -> postgres:5432", "participation-migrate -> postgres:5432", "postgres -> postgres:5432"}
+	want := []string{
+		"participation -> postgres:5432", "participation-migrate -> postgres:5432", "postgres -> postgres:5432",
+	}
 	if !slices.Equal(to, want) {
 		t.Errorf("got %v", to)
 	}

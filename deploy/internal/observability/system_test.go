@@ -29,13 +29,17 @@ func run(t *testing.T) *system {
 	t.Helper()
 	s := &system{program: filepath.Join(t.TempDir(), "rafflecast")}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", s.program, "./services/rafflecast/cmd/rafflecast")
-	build.Dir, build.Env = root, append(os.Environ(), "GOWORK=") // the program is built in the workspace, to which this module does not belong
+	build.Dir = root
+	build.Env = append(os.Environ(), "GOWORK=") // build in the workspace, to which this module does not belong
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	serve := exec.CommandContext(t.Context(), s.program, "serve", "--data-dir="+t.TempDir(), "--log-level=warn")
 	serve.Env = append(os.Environ(), "DATABASE_URL=")
-	for _, address := range []string{"GATEWAY_ADDRESS", "GATEWAY_OPS_ADDRESS", "PARTICIPATION_GRPC_ADDRESS", "PARTICIPATION_HTTP_ADDRESS", "PARTICIPATION_OPS_ADDRESS"} {
+	for _, address := range []string{
+		"GATEWAY_ADDRESS", "GATEWAY_OPS_ADDRESS",
+		"PARTICIPATION_GRPC_ADDRESS", "PARTICIPATION_HTTP_ADDRESS", "PARTICIPATION_OPS_ADDRESS",
+	} {
 		serve.Env = append(serve.Env, address+"=127.0.0.1:0")
 	}
 	serve.Stderr = t.Output()
