@@ -43,7 +43,8 @@ var healthy = series{
 	enter + `,rpc_response_status_code="OK"}`:                  "0+1000x240",
 	enter + `,rpc_response_status_code="FAILED_PRECONDITION"}`: "0+500x240",
 	enter + `,rpc_response_status_code="UNAVAILABLE"}`:         "0x100 500x139",
-	`rpc_server_call_duration_seconds_count{@participation,rpc_method="raffle.v1.ParticipationService/EnterStream",rpc_response_status_code="UNAVAILABLE"}`: "0+2x240",
+	enterStream + `,rpc_response_status_code="OK"}`:            "0+2x240",
+	enterStream + `,rpc_response_status_code="CANCELLED"}`:     "0+1x240",
 
 	`process_open_fds{@gateway}`: "10050x240",
 	`process_max_fds{@gateway}`:  "65536x240",
@@ -51,4 +52,8 @@ var healthy = series{
 	`up{@participation}`:         "1x240",
 }
 
-const enter = `rpc_server_call_duration_seconds_count{@participation,rpc_method="raffle.v1.ParticipationService/Enter"`
+const (
+	calls       = `rpc_server_call_duration_seconds_count{@participation,rpc_method="raffle.v1.ParticipationService/`
+	enter       = calls + `Enter"`
+	enterStream = calls + `EnterStream"`
+)

@@ -115,15 +115,15 @@ func TestRunbook_QuotesExistingLogMessages(t *testing.T) {
 	}
 }
 
-// logMethods lists the methods that write a log message, of slog.Logger and of wrappers
-// with methods of the same names.
-var logMethods = []string{
-	"Debug", "Info", "Warn", "Error", "Log", "LogAttrs",
-	"DebugContext", "InfoContext", "WarnContext", "ErrorContext",
+// logFunctions lists the functions that write a log message, in lower case: the methods of
+// slog.Logger, and wrappers that have the same names.
+var logFunctions = []string{
+	"debug", "info", "warn", "error", "log", "logattrs",
+	"debugcontext", "infocontext", "warncontext", "errorcontext",
 }
 
 // logMessages returns the messages that the services log, which are the first string
-// literals among the arguments of log methods.
+// literals among the arguments of log functions.
 func logMessages(t *testing.T) (messages []string) {
 	t.Helper()
 	err := filepath.WalkDir(root+"/services", func(path string, _ fs.DirEntry, err error) error {
@@ -156,6 +156,12 @@ func logMessages(t *testing.T) (messages []string) {
 }
 
 func isLogCall(call *ast.CallExpr) bool {
-	method, ok := call.Fun.(*ast.SelectorExpr)
-	return ok && slices.Contains(logMethods, method.Sel.Name)
+	name := ""
+	switch f := call.Fun.(type) {
+	case *ast.SelectorExpr:
+		name = f.Sel.Name
+	case *ast.Ident:
+		name = f.Name
+	}
+	return slices.Contains(logFunctions, strings.ToLower(name))
 }
