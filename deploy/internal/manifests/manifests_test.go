@@ -19,8 +19,7 @@ const (
 	prod = dir + "overlays/production"
 	// yours is the example of an overlay from which an operator starts.
 	yours = dir + "examples/your-overlay"
-	// withIngress is production with the component ingress in place of gateway-api;
-	// render makes it.
+	// withIngress is an overlay of production with the component ingress, made by render.
 	withIngress = dir + "overlays/production-with-ingress"
 )
 
@@ -35,13 +34,15 @@ var external = []string{
 func render(t *testing.T, overlay string) string {
 	t.Helper()
 	if overlay == withIngress {
-		text := read(t, filepath.Join(prod, "kustomization.yaml"))
-		overlay = t.TempDir() + "/overlay"
-		if err := os.CopyFS(filepath.Dir(overlay), os.DirFS(dir)); err != nil {
+		files := t.TempDir()
+		if err := os.CopyFS(files, os.DirFS(dir)); err != nil {
 			t.Fatal(err)
 		}
-		overlay = filepath.Dir(overlay) + "/overlays/production"
-		text = replace(t, text, "../../components/gateway-api", "../../components/ingress")
+		overlay = filepath.Join(files, "overlays/ingress")
+		text := "resources: [../production]\ncomponents: [../../components/ingress]\n"
+		if err := os.Mkdir(overlay, 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -143,6 +144,14 @@ func TestOverlays_PassAllChecks(t *testing.T) {
 				t.Errorf("%s, %s: %v", overlay, name, err)
 			}
 		}
+	}
+}
+
+func TestIngress_ReplacesGatewayAPI(t *testing.T) {
+	t.Parallel()
+	o := decode(t, render(t, withIngress))
+	if len(o.Ingresses) != 1 || len(o.Gateways) != 0 || len(o.Routes) != 0 {
+		t.Errorf("%d ingresses, %d gateways, %d routes", len(o.Ingresses), len(o.Gateways), len(o.Routes))
 	}
 }
 
