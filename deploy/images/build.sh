@@ -49,9 +49,10 @@ if [ -z "$base" ] || [ -d "$base" ]; then
   base=$name@$(grep -o 'sha256:[0-9a-f]*' "$cache/img/index.json" | head -n 1)
 fi
 
-# image NAME MODULE DESCRIPTION builds the program NAME of a module. Go does not stamp the
-# commit into the program in some checkouts (linked worktrees), so this function does: the
-# same commit makes the same image everywhere.
+# image NAME MODULE DESCRIPTION builds the program NAME of a module. DESCRIPTION must not
+# contain a comma, because ko splits labels at commas. Go does not stamp the commit into the
+# program in some checkouts (linked worktrees), so this function does: the same commit makes
+# the same image everywhere.
 command=github.com/rafflecast/rafflecast/services/internal/command
 image() {
   local layout="$cache/$1" push=(--push="${PUSH:-false}") labels=() label
@@ -72,6 +73,6 @@ image() {
 
 mkdir -p "$dist"
 rm -f "$dist"/*
-image participation participation "accepts entries over gRPC and HTTP, and publishes the odds"
+image participation participation "accepts entries over gRPC and HTTP and publishes the odds"
 image gateway gateway "streams the newest odds of each raffle to browsers"
 image rafflecast rafflecast "generates load on Rafflecast and verifies what clients receive"
