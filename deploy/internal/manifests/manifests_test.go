@@ -166,7 +166,7 @@ func TestYourOverlay_ReplacesAllExampleValues(t *testing.T) {
 }
 
 // allowed lists the only connections that production allows: those of the diagram in
-// the README, and those for DNS, traces and scraping.
+// the README, forwarding from the gateway to participation, DNS, traces and scraping.
 var allowed = []string{
 	"gateway -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
 	"gateway -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
