@@ -80,7 +80,7 @@ func decode(t *testing.T, text string) *Objects {
 	return o
 }
 
-// programs asks the programs themselves which settings they have.
+// programs asks the programs for their settings.
 var programs = sync.OnceValues(func() (map[string]Settings, error) {
 	made := map[string]Settings{}
 	for _, name := range []string{"participation", "gateway"} {
@@ -102,7 +102,7 @@ func help(t *testing.T) map[string]Settings {
 		t.Fatal(err)
 	}
 	if p["gateway"]["GATEWAY_DRAIN_WINDOW"] != "20s" || p["participation"]["LOG_FORMAT"] != "text" {
-		t.Fatalf("the help of the programs could not be parsed: %v", p)
+		t.Fatalf("the programs' settings were not understood: %v", p)
 	}
 	return p
 }
