@@ -137,8 +137,8 @@ var faults = []struct {
 	{"environment", func(o *Objects) { o.setenv("gateway", "GATEWAY_DRAIN", "1s") }, "gateway does not know GATEWAY_DRAIN"},
 	{"environment", func(o *Objects) { o.setenv("participation-migrate", "DATABASE", "x") }, "participation does not know DATABASE"},
 	{"environment", func(o *Objects) { o.setenv("gateway", "LOG_FORMAT", "text") }, "does not log as JSON"},
-	{"environment", func(o *Objects) { o.setenv("gateway", "GOMEMLIMIT", "1GiB") }, "not a tenth below"},
-	{"environment", func(o *Objects) { o.setenv("gateway", "GOMEMLIMIT", "") }, "not a tenth below"},
+	{"environment", func(o *Objects) { o.setenv("gateway", "GOMEMLIMIT", "1GiB") }, "at least a tenth below"},
+	{"environment", func(o *Objects) { o.setenv("gateway", "GOMEMLIMIT", "") }, "at least a tenth below"},
 	{"environment", func(o *Objects) { delete(o.container("gateway").Resources.Requests, "cpu") }, "requests no CPU"},
 	{"connections", func(o *Objects) {
 		rules(o, "nats").Ingress[0].Ports[0].Port = new(intstr.FromString("clients"))
@@ -165,7 +165,7 @@ var faults = []struct {
 	{"stop", func(o *Objects) { o.setenv("gateway", "GATEWAY_DRAIN_WINDOW", "30s") }, "must be at least 42s"},
 	{"stop", func(o *Objects) { o.setenv("gateway", "GATEWAY_DRAIN_WINDOW", "soon") }, "GATEWAY_DRAIN_WINDOW"},
 	{"stop", func(o *Objects) { *o.pod("participation").TerminationGracePeriodSeconds = 16 }, "must be at least 17s"},
-	{"stop", func(o *Objects) { o.container("gateway").Lifecycle = nil }, "no preStop"},
+	{"stop", func(o *Objects) { o.container("gateway").Lifecycle = nil }, "needs a preStop hook"},
 }
 
 func TestChecks_FindFaults(t *testing.T) {

@@ -25,11 +25,11 @@ func ParseSettings(help string) Settings {
 	return s
 }
 
-// ofGo are variables that every Go program of ours heeds.
-var ofGo = regexp.MustCompile(`^(GOMEMLIMIT|GOGC|GOMAXPROCS|OTEL_[A-Z_]+)$`)
+// common matches variables that are not settings, but that both programs read.
+var common = regexp.MustCompile(`^(GOMEMLIMIT|GOGC|GOMAXPROCS|OTEL_[A-Z_]+)$`)
 
-// Environment checks that a container of each program is told only what the
-// program knows, and that its memory limit leaves room above the collector's.
+// Environment checks that each container of a program sets only variables that the program
+// reads, that it logs as JSON, and that its memory limit is above GOMEMLIMIT.
 func Environment(o *Objects, programs map[string]Settings) error {
 	var errs []error
 	for _, w := range o.Workloads {
@@ -40,7 +40,7 @@ func Environment(o *Objects, programs map[string]Settings) error {
 		}
 		env := o.env(c)
 		for name := range env {
-			if _, ok := known[name]; !ok && !ofGo.MatchString(name) {
+			if _, ok := known[name]; !ok && !common.MatchString(name) {
 				errs = append(errs, fmt.Errorf("%s: %s does not know %s", w.Name, program(c.Image), name))
 			}
 		}
@@ -65,7 +65,7 @@ func memory(name string, c *corev1.Container, goLimit string) error {
 	soft, err := resource.ParseQuantity(strings.TrimSuffix(goLimit, "B"))
 	hard := c.Resources.Limits.Memory()
 	if err != nil || hard.IsZero() || soft.Value() > hard.Value()*9/10 {
-		return fmt.Errorf("%s: GOMEMLIMIT=%s is not a tenth below the limit of %s", name, goLimit, hard)
+		return fmt.Errorf("%s: GOMEMLIMIT=%s must be at least a tenth below the memory limit of %s", name, goLimit, hard)
 	}
 	if c.Resources.Requests.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
 		return fmt.Errorf("%s requests no CPU or no memory", name)
@@ -74,20 +74,20 @@ func memory(name string, c *corev1.Container, goLimit string) error {
 }
 
 const (
-	// rest is what a program does after its own times: both give 2 s to what is left.
+	// rest is the time that both programs give to remaining work after their own timeouts.
 	rest = 2 * time.Second
-	// margin is what a busy machine may need on top.
+	// margin is what a busy machine may need in addition.
 	margin = 5 * time.Second
 )
 
-// times are the settings that make a program's stop long.
+// times lists the settings that add up to the time that a program needs to stop.
 var times = map[string][]string{
 	"gateway":       {"GATEWAY_DRAIN_DELAY", "GATEWAY_DRAIN_WINDOW"},
 	"participation": {"PARTICIPATION_STOP_TIMEOUT"},
 }
 
-// Stop checks that pods are given the time that their programs take to stop, and
-// that proxies get a moment to hear of it.
+// Stop checks that the termination grace period of pods is long enough for their programs
+// to stop, and that a preStop hook gives proxies time to stop sending requests.
 func Stop(o *Objects, programs map[string]Settings) error {
 	var errs []error
 	for name, settings := range times {
@@ -96,21 +96,32 @@ func Stop(o *Objects, programs map[string]Settings) error {
 			continue
 		}
 		c := &w.Pod.Spec.Containers[0]
-		if c.Lifecycle == nil || c.Lifecycle.PreStop == nil || c.Lifecycle.PreStop.Sleep == nil || c.Lifecycle.PreStop.Sleep.Seconds < 3 {
-			errs = append(errs, fmt.Errorf("%s: no preStop gives proxies 3 s to hear that the pod leaves", name))
+		sleep := preStopSleep(c)
+		if sleep < 3*time.Second {
+			errs = append(errs, fmt.Errorf("%s: it needs a preStop hook that sleeps for 3 s or more", name))
 			continue
 		}
-		need := time.Duration(c.Lifecycle.PreStop.Sleep.Seconds)*time.Second + rest + margin
 		d, err := stopTime(o.env(c), programs[name], settings)
-		need += d
-		if grace := w.Pod.Spec.TerminationGracePeriodSeconds; err != nil || grace == nil || time.Duration(*grace)*time.Second < need {
-			errs = append(errs, fmt.Errorf("%s: its grace must be at least %v: %w", name, need, err))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		need, grace := sleep+d+rest+margin, w.Pod.Spec.TerminationGracePeriodSeconds
+		if grace == nil || time.Duration(*grace)*time.Second < need {
+			errs = append(errs, fmt.Errorf("%s: terminationGracePeriodSeconds must be at least %v", name, need))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// stopTime adds up settings, or their defaults.
+func preStopSleep(c *corev1.Container) time.Duration {
+	if c.Lifecycle == nil || c.Lifecycle.PreStop == nil || c.Lifecycle.PreStop.Sleep == nil {
+		return 0
+	}
+	return time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second
+}
+
+// stopTime returns the sum of the given settings, or of the defaults of those not set.
 func stopTime(env map[string]string, known Settings, names []string) (sum time.Duration, err error) {
 	for _, name := range names {
 		value, ok := env[name]
