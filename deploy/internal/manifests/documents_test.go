@@ -29,17 +29,17 @@ func TestReadme_NamesExistingSettings(t *testing.T) {
 
 func TestReadme_UpdatesExistingColumns(t *testing.T) {
 	t.Parallel()
-	schema := ""
+	var schema strings.Builder
 	migrations, err := filepath.Glob(root + "/services/participation/internal/postgres/migrations/*.sql")
 	for _, path := range migrations {
-		schema += read(t, path)
+		schema.WriteString(read(t, path))
 	}
 	update := regexp.MustCompile(`UPDATE raffles SET (.+);`).FindStringSubmatch(read(t, readme))
 	if err != nil || update == nil {
 		t.Fatal("there is no UPDATE in the README", err)
 	}
 	for _, column := range regexp.MustCompile(`(\w+) =`).FindAllStringSubmatch(update[1], -1) {
-		if !regexp.MustCompile(`(?m)^\s+` + column[1] + `\s`).MatchString(schema) {
+		if !regexp.MustCompile(`(?m)^\s+` + column[1] + `\s`).MatchString(schema.String()) {
 			t.Errorf("there is no column %s", column[1])
 		}
 	}
