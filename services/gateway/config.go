@@ -13,137 +13,93 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
 
-// Config is all that the service can be told. Make one with DefaultConfig, or
-// fill it from flags and environment variables with Register and RegisterPeers.
+// Config configures the service. Make one with DefaultConfig, or let a command hold
+// it, which fills it from flags and environment variables.
 type Config struct {
-	Address    string // browsers connect here, host:port
-	OpsAddress string // health, metrics and profiles
+	natsconn.ServerSettings
+	Peers
+	Settings
 
-	NATSURL          string // NATS servers, separated by commas
-	NATSCA           string // PEM file of who signs their certificates; empty: the system's
-	NATSCredentials  string // .creds file; empty: what NATSURL says
-	NATSAPIPrefix    string // before JetStream's subjects; empty: $JS.API
-	ParticipationURL string // entries are forwarded there; empty: not taken here
-
-	// ConflationInterval is the least time between two updates of one raffle.
-	ConflationInterval time.Duration
-	Heartbeat          time.Duration // silence before a heartbeat, ±20 %
-	Lifetime           time.Duration // of a stream, ±20 %
-	RetryMin           time.Duration // bounds of the wait that clients are told
-	RetryMax           time.Duration
-	WriteTimeout       time.Duration // a client that takes nothing for so long is dropped
-	SendBuffer         int           // bytes that the kernel may hold for a client; 0: its default
-	DrainDelay         time.Duration // between "not ready" and the first closed stream
-	DrainWindow        time.Duration // over which streams are closed
-
-	MaxConnections          int           // 0: nine tenths of the files that the process may open
-	MaxConnectionsPerClient int           // by address; 0: any number
-	MaxRaffles              int           // on one connection
-	TrustedProxies          string        // CIDRs whose X-Forwarded-For is believed
-	CORSOrigins             string        // whose pages may read; "*": all
-	MaxHeaderBytes          int           // of a request
-	HeaderTimeout           time.Duration // for a request's header to arrive, and again for its body
-
-	Log *slog.Logger // where to log; nil: nowhere
-	// Started, where set, is called once, when the service answers. Ready may
-	// still be false.
-	Started func(Addresses)
-
-	section config.Section
+	Log *slog.Logger `kong:"-"` // nil: nothing is logged
+	// Listeners, if set, are served on instead of the addresses in Settings. They are
+	// closed when the service stops.
+	Listeners *Listeners `kong:"-"`
+	// Started, if set, is called once, when the service answers. It may not be ready
+	// yet.
+	Started func(Addresses) `kong:"-"`
 }
 
-// Addresses are where a running service listens.
+// Peers are the settings that say how the gateway reaches the stream and participation.
+type Peers struct {
+	NATSAPIPrefix    string `name:"nats-api-prefix" env:"NATS_API_PREFIX" form:"a subject without wildcards, like odds.api" help:"Subject prefix by which the account imports JetStream's API from the account that has the stream. Without it, $$JS.API of the gateway's own account is used."`
+	ParticipationURL string `name:"participation-url" env:"PARTICIPATION_URL" is:"url" help:"Participation's HTTP/JSON API, to which entries are forwarded. Without it, the gateway takes no entries."`
+}
+
+// Settings are the settings of the service besides where NATS and participation are.
+// By default, clients in private networks may name any address as theirs, because
+// one's own proxies are there; the address only counts against
+// MaxConnectionsPerClient.
+type Settings struct {
+	Address    string `name:"address" env:"GATEWAY_ADDRESS" default:"127.0.0.1:9998" is:"address" help:"Address that browsers connect to."`
+	OpsAddress string `name:"ops-address" env:"GATEWAY_OPS_ADDRESS" default:"127.0.0.1:9999" is:"address" help:"Address of /livez, /readyz, /metrics and /debug/pprof/."`
+
+	ConflationInterval time.Duration `name:"conflation-interval" env:"GATEWAY_CONFLATION_INTERVAL" default:"50ms" min:"0s" max:"1m" help:"Least time between two updates of a raffle to its viewers. Of the updates between, only the newest is sent; the last always is."`
+	Heartbeat          time.Duration `name:"heartbeat" env:"GATEWAY_HEARTBEAT" default:"15s" min:"100ms" max:"10m" help:"Silence, give or take 20 %, after which a stream gets a heartbeat."`
+	Lifetime           time.Duration `name:"lifetime" env:"GATEWAY_LIFETIME" default:"30m" min:"1s" max:"24h" help:"How long a stream lasts, give or take 20 %, before its client must reconnect."`
+	RetryMin           time.Duration `name:"retry-min" env:"GATEWAY_RETRY_MIN" default:"1s" min:"0s" max:"1h" help:"Shortest wait before reconnecting that a client is told (retry:). Each client is told a random one."`
+	RetryMax           time.Duration `name:"retry-max" env:"GATEWAY_RETRY_MAX" default:"5s" min:"0s" max:"1h" help:"Longest wait before reconnecting that a client is told. Not below --retry-min."`
+	WriteTimeout       time.Duration `name:"write-timeout" env:"GATEWAY_WRITE_TIMEOUT" default:"30s" min:"1s" max:"10m" help:"A stream is closed if its client reads nothing for this long while data waits."`
+	SendBuffer         int           `name:"send-buffer" env:"GATEWAY_SEND_BUFFER" default:"16384" min:"4096" max:"16777216" unit:"bytes" zero:"the kernel decides" help:"Size of the kernel's send buffer of each stream."`
+	DrainDelay         time.Duration `name:"drain-delay" env:"GATEWAY_DRAIN_DELAY" default:"0s" min:"0s" max:"10m" help:"Time at the stop between being not ready and closing the first stream, for load balancers to notice."`
+	DrainWindow        time.Duration `name:"drain-window" env:"GATEWAY_DRAIN_WINDOW" default:"${gateway_drain_window=20s}" min:"0s" max:"1h" help:"Time at the stop over which the streams are closed evenly."`
+
+	MaxConnections          int           `name:"max-connections" env:"GATEWAY_MAX_CONNECTIONS" default:"0" min:"1" max:"10000000" unit:"connections" zero:"nine tenths of the files that the process may open" help:"Most streams and long polls. Further ones are answered with 503."`
+	MaxConnectionsPerClient int           `name:"max-connections-per-client" env:"GATEWAY_MAX_CONNECTIONS_PER_CLIENT" default:"1000" min:"1" max:"10000000" unit:"connections" zero:"no limit" help:"Most streams and long polls of one client address (of IPv6: one /64). Further ones are answered with 429."`
+	MaxRaffles              int           `name:"max-raffles" env:"GATEWAY_MAX_RAFFLES" default:"100" min:"1" max:"100" unit:"raffles" help:"Most raffles that one connection may watch."`
+	TrustedProxies          string        `name:"trusted-proxies" env:"GATEWAY_TRUSTED_PROXIES" default:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" form:"networks like 10.0.0.0/8, separated by commas" help:"Networks of the proxies whose X-Forwarded-For is believed."`
+	CORSOrigins             string        `name:"cors-origins" env:"GATEWAY_CORS_ORIGINS" form:"* or origins like https://example.org, separated by commas" help:"Origins whose pages may read the odds from here. * is every origin."`
+	MaxHeaderBytes          int           `name:"max-header-bytes" env:"GATEWAY_MAX_HEADER_BYTES" default:"16384" min:"1024" max:"1048576" unit:"bytes" help:"Largest header of a request."`
+	HeaderTimeout           time.Duration `name:"header-timeout" env:"GATEWAY_HEADER_TIMEOUT" default:"5s" min:"100ms" max:"1m" help:"Most time for a request's header to arrive, and again for its body."`
+	GCPercent               int           `name:"gc-percent" env:"GATEWAY_GC_PERCENT" default:"400" min:"1" max:"10000" unit:"percent" zero:"Go's default, 100" help:"By how much the heap grows before garbage is collected. The services keep little and allocate much: some tens of MiB more save a fifth of their CPU. The variable GOGC wins over it."`
+}
+
+// Addresses are the addresses that a running service listens on.
 type Addresses struct{ HTTP, Ops net.Addr }
 
-// Service is the service's name, as in flags and environment variables.
+// Service is the name of the service, as in the prefixes of flags and variables.
 const Service = "gateway"
 
-// DefaultConfig returns the defaults; NATSURL is missing in it.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	var c Config
-	c.Register(config.NewSet(Service).Section(Service, false))
+	config.SetDefaults(&c)
 	return c
 }
 
-// privateNetworks are where a proxy of one's own stands. Clients from there can
-// name any address as theirs; it decides only how many connections they may have.
-const privateNetworks = "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+// Validate returns everything that is wrong with the configuration.
+func (c *Config) Validate() error { return config.Validate(c) }
 
-// Register adds every setting but where the other parts are to a section.
-func (c *Config) Register(s config.Section) {
-	c.section = s
-	s.String(&c.Address, "address", "127.0.0.1:9998", "browsers connect to this host:port")
-	s.String(&c.OpsAddress, "ops-address", "127.0.0.1:9999", "health, metrics and profiles are served on this host:port")
-	s.Duration(&c.ConflationInterval, "conflation-interval", 50*time.Millisecond, "least time between two updates of a raffle to its viewers: of those between only the newest is sent, and the last always is; 0s to 1m")
-	s.Duration(&c.Heartbeat, "heartbeat", 15*time.Second, "silence before a heartbeat, give or take 20 %, 100ms to 10m")
-	s.Duration(&c.Lifetime, "lifetime", 30*time.Minute, "life of a stream, give or take 20 %, 1s to 24h")
-	s.Duration(&c.RetryMin, "retry-min", time.Second, "least wait that a client is told before it comes back, 0s to 1h")
-	s.Duration(&c.RetryMax, "retry-max", 5*time.Second, "longest wait that a client is told, from the least one to 1h")
-	s.Duration(&c.WriteTimeout, "write-timeout", 30*time.Second, "a client that takes nothing for so long is dropped, 1s to 10m")
-	s.Int(&c.SendBuffer, "send-buffer", 16<<10, "bytes that the kernel may hold for a client, 4096 to 16777216; 0: as it likes")
-	s.Int(&c.MaxConnections, "max-connections", 0, "most open streams and long polls, up to 10000000; 0: nine tenths of the files that the process may open")
-	s.Int(&c.MaxConnectionsPerClient, "max-connections-per-client", 1000, "the same of one client address (of IPv6: one /64), up to 10000000; 0: any number")
-	s.Int(&c.MaxRaffles, "max-raffles", 100, "most raffles on one connection, 1 to 100")
-	s.String(&c.TrustedProxies, "trusted-proxies", privateNetworks, "networks whose X-Forwarded-For is believed, as CIDRs separated by commas")
-	s.String(&c.CORSOrigins, "cors-origins", "", "origins like https://example.org whose pages may read from here, separated by commas; * for all")
-	s.Int(&c.MaxHeaderBytes, "max-header-bytes", 16<<10, "most bytes of a request's header, 1024 to 1048576")
-	s.Duration(&c.HeaderTimeout, "header-timeout", 5*time.Second, "most time for a request's header to arrive, and again for its body, 100ms to 1m")
-	s.Duration(&c.DrainDelay, "drain-delay", 0, "at stop: time between \"not ready\" and the first closed stream, 0s to 10m")
-	s.Duration(&c.DrainWindow, "drain-window", 20*time.Second, "at stop: time over which streams are closed, 0s to 1h")
+// Rules implements config.Rules.
+func (s *Settings) Rules(check *config.Checks) {
+	check.That(s.RetryMax >= s.RetryMin, &s.RetryMax, "at least --retry-min, "+s.RetryMin.String())
+	_, err := s.proxies()
+	check.That(err == nil, &s.TrustedProxies)
+	_, err = s.origins()
+	check.That(err == nil, &s.CORSOrigins)
 }
 
-// RegisterPeers adds where the other parts are, under their usual names.
-func (c *Config) RegisterPeers(s *config.Set) {
-	s.String(&c.NATSURL, "nats-url", "NATS_URL", "nats://127.0.0.1:4222", "NATS servers, separated by commas")
-	s.String(&c.NATSCA, "nats-ca", "NATS_CA", "", "PEM file of the CA that signs the NATS servers' certificates; with it, TLS is demanded of them")
-	s.String(&c.NATSCredentials, "nats-credentials", "NATS_CREDENTIALS", "", "file with a NATS user's JWT and key (.creds)")
-	s.String(&c.NATSAPIPrefix, "nats-api-prefix", "NATS_API_PREFIX", "", "subject by which JetStream's API is imported from the account of the stream; without it $JS.API")
-	s.String(&c.ParticipationURL, "participation-url", "PARTICIPATION_URL", "", "forward entries to the JSON facade at this http://host:port; without it they are not taken here")
+// Rules implements config.Rules.
+func (p *Peers) Rules(check *config.Checks) {
+	subject := p.NATSAPIPrefix
+	check.That(!strings.ContainsAny(subject, "*> \t\r\n") && !strings.Contains("."+subject+".x", "..") || subject == "", &p.NATSAPIPrefix)
 }
 
-// Validate returns everything that is wrong with the settings.
-func (c *Config) Validate() error {
-	check := c.section.Checks()
-	check.Address("address", c.Address)
-	check.Address("ops-address", c.OpsAddress)
-	check.DurationBetween("conflation-interval", c.ConflationInterval, 0, time.Minute)
-	check.DurationBetween("heartbeat", c.Heartbeat, 100*time.Millisecond, 10*time.Minute)
-	check.DurationBetween("lifetime", c.Lifetime, time.Second, 24*time.Hour)
-	check.DurationBetween("retry-min", c.RetryMin, 0, time.Hour)
-	check.DurationBetween("retry-max", c.RetryMax, max(0, c.RetryMin), time.Hour)
-	check.DurationBetween("write-timeout", c.WriteTimeout, time.Second, 10*time.Minute)
-	check.DurationBetween("drain-delay", c.DrainDelay, 0, 10*time.Minute)
-	check.DurationBetween("drain-window", c.DrainWindow, 0, time.Hour)
-	check.That(c.SendBuffer == 0 || (c.SendBuffer >= 4096 && c.SendBuffer <= 16<<20), "send-buffer", c.SendBuffer, "0 or 4096 to 16777216")
-	check.Between("max-connections", c.MaxConnections, 0, 10_000_000)
-	check.Between("max-connections-per-client", c.MaxConnectionsPerClient, 0, 10_000_000)
-	check.Between("max-raffles", c.MaxRaffles, 1, 100)
-	check.Between("max-header-bytes", c.MaxHeaderBytes, 1024, 1<<20)
-	check.DurationBetween("header-timeout", c.HeaderTimeout, 100*time.Millisecond, time.Minute)
-	_, err := c.proxies()
-	check.That(err == nil, "trusted-proxies", c.TrustedProxies, "CIDRs like 10.0.0.0/8, separated by commas")
-	_, err = c.origins()
-	check.That(err == nil, "cors-origins", c.CORSOrigins, "* or origins like https://example.org, separated by commas")
-	check.That(c.NATSURL != "", "nats-url", `""`, "set (NATS_URL)")
-	check.NoError("nats-ca", c.NATSCA, natsconn.CheckCA(c.NATSCA), "a PEM file of certificates")
-	check.That(!strings.ContainsAny(c.NATSAPIPrefix, "*> \t\r\n") && !strings.Contains("."+c.NATSAPIPrefix+".x", "..") || c.NATSAPIPrefix == "",
-		"nats-api-prefix", c.NATSAPIPrefix, "a subject without wildcards, like odds.api")
-	check.NoError("nats-credentials", c.NATSCredentials, natsconn.CheckCredentials(c.NATSCredentials), "a .creds file")
-	_, err = c.participation()
-	check.That(err == nil, "participation-url", c.ParticipationURL, "http://host:port or empty")
-	return check.Err()
-}
-
-// participation returns where to forward entries, or nil.
-func (c *Config) participation() (*url.URL, error) {
-	if c.ParticipationURL == "" {
-		return nil, nil //nolint:nilnil // nowhere is a place
+// participation returns the URL to forward entries to, or nil.
+func (p *Peers) participation() (*url.URL, error) {
+	if p.ParticipationURL == "" {
+		return nil, nil //nolint:nilnil // nil disables forwarding
 	}
-	u, err := url.Parse(c.ParticipationURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, &url.Error{Op: "parse", URL: c.ParticipationURL, Err: err}
-	}
-	return u, nil
+	return url.Parse(p.ParticipationURL)
 }
 
 // list splits a setting at its commas.
@@ -151,8 +107,8 @@ func list(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-func (c *Config) proxies() (prefixes []netip.Prefix, err error) {
-	for _, text := range list(c.TrustedProxies) {
+func (s *Settings) proxies() (prefixes []netip.Prefix, err error) {
+	for _, text := range list(s.TrustedProxies) {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
 			return nil, err
@@ -162,15 +118,15 @@ func (c *Config) proxies() (prefixes []netip.Prefix, err error) {
 	return prefixes, nil
 }
 
-func (c *Config) origins() ([]string, error) {
-	origins := list(c.CORSOrigins)
+func (s *Settings) origins() ([]string, error) {
+	origins := list(s.CORSOrigins)
 	return origins, httpapi.CheckOrigins(origins)
 }
 
 // maxConnections returns how many streams and long polls may be open.
-func (c *Config) maxConnections() int {
-	if c.MaxConnections > 0 {
-		return c.MaxConnections
+func (s *Settings) maxConnections() int {
+	if s.MaxConnections > 0 {
+		return s.MaxConnections
 	}
 	return openFiles() * 9 / 10
 }

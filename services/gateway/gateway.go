@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime"
 	"sync/atomic"
@@ -21,6 +20,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
+	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
@@ -66,8 +66,8 @@ func Run(ctx context.Context, cfg Config) error {
 	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() error { return s.feed.Run(feeding) })
 	running.Go(func() error { return s.hub.Run(feeding) })
-	running.Go(func() error { return notClosed(s.http.Serve(public)) })
-	running.Go(func() error { return notClosed(s.ops.Serve(private)) })
+	running.Go(func() error { return httpserver.Serve(s.http, public) })
+	running.Go(func() error { return httpserver.Serve(s.ops, private) })
 	running.Go(func() error {
 		<-failed.Done()
 		s.leave(context.WithoutCancel(ctx))
@@ -81,29 +81,6 @@ func Run(ctx context.Context, cfg Config) error {
 	err = running.Wait()
 	cfg.Log.Info("gateway has stopped", "error", err)
 	return err
-}
-
-func listen(ctx context.Context, cfg *Config) (public, private net.Listener, err error) {
-	public, errPublic := cfg.section.Listen(ctx, "address", cfg.Address)
-	private, errPrivate := cfg.section.Listen(ctx, "ops-address", cfg.OpsAddress)
-	if err := errors.Join(errPublic, errPrivate); err != nil {
-		for _, l := range []net.Listener{public, private} {
-			if l != nil {
-				_ = l.Close()
-			}
-		}
-		return nil, nil, err
-	}
-	return public, private, nil
-}
-
-// CheckPorts tells whether the addresses can be listened on now.
-func (c *Config) CheckPorts(ctx context.Context) error {
-	public, private, err := listen(ctx, c)
-	if err != nil {
-		return err
-	}
-	return errors.Join(public.Close(), private.Close())
 }
 
 // service is what runs.
@@ -148,12 +125,12 @@ func newService(cfg *Config, traces *telemetry.Traces) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.http = ops.NewServer(edge.Handler(web.Handler(edge.Responder(), edge.CheckRaffle)))
+	s.http = httpserver.New(edge.Handler(web.Handler(edge.Responder(), edge.CheckRaffle)))
 	s.http.ConnContext = fanout.ConnContext
 	s.http.MaxHeaderBytes = cfg.MaxHeaderBytes
 	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
 	s.http.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug) // what clients do wrong
-	s.ops = ops.NewServer(ops.Handler(registry, s.ready))
+	s.ops = httpserver.New(ops.Handler(registry, s.ready))
 	return s, nil
 }
 
@@ -214,11 +191,4 @@ func (s *service) leave(ctx context.Context) {
 	_ = s.http.Shutdown(ending) // past the deadline, Close cuts what is left
 	_ = s.http.Close()
 	_ = s.ops.Close()
-}
-
-func notClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
@@ -228,10 +229,14 @@ func TestATakenPortNamesItsFlag(t *testing.T) {
 func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	err := Run(t.Context(), Config{
-		Address: "nowhere", OpsAddress: "127.0.0.1:70000", ConflationInterval: -1, Heartbeat: 1, Lifetime: 1, RetryMin: -1, RetryMax: 2 * time.Hour,
-		WriteTimeout: 1, DrainDelay: -1, DrainWindow: -1, ParticipationURL: "participation:9080",
-		SendBuffer: 1, MaxConnections: -1, MaxConnectionsPerClient: -1, TrustedProxies: "10.0.0.0", CORSOrigins: "https://a.example/b",
-		NATSAPIPrefix: "odds.*", NATSCA: "/absent/ca.crt", NATSCredentials: "/absent/gateway.creds",
+		Settings: Settings{
+			Address: "nowhere", OpsAddress: "127.0.0.1:70000", ConflationInterval: -1, Heartbeat: 1, Lifetime: 1, RetryMin: -1, RetryMax: 2 * time.Hour,
+			WriteTimeout: 1, DrainDelay: -1, DrainWindow: -1,
+			SendBuffer: 1, MaxConnections: -1, MaxConnectionsPerClient: -1, TrustedProxies: "10.0.0.0", CORSOrigins: "https://a.example/b",
+			GCPercent: -1,
+		},
+		Peers:          Peers{NATSAPIPrefix: "odds.*", ParticipationURL: "participation:9080"},
+		ServerSettings: natsconn.ServerSettings{NATSCA: "/absent/ca.crt", NATSCredentials: "/absent/gateway.creds"},
 	})
 	if err == nil {
 		t.Fatal("it runs")
@@ -240,9 +245,9 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 		"address", "ops-address", "conflation-interval", "heartbeat", "lifetime", "retry-min", "retry-max", "write-timeout",
 		"drain-delay", "drain-window", "nats-url", "nats-ca", "nats-credentials", "nats-api-prefix", "participation-url",
 		"send-buffer", "max-connections", "max-connections-per-client", "max-raffles", "trusted-proxies", "cors-origins",
-		"max-header-bytes", "header-timeout",
+		"max-header-bytes", "header-timeout", "gc-percent",
 	} {
-		if !strings.Contains(err.Error(), "--"+flag+"=") {
+		if !strings.Contains(err.Error(), "--"+flag+"=") && !strings.Contains(err.Error(), "--"+flag+" has no value") {
 			t.Errorf("--%s is not in: %v", flag, err)
 		}
 	}

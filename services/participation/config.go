@@ -9,104 +9,66 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
 
-// Config is all that the service can be told. Make one with DefaultConfig, or
-// fill it from flags and environment variables with Register and RegisterStores.
+// Config configures the service. Make one with DefaultConfig, or let a command hold
+// it, which fills it from flags and environment variables.
 type Config struct {
-	GRPCAddress string // gRPC listens here, host:port
-	HTTPAddress string // the JSON facade
-	OpsAddress  string // health, metrics and profiles
+	Database
+	natsconn.ServerSettings
+	Settings
 
-	DatabaseURL     string // PostgreSQL, as a URL or keywords
-	DatabaseConns   int    // most connections to it, beside those that write entries
-	Migrate         bool   // bring the schema up to date at start
-	NATSURL         string // NATS servers, separated by commas
-	NATSCA          string // PEM file of who signs their certificates; empty: the system's
-	NATSCredentials string // .creds file; empty: what NATSURL says
-	Replicas        int    // copies of the stream in the NATS cluster
-
-	Partitions   int           // transactions that write entries at once
-	Queue        int           // calls that may wait in each partition
-	Batch        int           // most entries in one transaction
-	WriteTimeout time.Duration // for one transaction
-	// ConflationInterval is the least time between two messages of one raffle in the
-	// stream; 0: none.
-	ConflationInterval time.Duration
-	GCPercent          int // how much the heap grows between garbage collections; 0: Go's default
-
-	StartTimeout time.Duration // for the database to be there at start
-	StopTimeout  time.Duration // for calls under way to end at stop
-	// MaxConnectionAge is how long a gRPC connection, or a stream of entries, is
-	// used before its client must open another; 0: for ever.
-	MaxConnectionAge time.Duration
-
-	Log *slog.Logger // where to log; nil: nowhere
-	// Started, where set, is called once, when the service takes calls.
-	Started func(Addresses)
-
-	section config.Section
+	Log *slog.Logger `kong:"-"` // nil: nothing is logged
+	// Listeners, if set, are served on instead of the addresses in Settings. They are
+	// closed when the service stops.
+	Listeners *Listeners `kong:"-"`
+	// Started, if set, is called once, when the service takes calls.
+	Started func(Addresses) `kong:"-"`
 }
 
-// Addresses are where a running service listens.
+// Database is the setting that says where the database is.
+type Database struct {
+	DatabaseURL string `name:"database-url" env:"DATABASE_URL" required:"" secret:"" form:"the URL or the keywords of a PostgreSQL 14 or newer, as postgres://user:password@host:port/database" help:"The database."`
+}
+
+// Startup are the settings of the start, which migrating has too.
+type Startup struct {
+	StartTimeout time.Duration `name:"start-timeout" env:"PARTICIPATION_START_TIMEOUT" default:"1m" min:"0s" max:"1h" help:"Time for the database to become ready at the start."`
+}
+
+// Settings are the settings of the service besides where its database and NATS are.
+type Settings struct {
+	GRPCAddress string `name:"grpc-address" env:"PARTICIPATION_GRPC_ADDRESS" default:"127.0.0.1:9090" is:"address" help:"Address of the gRPC API."`
+	HTTPAddress string `name:"http-address" env:"PARTICIPATION_HTTP_ADDRESS" default:"127.0.0.1:9080" is:"address" help:"Address of the HTTP/JSON API."`
+	OpsAddress  string `name:"ops-address" env:"PARTICIPATION_OPS_ADDRESS" default:"127.0.0.1:9091" is:"address" help:"Address of /livez, /readyz, /metrics and /debug/pprof/."`
+
+	DatabaseConns int  `name:"database-conns" env:"PARTICIPATION_DATABASE_CONNS" default:"16" min:"2" max:"1000" unit:"connections" help:"Most connections to the database for reads and for calls that manage raffles. Writing entries has one more for each partition, and two besides."`
+	Migrate       bool `name:"migrate" env:"PARTICIPATION_MIGRATE" default:"${participation_migrate=false}" help:"Bring the database's schema up to date at the start."`
+	Replicas      int  `name:"stream-replicas" env:"PARTICIPATION_STREAM_REPLICAS" default:"1" min:"1" max:"5" unit:"servers" help:"Servers of the NATS cluster that each keep a copy of the stream of odds."`
+
+	Partitions   int           `name:"partitions" env:"PARTICIPATION_PARTITIONS" default:"4" min:"1" max:"64" unit:"partitions" help:"Transactions that write entries at the same time. Each raffle belongs to one partition, which writes one batch after the other."`
+	Queue        int           `name:"queue" env:"PARTICIPATION_QUEUE" default:"8192" min:"1" max:"1000000" unit:"calls" help:"Most calls that wait in a partition. Further ones are refused with RESOURCE_EXHAUSTED."`
+	Batch        int           `name:"batch" env:"PARTICIPATION_BATCH" default:"2048" min:"1" max:"10000" unit:"entries" help:"Most entries that are written in one transaction."`
+	WriteTimeout time.Duration `name:"write-timeout" env:"PARTICIPATION_WRITE_TIMEOUT" default:"10s" min:"100ms" max:"5m" help:"Most time for one transaction that writes entries."`
+
+	ConflationInterval time.Duration `name:"conflation-interval" env:"PARTICIPATION_CONFLATION_INTERVAL" default:"50ms" min:"0s" max:"1m" help:"Least time between two messages of one raffle on NATS. Of the versions between, only the newest is published; the last always is."`
+
+	Startup
+	StopTimeout      time.Duration `name:"stop-timeout" env:"PARTICIPATION_STOP_TIMEOUT" default:"5s" min:"0s" max:"10m" help:"Time for calls in flight to finish at the stop."`
+	MaxConnectionAge time.Duration `name:"max-connection-age" env:"PARTICIPATION_MAX_CONNECTION_AGE" default:"5m" min:"1s" max:"24h" zero:"no end" help:"How long a gRPC connection or a stream of entries lasts, give or take 10 %, before its client must open another one. It spreads clients over new instances."`
+	GCPercent        int           `name:"gc-percent" env:"PARTICIPATION_GC_PERCENT" default:"400" min:"1" max:"10000" unit:"percent" zero:"Go's default, 100" help:"By how much the heap grows before garbage is collected. The services keep little and allocate much: some tens of MiB more save a fifth of their CPU. The variable GOGC wins over it."`
+}
+
+// Addresses are the addresses that a running service listens on.
 type Addresses struct{ GRPC, HTTP, Ops net.Addr }
 
-// Service is the service's name, as in flags and environment variables.
+// Service is the name of the service, as in the prefixes of flags and variables.
 const Service = "participation"
 
-// DefaultConfig returns the defaults; both stores' URLs are missing in it.
+// DefaultConfig returns the defaults. The database's URL has none.
 func DefaultConfig() Config {
 	var c Config
-	c.Register(config.NewSet(Service).Section(Service, false))
+	config.SetDefaults(&c)
 	return c
 }
 
-// Register adds every setting but the stores' URLs to a section.
-func (c *Config) Register(s config.Section) {
-	c.section = s
-	s.String(&c.GRPCAddress, "grpc-address", "127.0.0.1:9090", "gRPC listens on this host:port")
-	s.String(&c.HTTPAddress, "http-address", "127.0.0.1:9080", "the HTTP/JSON facade listens on this host:port")
-	s.String(&c.OpsAddress, "ops-address", "127.0.0.1:9091", "health, metrics and profiles are served on this host:port")
-	s.Int(&c.DatabaseConns, "database-conns", 16, "most connections to the database, 2 to 1000, beside one for each partition and two more")
-	s.Bool(&c.Migrate, "migrate", false, "bring the database's schema up to date at start")
-	s.Int(&c.Replicas, "stream-replicas", 1, "copies of the stream of odds in the NATS cluster, 1 to 5")
-	s.Int(&c.Partitions, "partitions", 4, "transactions that write entries at once, each for its own raffles, 1 to 64")
-	s.Int(&c.Queue, "queue", 8192, "calls that may wait in each partition before others are refused, 1 to 1000000")
-	s.Int(&c.Batch, "batch", 2048, "most entries in one transaction, 1 to 10000")
-	s.Duration(&c.WriteTimeout, "write-timeout", 10*time.Second, "time for one transaction, 100ms to 5m")
-	s.Duration(&c.ConflationInterval, "conflation-interval", 50*time.Millisecond, "least time between two messages of one raffle on NATS, 0s to 1m; of the versions between, only the newest is published, and the last always is")
-	s.Int(&c.GCPercent, "gc-percent", 400, "how much the heap may grow between garbage collections, in percent, 1 to 10000; 0: Go's default; the variable GOGC takes precedence")
-	s.Duration(&c.StartTimeout, "start-timeout", time.Minute, "time for the database to be there at start, 0s to 1h")
-	s.Duration(&c.StopTimeout, "stop-timeout", 5*time.Second, "time for calls under way to end at stop, 0s to 10m")
-	s.Duration(&c.MaxConnectionAge, "max-connection-age", 5*time.Minute, "life of a gRPC connection or stream of entries, give or take 10 %, so that clients spread anew, 1s to 24h; 0s: no end")
-}
-
-// RegisterStores adds the stores' URLs under their usual names.
-func (c *Config) RegisterStores(s *config.Set) {
-	s.String(&c.DatabaseURL, "database-url", "DATABASE_URL", "", "PostgreSQL: postgres://user:password@host:port/database")
-	s.String(&c.NATSURL, "nats-url", "NATS_URL", "nats://127.0.0.1:4222", "NATS servers, separated by commas")
-	s.String(&c.NATSCA, "nats-ca", "NATS_CA", "", "PEM file of the CA that signs the NATS servers' certificates; with it, TLS is demanded of them")
-	s.String(&c.NATSCredentials, "nats-credentials", "NATS_CREDENTIALS", "", "file with a NATS user's JWT and key (.creds)")
-}
-
-// Validate returns everything that is wrong with the settings.
-func (c *Config) Validate() error {
-	check := c.section.Checks()
-	check.Address("grpc-address", c.GRPCAddress)
-	check.Address("http-address", c.HTTPAddress)
-	check.Address("ops-address", c.OpsAddress)
-	check.Between("database-conns", c.DatabaseConns, 2, 1000)
-	check.Between("stream-replicas", c.Replicas, 1, 5)
-	check.Between("partitions", c.Partitions, 1, 64)
-	check.Between("queue", c.Queue, 1, 1_000_000)
-	check.Between("batch", c.Batch, 1, 10_000)
-	check.DurationBetween("write-timeout", c.WriteTimeout, 100*time.Millisecond, 5*time.Minute)
-	check.DurationBetween("conflation-interval", c.ConflationInterval, 0, time.Minute)
-	check.Between("gc-percent", c.GCPercent, 0, 10_000)
-	check.DurationBetween("start-timeout", c.StartTimeout, 0, time.Hour)
-	check.DurationBetween("stop-timeout", c.StopTimeout, 0, 10*time.Minute)
-	check.That(c.MaxConnectionAge == 0 || (c.MaxConnectionAge >= time.Second && c.MaxConnectionAge <= 24*time.Hour), "max-connection-age", c.MaxConnectionAge, "0s or 1s to 24h")
-	check.That(c.DatabaseURL != "", "database-url", `""`, "set (DATABASE_URL), to a PostgreSQL of version 14 or newer")
-	check.That(c.NATSURL != "", "nats-url", `""`, "set (NATS_URL)")
-	check.NoError("nats-ca", c.NATSCA, natsconn.CheckCA(c.NATSCA), "a PEM file of certificates")
-	check.NoError("nats-credentials", c.NATSCredentials, natsconn.CheckCredentials(c.NATSCredentials), "a .creds file")
-	return check.Err()
-}
+// Validate returns everything that is wrong with the configuration.
+func (c *Config) Validate() error { return config.Validate(c) }

@@ -43,7 +43,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	defer listeners.close()
+	defer listeners.Close()
 	traces, err := telemetry.NewTraces(ctx, Service, cfg.Log)
 	if err != nil {
 		return err

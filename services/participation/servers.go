@@ -16,6 +16,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
@@ -23,41 +24,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 )
-
-// listeners are those of the service's ports.
-type listeners struct{ grpc, http, ops net.Listener }
-
-func (l listeners) addresses() Addresses {
-	return Addresses{GRPC: l.grpc.Addr(), HTTP: l.http.Addr(), Ops: l.ops.Addr()}
-}
-
-func listen(ctx context.Context, cfg *Config) (l listeners, err error) {
-	var errs [3]error
-	l.grpc, errs[0] = cfg.section.Listen(ctx, "grpc-address", cfg.GRPCAddress)
-	l.http, errs[1] = cfg.section.Listen(ctx, "http-address", cfg.HTTPAddress)
-	l.ops, errs[2] = cfg.section.Listen(ctx, "ops-address", cfg.OpsAddress)
-	if err := errors.Join(errs[:]...); err != nil {
-		l.close()
-		return listeners{}, err
-	}
-	return l, nil
-}
-
-// CheckPorts checks that the service can listen on its addresses now.
-func (c *Config) CheckPorts(ctx context.Context) error {
-	l, err := listen(ctx, c)
-	l.close()
-	return err
-}
-
-// close closes the listeners that are open. A server may have closed them already.
-func (l listeners) close() {
-	for _, listener := range []net.Listener{l.grpc, l.http, l.ops} {
-		if listener != nil {
-			_ = listener.Close()
-		}
-	}
-}
 
 // servers are the servers on the ports.
 type servers struct {
@@ -101,9 +67,9 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	if err != nil {
 		return nil, err
 	}
-	s.http = ops.NewServer(facade)
+	s.http = httpserver.New(facade)
 	s.http.ReadTimeout = readTimeout
-	s.ops = ops.NewServer(ops.Handler(metrics.registry, s.ready))
+	s.ops = httpserver.New(ops.Handler(metrics.registry, s.ready))
 	return s, nil
 }
 
@@ -122,12 +88,12 @@ func (s *servers) ready() error {
 
 // serve serves on l until ctx ends or a server fails. Then it refuses new calls, lets
 // those in flight finish for at most shutdownTimeout, and returns.
-func (s *servers) serve(ctx context.Context, l listeners) error {
+func (s *servers) serve(ctx context.Context, l *Listeners) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return ignoreClosed(s.grpc.Serve(l.grpc)) })
-	g.Go(func() error { return ignoreClosed(s.grpc.Serve(s.inMemory)) })
-	g.Go(func() error { return ignoreClosed(s.http.Serve(l.http)) })
-	g.Go(func() error { return ignoreClosed(s.ops.Serve(l.ops)) })
+	g.Go(func() error { return ignoreStopped(s.grpc.Serve(l.grpc)) })
+	g.Go(func() error { return ignoreStopped(s.grpc.Serve(s.inMemory)) })
+	g.Go(func() error { return httpserver.Serve(s.http, l.http) })
+	g.Go(func() error { return httpserver.Serve(s.ops, l.ops) })
 	g.Go(func() error {
 		<-gctx.Done()
 		s.stop(context.WithoutCancel(ctx))
@@ -157,10 +123,10 @@ func (s *servers) stop(ctx context.Context) {
 	_ = s.ops.Close()
 }
 
-// ignoreClosed returns err, or nil if it is what a server returns after it was
-// stopped.
-func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
+// ignoreStopped returns err, or nil if it is what a gRPC server returns that was stopped
+// before it began.
+func ignoreStopped(err error) error {
+	if errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
 	return err

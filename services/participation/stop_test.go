@@ -102,7 +102,7 @@ func TestRun_SetsGCPercent(t *testing.T) {
 func TestRun_ReportsBadSettings(t *testing.T) {
 	t.Parallel()
 	cfg := participation.DefaultConfig()
-	cfg.GRPCAddress, cfg.Queue = "nowhere", 0
+	cfg.GRPCAddress, cfg.Queue, cfg.NATSURL = "nowhere", 0, ""
 	cfg.NATSCA, cfg.NATSCredentials = "/absent/ca.crt", "/absent/p.creds"
 	err := participation.Run(t.Context(), cfg)
 	for _, want := range []string{

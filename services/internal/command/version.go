@@ -4,16 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 )
 
-// version is what a release is called, and revision the commit that it was made
-// from. The linker sets both (see deploy/images).
+// version is the name of the release, and revision the commit that it was built from.
+// The linker sets both (see deploy/images).
 var version, revision string
 
-// Version returns what this build is called: the release's name, or else what Go
-// made of the repository's tags and commits; "unknown" where neither is known.
+// Version returns the name of this build: that of the release, or else the one that Go
+// made from the repository's tags and commits, or else "unknown".
 func Version() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return cmp.Or(version, info.Main.Version, "unknown")
@@ -21,8 +22,8 @@ func Version() string {
 	return cmp.Or(version, "unknown")
 }
 
-// Revision returns the commit that this build was made from, with "-modified"
-// where files differed from it, or "".
+// Revision returns the commit that this build was made from, with "-modified" if files
+// differed from it, or "" if it is not known.
 func Revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if revision != "" || !ok {
@@ -41,4 +42,9 @@ func Revision() string {
 func printVersion(w io.Writer, program string) {
 	fmt.Fprintf(w, "%s %s\nrevision %s\n%s %s/%s\n", program, Version(), cmp.Or(Revision(), "unknown"),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// LogStart logs that a program starts, and which build it is.
+func LogStart(log *slog.Logger, program string) {
+	log.Info("starting", "program", program, "version", Version(), "revision", Revision())
 }

@@ -2,54 +2,107 @@ package config
 
 import (
 	"errors"
-	"fmt"
-	"net"
-	"strconv"
-	"time"
+	"reflect"
+	"strings"
+
+	"github.com/alecthomas/kong"
 )
 
-// Checks collects what is wrong with the settings of a section. The zero value
-// is not usable: make it with Section.Checks.
+// Rules is implemented by a struct of settings with rules that tags cannot express.
+type Rules interface {
+	// Rules notes in check which fields break a rule. It may be called more than once.
+	Rules(check *Checks)
+}
+
+// Checks collects what is wrong with settings.
 type Checks struct {
-	section Section
-	errs    []error
+	settings map[any]*kong.Value // by pointer to the field
+	wrong    map[*kong.Value]bool
+	errs     []error
+	// name returns what the user calls a setting.
+	name func(*kong.Value) string
 }
 
-// Checks returns an empty collection.
-func (s Section) Checks() *Checks { return &Checks{section: s} }
+func newChecks(name func(*kong.Value) string) *Checks {
+	return &Checks{settings: map[any]*kong.Value{}, wrong: map[*kong.Value]bool{}, name: name}
+}
 
-// That notes an error where ok is false: name and value as the user gave them,
-// and the bound that the value breaks.
-func (c *Checks) That(ok bool, name string, value any, bound string) {
-	if !ok {
-		c.errs = append(c.errs, fmt.Errorf("%s=%v: must be %s", c.section.given(name), value, bound))
+// That notes an error unless ok. field points to the field that is wrong. The error
+// says that its value must be what bound says, or without a bound, what its tags say.
+// Of a field that is wrong in several ways, the first is noted.
+func (c *Checks) That(ok bool, field any, bounds ...string) {
+	setting := c.settings[field]
+	if ok || setting == nil {
+		return
 	}
+	if len(bounds) == 0 {
+		bounds = []string{bound(setting)}
+	}
+	c.fail(setting, value(setting), strings.Join(bounds, ": "))
 }
 
-// NoError notes err, where there is one, with the bound that the value breaks.
-func (c *Checks) NoError(name string, value any, err error, bound string) {
+// NoError is That for a check that says in err why the value is wrong.
+func (c *Checks) NoError(err error, field any) {
 	if err != nil {
-		c.That(false, name, value, fmt.Sprintf("%s: %v", bound, err))
+		c.That(false, field, bound(c.settings[field]), err.Error())
 	}
 }
 
-// Between notes an error where value lies outside low to high.
-func (c *Checks) Between(name string, value, low, high int) {
-	c.That(low <= value && value <= high, name, value, fmt.Sprintf("%d to %d", low, high))
+// fail notes that a setting has a value that it cannot have. The value of a secret is
+// not in the error.
+func (c *Checks) fail(setting *kong.Value, value, bound string) {
+	if c.wrong[setting] {
+		return
+	}
+	c.wrong[setting] = true
+	if setting.Tag.Has("secret") && value != "" {
+		value = "…"
+	}
+	c.errs = append(c.errs, &Error{Name: c.name(setting), Value: value, Bound: bound})
 }
 
-// DurationBetween notes an error where value lies outside low to high.
-func (c *Checks) DurationBetween(name string, value, low, high time.Duration) {
-	c.That(low <= value && value <= high, name, value, fmt.Sprintf("%v to %v", low, high))
+// check compares settings with the bounds in their tags, then calls the Rules of the
+// struct that holds them and of all structs in it.
+func (c *Checks) check(settings []*kong.Value, holder reflect.Value) {
+	for _, setting := range settings {
+		c.settings[setting.Target.Addr().Interface()] = setting
+		c.That(inBounds(setting), setting.Target.Addr().Interface())
+	}
+	c.rules(holder)
 }
 
-// Address notes an error where value is not host:port; an empty host means all
-// interfaces, port 0 a free one.
-func (c *Checks) Address(name, value string) {
-	_, port, err := net.SplitHostPort(value)
-	_, errPort := strconv.ParseUint(port, 10, 16)
-	c.That(err == nil && errPort == nil, name, value, "host:port with a port of 0 to 65535")
+func (c *Checks) rules(holder reflect.Value) {
+	if holder.Kind() != reflect.Struct || !holder.CanInterface() {
+		return
+	}
+	if r, ok := holder.Addr().Interface().(Rules); ok {
+		r.Rules(c)
+	}
+	for _, field := range holder.Fields() {
+		c.rules(field)
+	}
 }
 
-// Err returns all that was noted, joined, or nil.
-func (c *Checks) Err() error { return errors.Join(c.errs...) }
+// Validate returns everything that is wrong with the struct that settings points to.
+func Validate(settings any) error {
+	c := newChecks((*kong.Value).ShortSummary)
+	c.check(model(settings).Values(), reflect.ValueOf(settings).Elem())
+	return errors.Join(c.errs...)
+}
+
+// SetDefaults sets the fields of the struct that settings points to, to the defaults
+// in their tags.
+func SetDefaults(settings any) {
+	for _, setting := range model(settings).Values() {
+		setting.Tag.Envs = nil // kong would read the variables, too
+		if err := setting.Reset(); err != nil {
+			panic(err) // the declaration is wrong
+		}
+	}
+}
+
+// model returns the settings of a struct. A struct that is declared wrongly is a
+// defect, and panics.
+func model(settings any) *kong.Node {
+	return kong.Must(settings, kong.NoDefaultHelp()).Model.Node
+}

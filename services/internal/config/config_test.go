@@ -1,167 +1,264 @@
 package config
 
 import (
-	"context"
 	"errors"
-	"flag"
+	"io"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
-type settings struct {
-	address string
-	queue   int
-	linger  time.Duration
-	migrate bool
+// service has a setting of each kind.
+type service struct {
+	Address string        `name:"address" env:"SERVICE_ADDRESS" default:"127.0.0.1:9090" is:"address" help:"Address."`
+	URL     string        `name:"database-url" env:"DATABASE_URL" required:"" secret:"" form:"postgres://host/database" help:"Database."`
+	Queue   int           `name:"queue" env:"SERVICE_QUEUE" default:"100" min:"1" max:"1000" unit:"calls" help:"Calls that wait."`
+	Buffer  int           `name:"buffer" env:"SERVICE_BUFFER" default:"0" min:"10" zero:"the kernel decides" help:"Buffer."`
+	Least   time.Duration `name:"least" env:"SERVICE_LEAST" default:"1s" min:"0s" max:"1m" help:"Least."`
+	Most    time.Duration `name:"most" env:"SERVICE_MOST" default:"5s" min:"0s" max:"1m" zero:"never" help:"Most."`
+	Mode    string        `name:"mode" env:"SERVICE_MODE" default:"fast" enum:"fast,slow,odd" help:"Mode."`
+	Migrate bool          `name:"migrate" env:"SERVICE_MIGRATE" default:"${migrate=false}" help:"Migrate."`
 }
 
-func newSettings(prefixed bool) (*settings, *Set, Section) {
-	c, set := &settings{}, NewSet("test")
-	sec := set.Section("participation", prefixed)
-	sec.String(&c.address, "grpc-address", "127.0.0.1:9090", "gRPC address")
-	sec.Int(&c.queue, "queue", 100, "calls that may wait")
-	sec.Duration(&c.linger, "linger", time.Second, "how long")
-	sec.Bool(&c.migrate, "migrate", false, "migrate at start")
-	return c, set, sec
+// Rules implements Rules.
+func (s *service) Rules(check *Checks) {
+	check.That(s.Most >= s.Least, &s.Most, "at least --least")
 }
 
-func environment(pairs map[string]string) func(string) (string, bool) {
-	return func(name string) (string, bool) { v, ok := pairs[name]; return v, ok }
+// program has the settings of the service twice: by themselves, and with a prefix.
+type program struct {
+	Serve struct {
+		Service service `embed:""`
+	} `cmd:"" help:"Serve."`
+	All struct {
+		Service service    `embed:"" prefix:"service-" set:"migrate=true"`
+		Log     slog.Level `name:"log-level" env:"LOG_LEVEL" default:"info" form:"debug, info, warn or error" help:"Level."`
+	} `cmd:"" help:"Serve everything."`
+	Load struct {
+		From string   `arg:"" form:"a place" help:"Begin."`
+		To   []string `arg:"" optional:"" form:"places" help:"End."`
+		Fast bool     `name:"fast" help:"Fast."`
+	} `cmd:"" help:"Put load on it."`
 }
 
-func TestFlagWinsOverVariableOverDefault(t *testing.T) {
+const database = "--database-url=postgres://localhost/x"
+
+// parse returns what the arguments and variables ("NAME=value") make of the program,
+// and the lines of the error.
+func parse(t *testing.T, variables []string, args ...string) (p *program, lines []string) {
+	t.Helper()
+	p = &program{}
+	_, err := newParser(p, variables).Parse(args)
+	if err != nil {
+		lines = strings.Split(err.Error(), "\n")
+	}
+	return p, lines
+}
+
+func newParser(p *program, variables []string) *Parser {
+	lookup := func(name string) (string, bool) {
+		for _, v := range variables {
+			if value, ok := strings.CutPrefix(v, name+"="); ok {
+				return value, true
+			}
+		}
+		return "", false
+	}
+	return NewParser(p, lookup, kong.Name("program"), kong.Writers(io.Discard, io.Discard))
+}
+
+func TestConfig_FlagWinsOverVariable(t *testing.T) {
 	t.Parallel()
-	c, set, _ := newSettings(true)
-	env := environment(map[string]string{
-		"PARTICIPATION_QUEUE": "7", "PARTICIPATION_LINGER": "3s", "PARTICIPATION_GRPC_ADDRESS": "",
-	})
-	if err := set.Parse([]string{"--participation-queue=9", "--participation-migrate"}, env); err != nil {
-		t.Fatal(err)
+	variables := []string{"SERVICE_QUEUE=7", "SERVICE_LEAST=3s", "SERVICE_ADDRESS=", "SERVICE_MIGRATE=false", "DATABASE_URL=postgres://a/b"}
+	p, lines := parse(t, variables, "all", "--service-queue=9", "--service-buffer", "10", "--log-level=WARN")
+	if lines != nil {
+		t.Fatal(lines)
 	}
-	if want := (settings{"127.0.0.1:9090", 9, 3 * time.Second, true}); *c != want {
-		t.Errorf("got %+v, want %+v", *c, want)
+	want := service{"127.0.0.1:9090", "postgres://a/b", 9, 10, 3 * time.Second, 5 * time.Second, "fast", false}
+	if p.All.Service != want || p.All.Log != slog.LevelWarn {
+		t.Errorf("got %+v, want %+v", p.All, want)
 	}
 }
 
-func TestAllErrorsAtOnceByTheNameGiven(t *testing.T) {
+func TestConfig_DefaultOfAnEmbeddedStruct(t *testing.T) {
 	t.Parallel()
-	_, set, _ := newSettings(false)
-	err := set.Parse([]string{"--queue=x", "--nonsense", "--linger", "soon", "extra", "--more"},
-		environment(map[string]string{"PARTICIPATION_LINGER": "later"}))
-	if err == nil {
-		t.Fatal("no error")
+	if p, lines := parse(t, nil, "all", "--service-"+database[2:]); lines != nil || !p.All.Service.Migrate {
+		t.Errorf("in all: %v, %+v", lines, p.All)
 	}
-	for _, want := range []string{`PARTICIPATION_LINGER="later"`, `"x" for flag -queue`, "-nonsense", `"soon" for flag -linger`, `"extra"`, "-more"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in: %v", want, err)
+	if p, lines := parse(t, nil, "serve", database); lines != nil || p.Serve.Service.Migrate {
+		t.Errorf("in serve: %v, %+v", lines, p.Serve)
+	}
+}
+
+func TestConfig_ReportsAllErrors(t *testing.T) {
+	t.Parallel()
+	_, lines := parse(t, []string{"SERVICE_QUEUE=none", "SERVICE_BUFFER=9", "SERVICE_MIGRATE=perhaps"}, "serve",
+		"--leats=3", "--least=soon", "--most", "2m", "extra", "--address=localhost:70000", "--mode=odder", "--nonsense", "--database-url")
+	want := []string{
+		`unknown flag --leats, did you mean "--least"?`,
+		`unexpected argument "extra"`,
+		`unknown flag --nonsense`,
+		`--database-url has no value: it must be postgres://host/database`,
+		`SERVICE_QUEUE=none: must be a whole number, 1 to 1000 calls`,
+		`--least=soon: must be a duration like 1m30s, 0s to 1m`,
+		`SERVICE_MIGRATE=perhaps: must be true or false`,
+		`--address=localhost:70000: must be host:port with a port of 0 to 65535`,
+		`SERVICE_BUFFER=9: must be at least 10, or 0: the kernel decides`,
+		`--most=2m0s: must be 0s to 1m, or 0s: never`,
+		`--mode=odder: must be fast, slow or odd`,
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestConfig_RulesNameTheSettingAsGiven(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		variables []string
+		args      []string
+		want      []string
+	}{
+		{nil, []string{"serve", "--least=6s"}, []string{"--most=5s: must be at least --least"}},
+		{nil, []string{"all", "--service-most=500ms"}, []string{"--service-most=500ms: must be at least --least"}},
+		{[]string{"SERVICE_MOST=500ms"}, []string{"all"}, []string{"SERVICE_MOST=500ms: must be at least --least"}},
+		{[]string{"SERVICE_MOST=500ms"}, []string{"all", "--service-most=7s"}, nil},
+		// A value that is wrong by itself is reported once.
+		{nil, []string{"serve", "--least=50s", "--most=-1s"}, []string{"--most=-1s: must be 0s to 1m, or 0s: never"}},
+		{nil, []string{"serve", "--most=soon", "--least=50s"}, []string{"--most=soon: must be a duration like 1m30s, 0s to 1m, or 0s: never"}},
+		// The default stands in for a value that cannot be read.
+		{nil, []string{"serve", "--most=500ms", "--least=x"}, []string{"--least=x: must be a duration like 1m30s, 0s to 1m", "--most=500ms: must be at least --least"}},
+	} {
+		_, lines := parse(t, append(c.variables, "DATABASE_URL=postgres://a/b"), c.args...)
+		if !slices.Equal(lines, c.want) {
+			t.Errorf("%v %v: got %q, want %q", c.variables, c.args, lines, c.want)
 		}
 	}
 }
 
-func TestHelp(t *testing.T) {
+func TestConfig_HidesSecrets(t *testing.T) {
 	t.Parallel()
-	_, set, _ := newSettings(true)
-	if err := set.Parse([]string{"--help"}, environment(nil)); !errors.Is(err, flag.ErrHelp) {
+	const url = "postgres://me:secret@localhost/x"
+	for _, args := range [][]string{
+		{"serve", "--databse-url=" + url},
+		{"serve", "--databse-url", url},
+		{"serve", "--databse-url", "host=localhost password=secret"},
+		{"serve", "--database-url=" + url, url},
+		{"serve", "--queue", "--database-url=" + url, "--address=x"},
+	} {
+		_, lines := parse(t, []string{"DATABASE_URL=" + url}, args...)
+		if lines == nil || strings.Contains(strings.Join(lines, "\n"), "secret") {
+			t.Errorf("%v: got %q", args, lines)
+		}
+	}
+	var s struct {
+		URL string `name:"url" secret:"" is:"url" default:"http://localhost" help:"URL."`
+	}
+	s.URL = "ftp://me:secret@localhost"
+	if err := Validate(&s); err == nil || err.Error() != "--url=…: must be http://host:port or https://host:port" {
 		t.Errorf("got %v", err)
 	}
-	var b strings.Builder
-	set.Usage(&b)
-	if want := "  --participation-linger, PARTICIPATION_LINGER\n        how long (default 1s)\n"; !strings.Contains(b.String(), want) {
-		t.Errorf("%q is not in:\n%s", want, b.String())
-	}
 }
 
-func TestChecks(t *testing.T) {
+func TestConfig_MissingValues(t *testing.T) {
 	t.Parallel()
-	_, _, sec := newSettings(true)
-	good := sec.Checks()
-	good.Between("queue", 1, 1, 5)
-	good.DurationBetween("linger", 5, 1, 5)
-	good.Address("grpc-address", ":0")
-	if err := good.Err(); err != nil {
-		t.Errorf("good settings: %v", err)
-	}
-	bad := sec.Checks()
-	bad.Between("queue", 0, 1, 5)
-	bad.DurationBetween("linger", time.Minute, 0, time.Second)
-	bad.Address("grpc-address", "localhost")
-	bad.Address("grpc-address", "localhost:70000")
-	want := "--participation-queue=0: must be 1 to 5\n" +
-		"--participation-linger=1m0s: must be 0s to 1s\n" +
-		"--participation-grpc-address=localhost: must be host:port with a port of 0 to 65535\n" +
-		"--participation-grpc-address=localhost:70000: must be host:port with a port of 0 to 65535"
-	if got := bad.Err().Error(); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-}
-
-func TestAVariableIsNamedWhereItGaveTheValue(t *testing.T) {
-	t.Parallel()
-	env := environment(map[string]string{"PARTICIPATION_QUEUE": "0"})
-	for want, args := range map[string][]string{
-		"PARTICIPATION_QUEUE=0: must be 1 to 5": nil, "--queue=7: must be 1 to 5": {"--queue=7"},
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"serve"}, []string{"--database-url has no value: it must be postgres://host/database"}},
+		{[]string{"serve", database, "--queue"}, []string{"--queue has no value: it must be a whole number, 1 to 1000 calls"}},
+		{[]string{"serve", database, "--queue", "--migrate"}, []string{"--queue has no value: it must be a whole number, 1 to 1000 calls"}},
+		{[]string{"serve", database, "--address="}, []string{"--address has no value: it must be host:port with a port of 0 to 65535"}},
+		{[]string{"load"}, []string{"<from> has no value: it must be a place"}},
 	} {
-		c, set, sec := newSettings(false)
-		if err := set.Parse(args, env); err != nil {
-			t.Fatal(err)
-		}
-		checks := sec.Checks()
-		checks.Between("queue", c.queue, 1, 5)
-		if got := checks.Err(); got == nil || got.Error() != want {
-			t.Errorf("got %v, want %s", got, want)
+		if _, lines := parse(t, nil, c.args...); !slices.Equal(lines, c.want) {
+			t.Errorf("%v: got %q, want %q", c.args, lines, c.want)
 		}
 	}
 }
 
-func TestAVariableOfNoServiceIsNamedAsItIs(t *testing.T) {
+func TestConfig_Arguments(t *testing.T) {
 	t.Parallel()
-	var ca string
-	_, set, sec := newSettings(false)
-	set.String(&ca, "nats-ca", "NATS_CA", "", "file")
-	if err := set.Parse(nil, environment(map[string]string{"NATS_CA": "absent"})); err != nil {
-		t.Fatal(err)
+	p, lines := parse(t, nil, "load", "here", "--fast", "--", "-x", "--beyond=1")
+	if lines != nil || p.Load.From != "here" || !p.Load.Fast || !slices.Equal(p.Load.To, []string{"-x", "--beyond=1"}) {
+		t.Errorf("got %+v, %v", p.Load, lines)
 	}
-	checks := sec.Checks()
-	checks.NoError("nats-ca", ca, nil, "a file")
-	checks.NoError("nats-ca", ca, errors.New("no such file"), "a file")
-	if got := checks.Err(); got == nil || got.Error() != "NATS_CA=absent: must be a file: no such file" {
-		t.Errorf("got %v", got)
+	if _, lines := parse(t, nil, "serve", database, "--", "x", "--queue=y"); !slices.Equal(lines, []string{`unexpected argument "--"`}) {
+		t.Errorf("serve takes no arguments: got %q", lines)
 	}
 }
 
-func TestTakenPortNamesTheFlag(t *testing.T) {
+func TestConfig_Commands(t *testing.T) {
 	t.Parallel()
-	_, _, sec := newSettings(true)
-	ctx := context.Background()
-	l, err := sec.Listen(ctx, "grpc-address", "127.0.0.1:0")
+	for _, c := range []struct {
+		args []string
+		want error
+	}{
+		{nil, ErrNoCommand},
+		{[]string{"--help"}, ErrHelp},
+		{[]string{"-h"}, ErrHelp},
+		{[]string{"serve", "--help"}, ErrHelp},
+		{[]string{"serve", "--nonsense", "--queue=x", "-h"}, ErrHelp},
+	} {
+		if _, err := newParser(&program{}, nil).Parse(c.args); !errors.Is(err, c.want) {
+			t.Errorf("%v: got %v, want %v", c.args, err, c.want)
+		}
+	}
+	if _, lines := parse(t, nil, "srve", "--queue=x"); !slices.Equal(lines, []string{`unknown command srve, did you mean "serve"?`}) {
+		t.Errorf("got %q", lines)
+	}
+}
+
+func TestValidate_ChecksTagsAndRules(t *testing.T) {
+	t.Parallel()
+	var all struct {
+		Service service `embed:"" prefix:"service-"`
+	}
+	SetDefaults(&all)
+	all.Service.URL = "postgres://a/b"
+	if err := Validate(&all); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+	all.Service.Queue, all.Service.URL, all.Service.Least, all.Service.Mode = 1001, "", 6*time.Second, ""
+	want := "--service-database-url has no value: it must be postgres://host/database\n" +
+		"--service-queue=1001: must be 1 to 1000 calls\n" +
+		"--service-mode has no value: it must be fast, slow or odd\n" +
+		"--service-most=5s: must be at least --least"
+	if err := Validate(&all); err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	for _, queue := range []int{1, 1000} {
+		all.Service = service{Address: ":0", URL: "x", Queue: queue, Buffer: 10, Mode: "odd"}
+		if err := Validate(&all); err != nil {
+			t.Errorf("a bound itself: %v", err)
+		}
+	}
+}
+
+// Not parallel: the environment is the process's.
+func TestSetDefaults_IgnoresTheEnvironment(t *testing.T) {
+	t.Setenv("SERVICE_QUEUE", "7")
+	var s service
+	SetDefaults(&s)
+	if want := (service{"127.0.0.1:9090", "", 100, 0, time.Second, 5 * time.Second, "fast", false}); s != want {
+		t.Errorf("got %+v, want %+v", s, want)
+	}
+}
+
+func TestListen_TakenPortNamesTheFlag(t *testing.T) {
+	t.Parallel()
+	l, err := Listen(t.Context(), "--grpc-address", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = sec.Listen(ctx, "grpc-address", l.Addr().String())
-	if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is taken") ||
-		!strings.Contains(err.Error(), "--participation-grpc-address") {
+	_, err = Listen(t.Context(), "--grpc-address", l.Addr().String())
+	if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is taken") || !strings.Contains(err.Error(), "--grpc-address") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestArgumentsStandBetweenFlags(t *testing.T) {
-	t.Parallel()
-	c, set, _ := newSettings(false)
-	var from, to string
-	set.Argument(&from, "FROM", "where it begins")
-	set.Argument(&to, "TO", "where it ends")
-	if err := set.Parse([]string{"--queue=9", "here", "--linger=3s", "there", "--migrate"}, environment(nil)); err != nil {
-		t.Fatal(err)
-	}
-	if from != "here" || to != "there" || c.queue != 9 || c.linger != 3*time.Second || !c.migrate {
-		t.Errorf("got %s to %s, %+v", from, to, *c)
-	}
-	if err := set.Parse([]string{"here", "there", "beyond"}, environment(nil)); err == nil || !strings.Contains(err.Error(), `"beyond"`) {
-		t.Errorf("one too many: %v", err)
-	}
-	if err := set.Parse([]string{"here"}, environment(nil)); err == nil || err.Error() != "TO is missing: where it ends" {
-		t.Errorf("one too few: %v", err)
 	}
 }

@@ -1,20 +1,18 @@
-// Package ops serves what operators and orchestrators ask of a service:
-// liveness, readiness, metrics and profiles.
+// Package ops serves the operations port of a service: liveness and readiness for
+// orchestrators, metrics and profiles for operators.
 package ops
 
 import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// NewRegistry returns a registry that already reports on the Go runtime and the
-// process.
+// NewRegistry returns a registry with the metrics of the Go runtime and the process.
 func NewRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(),
@@ -22,9 +20,18 @@ func NewRegistry() *prometheus.Registry {
 	return r
 }
 
-// Handler serves GET /livez, /readyz, /metrics and /debug/pprof/. The service
-// is live while it answers, and ready while ready returns nil; ready is called
-// from several goroutines at once.
+// Handler serves
+//
+//   - GET /livez: 200 for as long as the process answers at all. It asks nothing of
+//     the database or NATS, because a restart would mend neither.
+//   - GET /readyz: 200 while ready returns nil, else 503 with the error's text. An
+//     instance that is not ready should get no new clients; what it serves already
+//     goes on. A service is not ready once it is told to stop.
+//   - GET /metrics: the registry's metrics, for Prometheus.
+//   - GET /debug/pprof/: profiles, for go tool pprof. They tell much of the process,
+//     so this port belongs inside.
+//
+// ready is called from several goroutines at once.
 func Handler(registry *prometheus.Registry, ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -42,15 +49,4 @@ func Handler(registry *prometheus.Registry, ready func() error) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
-}
-
-// NewServer returns an HTTP server with limits that suit every port of ours:
-// a request's header may take 5 s and 16 KiB, an idle connection 2 min.
-func NewServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-	}
 }

@@ -9,21 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/internal/config"
 )
-
-// CloseConfig says which raffle to close.
-type CloseConfig struct {
-	Target string // the service's gRPC address
-	Raffle int    // its id
-}
-
-// Register adds every setting to set.
-func (c *CloseConfig) Register(set *config.Set) {
-	s := set.Section("load", false)
-	s.String(&c.Target, "target", "127.0.0.1:9090", "the participation service's gRPC address, host:port")
-	s.Int(&c.Raffle, "raffle", 0, "the raffle to close")
-}
 
 // Close closes a raffle, and writes its final odds to out. It waits half a minute
 // for a service that is away.

@@ -16,52 +16,42 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localnats"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localpg"
 )
 
-// Config is all that can be told. Fill it from flags and environment variables
-// with Register.
+// Config configures the system.
 type Config struct {
-	DataDir       string // where the stores keep their data between runs
-	DatabaseURL   string // a PostgreSQL to use instead of an own one
-	Participation participation.Config
-	Gateway       gateway.Config
-	Log           *slog.Logger
-	Out           io.Writer // where to greet
-	// Started, where set, is called once, when everything is ready.
-	Started func(gateway.Addresses, participation.Addresses)
-}
+	DataDir     string `name:"data-dir" env:"DATA_DIR" default:".data" form:"a directory" help:"Directory in which PostgreSQL and NATS keep their data. It is created if it is missing."`
+	DatabaseURL string `name:"database-url" env:"DATABASE_URL" secret:"" form:"the URL or the keywords of a PostgreSQL 14 or newer" help:"Database to use. Without it, a PostgreSQL is started that keeps its data in --data-dir."`
 
-// Register adds every setting to set.
-func (c *Config) Register(set *config.Set) {
-	set.String(&c.DataDir, "data-dir", "DATA_DIR", ".data", "directory in which PostgreSQL and NATS keep their data")
-	set.String(&c.DatabaseURL, "database-url", "DATABASE_URL", "", "use this PostgreSQL, not an own one")
-	c.Participation.Register(set.Section(participation.Service, true))
-	c.Gateway.Register(set.Section(gateway.Service, true))
-	set.Default("participation-migrate", "true")
-	// There is no other instance to which clients should move evenly.
-	set.Default("gateway-drain-window", "1s")
+	Participation participation.Settings `embed:"" prefix:"participation-" group:"Participation:" set:"participation_migrate=true"`
+	// The drain window is short, because there is no other instance for clients to
+	// move to.
+	Gateway gateway.Settings `embed:"" prefix:"gateway-" group:"Gateway:" set:"gateway_drain_window=1s"`
+
+	Log *slog.Logger `kong:"-"`
+	Out io.Writer    `kong:"-"` // the welcome is written to it
+	// Started, if set, is called once, when everything is ready.
+	Started func(gateway.Addresses, participation.Addresses) `kong:"-"`
 }
 
 // Validate returns everything that is wrong with the settings.
-func (c *Config) Validate() error {
-	p, g := c.Participation, c.Gateway
-	// Where the stores are is known once they run.
-	p.DatabaseURL, p.NATSURL, g.NATSURL = "later", "later", "later"
-	return errors.Join(p.Validate(), g.Validate())
-}
+func (c *Config) Validate() error { return config.Validate(c) }
 
 // Run serves until ctx ends, then stops part after part, within 10 s.
 func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	// Before anything is started for nothing.
-	if err := errors.Join(cfg.Participation.CheckPorts(ctx), cfg.Gateway.CheckPorts(ctx)); err != nil {
+	// The ports first: if one is taken, nothing is started for nothing.
+	ports, err := listen(ctx, &cfg)
+	if err != nil {
 		return err
 	}
+	defer ports.close()
 	dir, err := filepath.Abs(cfg.DataDir)
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
@@ -93,7 +83,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, cfg, nats.URL(), postgres)
+	return serve(ctx, cfg, ports, nats.URL(), postgres)
 }
 
 func startPostgres(ctx context.Context, dir string, log *slog.Logger) (*localpg.Server, error) {
@@ -114,16 +104,21 @@ func stopStores(ctx context.Context, nats *localnats.Server, postgres *localpg.S
 }
 
 // serve runs both services on the stores.
-func serve(ctx context.Context, cfg Config, natsURL string, postgres *localpg.Server) error {
+func serve(ctx context.Context, cfg Config, ports *ports, natsURL string, postgres *localpg.Server) error {
 	database := "the one of DATABASE_URL"
 	if postgres != nil {
 		database = "psql '" + postgres.URL() + "'"
 	}
 	running, ctx := errgroup.WithContext(ctx)
 	started := make(chan participation.Addresses, 1)
-	cfg.Participation.DatabaseURL, cfg.Participation.NATSURL, cfg.Participation.Log = cfg.DatabaseURL, natsURL, cfg.Log
-	cfg.Participation.Started = func(a participation.Addresses) { started <- a }
-	running.Go(func() error { return participation.Run(ctx, cfg.Participation) })
+	nats := natsconn.ServerSettings{NATSURL: natsURL}
+	running.Go(func() error {
+		return participation.Run(ctx, participation.Config{
+			Database: participation.Database{DatabaseURL: cfg.DatabaseURL}, ServerSettings: nats, Settings: cfg.Participation,
+			Listeners: ports.participation, Log: cfg.Log,
+			Started: func(a participation.Addresses) { started <- a },
+		})
+	})
 	running.Go(func() error {
 		var entries participation.Addresses
 		select {
@@ -134,12 +129,13 @@ func serve(ctx context.Context, cfg Config, natsURL string, postgres *localpg.Se
 		if err := makeFirstRaffle(ctx, entries.GRPC.String()); err != nil {
 			return err
 		}
-		cfg.Gateway.NATSURL, cfg.Gateway.Log = natsURL, cfg.Log
-		cfg.Gateway.ParticipationURL = "http://" + entries.HTTP.String()
-		cfg.Gateway.Started = func(front gateway.Addresses) {
-			running.Go(func() error { return welcome(ctx, cfg, database, front, entries) })
-		}
-		return gateway.Run(ctx, cfg.Gateway)
+		return gateway.Run(ctx, gateway.Config{
+			ServerSettings: nats, Peers: gateway.Peers{ParticipationURL: "http://" + entries.HTTP.String()}, Settings: cfg.Gateway,
+			Listeners: ports.gateway, Log: cfg.Log,
+			Started: func(front gateway.Addresses) {
+				running.Go(func() error { return welcome(ctx, cfg, database, front, entries) })
+			},
+		})
 	})
 	running.Go(func() error { return watch(ctx, postgres) })
 	return running.Wait()

@@ -1,19 +1,27 @@
-// Package configtest reads settings inside tests.
+// Package configtest helps tests with settings.
 package configtest
 
 import (
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/rafflecast/rafflecast/services/internal/config"
 )
 
-// Parse has register add its settings to a set, which then reads args; none comes
-// from the environment.
-func Parse(t testing.TB, register func(*config.Set), args ...string) {
+// Parse sets the struct that settings points to, to the defaults and then to args. The
+// environment is not read, and bounds are not checked.
+func Parse(t testing.TB, settings any, args ...string) {
 	t.Helper()
-	set := config.NewSet("test")
-	register(set)
-	if err := set.Parse(args, func(string) (string, bool) { return "", false }); err != nil {
+	config.SetDefaults(settings)
+	ctx, err := kong.Trace(kong.Must(settings, kong.NoDefaultHelp()), args)
+	if err == nil {
+		err = ctx.Error
+	}
+	if err == nil {
+		_, err = ctx.Apply()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -10,52 +9,40 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/config"
 )
 
-// Config is all that can be told. Fill it from flags and environment variables
-// with Register.
+// Config configures a diagnosis.
 type Config struct {
-	URL       string        // the public address; a path in it stands before /api/
-	Raffle    int           // to watch; 0: the first open one
-	Watch     time.Duration // for how long
-	Heartbeat time.Duration // as the gateway was told
-	Lifetime  time.Duration // of a stream, as the gateway was told
-	Insecure  bool          // believe any certificate
+	URL       string        `arg:"" name:"url" form:"http://host or https://host, perhaps with a port and a path" help:"Public address of the gateway. A path in it is put before /api/."`
+	Raffle    int           `name:"raffle" env:"DOCTOR_RAFFLE" default:"0" min:"1" zero:"the first open one" help:"Id of the raffle to watch."`
+	Watch     time.Duration `name:"watch" env:"DOCTOR_WATCH" default:"100s" min:"1s" max:"24h" help:"How long to watch. A limit that is longer is not found."`
+	Heartbeat time.Duration `name:"heartbeat" env:"DOCTOR_HEARTBEAT" default:"15s" min:"100ms" max:"10m" help:"The gateway's --heartbeat."`
+	Lifetime  time.Duration `name:"lifetime" env:"DOCTOR_LIFETIME" default:"30m" min:"1s" max:"24h" help:"The gateway's --lifetime."`
+	Insecure  bool          `name:"insecure" env:"DOCTOR_INSECURE" help:"Accept any certificate."`
 
-	// slack is how late something may come that should come at once: what clocks,
-	// networks and busy machines add.
+	// slack is how late something may arrive that should arrive at once, because of
+	// clocks, networks and busy machines. 0: 1 s.
 	slack time.Duration
-	// patience is how long to wait for what should come at once; 0: 10 s, or half of
-	// the time to watch.
+	// patience is how long to wait for what should arrive at once. 0: 10 s, or half of
+	// Watch if that is shorter.
 	patience time.Duration
-	section  config.Section
 }
 
-// Register adds every setting to set.
-func (c *Config) Register(set *config.Set) {
-	s := set.Section("doctor", false)
-	c.section, c.slack = s, time.Second
-	set.Argument(&c.URL, "URL", "the public address of the gateway, like https://odds.example.org")
-	s.Int(&c.Raffle, "raffle", 0, "id of the raffle to watch; 0: the first open one")
-	s.Duration(&c.Watch, "watch", 100*time.Second, "for how long to watch, 1s to 24h; a limit beyond it stays unseen")
-	s.Duration(&c.Heartbeat, "heartbeat", 15*time.Second, "the gateway's --heartbeat, 100ms to 10m")
-	s.Duration(&c.Lifetime, "lifetime", 30*time.Minute, "the gateway's --lifetime, 1s to 24h")
-	s.Bool(&c.Insecure, "insecure", false, "believe any certificate")
+// DefaultConfig returns the defaults. The URL has none.
+func DefaultConfig() Config {
+	c := Config{slack: time.Second}
+	config.SetDefaults(&c)
+	return c
 }
 
 // Validate returns everything that is wrong with the settings.
-func (c *Config) Validate() error {
-	check := c.section.Checks()
-	check.That(c.Raffle >= 0, "raffle", c.Raffle, "an id, or 0")
-	check.DurationBetween("watch", c.Watch, time.Second, 24*time.Hour)
-	check.DurationBetween("heartbeat", c.Heartbeat, 100*time.Millisecond, 10*time.Minute)
-	check.DurationBetween("lifetime", c.Lifetime, time.Second, 24*time.Hour)
-	if c.URL == "" { // which was told of already
-		return check.Err()
-	}
+func (c *Config) Validate() error { return config.Validate(c) }
+
+// Rules implements config.Rules.
+func (c *Config) Rules(check *config.Checks) {
 	_, err := c.base()
-	return errors.Join(check.Err(), err)
+	check.That(err == nil, &c.URL)
 }
 
-// base returns what stands before /api/.
+// base returns what stands before /api/ in the URLs of the gateway.
 func (c *Config) base() (string, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
@@ -64,6 +51,6 @@ func (c *Config) base() (string, error) {
 	return strings.TrimSuffix(u.String(), "/"), nil
 }
 
-// silence returns the longest silence that a gateway leaves: its heartbeat comes
+// silence returns the longest time that a gateway sends nothing: its heartbeat comes
 // give or take 20 %.
 func (c *Config) silence() time.Duration { return c.Heartbeat * 12 / 10 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rafflecast/rafflecast/services/internal/config"
 )
 
 const second = time.Second
@@ -65,8 +64,7 @@ func healthy() *measurements {
 }
 
 func settled() *Config {
-	var cfg Config
-	cfg.Register(config.NewSet("test"))
+	cfg := DefaultConfig()
 	return &cfg
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,7 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err != nil {
 		return &command.ExitError{Code: exitUnknown, Err: err}
 	}
+	cfg.slack = cmp.Or(cfg.slack, time.Second)
 	if cfg.patience == 0 {
 		cfg.patience = min(10*time.Second, cfg.Watch/2) // twice, so that all ends with the watch
 	}

@@ -17,7 +17,6 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/gateway"
-	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
@@ -110,8 +109,7 @@ func front(t *testing.T, program, file string, replace *strings.Replacer, args f
 // settingsFor returns what a user would say, but for times that a test can wait
 // for.
 func settingsFor(url string) Config {
-	var cfg Config
-	cfg.Register(config.NewSet("test"))
+	cfg := DefaultConfig()
 	cfg.URL, cfg.Watch, cfg.Heartbeat, cfg.Insecure = url, 8*time.Second, heartbeat, true
 	cfg.slack, cfg.patience = 15*time.Second, 30*time.Second // the machine may be busy
 	return cfg

@@ -61,7 +61,7 @@ func (books) GetOdds(context.Context, *rafflev1.GetOddsRequest) (*rafflev1.GetOd
 func settings(t *testing.T, args ...string) Config {
 	t.Helper()
 	var c Config
-	configtest.Parse(t, c.Register, args...)
+	configtest.Parse(t, &c, args...)
 	return c
 }
 

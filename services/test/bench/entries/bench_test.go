@@ -5,7 +5,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"regexp"
@@ -14,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/command"
 	"github.com/rafflecast/rafflecast/services/internal/config/configtest"
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localpg"
@@ -26,32 +25,27 @@ const partArgument = "bench-part"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == partArgument {
-		os.Exit(runPart(os.Args[2:]))
+		os.Exit(command.Main("bench", "Runs a part.", &struct {
+			Part partCommand `cmd:"" name:"bench-part"`
+		}{}))
 	}
 	os.Exit(m.Run())
 }
 
-func runPart(args []string) int {
-	var cfg PartConfig
-	var level string
-	set := config.NewSet("test")
-	cfg.Register(set)
-	set.String(&level, "log-level", "LOG_LEVEL", "warn", "ignored")
-	if err := set.Parse(args, os.LookupEnv); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
-	if err := RunPart(context.Background(), cfg, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+type partCommand struct {
+	Config PartConfig `embed:""`
 }
 
+// Run runs the command.
+func (c *partCommand) Run(ctx context.Context, log *slog.Logger) error {
+	return RunPart(ctx, c.Config, log)
+}
+
+// settings returns the configuration that these arguments give.
 func settings(t *testing.T, args ...string) Config {
 	t.Helper()
 	var c Config
-	configtest.Parse(t, c.Register, args...)
+	configtest.Parse(t, &c, args...)
 	return c
 }
 
@@ -79,7 +73,7 @@ $`
 	t.Log(out.String())
 }
 
-func TestSettings(t *testing.T) {
+func TestConfig_ReportsAllErrors(t *testing.T) {
 	t.Parallel()
 	good := settings(t, "--only=unary,copy")
 	if err := good.Validate(); err != nil {

@@ -10,50 +10,30 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/config"
 )
 
-// Config is all that can be told. Fill it from flags and environment variables
-// with Register.
+// Config configures the benchmark.
 type Config struct {
-	Dir         string        // for everything that is written, removed afterwards; empty: a temporary one
-	Cache       string        // where PostgreSQL's programs are kept, should they have to be fetched
-	Rounds      int           // how often each contestant takes its turn
-	Duration    time.Duration // of a turn
-	Connections int           // gRPC connections of the client
-	Only        string        // names of contestants, or the beginnings of them; empty: all
-	Million     int           // entries of the memory test, in millions; 0: no memory test
-	Profiles    string        // directory for CPU profiles of the service; empty: none
+	Dir         string        `name:"dir" env:"BENCH_DIR" form:"a directory" help:"Directory on the disk to measure. What is written into it is removed afterwards. Without it, a temporary one is used."`
+	Cache       string        `name:"cache" env:"BENCH_CACHE" default:".data/cache" form:"a directory" help:"Directory in which PostgreSQL's programs are kept, if they have to be fetched."`
+	Rounds      int           `name:"rounds" env:"BENCH_ROUNDS" default:"3" min:"1" max:"100" unit:"rounds" help:"How often each contestant takes its turn."`
+	Duration    time.Duration `name:"duration" env:"BENCH_DURATION" default:"5s" min:"100ms" max:"10m" help:"How long a turn is."`
+	Connections int           `name:"connections" env:"BENCH_CONNECTIONS" default:"1" min:"1" max:"64" unit:"connections" help:"Connections of the client by gRPC."`
+	Only        string        `name:"only" env:"BENCH_ONLY" form:"names of contestants or the beginnings of them, separated by commas" help:"Contestants that take part. Without it, all do."`
+	Million     int           `name:"million" env:"BENCH_MILLION" default:"10" min:"2" max:"1000" unit:"million entries" zero:"no memory test" help:"Size of the memory test."`
+	Profiles    string        `name:"profiles" env:"BENCH_PROFILES" form:"a directory" help:"Directory for CPU profiles of the service under each load. Without it, none are taken."`
 
-	// Program is the command that runs one part of the benchmark: this program,
-	// with what leads to RunPart.
-	Program []string
-
-	section config.Section
-}
-
-// Register adds every setting to set.
-func (c *Config) Register(set *config.Set) {
-	s := set.Section("bench", false)
-	c.section = s
-	s.String(&c.Dir, "dir", "", "directory on the disk to measure; what is written into it is removed afterwards; none: a temporary one")
-	s.String(&c.Cache, "cache", ".data/cache", "directory in which PostgreSQL's programs are kept, should they have to be fetched")
-	s.Int(&c.Rounds, "rounds", 3, "how often each contestant takes its turn, 1 to 100")
-	s.Duration(&c.Duration, "duration", 5*time.Second, "how long a turn is, 100ms to 10m")
-	s.Int(&c.Connections, "connections", 1, "gRPC connections of the client, 1 to 64")
-	s.String(&c.Only, "only", "", "contestants, by their names or the beginnings of them, separated by commas; none: all")
-	s.Int(&c.Million, "million", 10, "entries of the memory test, in millions, 2 to 1000; 0: no memory test")
-	s.String(&c.Profiles, "profiles", "", "directory for CPU profiles of the service under each load; none: no profiles")
+	// Program is the command that runs one part of the benchmark. nil: this program,
+	// with the command part.
+	Program []string `kong:"-"`
 }
 
 // Validate returns everything that is wrong with the settings.
-func (c *Config) Validate() error {
-	check := c.section.Checks()
-	check.Between("rounds", c.Rounds, 1, 100)
-	check.DurationBetween("duration", c.Duration, 100*time.Millisecond, 10*time.Minute)
-	check.Between("connections", c.Connections, 1, 64)
-	check.That(c.Million == 0 || c.Million >= 2 && c.Million <= 1000, "million", c.Million, "2 to 1000, or 0")
+func (c *Config) Validate() error { return config.Validate(c) }
+
+// Rules implements config.Rules.
+func (c *Config) Rules(check *config.Checks) {
 	for _, name := range c.only() {
-		check.That(len(matching(name)) > 0, "only", name, "the beginning of one of "+strings.Join(names(), ", "))
+		check.That(len(matching(name)) > 0, &c.Only, "the beginnings of some of "+strings.Join(names(), ", "))
 	}
-	return check.Err()
 }
 
 func (c *Config) only() []string {

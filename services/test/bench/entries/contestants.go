@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 )
 
@@ -94,28 +93,20 @@ func (b *bench) copy(ctx context.Context) (load.Result, error) {
 
 // loadConfig returns the settings of a load: the generator's defaults, without
 // its provocations.
-func (b *bench) loadConfig(k *contestant) (load.Config, error) {
-	var cfg load.Config
-	set := config.NewSet("load")
-	cfg.Register(set)
-	if err := set.Parse(nil, func(string) (string, bool) { return "", false }); err != nil {
-		return cfg, err
-	}
+func (b *bench) loadConfig(k *contestant) load.Config {
+	cfg := load.DefaultConfig()
 	cfg.Target = b.service.address
 	if k.noop {
 		cfg.Target = b.noop.address
 	}
 	cfg.Mode, cfg.Concurrency, cfg.Connections, cfg.Duration = k.mode, k.callers, b.cfg.Connections, b.cfg.Duration
 	cfg.RepeatPercent, cfg.GiveUpPercent = 0, 0
-	return cfg, nil
+	return cfg
 }
 
 // enter takes a turn over gRPC, and verifies it.
 func (b *bench) enter(ctx context.Context, k *contestant, measure func(func() (load.Result, error)) (load.Result, error)) (load.Result, error) {
-	cfg, err := b.loadConfig(k)
-	if err != nil {
-		return load.Result{}, err
-	}
+	cfg := b.loadConfig(k)
 	conns, err := load.Dial(cfg.Target, cfg.Connections)
 	if err != nil {
 		return load.Result{}, err

@@ -29,10 +29,7 @@ func (b *bench) memory(ctx context.Context) (*growth, error) {
 	}
 	total := int64(b.cfg.Million) * million
 	fmt.Fprintf(b.log, "memory over %d entries\n", total)
-	cfg, err := b.loadConfig(&contestant{mode: load.Stream, callers: 1000})
-	if err != nil {
-		return nil, err
-	}
+	cfg := b.loadConfig(&contestant{mode: load.Stream, callers: 1000})
 	cfg.Count, cfg.Duration = int(total), 0
 	conns, err := load.Dial(cfg.Target, cfg.Connections)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 )
 
@@ -89,15 +89,10 @@ func serveNoop(ctx context.Context, ready func(address, ops string)) error {
 	handler := newNoop()
 	rafflev1.RegisterRaffleServiceServer(server, handler)
 	rafflev1.RegisterParticipationServiceServer(server, handler)
-	operations := ops.NewServer(ops.Handler(ops.NewRegistry(), func() error { return nil }))
+	operations := httpserver.New(ops.Handler(ops.NewRegistry(), func() error { return nil }))
 	running, ctx := errgroup.WithContext(ctx)
 	running.Go(func() error { return server.Serve(listener) })
-	running.Go(func() error {
-		if err := operations.Serve(opsListener); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	running.Go(func() error { return httpserver.Serve(operations, opsListener) })
 	running.Go(func() error { <-ctx.Done(); server.Stop(); return operations.Close() })
 	ready(listener.Addr().String(), opsListener.Addr().String())
 	return running.Wait()

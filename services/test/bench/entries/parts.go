@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localnats"
 )
@@ -21,21 +20,14 @@ const (
 	partNATS    = "nats"
 )
 
-// PartConfig is what a part is told. The service's own settings can be told too:
-// they are in the environment, as for the service itself.
+// PartConfig configures a part. The settings of the service are in the environment, as
+// they are for the service itself.
 type PartConfig struct {
-	Part     string
-	StoreDir string // of NATS
-	Service  participation.Config
-}
-
-// Register adds every setting to set.
-func (c *PartConfig) Register(set *config.Set) {
-	s := set.Section("bench-part", false)
-	s.String(&c.Part, "part", "", "service, noop or nats")
-	s.String(&c.StoreDir, "store-dir", "", "where NATS keeps its stream")
-	c.Service.Register(set.Section(participation.Service, true))
-	c.Service.RegisterStores(set)
+	Part        string                 `name:"part" env:"BENCH_PART_PART" required:"" enum:"service,noop,nats" help:"Part to run."`
+	StoreDir    string                 `name:"store-dir" env:"BENCH_PART_STORE_DIR" form:"a directory" help:"Directory in which NATS keeps its stream."`
+	DatabaseURL string                 `name:"database-url" env:"DATABASE_URL" secret:"" form:"the URL of a PostgreSQL" help:"Database of the service."`
+	NATSURL     string                 `name:"nats-url" env:"NATS_URL" secret:"" form:"the URL of a NATS server" help:"NATS server of the service."`
+	Service     participation.Settings `embed:"" prefix:"participation-"`
 }
 
 // RunPart runs one part of the benchmark until ctx or the standard input ends,
@@ -72,7 +64,8 @@ func ready(address, ops string) { fmt.Println("READY", address, ops) }
 // serveEntries runs the service as it is deployed, with its default settings
 // where the environment says nothing else.
 func serveEntries(ctx context.Context, cfg PartConfig, log *slog.Logger) error {
-	service := cfg.Service
+	service := participation.DefaultConfig()
+	service.Settings, service.DatabaseURL, service.NATSURL = cfg.Service, cfg.DatabaseURL, cfg.NATSURL
 	service.GRPCAddress, service.HTTPAddress, service.OpsAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	service.Migrate, service.Log = true, log
 	service.Started = func(a participation.Addresses) { ready(a.GRPC.String(), a.Ops.String()) }

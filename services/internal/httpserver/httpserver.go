@@ -1,0 +1,29 @@
+// Package httpserver makes the HTTP servers of all our ports.
+package httpserver
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// New returns a server with limits that suit every port: the header of a request may
+// take 5 s and 16 KiB, a connection without a request 2 min.
+func New(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+}
+
+// Serve serves on l until the server is shut down or closed, which is no error, even
+// if that happens before Serve is called.
+func Serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
