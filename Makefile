@@ -22,7 +22,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(BUILD)/rafflecast ## start everything in one process; settings in ARGS="--gateway-address=127.0.0.1:8080"
-	@exec $(BUILD)/rafflecast serve $(ARGS)
+	@exec $(BUILD)/rafflecast run $(ARGS)
 
 build: $(BUILD)/rafflecast $(BUILD)/participation $(BUILD)/gateway ## build the binaries into .build
 

@@ -11,6 +11,7 @@ import (
 // allowed are the modules that the gateway's binary may hold: what it needs to
 // read odds from NATS, answer HTTP and be watched (and traced). A new one is a decision.
 var allowed = []string{
+	"github.com/alecthomas/kong",                                 // settings and commands
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go", // by the contract's rules
 	"github.com/beorn7/perks",
 	"github.com/cenkalti/backoff/v5", // by OpenTelemetry
@@ -48,6 +49,7 @@ var allowed = []string{
 	"golang.org/x/sync",
 	"golang.org/x/sys",
 	"golang.org/x/text",
+	"golang.org/x/time",
 	"google.golang.org/genproto/googleapis/api",
 	"google.golang.org/genproto/googleapis/rpc",
 	"google.golang.org/grpc",

@@ -247,7 +247,7 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 		"send-buffer", "max-connections", "max-connections-per-client", "max-raffles", "trusted-proxies", "cors-origins",
 		"max-header-bytes", "header-timeout", "gc-percent",
 	} {
-		if !strings.Contains(err.Error(), "--"+flag+"=") && !strings.Contains(err.Error(), "--"+flag+" has no value") {
+		if !strings.Contains(err.Error(), "--"+flag+"=") && !strings.Contains(err.Error(), "--"+flag+" (NATS_URL) has no value") {
 			t.Errorf("--%s is not in: %v", flag, err)
 		}
 	}

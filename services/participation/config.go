@@ -54,7 +54,9 @@ type Settings struct {
 	Startup
 	StopTimeout      time.Duration `name:"stop-timeout" env:"PARTICIPATION_STOP_TIMEOUT" default:"5s" min:"0s" max:"10m" help:"Time for calls in flight to finish at the stop."`
 	MaxConnectionAge time.Duration `name:"max-connection-age" env:"PARTICIPATION_MAX_CONNECTION_AGE" default:"5m" min:"1s" max:"24h" zero:"no end" help:"How long a gRPC connection or a stream of entries lasts, give or take 10 %, before its client must open another one. It spreads clients over new instances."`
-	GCPercent        int           `name:"gc-percent" env:"PARTICIPATION_GC_PERCENT" default:"400" min:"1" max:"10000" unit:"percent" zero:"Go's default, 100" help:"By how much the heap grows before garbage is collected. The services keep little and allocate much: some tens of MiB more save a fifth of their CPU. The variable GOGC wins over it."`
+	// Of what the service allocates, little stays: a larger heap, of some tens of MiB,
+	// saves a fifth of its CPU.
+	GCPercent int `name:"gc-percent" env:"PARTICIPATION_GC_PERCENT" default:"400" min:"1" max:"10000" unit:"percent" zero:"Go's default, 100" help:"Growth of the heap after which garbage is collected. More costs memory and saves CPU. The variable GOGC wins over it."`
 }
 
 // Addresses are the addresses that a running service listens on.

@@ -84,13 +84,15 @@ func decode(t *testing.T, text string) *Objects {
 var programs = sync.OnceValues(func() (map[string]Settings, error) {
 	made := map[string]Settings{}
 	for _, name := range []string{"participation", "gateway"} {
-		help := exec.Command("go", "run", "./cmd/"+name, "help")
-		help.Dir = root + "/services/" + name
-		text, err := help.Output()
+		list := exec.Command("go", "run", "./cmd/"+name, "settings")
+		list.Dir = root + "/services/" + name
+		text, err := list.Output()
 		if err != nil {
 			return nil, err
 		}
-		made[name] = ParseSettings(string(text))
+		if made[name], err = ParseSettings(text); err != nil {
+			return nil, err
+		}
 	}
 	return made, nil
 })

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -14,15 +15,17 @@ import (
 // Settings are the environment variables of a program, with their defaults.
 type Settings map[string]string
 
-var setting = regexp.MustCompile(`(?m)^  --[a-z-]+, ([A-Z_]+)\n.*\(default (.*)\)$`)
-
-// ParseSettings reads what a program's help says.
-func ParseSettings(help string) Settings {
-	s := Settings{}
-	for _, m := range setting.FindAllStringSubmatch(help, -1) {
-		s[m[1]] = m[2]
+// ParseSettings reads what a program prints with its command settings.
+func ParseSettings(text []byte) (Settings, error) {
+	var all []struct{ Variable, Default string }
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("the settings of a program: %w", err)
 	}
-	return s
+	s := Settings{}
+	for _, one := range all {
+		s[one.Variable] = one.Default
+	}
+	return s, nil
 }
 
 // common matches variables that are not settings, but that both programs read.

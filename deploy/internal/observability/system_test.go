@@ -16,7 +16,7 @@ import (
 
 const root = "../../.."
 
-// system is both services with their stores, as `rafflecast serve` runs them.
+// system is both services with their stores, as `rafflecast run` runs them.
 type system struct {
 	program string
 	web     string   // the gateway's address
@@ -34,7 +34,7 @@ func run(t *testing.T) *system {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	serve := exec.CommandContext(t.Context(), s.program, "serve", "--data-dir="+t.TempDir(), "--log-level=warn")
+	serve := exec.CommandContext(t.Context(), s.program, "run", "--data-dir="+t.TempDir(), "--log-level=warn")
 	serve.Env = append(os.Environ(), "DATABASE_URL=")
 	for _, address := range []string{
 		"GATEWAY_ADDRESS", "GATEWAY_OPS_ADDRESS",
@@ -77,7 +77,7 @@ func (s *system) await(t *testing.T, out io.Reader) {
 			return
 		}
 	}
-	t.Fatal("rafflecast serve has ended before all was ready")
+	t.Fatal("rafflecast run has ended before all was ready")
 }
 
 // enter places entries over gRPC, both unary and streamed, and over HTTP while a client

@@ -58,7 +58,11 @@ func (c *Checks) fail(setting *kong.Value, value, bound string) {
 	if setting.Tag.Has("secret") && value != "" {
 		value = "…"
 	}
-	c.errs = append(c.errs, &Error{Name: c.name(setting), Value: value, Bound: bound})
+	name := c.name(setting)
+	if value == "" && setting.Flag != nil && len(setting.Flag.Envs) > 0 {
+		name += " (" + strings.Join(setting.Flag.Envs, ", ") + ")"
+	}
+	c.errs = append(c.errs, &Error{Name: name, Value: value, Bound: bound})
 }
 
 // check compares settings with the bounds in their tags, then calls the Rules of the

@@ -102,7 +102,7 @@ func TestConfig_ReportsAllErrors(t *testing.T) {
 		`unknown flag --leats, did you mean "--least"?`,
 		`unexpected argument "extra"`,
 		`unknown flag --nonsense`,
-		`--database-url has no value: it must be postgres://host/database`,
+		`--database-url (DATABASE_URL) has no value: it must be postgres://host/database`,
 		`SERVICE_QUEUE=none: must be a whole number, 1 to 1000 calls`,
 		`--least=soon: must be a duration like 1m30s, 0s to 1m`,
 		`SERVICE_MIGRATE=perhaps: must be true or false`,
@@ -170,10 +170,10 @@ func TestConfig_MissingValues(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"serve"}, []string{"--database-url has no value: it must be postgres://host/database"}},
-		{[]string{"serve", database, "--queue"}, []string{"--queue has no value: it must be a whole number, 1 to 1000 calls"}},
-		{[]string{"serve", database, "--queue", "--migrate"}, []string{"--queue has no value: it must be a whole number, 1 to 1000 calls"}},
-		{[]string{"serve", database, "--address="}, []string{"--address has no value: it must be host:port with a port of 0 to 65535"}},
+		{[]string{"serve"}, []string{"--database-url (DATABASE_URL) has no value: it must be postgres://host/database"}},
+		{[]string{"serve", database, "--queue"}, []string{"--queue (SERVICE_QUEUE) has no value: it must be a whole number, 1 to 1000 calls"}},
+		{[]string{"serve", database, "--queue", "--migrate"}, []string{"--queue (SERVICE_QUEUE) has no value: it must be a whole number, 1 to 1000 calls"}},
+		{[]string{"serve", database, "--address="}, []string{"--address (SERVICE_ADDRESS) has no value: it must be host:port with a port of 0 to 65535"}},
 		{[]string{"load"}, []string{"<from> has no value: it must be a place"}},
 	} {
 		if _, lines := parse(t, nil, c.args...); !slices.Equal(lines, c.want) {
@@ -225,9 +225,9 @@ func TestValidate_ChecksTagsAndRules(t *testing.T) {
 		t.Errorf("the defaults: %v", err)
 	}
 	all.Service.Queue, all.Service.URL, all.Service.Least, all.Service.Mode = 1001, "", 6*time.Second, ""
-	want := "--service-database-url has no value: it must be postgres://host/database\n" +
+	want := "--service-database-url (DATABASE_URL) has no value: it must be postgres://host/database\n" +
 		"--service-queue=1001: must be 1 to 1000 calls\n" +
-		"--service-mode has no value: it must be fast, slow or odd\n" +
+		"--service-mode (SERVICE_MODE) has no value: it must be fast, slow or odd\n" +
 		"--service-most=5s: must be at least --least"
 	if err := Validate(&all); err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

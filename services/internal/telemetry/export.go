@@ -6,26 +6,34 @@ import (
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"golang.org/x/time/rate"
 )
 
-// told is an exporter whose failures go to our log, and not to OpenTelemetry's
-// global handler. Its methods are called one at a time, by the batcher.
-type told struct {
-	sdktrace.SpanExporter
-	log  *slog.Logger
-	last time.Time // when a failure was last told
+// logInterval is the least time between two log lines about failed exports: while the
+// collector is unavailable, every batch fails.
+const logInterval = time.Minute
+
+// rateLimitedExporter logs export failures at most once in logInterval. It keeps them
+// from OpenTelemetry's global error handler.
+type rateLimitedExporter struct {
+	next      sdktrace.SpanExporter
+	log       *slog.Logger
+	sometimes rate.Sometimes
 }
 
-// tellInterval is the least time between two failures that are told: a collector
-// that is away fails every batch.
-const tellInterval = time.Minute
+func newRateLimitedExporter(next sdktrace.SpanExporter, log *slog.Logger) *rateLimitedExporter {
+	return &rateLimitedExporter{next: next, log: log, sometimes: rate.Sometimes{First: 1, Interval: logInterval}}
+}
 
 // ExportSpans implements sdktrace.SpanExporter.
-func (t *told) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	err := t.SpanExporter.ExportSpans(ctx, spans)
-	if err != nil && time.Since(t.last) >= tellInterval {
-		t.last = time.Now()
-		t.log.Warn("traces can't be sent, and are dropped", "spans", len(spans), "error", err)
+func (e *rateLimitedExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	if err := e.next.ExportSpans(ctx, spans); err != nil {
+		e.sometimes.Do(func() {
+			e.log.Warn("traces could not be sent and are dropped", "spans", len(spans), "error", err)
+		})
 	}
 	return nil
 }
+
+// Shutdown implements sdktrace.SpanExporter.
+func (e *rateLimitedExporter) Shutdown(ctx context.Context) error { return e.next.Shutdown(ctx) }

@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// headers carry a trace in a NATS message. Names are written as they are, since
-// NATS tells upper from lower case.
+// headers are the headers of a NATS message as a propagation.TextMapCarrier. Names are
+// kept as they are, since they are case-sensitive in NATS.
 type headers nats.Header
 
 func (h headers) Get(name string) string { return nats.Header(h).Get(name) }
@@ -21,19 +21,20 @@ func (h headers) Keys() []string {
 	return names
 }
 
-// maxState is how much of a tracestate goes on, in bytes: what everybody should
-// carry. https://www.w3.org/TR/trace-context/#tracestate-limits
-const maxState = 512
+// maxTraceState is the greatest length in bytes of a tracestate that is passed on. Every
+// participant should propagate that much.
+// https://www.w3.org/TR/trace-context/#tracestate-limits
+const maxTraceState = 512
 
-// Inject writes the trace of ctx, where it has one, into a message's header. A
-// tracestate comes from whoever called, and every message of a raffle would hold it:
-// a long one stays behind.
+// Inject writes the trace of ctx, if it has one, into the message's header. A tracestate
+// comes from the caller, and every message of a raffle would hold it, so a long one is
+// left out.
 func Inject(ctx context.Context, msg *nats.Msg) {
 	span := trace.SpanContextFromContext(ctx)
 	if !span.IsValid() {
 		return
 	}
-	if len(span.TraceState().String()) > maxState {
+	if len(span.TraceState().String()) > maxTraceState {
 		ctx = trace.ContextWithSpanContext(ctx, span.WithTraceState(trace.TraceState{}))
 	}
 	if msg.Header == nil {
@@ -42,8 +43,7 @@ func Inject(ctx context.Context, msg *nats.Msg) {
 	Propagation.Inject(ctx, headers(msg.Header))
 }
 
-// Extract returns the trace that a message's header names; not a valid one where
-// it names none.
+// Extract returns the trace in a message's header. It is not valid if there is none.
 func Extract(msg *nats.Msg) trace.SpanContext {
 	if msg.Header.Get("traceparent") == "" {
 		return trace.SpanContext{}

@@ -11,10 +11,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-const wantHeaders = "OTEL_EXPORTER_OTLP_HEADERS=…: must be name=value, several separated by commas, with %XX for what is special"
+const wantHeaders = "OTEL_EXPORTER_OTLP_HEADERS=…: must be name=value, several separated by commas, with %XX for special characters"
 
 // Not parallel: the environment is the process's.
-func TestTheEnvironmentDecides(t *testing.T) {
+func TestNewTraces_FollowsTheEnvironment(t *testing.T) {
 	for _, c := range []struct {
 		set map[string]string
 		on  bool
@@ -56,7 +56,7 @@ func TestTheEnvironmentDecides(t *testing.T) {
 	}
 }
 
-func TestACollectorThatIsAwayIsToldOnce(t *testing.T) {
+func TestTraces_LogAnUnavailableCollectorOnce(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100")
 	var log bytes.Buffer
@@ -69,12 +69,12 @@ func TestACollectorThatIsAwayIsToldOnce(t *testing.T) {
 		span.End()
 	}
 	traces.Close(t.Context())
-	if got := strings.Count(log.String(), "traces can't be sent"); got != 1 {
-		t.Errorf("told %d times: %s", got, log.String())
+	if got := strings.Count(log.String(), "traces could not be sent"); got != 1 {
+		t.Errorf("logged %d times: %s", got, log.String())
 	}
 }
 
-func TestATraceTravelsInAHeader(t *testing.T) {
+func TestInject_IsReadByExtract(t *testing.T) {
 	t.Parallel()
 	var msg nats.Msg
 	if Inject(t.Context(), &msg); msg.Header != nil {
@@ -94,9 +94,9 @@ func TestATraceTravelsInAHeader(t *testing.T) {
 	}
 }
 
-// Anybody can send a call with a long tracestate, which would stand in each message
-// of the stream and go to all gateways.
-func TestALongTraceStateStaysBehind(t *testing.T) {
+// Anybody can send a call with a long tracestate, which would be in each message of the
+// stream and go to all gateways.
+func TestInject_LeavesOutALongTraceState(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ length, want int }{{500, 500}, {10_000, 0}} {
 		var pairs []string
@@ -114,7 +114,7 @@ func TestALongTraceStateStaysBehind(t *testing.T) {
 		var msg nats.Msg
 		Inject(trace.ContextWithSpanContext(t.Context(), origin), &msg)
 		if got := len(msg.Header.Get("tracestate")); got > c.want || (got == 0) != (c.want == 0) {
-			t.Errorf("of %d bytes, %d go on", c.length, got)
+			t.Errorf("of %d bytes, %d are passed on", c.length, got)
 		}
 		if got := Extract(&msg); got.TraceID() != origin.TraceID() {
 			t.Errorf("got %v", got)
@@ -122,7 +122,7 @@ func TestALongTraceStateStaysBehind(t *testing.T) {
 	}
 }
 
-func TestLogRecordsNameTheirTrace(t *testing.T) {
+func TestLogHandler_AddsTheTrace(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := slog.New(LogHandler(slog.NewJSONHandler(&out, nil))).With("part", "test")

@@ -1,5 +1,10 @@
-// Package telemetry lets a service's traces be seen, where OpenTelemetry's
-// standard environment variables ask for it, and puts trace ids into its log.
+// Package telemetry sends a service's traces to a collector if OpenTelemetry's standard
+// environment variables say so, carries traces in NATS messages, and adds trace ids to
+// log records.
+//
+// contrib/exporters/autoexport reads the same variables, but it brings the metric and
+// log SDKs with all their exporters into each binary, and it quotes an endpoint that it
+// cannot read, with its password.
 package telemetry
 
 import (
@@ -20,28 +25,27 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// Traces are where a service's spans go. The zero value, and nil, send none anywhere.
+// Traces creates a service's spans and sends them. The zero value and nil create none.
+// It is safe for concurrent use.
 type Traces struct {
 	provider *sdktrace.TracerProvider
 }
 
-// Propagation is how a trace is named between the parts: W3C Trace Context.
+// Propagation is how a trace is passed from one process to the next: W3C Trace Context.
 var Propagation = propagation.TraceContext{}
 
-// shutdownTimeout bounds the sending of the last spans at stop.
+// shutdownTimeout bounds the time in which Close sends the last spans.
 const shutdownTimeout = 3 * time.Second
 
-// NewTraces returns the traces of a service: sent by OTLP where the environment
-// says so, else nowhere.
-//
-// They are on with OTEL_TRACES_EXPORTER=otlp, or where that is not set, with
-// OTEL_EXPORTER_OTLP_ENDPOINT (or its TRACES_ variant). All other variables of
-// OpenTelemetry's SDK and OTLP exporter apply: the protocol, headers, certificates,
-// sampler, resource, service name.
+// NewTraces returns the traces of a service. They are sent by OTLP if
+// OTEL_TRACES_EXPORTER is otlp, or if it is not set and OTEL_EXPORTER_OTLP_ENDPOINT (or
+// its TRACES_ variant) is. All other variables of OpenTelemetry's SDK and OTLP exporter
+// apply: the protocol, headers, certificates, sampler, resource and service name.
 // https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 //
-// It fails where those that decide whether and where to send can't be meant. A
-// collector that is away is no error: spans are dropped, and log is told.
+// It fails if one of the variables that decide whether, where and what to send has an
+// invalid value. An unavailable collector is no error: spans are dropped, and log says
+// so.
 func NewTraces(ctx context.Context, service string, log *slog.Logger) (*Traces, error) {
 	env, err := readEnvironment()
 	if err != nil || !env.on {
@@ -63,15 +67,16 @@ func NewTraces(ctx context.Context, service string, log *slog.Logger) (*Traces, 
 	}
 	log.Info("traces are sent", "protocol", env.protocol)
 	return &Traces{sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(&told{SpanExporter: exporter, log: log}),
+		sdktrace.WithBatcher(newRateLimitedExporter(exporter, log)),
 		sdktrace.WithResource(about),
 	)}, nil
 }
 
-// On tells whether spans go anywhere. Where not, nothing should be spent on them.
+// On reports whether spans are sent. If not, nothing should be spent on them.
 func (t *Traces) On() bool { return t != nil && t.provider != nil }
 
-// Provider returns what makes tracers, for libraries that bring their own.
+// Provider returns the provider of tracers, for libraries that instrument themselves. It
+// is never nil.
 func (t *Traces) Provider() trace.TracerProvider {
 	if !t.On() {
 		return noop.NewTracerProvider()
@@ -79,8 +84,7 @@ func (t *Traces) Provider() trace.TracerProvider {
 	return t.provider
 }
 
-// Tracer returns what makes the spans of a package, by the package's name; nil
-// where spans go nowhere.
+// Tracer returns the tracer of the package with this name, or nil if spans are not sent.
 func (t *Traces) Tracer(name string) trace.Tracer {
 	if !t.On() {
 		return nil
@@ -88,12 +92,12 @@ func (t *Traces) Tracer(name string) trace.Tracer {
 	return t.provider.Tracer(name)
 }
 
-// Close sends what is left, for at most 3 s.
+// Close sends the spans that are left, for at most 3 s, also if ctx has ended.
 func (t *Traces) Close(ctx context.Context) {
 	if !t.On() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	_ = t.provider.Shutdown(ctx) // what failed was told
+	_ = t.provider.Shutdown(ctx) // the exporter has logged what failed
 }

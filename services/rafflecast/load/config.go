@@ -23,13 +23,13 @@ type Config struct {
 	Concurrency int           `name:"concurrency" env:"LOAD_CONCURRENCY" default:"64" min:"1" max:"60000" unit:"requests" help:"Most requests in flight."`
 	Rate        int           `name:"rate" env:"LOAD_RATE" default:"0" min:"1" max:"1000000" unit:"requests a second" zero:"each request waits for an answer" help:"Rate of requests, however long the answers take."`
 	Count       int           `name:"count" env:"LOAD_COUNT" default:"0" min:"1" max:"1000000000" unit:"requests" zero:"until the duration ends" help:"Requests to send."`
-	Duration    time.Duration `name:"duration" env:"LOAD_DURATION" default:"10s" min:"0s" max:"24h" zero:"until the count is reached" help:"How long to send."`
+	Duration    time.Duration `name:"duration" env:"LOAD_DURATION" default:"10s" min:"1ms" max:"24h" zero:"until the count is reached" help:"How long to send."`
 	UntilClosed bool          `name:"until-closed" env:"LOAD_UNTIL_CLOSED" help:"Stop earlier if participation answers that a raffle is not open."`
 
 	Raffles     int           `name:"raffles" env:"LOAD_RAFFLES" default:"1" min:"1" max:"100000" unit:"raffles" help:"Raffles to create and enter."`
 	MaxEntries  int           `name:"max-entries" env:"LOAD_MAX_ENTRIES" default:"1" min:"1" max:"1000" unit:"entries" help:"Most entries of one member in a raffle."`
 	Members     int           `name:"members" env:"LOAD_MEMBERS" default:"0" min:"1" max:"1000000000" unit:"members" zero:"new ones all the time" help:"Members who enter each raffle in turn, beyond their limit if it comes to that."`
-	ClosesAfter time.Duration `name:"closes-after" env:"LOAD_CLOSES_AFTER" default:"0s" min:"0s" max:"24h" zero:"never" help:"Time from the start until the raffles close."`
+	ClosesAfter time.Duration `name:"closes-after" env:"LOAD_CLOSES_AFTER" default:"0s" min:"1ms" max:"24h" zero:"never" help:"Time from the start until the raffles close."`
 
 	RepeatPercent int           `name:"repeat-percent" env:"LOAD_REPEAT_PERCENT" default:"1" min:"0" max:"100" unit:"percent" help:"Requests that are sent twice at once with the same request_id."`
 	GiveUpPercent int           `name:"give-up-percent" env:"LOAD_GIVE_UP_PERCENT" default:"1" min:"0" max:"100" unit:"percent" help:"Requests that are cancelled early, then sent again with the same request_id."`

@@ -181,7 +181,7 @@ func TestEachServiceStopsOnSIGTERM(t *testing.T) {
 // standalone starts everything in one process, as make run does, on free ports.
 func launchStandalone(t *testing.T, dir string) (p *program, web, grpc string) {
 	t.Helper()
-	p = launch(t, "rafflecast", "serve", "--data-dir="+dir,
+	p = launch(t, "rafflecast", "run", "--data-dir="+dir,
 		"--participation-grpc-address=127.0.0.1:0", "--participation-http-address=127.0.0.1:0", "--participation-ops-address=127.0.0.1:0",
 		"--gateway-address=127.0.0.1:0", "--gateway-ops-address=127.0.0.1:0")
 	web = p.await(`the page +(http://\S+)/$`)[1]
@@ -247,7 +247,7 @@ func TestASecondRunLeavesTheFirstAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, _, _ := launchStandalone(t, dir)
-	second := launch(t, "rafflecast", "serve", "--data-dir="+dir,
+	second := launch(t, "rafflecast", "run", "--data-dir="+dir,
 		"--participation-grpc-address=127.0.0.1:0", "--participation-http-address=127.0.0.1:0", "--participation-ops-address=127.0.0.1:0",
 		"--gateway-address=127.0.0.1:0", "--gateway-ops-address=127.0.0.1:0")
 	second.await("another run uses " + dir)
@@ -259,10 +259,10 @@ func TestASecondRunLeavesTheFirstAlone(t *testing.T) {
 func TestAllThatIsWrongIsToldBeforeAnythingStarts(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	p := launch(t, "rafflecast", "serve", "--data-dir="+dir, "--participation-queue=0", "--gateway-lifetime=1ms", "--participation-partitions=x")
+	p := launch(t, "rafflecast", "run", "--data-dir="+dir, "--participation-queue=0", "--gateway-lifetime=1ms", "--participation-partitions=x")
 	p.await("--participation-queue=0: must be")
 	p.await("--gateway-lifetime=1ms: must be")
-	p.await(`"x" for flag -participation-partitions`)
+	p.await("--participation-partitions=x: must be")
 	<-p.ended
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the data directory was made: %v", err)

@@ -138,7 +138,7 @@ func TestARaffleThatStaysOpenIsAFailure(t *testing.T) {
 	}
 	bad := settings(t, "--gateway=gateway:80", "--target=nowhere", "--clients=0")
 	err := Run(t.Context(), bad, &out, t.Output())
-	for _, want := range []string{"--gateway=gateway:80", "--target=nowhere", "--clients=0", "--raffle has no value"} {
+	for _, want := range []string{"--gateway=gateway:80", "--target=nowhere", "--clients=0", "--raffle (WATCH_RAFFLE) has no value"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not in: %v", want, err)
 		}
