@@ -66,6 +66,7 @@ func (b *bundle) start(t *testing.T) {
 	select {
 	case b.at = <-started:
 	case err := <-ended:
+		ended <- err // for stop
 		t.Fatalf("start: %v", err)
 	}
 	var err error

@@ -42,6 +42,7 @@ type program struct {
 		From string   `arg:"" form:"a place" help:"Begin."`
 		To   []string `arg:"" optional:"" form:"places" help:"End."`
 		Fast bool     `name:"fast" help:"Fast."`
+		Size int      `name:"size" env:"SIZE" required:"" min:"1" help:"Size."`
 	} `cmd:"" help:"Put load on it."`
 }
 
@@ -174,7 +175,12 @@ func TestConfig_MissingValues(t *testing.T) {
 		{[]string{"serve", database, "--queue"}, []string{"--queue (SERVICE_QUEUE) has no value: it must be a whole number, 1 to 1000 calls"}},
 		{[]string{"serve", database, "--queue", "--migrate"}, []string{"--queue (SERVICE_QUEUE) has no value: it must be a whole number, 1 to 1000 calls"}},
 		{[]string{"serve", database, "--address="}, []string{"--address (SERVICE_ADDRESS) has no value: it must be host:port with a port of 0 to 65535"}},
-		{[]string{"load"}, []string{"<from> has no value: it must be a place"}},
+		{[]string{"load"}, []string{"--size (SIZE) has no value: it must be at least 1", "<from> has no value: it must be a place"}},
+		{[]string{"load", "--size=0", "x"}, []string{"--size=0: must be at least 1"}},
+		// What takes the place of a missing value is no value.
+		{[]string{"serve", database, "--queue", "--nonsense", "5"}, []string{
+			"unknown flag --nonsense", "--queue (SERVICE_QUEUE) has no value: it must be a whole number, 1 to 1000 calls",
+		}},
 	} {
 		if _, lines := parse(t, nil, c.args...); !slices.Equal(lines, c.want) {
 			t.Errorf("%v: got %q, want %q", c.args, lines, c.want)
@@ -184,7 +190,7 @@ func TestConfig_MissingValues(t *testing.T) {
 
 func TestConfig_Arguments(t *testing.T) {
 	t.Parallel()
-	p, lines := parse(t, nil, "load", "here", "--fast", "--", "-x", "--beyond=1")
+	p, lines := parse(t, nil, "load", "here", "--fast", "--size=1", "--", "-x", "--beyond=1")
 	if lines != nil || p.Load.From != "here" || !p.Load.Fast || !slices.Equal(p.Load.To, []string{"-x", "--beyond=1"}) {
 		t.Errorf("got %+v, %v", p.Load, lines)
 	}
@@ -247,6 +253,15 @@ func TestSetDefaults_IgnoresTheEnvironment(t *testing.T) {
 	SetDefaults(&s)
 	if want := (service{"127.0.0.1:9090", "", 100, 0, time.Second, 5 * time.Second, "fast", false}); s != want {
 		t.Errorf("got %+v, want %+v", s, want)
+	}
+}
+
+// Not parallel: the environment is the process's.
+func TestConfig_ReadsVariablesByLookupOnly(t *testing.T) {
+	t.Setenv("SERVICE_QUEUE", "none")
+	t.Setenv("SERVICE_BUFFER", "")
+	if p, lines := parse(t, nil, "serve", database); lines != nil || p.Serve.Service.Queue != 100 {
+		t.Errorf("got %+v, %v", p.Serve, lines)
 	}
 }
 

@@ -82,12 +82,11 @@ func (p *Parser) Parse(args []string) (*kong.Context, error) {
 }
 
 // trace has kong find the command and the flags in args. kong stops at the first
-// argument that it cannot place; that one is reported, left out, and kong begins
-// again.
+// argument that it cannot place. That one is reported and left out, and kong starts
+// over.
 func (p *Parser) trace(args []string) (*kong.Context, []error) {
 	var errs []error
 	for {
-		clear(p.unread)
 		ctx, err := kong.Trace(p.kong, args)
 		if err == nil {
 			err = ctx.Error

@@ -2,12 +2,17 @@ package telemetry
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -36,6 +41,7 @@ func TestNewTraces_FollowsTheEnvironment(t *testing.T) {
 		{map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:pass word@collector"}, false, "OTEL_EXPORTER_OTLP_ENDPOINT=…: must be http(s)://host:port"},
 		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "ParentBased_TraceIDRatio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}, true, ""},
 		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1%"}, false, "OTEL_TRACES_SAMPLER_ARG=1%: must be 0 to 1"},
+		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "1.5"}, false, "OTEL_TRACES_SAMPLER_ARG=1.5: must be 0 to 1"},
 		{map[string]string{"OTEL_TRACES_SAMPLER": "ratio"}, false, ""}, // without spans it does not matter
 		{map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "ratio"}, false, "OTEL_TRACES_SAMPLER=ratio: must be one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio"},
 	} {
@@ -72,6 +78,34 @@ func TestTraces_LogAnUnavailableCollectorOnce(t *testing.T) {
 	if got := strings.Count(log.String(), "traces could not be sent"); got != 1 {
 		t.Errorf("logged %d times: %s", got, log.String())
 	}
+}
+
+// failing is an exporter that always fails.
+type failing struct{}
+
+func (failing) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error {
+	return errors.New("refused")
+}
+func (failing) Shutdown(context.Context) error { return errors.New("never began") }
+
+func TestRateLimitedExporter_LogsOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		e := newRateLimitedExporter(failing{}, slog.New(slog.NewTextHandler(&log, nil)))
+		for range 130 { // at 0 s, 60 s and 120 s
+			if err := e.ExportSpans(t.Context(), nil); err != nil {
+				t.Errorf("the failure goes to OpenTelemetry's handler: %v", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := strings.Count(log.String(), "error=refused"); got != 3 {
+			t.Errorf("logged %d times", got)
+		}
+		if err := e.Shutdown(t.Context()); err == nil {
+			t.Error("the exporter is not shut down")
+		}
+	})
 }
 
 func TestInject_IsReadByExtract(t *testing.T) {
