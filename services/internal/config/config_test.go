@@ -150,6 +150,7 @@ func TestConfig_HidesSecrets(t *testing.T) {
 		{"serve", "--databse-url", "host=localhost password=secret"},
 		{"serve", "--database-url=" + url, url},
 		{"serve", "--queue", "--database-url=" + url, "--address=x"},
+		{url},
 	} {
 		_, lines := parse(t, []string{"DATABASE_URL=" + url}, args...)
 		if lines == nil || strings.Contains(strings.Join(lines, "\n"), "secret") {

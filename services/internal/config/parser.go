@@ -15,9 +15,6 @@ import (
 type Parser struct {
 	kong   *kong.Kong
 	lookup func(string) (string, bool) // reads an environment variable
-	// variables are the environment variables of each flag. kong does not see them:
-	// it would take an empty one for a value, and stop at the first wrong one.
-	variables map[*kong.Flag][]string
 	// given names the variable that a value came from. A value from the command line
 	// has no entry.
 	given map[*kong.Value]string
@@ -35,8 +32,7 @@ var ErrNoCommand = errors.New("no command is given")
 // is os.LookupEnv. It panics if the struct is declared wrongly.
 func NewParser(commands any, lookup func(string) (string, bool), options ...kong.Option) *Parser {
 	p := &Parser{
-		lookup: lookup, variables: map[*kong.Flag][]string{},
-		given: map[*kong.Value]string{}, unread: map[*kong.Value]string{},
+		lookup: lookup, given: map[*kong.Value]string{}, unread: map[*kong.Value]string{},
 	}
 	p.kong = kong.Must(commands, append(options,
 		kong.Resolvers(kong.ResolverFunc(p.resolve)),
@@ -46,7 +42,7 @@ func NewParser(commands any, lookup func(string) (string, bool), options ...kong
 	_ = kong.Visit(p.kong.Model.Node, func(node kong.Visitable, next kong.Next) error {
 		switch node := node.(type) {
 		case *kong.Flag:
-			p.variables[node] = node.Envs
+			// kong would take an empty variable for a value. resolve reads them instead.
 			node.Tag.Envs = nil
 		case *kong.Value:
 			node.Mapper = collector{node.Mapper, p}
@@ -113,14 +109,14 @@ func (p *Parser) trace(args []string) (*kong.Context, []error) {
 // misplaced returns what to report of an argument that kong cannot place. It may be
 // the value of a misspelt flag, so one that may hold a password is not quoted.
 func misplaced(ctx *kong.Context, arg string, err error) error {
-	if suggestion, ok := strings.CutPrefix(err.Error(), "unexpected argument "); ok && ctx.Selected() == nil {
-		return errors.New("unknown command " + suggestion)
-	}
-	if strings.HasPrefix(err.Error(), "unknown flag") {
+	suggestion, unexpected := strings.CutPrefix(err.Error(), "unexpected argument ")
+	switch {
+	case strings.HasPrefix(err.Error(), "unknown flag"):
 		return err
-	}
-	if strings.ContainsAny(arg, "@=") {
-		arg = "…"
+	case strings.ContainsAny(arg, "@="):
+		return errors.New(`unexpected argument "…"`)
+	case unexpected && ctx.Selected() == nil:
+		return errors.New("unknown command " + suggestion)
 	}
 	return fmt.Errorf("unexpected argument %q", arg)
 }
@@ -128,7 +124,7 @@ func misplaced(ctx *kong.Context, arg string, err error) error {
 // resolve returns the value that a flag has in the environment, or nil. kong calls it
 // for the flags of the selected command that are not on the command line.
 func (p *Parser) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	for _, name := range p.variables[flag] {
+	for _, name := range flag.Envs {
 		if value, _ := p.lookup(name); value != "" {
 			p.given[flag.Value] = name
 			return value, nil
