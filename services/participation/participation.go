@@ -81,7 +81,7 @@ func Run(ctx context.Context, cfg Config) error {
 // service holds the parts of the service that run, and what they need at the stop.
 type service struct {
 	cfg       *Config
-	listeners listeners
+	listeners *Listeners
 	conns     *connections
 	store     *postgres.Store
 	queue     *outbox.Queue
