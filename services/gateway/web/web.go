@@ -77,8 +77,8 @@ var errorTemplate = template.Must(template.ParseFS(embedded, "error.html"))
 // errorPage renders an error for people.
 func errorPage(status int, message string) []byte {
 	var page bytes.Buffer
-	err := errorTemplate.Execute(&page, struct{ Title, Message string }{http.StatusText(status), message})
-	if err != nil {
+	data := struct{ Title, Message string }{http.StatusText(status), message}
+	if err := errorTemplate.Execute(&page, data); err != nil {
 		panic(err) // a defect of the template: the buffer takes everything
 	}
 	return page.Bytes()

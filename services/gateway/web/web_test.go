@@ -22,7 +22,10 @@ import (
 // get asks a gateway where raffle 1 to 9 and the largest id exist.
 func get(t *testing.T, method, target string, header http.Header) *httptest.ResponseRecorder {
 	t.Helper()
-	responder := &respond.Responder{Retry: func() time.Duration { return time.Second }, Log: slog.New(slog.DiscardHandler)}
+	responder := &respond.Responder{
+		Retry: func() time.Duration { return time.Second },
+		Log:   slog.New(slog.DiscardHandler),
+	}
 	checkRaffle := func(id string) error {
 		if regexp.MustCompile(`^([1-9]|9223372036854775807)$`).MatchString(id) {
 			return nil
@@ -40,7 +43,7 @@ func get(t *testing.T, method, target string, header http.Header) *httptest.Resp
 }
 
 // fromBrowser is the header of a page that a person opens.
-var fromBrowser = http.Header{"Accept": {"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}}
+var fromBrowser = http.Header{"Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}}
 
 func TestHandler_ServesPageAndAssets(t *testing.T) {
 	t.Parallel()
@@ -97,7 +100,8 @@ func TestHandler_AnswersConditionalRequests(t *testing.T) {
 	if same.Body.Len() != 0 {
 		t.Error("304 came with a body")
 	}
-	old := get(t, http.MethodGet, "/assets/page.js", http.Header{"If-None-Match": {`"of another release"`}})
+	other := http.Header{"If-None-Match": {`"of another release"`}}
+	old := get(t, http.MethodGet, "/assets/page.js", other)
 	wantStatus(t, old, http.StatusOK)
 }
 
@@ -160,8 +164,9 @@ func TestHandler_RefusesBadAddresses(t *testing.T) {
 			wantStatus(t, page, c.status)
 			wantRefusal(t, page)
 			wantHeader(t, page, "Content-Type", "text/html; charset=utf-8")
-			if !strings.HasPrefix(page.Body.String(), "<!doctype html>") || strings.Contains(page.Body.String(), "<script>") {
-				t.Errorf("the page for people: %s", page.Body)
+			body := page.Body.String()
+			if !strings.HasPrefix(body, "<!doctype html>") || strings.Contains(body, "<script>") {
+				t.Errorf("the page for people: %s", body)
 			}
 		})
 	}
@@ -169,7 +174,8 @@ func TestHandler_RefusesBadAddresses(t *testing.T) {
 
 func TestHandler_ShowsThePageForAnUnknownRaffle(t *testing.T) {
 	t.Parallel()
-	missing, known := get(t, http.MethodGet, "/raffle/77", fromBrowser), get(t, http.MethodGet, "/raffle/7", fromBrowser)
+	missing := get(t, http.MethodGet, "/raffle/77", fromBrowser)
+	known := get(t, http.MethodGet, "/raffle/7", fromBrowser)
 	wantStatus(t, missing, http.StatusNotFound)
 	if missing.Body.String() != known.Body.String() {
 		t.Error("it is another page")
@@ -199,7 +205,8 @@ func TestPages_HaveNothingInline(t *testing.T) {
 		get(t, http.MethodGet, "/", nil).Body.String(),
 		get(t, http.MethodGet, "/nothing", fromBrowser).Body.String(),
 	} {
-		for _, script := range regexp.MustCompile(`(?is)<script([^>]*)>(.*?)</script>`).FindAllStringSubmatch(page, -1) {
+		scripts := regexp.MustCompile(`(?is)<script([^>]*)>(.*?)</script>`)
+		for _, script := range scripts.FindAllStringSubmatch(page, -1) {
 			if !strings.Contains(script[1], `src="/assets/`) || script[2] != "" {
 				t.Errorf("inline script: %s", script[0])
 			}
@@ -220,7 +227,8 @@ func TestPages_HaveNothingInline(t *testing.T) {
 // Others write a raffle's title, so no script may read text as markup or as code.
 func TestScripts_NeverReadMarkup(t *testing.T) {
 	t.Parallel()
-	forbidden := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function`)
+	forbidden := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|` +
+		`document\.write|\beval\(|new Function`)
 	for name, body := range files(t) {
 		if found := forbidden.FindString(body); found != "" {
 			t.Errorf("%s uses %s", name, found)
@@ -325,7 +333,8 @@ func wantSafe(t *testing.T, answer *httptest.ResponseRecorder) {
 	wantHeader(t, answer, "Cache-Control", "no-cache")
 	policy := answer.Header().Get("Content-Security-Policy")
 	for _, directive := range []string{
-		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:",
+		"connect-src 'self'",
 		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
 	} {
 		if !slices.Contains(strings.Split(policy, "; "), directive) {

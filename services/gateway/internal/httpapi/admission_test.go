@@ -27,7 +27,8 @@ func TestAdmission_RefusesConnectionsBeyondItsLimits(t *testing.T) {
 		b.refused(http.MethodGet, longPoll, 429, "CLIENT_CONNECTION_LIMIT", "If-None-Match", `"1:1"`)
 
 		b.subscribe(subscribe1, "X-Forwarded-For", "192.0.2.1")
-		if got := b.refused(http.MethodGet, subscribe1, 503, "CONNECTION_LIMIT", "X-Forwarded-For", "192.0.2.2"); got.header.Get("Retry-After") == "" {
+		got := b.refused(http.MethodGet, subscribe1, 503, "CONNECTION_LIMIT", "X-Forwarded-For", "192.0.2.2")
+		if got.header.Get("Retry-After") == "" {
 			b.t.Error("a fourth: no Retry-After")
 		}
 		b.refused(http.MethodGet, longPoll, 503, "CONNECTION_LIMIT", "X-Forwarded-For", "192.0.2.2", "If-None-Match", `"1:1"`)

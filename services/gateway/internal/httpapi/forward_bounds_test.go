@@ -15,7 +15,8 @@ import (
 func TestForward_IsBoundedInTime(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
-	f := setupForwarding(t, func(c *Config) { c.ForwardTimeout = 50 * time.Millisecond }, func(_ http.ResponseWriter, r *http.Request) {
+	timeout := func(c *Config) { c.ForwardTimeout = 50 * time.Millisecond }
+	f := setupForwarding(t, timeout, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done() // participation learns that nobody waits any more
 		close(ended)
 	})
@@ -81,7 +82,8 @@ func TestForward_DoesNotBlameParticipationForAClientThatLeaves(t *testing.T) {
 
 func TestForward_CutsAnswersThatStall(t *testing.T) {
 	t.Parallel()
-	f := setupForwarding(t, func(c *Config) { c.ForwardTimeout = 500 * time.Millisecond }, func(w http.ResponseWriter, r *http.Request) {
+	timeout := func(c *Config) { c.ForwardTimeout = 500 * time.Millisecond }
+	f := setupForwarding(t, timeout, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		answerJSON(http.StatusOK, `{`)(w, r)
 		_ = http.NewResponseController(w).Flush()
@@ -119,8 +121,8 @@ func TestForward_CutsClientsThatDoNotReadTheirAnswer(t *testing.T) {
 
 func TestForward_LeavesNoDeadlineOnTheConnection(t *testing.T) {
 	t.Parallel()
-	f := setupForwarding(t, func(c *Config) { c.ForwardTimeout, c.BodyTimeout = 200*time.Millisecond, 200*time.Millisecond },
-		answerJSON(http.StatusOK, `{}`))
+	timeouts := func(c *Config) { c.ForwardTimeout, c.BodyTimeout = 200*time.Millisecond, 200*time.Millisecond }
+	f := setupForwarding(t, timeouts, answerJSON(http.StatusOK, `{}`))
 	f.publish(update(1, 1))
 	conn := f.dial()
 	read := bufio.NewReader(conn)
@@ -135,11 +137,12 @@ func TestForward_LeavesNoDeadlineOnTheConnection(t *testing.T) {
 		_, _ = io.Copy(io.Discard, resp.Body)
 		return resp
 	}
-	if resp := send("POST /api/v1/raffle/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"); resp.StatusCode != http.StatusOK {
+	const rest = " HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\nContent-Length: 2\r\n\r\n{}"
+	if resp := send("POST /api/v1/raffle/1" + rest); resp.StatusCode != http.StatusOK {
 		t.Errorf("an entry: %s", resp.Status)
 	}
 	from := time.Now()
-	resp := send("GET /api/v1/raffles/1/odds?wait=1s HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\nContent-Length: 2\r\n\r\n{}")
+	resp := send("GET /api/v1/raffles/1/odds?wait=1s" + rest)
 	if took := time.Since(from); resp.StatusCode != http.StatusNotModified || took < time.Second {
 		t.Errorf("a long poll after it: %s after %v", resp.Status, took)
 	}

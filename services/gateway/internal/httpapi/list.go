@@ -42,7 +42,9 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 		return errNotReady()
 	}
 	// One more than a page shows whether there is a next page.
-	found := a.feed.List(req.after, req.size+1, func(u *odds.Update) bool { return req.state == "" || u.State == req.state })
+	found := a.feed.List(req.after, req.size+1, func(u *odds.Update) bool {
+		return req.state == "" || u.State == req.state
+	})
 	var body struct {
 		Raffles       []json.RawMessage `json:"raffles"`
 		NextPageToken string            `json:"nextPageToken"`
@@ -63,7 +65,8 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 func listRequestOf(query url.Values) (listRequest, error) {
 	req := listRequest{state: query.Get("state"), size: defaultPageSize}
 	if !isState(req.state) && req.state != "" {
-		return req, respond.Errorf(respond.Invalid, "state: must be one of %s (got %.40q)", strings.Join(states(), ", "), req.state)
+		known := strings.Join(states(), ", ")
+		return req, respond.Errorf(respond.Invalid, "state: must be one of %s (got %.40q)", known, req.state)
 	}
 	if text := query.Get("pageSize"); text != "" {
 		size, err := strconv.Atoi(text)

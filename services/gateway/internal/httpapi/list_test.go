@@ -46,7 +46,8 @@ func TestList_ReturnsAllRafflesInPages(t *testing.T) {
 		if got, want := strings.Join(pages, " "), "[{1} {2} {4}] [{5} {6} {7}]"; got != want {
 			b.t.Errorf("got %s, want %s", got, want)
 		}
-		if status, text := b.body(http.MethodGet, "/api/v1/raffles?state=DRAWN"); status != 200 || text != `{"raffles":[],"nextPageToken":""}`+"\n" {
+		status, text := b.body(http.MethodGet, "/api/v1/raffles?state=DRAWN")
+		if status != 200 || text != `{"raffles":[],"nextPageToken":""}`+"\n" {
 			b.t.Errorf("none: %d %q", status, text)
 		}
 	})
@@ -70,8 +71,9 @@ func TestList_BindsPageTokensToTheState(t *testing.T) {
 			"?state=OPEN&pageToken=A" + token[1:],
 			"?state=OPEN&pageToken=MQ",
 		} {
-			if got := b.refused(http.MethodGet, "/api/v1/raffles"+query, 400, "INVALID").message; !strings.HasPrefix(got, "pageToken:") {
-				b.t.Errorf("%s: %s", query, got)
+			got := b.refused(http.MethodGet, "/api/v1/raffles"+query, 400, "INVALID")
+			if !strings.HasPrefix(got.message, "pageToken:") {
+				b.t.Errorf("%s: %s", query, got.message)
 			}
 		}
 	})

@@ -50,7 +50,8 @@ func errQuery() error {
 func raffleID(text string) (int64, error) {
 	id, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || id == 0 {
-		return 0, respond.Errorf(respond.Invalid, "id: must be a whole number from 1 to 9223372036854775807 (got %.40q)", text)
+		return 0, respond.Errorf(respond.Invalid,
+			"id: must be a whole number from 1 to 9223372036854775807 (got %.40q)", text)
 	}
 	return int64(id), nil
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -24,7 +25,8 @@ func FuzzRequest(f *testing.F) {
 		r := &http.Request{URL: &url.URL{RawQuery: rawQuery}, Header: http.Header{
 			"Last-Event-Id": {header}, "X-Forwarded-For": {header},
 		}, RemoteAddr: remote}
-		all := params{"id": repeated, "lastEventId": repeated, "wait": once, "state": once, "pageSize": once, "pageToken": once}
+		all := params{"id": repeated, "lastEventId": repeated, "wait": once}
+		maps.Copy(all, listParams)
 		query, err := all.read(r)
 		if err != nil {
 			return

@@ -118,8 +118,8 @@ func TestRoutes_AnswerHeadAndOptionsAndNoOtherMethods(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		b.publish(update(1, 1))
-		const allow = "GET, HEAD, OPTIONS"
-		for _, path := range []string{subscribe1, several, "/api/v1/raffles/1/odds", "/api/v1/raffles"} {
+		const allow, oddsPath = "GET, HEAD, OPTIONS", "/api/v1/raffles/1/odds"
+		for _, path := range []string{subscribe1, several, oddsPath, "/api/v1/raffles"} {
 			options := b.get(http.MethodOptions, path)
 			if options.StatusCode != http.StatusNoContent || options.Header.Get("Allow") != allow {
 				b.t.Errorf("OPTIONS %s: %s %v", path, options.Status, options.Header)
@@ -130,7 +130,7 @@ func TestRoutes_AnswerHeadAndOptionsAndNoOtherMethods(t *testing.T) {
 				}
 			}
 		}
-		for _, path := range []string{subscribe1, "/api/v1/raffles/subscribe?id=1", "/api/v1/raffles/1/odds", "/api/v1/raffles"} {
+		for _, path := range []string{subscribe1, "/api/v1/raffles/subscribe?id=1", oddsPath, "/api/v1/raffles"} {
 			if status, body := b.body(http.MethodHead, path); status != http.StatusOK || body != "" {
 				b.t.Errorf("HEAD %s: %d %q", path, status, body)
 			}

@@ -94,7 +94,8 @@ func setup(t *testing.T, tr transport, l net.Listener, change func(*testBundle))
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!tr.http2)
 	protocols.SetUnencryptedHTTP2(tr.http2)
-	server := &http.Server{Protocols: protocols, Handler: b.api.Handler(http.NotFoundHandler()), ConnContext: fanout.ConnContext}
+	handler := b.api.Handler(http.NotFoundHandler())
+	server := &http.Server{Protocols: protocols, Handler: handler, ConnContext: fanout.ConnContext}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Serve(l) })

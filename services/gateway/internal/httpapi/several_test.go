@@ -67,7 +67,10 @@ func TestSubscribeSeveral_ResumesEachRaffle(t *testing.T) {
 		"both, by the query": {"&lastEventId=1:19&lastEventId=2:19", "", []string{frame(1, 20), frame(2, 20)}},
 		"both, by an id of both": {
 			"&lastEventId=1:1", "1:20,2:3",
-			[]string{"event: reset\ndata: {\"id\":2,\"reason\":\"the updates since your last event are gone\"}\n\n", frame(2, 20)},
+			[]string{
+				"event: reset\ndata: {\"id\":2,\"reason\":\"the updates since your last event are gone\"}\n\n",
+				frame(2, 20),
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,8 +133,9 @@ func TestSubscribeSeveral_RefusesBadIDs(t *testing.T) {
 			"?id=1&id=200":      {404, "RAFFLE_NOT_FOUND", "raffle 200"},
 			"?" + many.String(): {400, "INVALID", "at most 100 times"},
 		} {
-			if message := b.refused(http.MethodGet, path+query, c.status, c.reason).message; !strings.Contains(message, c.message) {
-				b.t.Errorf("%.30s: %s", query, message)
+			got := b.refused(http.MethodGet, path+query, c.status, c.reason)
+			if !strings.Contains(got.message, c.message) {
+				b.t.Errorf("%.30s: %s", query, got.message)
 			}
 		}
 		s := b.subscribe(path + "?" + strings.TrimSuffix(many.String(), "&id=101")) // 100

@@ -71,9 +71,12 @@ func (re *Responder) Error(w http.ResponseWriter, r *http.Request, err error) {
 		write(w, a.status, "text/html; charset=utf-8", re.HTML(a.status, e.Message))
 		return
 	}
-	JSON(w, a.status, map[string]any{
-		"error": map[string]string{"code": a.code, "reason": string(e.Reason), "message": e.Message},
-	})
+	type body struct {
+		Code    string `json:"code"`
+		Reason  Reason `json:"reason"`
+		Message string `json:"message"`
+	}
+	JSON(w, a.status, map[string]body{"error": {a.code, e.Reason, e.Message}})
 }
 
 // retryAfter returns the value of a Retry-After header: whole seconds, at least

@@ -36,8 +36,10 @@ func TestResponder_WritesOneShapeOfError(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	var refused []string
-	w := answerTo(t, newResponder(&log, &refused), fmt.Errorf("wrapped: %w", Errorf(RaffleNotFound, "raffle %d does not exist", 7)), "*/*")
-	if got, want := w.Body.String(), `{"error":{"code":"NOT_FOUND","message":"raffle 7 does not exist","reason":"RAFFLE_NOT_FOUND"}}`+"\n"; got != want {
+	err := fmt.Errorf("wrapped: %w", Errorf(RaffleNotFound, "raffle %d does not exist", 7))
+	w := answerTo(t, newResponder(&log, &refused), err, "*/*")
+	const want = `{"error":{"code":"NOT_FOUND","reason":"RAFFLE_NOT_FOUND","message":"raffle 7 does not exist"}}` + "\n"
+	if got := w.Body.String(); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if w.Code != 404 || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Retry-After") != "" {
@@ -67,8 +69,9 @@ func TestResponder_HidesInternalErrors(t *testing.T) {
 	var log bytes.Buffer
 	var refused []string
 	w := answerTo(t, newResponder(&log, &refused), errors.New("pq: secret"), "")
-	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") || !strings.Contains(w.Body.String(), `"reason":"INTERNAL"`) {
-		t.Errorf("%d %s", w.Code, w.Body)
+	body := w.Body.String()
+	if w.Code != 500 || strings.Contains(body, "secret") || !strings.Contains(body, `"INTERNAL"`) {
+		t.Errorf("%d %s", w.Code, body)
 	}
 	if !strings.Contains(log.String(), "pq: secret") {
 		t.Errorf("log: %s", &log)
@@ -83,8 +86,12 @@ func TestResponder_AnswersPeopleInHTML(t *testing.T) {
 	html := re.WithHTML(func(status int, message string) []byte { return fmt.Appendf(nil, "<h1>%d %s", status, message) })
 	const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
 	w := answerTo(t, html, Errorf(NotReady, "not ready"), browser)
-	if w.Code != 503 || w.Body.String() != "<h1>503 not ready" || w.Header().Get("Content-Type") != "text/html; charset=utf-8" || w.Header().Get("Retry-After") != "2" {
-		t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
+	h := w.Header()
+	if w.Code != 503 || w.Body.String() != "<h1>503 not ready" || h.Get("Retry-After") != "2" {
+		t.Errorf("%d %s %v", w.Code, w.Body, h)
+	}
+	if got := h.Get("Content-Type"); got != "text/html; charset=utf-8" {
+		t.Errorf("content type: %s", got)
 	}
 	for name, w := range map[string]*httptest.ResponseRecorder{
 		"accepts anything":       answerTo(t, html, Errorf(NotReady, "not ready"), "*/*"),
@@ -104,8 +111,9 @@ func TestReasons_HaveAStatusACodeAndALabel(t *testing.T) {
 	if len(Labels()) != len(answers) {
 		t.Errorf("%d labels of %d reasons", len(Labels()), len(answers))
 	}
+	upperSnake := regexp.MustCompile(`^[A-Z][A-Z_]*[A-Z]$`)
 	for reason, a := range answers {
-		if !regexp.MustCompile(`^[A-Z][A-Z_]*[A-Z]$`).MatchString(string(reason)) || strings.ToUpper(reason.Label()) != string(reason) {
+		if !upperSnake.MatchString(string(reason)) || strings.ToUpper(reason.Label()) != string(reason) {
 			t.Errorf("reason %q, label %q", reason, reason.Label())
 		}
 		if http.StatusText(a.status) == "" || a.code == "" {
