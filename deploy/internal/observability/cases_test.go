@@ -35,9 +35,9 @@ var firing = []firingCase{
 		enter + `,rpc_response_status_code="INTERNAL"}`:          "0+15x80",
 		enter + `,rpc_response_status_code="DEADLINE_EXCEEDED"}`: "0+5x80",
 	}, "20% of the calls of raffle.v1.ParticipationService/Enter fail with UNAVAILABLE, INTERNAL or DEADLINE_EXCEEDED."},
-	{"RafflecastViewersRefused", "6m", labelSet{"namespace": "r", "reason": "connections"}, series{
-		`rafflecast_gateway_refusals_total{@gateway,reason="connections"}`: "0+30x80",
-	}, "Gateways refuse 2 requests a second, with the reason connections."},
+	{"RafflecastViewersRefused", "6m", labelSet{"namespace": "r", "reason": "connection_limit"}, series{
+		`rafflecast_gateway_refusals_total{@gateway,reason="connection_limit"}`: "0+30x80",
+	}, "Gateways refuse 2 requests a second, with the reason connection_limit."},
 	{"RafflecastAbsent", "4m", labelSet{"job": "rafflecast-gateway"}, series{
 		`rafflecast_participation_nats_connected{@participation}`: "1x80",
 	}, "Prometheus has no data from any instance of rafflecast-gateway."},
@@ -60,7 +60,7 @@ var firing = []firingCase{
 		`rafflecast_gateway_connections_limit{@gateway}`: "20000x80",
 	}, "gateway-1 has 90% of its maximum of connections."},
 	{"RafflecastClientsRefused", "16m", namespaced, series{
-		`rafflecast_gateway_refusals_total{@gateway,reason="client_connections"}`: "0+300x80",
+		`rafflecast_gateway_refusals_total{@gateway,reason="client_connection_limit"}`: "0+300x80",
 	}, "Gateways refuse 20 requests a second, because the client address has reached its maximum of connections."},
 	{"RafflecastConnectionsBlocked", "11m", namespaced, series{
 		`rafflecast_gateway_connections{@gateway}`:        "1000x80",
