@@ -50,9 +50,12 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 		health: health.NewServer(), stopping: make(chan struct{}), inMemory: bufconn.Listen(inMemoryBuffer),
 		shutdownTimeout: cfg.StopTimeout,
 	}
-	var err error
+	pageTokenKey, err := store.PageTokenKey(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if s.grpc, err = grpcapi.NewServer(store, writer, grpcapi.Config{
-		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
+		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge, PageTokenKey: pageTokenKey,
 		Registry: metrics.registry, Traces: traces, Log: cfg.Log,
 	}); err != nil {
 		return nil, err

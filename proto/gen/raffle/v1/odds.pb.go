@@ -52,7 +52,8 @@ type Odds struct {
 	NextEntryProbability *float64 `protobuf:"fixed64,9,opt,name=next_entry_probability,json=nextEntryProbability,proto3,oneof" json:"next_entry_probability,omitempty"`
 	// When entries begin to be accepted; absent means from the beginning.
 	OpensAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
-	// From when on entries are refused; absent means not before a call closes it.
+	// When entries begin to be refused; absent means not before a call closes the
+	// raffle.
 	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
 	// When this version was made, by the database's clock.
 	At            *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=at,proto3" json:"at,omitempty"`

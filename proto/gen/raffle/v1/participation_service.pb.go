@@ -160,10 +160,10 @@ type EnterRequest struct {
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
 	// The member: 1 to 64 of A-Z a-z 0-9 _ . : @ -
 	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
-	// A UUID that names this request among those of the same raffle and member
-	// (https://google.aip.dev/155): sent again, it answers with the first one's
-	// entry instead of placing another. Optional, and worth sending: without it, a
-	// caller whose answer was lost can't tell a stored entry from another one.
+	// A UUID that identifies this request among those of the same raffle and member
+	// (https://google.aip.dev/155): sent again, it is answered with the entry that
+	// the first one placed, and no other is placed. Optional but recommended:
+	// without it, a caller that lost a response cannot repeat the request safely.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -225,7 +225,7 @@ type EnterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The entry.
 	Entry *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// Number of entries that the member has in the raffle, with this one.
+	// Number of entries that the member has in the raffle, including this one.
 	MemberEntries int32 `protobuf:"varint,2,opt,name=member_entries,json=memberEntries,proto3" json:"member_entries,omitempty"`
 	// The raffle's odds as of the commit that answers this request.
 	Odds *Odds `protobuf:"bytes,3,opt,name=odds,proto3" json:"odds,omitempty"`
@@ -355,7 +355,7 @@ type EnterStreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The correlation_id of the request; 0 in an announcement.
 	CorrelationId int64 `protobuf:"varint,1,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// What came of the request, or the announcement.
+	// The outcome of the request, or the announcement.
 	//
 	// Types that are valid to be assigned to Result:
 	//
@@ -464,10 +464,10 @@ func (*EnterStreamResponse_Status) isEnterStreamResponse_Result() {}
 
 func (*EnterStreamResponse_Ending) isEnterStreamResponse_Result() {}
 
-// StreamEnding announces that the server ends a stream of entries by itself. It
-// reads no further request; what it has taken is answered after this message,
-// then the stream ends with OK. The caller opens another stream and sends again
-// what was not answered.
+// StreamEnding announces that the server ends a stream of entries by itself. The
+// server reads no further requests; it answers those that it has received after
+// this message, then ends the stream with OK. The caller opens another stream and
+// sends again the requests that were not answered.
 type StreamEnding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why the stream ends.
@@ -513,18 +513,18 @@ func (x *StreamEnding) GetReason() StreamEnding_Reason {
 	return StreamEnding_REASON_UNSPECIFIED
 }
 
-// WithdrawRequest names the entry to take back.
+// WithdrawRequest identifies the entry to take back.
 type WithdrawRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The raffle's id, from 1.
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
 	// The member: 1 to 64 of A-Z a-z 0-9 _ . : @ -
 	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
-	// Which of the member's entries, from 1; absent means the newest.
+	// The ordinal of the entry to take back, from 1; absent means the newest.
 	Ordinal *int32 `protobuf:"varint,3,opt,name=ordinal,proto3,oneof" json:"ordinal,omitempty"`
-	// A UUID that names this request among those of the same raffle and member:
-	// sent again, it answers with the first one's entry instead of taking another
-	// back. Optional, and worth sending.
+	// A UUID that identifies this request among those of the same raffle and member:
+	// sent again, it is answered with the entry that the first one took back, and no
+	// other is taken back. Optional but recommended.
 	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -902,10 +902,10 @@ const file_raffle_v1_participation_service_proto_rawDesc = "" +
 	"\x05entry\x18\x01 \x01(\v2\x10.raffle.v1.EntryR\x05entry\x12%\n" +
 	"\x0emember_entries\x18\x02 \x01(\x05R\rmemberEntries\x12#\n" +
 	"\x04odds\x18\x03 \x01(\v2\x0f.raffle.v1.OddsR\x04odds\x12\x1a\n" +
-	"\breplayed\x18\x04 \x01(\bR\breplayed\"o\n" +
-	"\x12EnterStreamRequest\x12%\n" +
-	"\x0ecorrelation_id\x18\x01 \x01(\x03R\rcorrelationId\x122\n" +
-	"\x05enter\x18\x02 \x01(\v2\x17.raffle.v1.EnterRequestB\x03\xe0A\x02R\x05enter\"\xdd\x01\n" +
+	"\breplayed\x18\x04 \x01(\bR\breplayed\"z\n" +
+	"\x12EnterStreamRequest\x12*\n" +
+	"\x0ecorrelation_id\x18\x01 \x01(\x03B\x03\xe0A\x01R\rcorrelationId\x128\n" +
+	"\x05enter\x18\x02 \x01(\v2\x17.raffle.v1.EnterRequestB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x05enter\"\xdd\x01\n" +
 	"\x13EnterStreamResponse\x12%\n" +
 	"\x0ecorrelation_id\x18\x01 \x01(\x03R\rcorrelationId\x124\n" +
 	"\aentered\x18\x02 \x01(\v2\x18.raffle.v1.EnterResponseH\x00R\aentered\x12,\n" +

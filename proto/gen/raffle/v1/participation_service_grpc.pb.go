@@ -30,43 +30,47 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ParticipationService takes members' entries and reads the odds.
+// ParticipationService accepts members' entries and reads the odds.
 //
 // Every error carries google.rpc.ErrorInfo with domain "rafflecast" and a reason;
-// its metadata holds every part of the message that varies. Besides the errors
-// that a call lists, every call may fail with
+// its metadata holds every part of the message that varies, except member ids.
+// Besides the errors that a call lists, every call may fail with
 //   - INVALID_ARGUMENT (INVALID): google.rpc.BadRequest names field, value and bound;
 //   - RESOURCE_EXHAUSTED (BUSY): too many calls are waiting, nothing was changed;
-//   - UNAVAILABLE (STORE_UNAVAILABLE): the database does not answer;
-//   - DEADLINE_EXCEEDED, CANCELLED: a change may or may not have been made.
+//   - UNAVAILABLE (STORE_UNAVAILABLE): the database does not answer, a change may
+//     or may not have been made;
+//   - DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), CANCELLED (CANCELLED): a change may or
+//     may not have been made;
+//   - INTERNAL (INTERNAL): a defect of the service, described in its log only.
 //
-// RESOURCE_EXHAUSTED and UNAVAILABLE carry google.rpc.RetryInfo. A call whose
-// caller sets no deadline has one of 30 s.
+// RESOURCE_EXHAUSTED and UNAVAILABLE carry google.rpc.RetryInfo. No call takes
+// longer than 30 s, except EnterStream. The transport refuses messages of more
+// than 16 KiB with RESOURCE_EXHAUSTED, without details.
 type ParticipationServiceClient interface {
-	// Enter places one entry of a member. An answer means that the entry is
-	// stored, once. Where no answer comes, it may or may not be: send the request
-	// again with the same request_id to learn it.
+	// Enter places one entry of a member. A response means that the entry is stored
+	// exactly once. Without a response it may or may not be stored: send the request
+	// again with the same request_id to find out.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
-	// before opens_at, from closes_at on, and when closed or cancelled;
-	// FAILED_PRECONDITION (ENTRY_LIMIT_REACHED) when the member has
+	// before opens_at, from closes_at on, and if the raffle is closed or cancelled;
+	// FAILED_PRECONDITION (ENTRY_LIMIT_REACHED) if the member has
 	// max_entries_per_member entries.
 	Enter(ctx context.Context, in *EnterRequest, opts ...grpc.CallOption) (*EnterResponse, error)
-	// EnterStream places many entries over one stream: any number may be in flight
-	// (past some thousands the service reads no further), and each is answered by
-	// itself, in any order. A request that fails is answered with its status, and
-	// the stream goes on. When the caller has sent its last request, the stream
-	// ends with OK after the last answer.
+	// EnterStream places many entries over one stream. Any number of requests may be
+	// in flight (beyond some thousands the service stops reading until some are
+	// answered), and each is answered by itself, in any order. A request that fails
+	// is answered with its status, and the stream goes on. After the caller has
+	// closed its side, the stream ends with OK after the last answer.
 	//
-	// A stream that the server ends by itself (after some minutes, or when the
-	// instance shuts down) announces it with StreamEnding, then sends the answers
-	// to all requests that it has taken, and ends with OK.
+	// If the server ends a stream by itself (after some minutes, or when the
+	// instance shuts down), it announces that with StreamEnding, then answers all
+	// requests that it has received, and ends the stream with OK.
 	EnterStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EnterStreamRequest, EnterStreamResponse], error)
 	// Withdraw takes one entry of a member back, until the raffle is closed. The
-	// odds follow.
+	// odds change accordingly.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, ENTRY_NOT_FOUND); FAILED_PRECONDITION
-	// (RAFFLE_NOT_OPEN) from closes_at on, and when closed or cancelled.
+	// (RAFFLE_NOT_OPEN) from closes_at on, and if the raffle is closed or cancelled.
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
 	// ListEntries reads the entries that count, by member and ordinal, in pages.
 	//
@@ -143,43 +147,47 @@ func (c *participationServiceClient) GetOdds(ctx context.Context, in *GetOddsReq
 // All implementations must embed UnimplementedParticipationServiceServer
 // for forward compatibility.
 //
-// ParticipationService takes members' entries and reads the odds.
+// ParticipationService accepts members' entries and reads the odds.
 //
 // Every error carries google.rpc.ErrorInfo with domain "rafflecast" and a reason;
-// its metadata holds every part of the message that varies. Besides the errors
-// that a call lists, every call may fail with
+// its metadata holds every part of the message that varies, except member ids.
+// Besides the errors that a call lists, every call may fail with
 //   - INVALID_ARGUMENT (INVALID): google.rpc.BadRequest names field, value and bound;
 //   - RESOURCE_EXHAUSTED (BUSY): too many calls are waiting, nothing was changed;
-//   - UNAVAILABLE (STORE_UNAVAILABLE): the database does not answer;
-//   - DEADLINE_EXCEEDED, CANCELLED: a change may or may not have been made.
+//   - UNAVAILABLE (STORE_UNAVAILABLE): the database does not answer, a change may
+//     or may not have been made;
+//   - DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), CANCELLED (CANCELLED): a change may or
+//     may not have been made;
+//   - INTERNAL (INTERNAL): a defect of the service, described in its log only.
 //
-// RESOURCE_EXHAUSTED and UNAVAILABLE carry google.rpc.RetryInfo. A call whose
-// caller sets no deadline has one of 30 s.
+// RESOURCE_EXHAUSTED and UNAVAILABLE carry google.rpc.RetryInfo. No call takes
+// longer than 30 s, except EnterStream. The transport refuses messages of more
+// than 16 KiB with RESOURCE_EXHAUSTED, without details.
 type ParticipationServiceServer interface {
-	// Enter places one entry of a member. An answer means that the entry is
-	// stored, once. Where no answer comes, it may or may not be: send the request
-	// again with the same request_id to learn it.
+	// Enter places one entry of a member. A response means that the entry is stored
+	// exactly once. Without a response it may or may not be stored: send the request
+	// again with the same request_id to find out.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
-	// before opens_at, from closes_at on, and when closed or cancelled;
-	// FAILED_PRECONDITION (ENTRY_LIMIT_REACHED) when the member has
+	// before opens_at, from closes_at on, and if the raffle is closed or cancelled;
+	// FAILED_PRECONDITION (ENTRY_LIMIT_REACHED) if the member has
 	// max_entries_per_member entries.
 	Enter(context.Context, *EnterRequest) (*EnterResponse, error)
-	// EnterStream places many entries over one stream: any number may be in flight
-	// (past some thousands the service reads no further), and each is answered by
-	// itself, in any order. A request that fails is answered with its status, and
-	// the stream goes on. When the caller has sent its last request, the stream
-	// ends with OK after the last answer.
+	// EnterStream places many entries over one stream. Any number of requests may be
+	// in flight (beyond some thousands the service stops reading until some are
+	// answered), and each is answered by itself, in any order. A request that fails
+	// is answered with its status, and the stream goes on. After the caller has
+	// closed its side, the stream ends with OK after the last answer.
 	//
-	// A stream that the server ends by itself (after some minutes, or when the
-	// instance shuts down) announces it with StreamEnding, then sends the answers
-	// to all requests that it has taken, and ends with OK.
+	// If the server ends a stream by itself (after some minutes, or when the
+	// instance shuts down), it announces that with StreamEnding, then answers all
+	// requests that it has received, and ends the stream with OK.
 	EnterStream(grpc.BidiStreamingServer[EnterStreamRequest, EnterStreamResponse]) error
 	// Withdraw takes one entry of a member back, until the raffle is closed. The
-	// odds follow.
+	// odds change accordingly.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, ENTRY_NOT_FOUND); FAILED_PRECONDITION
-	// (RAFFLE_NOT_OPEN) from closes_at on, and when closed or cancelled.
+	// (RAFFLE_NOT_OPEN) from closes_at on, and if the raffle is closed or cancelled.
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
 	// ListEntries reads the entries that count, by member and ordinal, in pages.
 	//

@@ -24,8 +24,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// State is where a raffle stands in its life. CLOSED, CANCELLED and DRAWN are
-// final: the odds of such a raffle do not change any more.
+// State is the stage of a raffle's life. CLOSED, CANCELLED and DRAWN are final:
+// the odds of such a raffle no longer change.
 type Raffle_State int32
 
 const (
@@ -106,10 +106,10 @@ type Raffle struct {
 	MaxEntriesPerMember int32 `protobuf:"varint,4,opt,name=max_entries_per_member,json=maxEntriesPerMember,proto3" json:"max_entries_per_member,omitempty"`
 	// When entries begin to be accepted; absent means from the beginning. Years 1970 to 9999.
 	OpensAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
-	// From when on entries are refused; absent means not before a call closes the
+	// When entries begin to be refused; absent means not before a call closes the
 	// raffle. Years 1970 to 9999.
 	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
-	// Where the raffle stands.
+	// The stage of the raffle's life.
 	State Raffle_State `protobuf:"varint,7,opt,name=state,proto3,enum=raffle.v1.Raffle_State" json:"state,omitempty"`
 	// Number of entries that count.
 	Entries int64 `protobuf:"varint,8,opt,name=entries,proto3" json:"entries,omitempty"`
@@ -243,9 +243,10 @@ var File_raffle_v1_raffle_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
-	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\xb3\x05\n" +
-	"\x06Raffle\x12\x13\n" +
-	"\x02id\x18\x01 \x01(\x03B\x03\xe0A\bR\x02id\x12%\n" +
+	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\xba\x05\n" +
+	"\x06Raffle\x12\x1a\n" +
+	"\x02id\x18\x01 \x01(\x03B\n" +
+	"\xe0A\b\xbaH\x04\"\x02(\x01R\x02id\x12%\n" +
 	"\x05title\x18\x02 \x01(\tB\x0f\xe0A\x02\xbaH\t\xd8\x01\x01r\x04\xe0\x88'\x01R\x05title\x12+\n" +
 	"\awinners\x18\x03 \x01(\x05B\x11\xe0A\x02\xbaH\v\xd8\x01\x01\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12B\n" +
 	"\x16max_entries_per_member\x18\x04 \x01(\x05B\r\xe0A\x05\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x13maxEntriesPerMember\x12D\n" +

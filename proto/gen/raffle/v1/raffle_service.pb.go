@@ -25,7 +25,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// CreateRaffleRequest describes the raffle to make.
+// CreateRaffleRequest describes the raffle to create.
 type CreateRaffleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is raffled, as plain text: 1 to 200 characters, none a control character.
@@ -34,14 +34,14 @@ type CreateRaffleRequest struct {
 	Winners int32 `protobuf:"varint,2,opt,name=winners,proto3" json:"winners,omitempty"`
 	// How many entries one member may have: 1 to 1,000; 0 means the default, 1.
 	MaxEntriesPerMember int32 `protobuf:"varint,3,opt,name=max_entries_per_member,json=maxEntriesPerMember,proto3" json:"max_entries_per_member,omitempty"`
-	// When entries begin to be taken; absent means at once. Years 1970 to 9999.
+	// When entries begin to be accepted; absent means at once. Years 1970 to 9999.
 	OpensAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`
-	// From when on entries are refused; absent means not before a call closes it.
-	// Years 1970 to 9999.
+	// When entries begin to be refused; absent means not before a call closes the
+	// raffle. Years 1970 to 9999.
 	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
-	// A UUID that names this request (https://google.aip.dev/155): sent again, it
-	// answers with the raffle that the first one made. Optional; without it, two
-	// requests make two raffles.
+	// A UUID that identifies this request (https://google.aip.dev/155): sent again,
+	// it is answered with the raffle that the first one created. Optional; without
+	// it, two requests create two raffles.
 	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -119,7 +119,7 @@ func (x *CreateRaffleRequest) GetRequestId() string {
 	return ""
 }
 
-// CreateRaffleResponse holds the raffle that was made.
+// CreateRaffleResponse holds the raffle that was created.
 type CreateRaffleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The raffle as it is now.
@@ -379,8 +379,8 @@ func (x *ListRafflesResponse) GetNextPageToken() string {
 // UpdateRaffleRequest says what to change.
 type UpdateRaffleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The raffle: its id names it, and the fields that update_mask names have
-	// their new values.
+	// The raffle to change, identified by its id, with the new values of the fields
+	// that update_mask names.
 	Raffle *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
 	// Which fields to change (https://google.aip.dev/134): title, winners,
 	// opens_at, closes_at. A time that is named and absent is removed. An absent
@@ -388,8 +388,8 @@ type UpdateRaffleRequest struct {
 	// max_entries_per_member may be named with the value that it has, and fields
 	// that the service sets by itself are ignored.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
-	// A UUID that identifies this request: sent again, it answers with the raffle
-	// instead of changing it again. Optional.
+	// A UUID that identifies this request: sent again, it is answered with the
+	// raffle, which does not change again. Optional.
 	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -497,8 +497,8 @@ type CancelRaffleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The raffle's id, from 1.
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	// A UUID that names this request: sent again, it answers with the raffle
-	// instead of an error. Optional.
+	// A UUID that identifies this request: sent again, it is answered with the
+	// raffle instead of an error. Optional.
 	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -599,8 +599,8 @@ type CloseRaffleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The raffle's id, from 1.
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	// A UUID that names this request: sent again, it answers with the raffle
-	// instead of an error. Optional.
+	// A UUID that identifies this request: sent again, it is answered with the
+	// raffle instead of an error. Optional.
 	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -724,10 +724,12 @@ const file_raffle_v1_raffle_service_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2\x17.raffle.v1.Raffle.StateB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"j\n" +
 	"\x13ListRafflesResponse\x12+\n" +
 	"\araffles\x18\x01 \x03(\v2\x11.raffle.v1.RaffleR\araffles\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc5\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcc\x02\n" +
 	"\x13UpdateRaffleRequest\x124\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06raffle\x12@\n" +
-	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\x03\xe0A\x01R\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06raffle\x12\xc6\x01\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\x88\x01\xe0A\x01\xbaH\x81\x01\xe2\x01~\x12\x01*\x12\x02id\x12\x05title\x12\awinners\x12\x16max_entries_per_member\x12\bopens_at\x12\tcloses_at\x12\x05state\x12\aentries\x12\amembers\x12\aversion\x12\n" +
+	"created_at\x12\n" +
+	"updated_atR\n" +
 	"updateMask\x126\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"A\n" +

@@ -31,14 +31,14 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RaffleService creates raffles and leads them through their life.
+// RaffleService creates, reads, updates, closes and cancels raffles.
 //
 // Errors are as for ParticipationService: every error carries
 // google.rpc.ErrorInfo, and every call may fail with INVALID_ARGUMENT,
 // RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED.
 type RaffleServiceClient interface {
 	// CreateRaffle creates a raffle. It is OPEN at once, or SCHEDULED if opens_at
-	// lies ahead.
+	// is in the future.
 	//
 	// Errors: FAILED_PRECONDITION (TIME_PASSED) if closes_at has passed;
 	// FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id named another call.
@@ -57,14 +57,14 @@ type RaffleServiceClient interface {
 	// (FIELD_IMMUTABLE) if max_entries_per_member would change, or opens_at of a
 	// raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
 	UpdateRaffle(ctx context.Context, in *UpdateRaffleRequest, opts ...grpc.CallOption) (*UpdateRaffleResponse, error)
-	// CancelRaffle calls a raffle off, for good. Errors as for CloseRaffle.
+	// CancelRaffle calls a raffle off, which is final. Errors as for CloseRaffle.
 	CancelRaffle(ctx context.Context, in *CancelRaffleRequest, opts ...grpc.CallOption) (*CancelRaffleResponse, error)
-	// CloseRaffle ends the taking of entries.
+	// CloseRaffle closes a raffle: no more entries are accepted.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
-	// if the raffle is closed or cancelled already, unless the request_id says
-	// that this very request did it; FAILED_PRECONDITION (REQUEST_ID_REUSED) if
-	// request_id named another call.
+	// if the raffle is closed or cancelled already, unless a request with the same
+	// request_id did that; FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id
+	// named another call.
 	CloseRaffle(ctx context.Context, in *CloseRaffleRequest, opts ...grpc.CallOption) (*CloseRaffleResponse, error)
 }
 
@@ -140,14 +140,14 @@ func (c *raffleServiceClient) CloseRaffle(ctx context.Context, in *CloseRaffleRe
 // All implementations must embed UnimplementedRaffleServiceServer
 // for forward compatibility.
 //
-// RaffleService creates raffles and leads them through their life.
+// RaffleService creates, reads, updates, closes and cancels raffles.
 //
 // Errors are as for ParticipationService: every error carries
 // google.rpc.ErrorInfo, and every call may fail with INVALID_ARGUMENT,
 // RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED.
 type RaffleServiceServer interface {
 	// CreateRaffle creates a raffle. It is OPEN at once, or SCHEDULED if opens_at
-	// lies ahead.
+	// is in the future.
 	//
 	// Errors: FAILED_PRECONDITION (TIME_PASSED) if closes_at has passed;
 	// FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id named another call.
@@ -166,14 +166,14 @@ type RaffleServiceServer interface {
 	// (FIELD_IMMUTABLE) if max_entries_per_member would change, or opens_at of a
 	// raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
 	UpdateRaffle(context.Context, *UpdateRaffleRequest) (*UpdateRaffleResponse, error)
-	// CancelRaffle calls a raffle off, for good. Errors as for CloseRaffle.
+	// CancelRaffle calls a raffle off, which is final. Errors as for CloseRaffle.
 	CancelRaffle(context.Context, *CancelRaffleRequest) (*CancelRaffleResponse, error)
-	// CloseRaffle ends the taking of entries.
+	// CloseRaffle closes a raffle: no more entries are accepted.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
-	// if the raffle is closed or cancelled already, unless the request_id says
-	// that this very request did it; FAILED_PRECONDITION (REQUEST_ID_REUSED) if
-	// request_id named another call.
+	// if the raffle is closed or cancelled already, unless a request with the same
+	// request_id did that; FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id
+	// named another call.
 	CloseRaffle(context.Context, *CloseRaffleRequest) (*CloseRaffleResponse, error)
 	mustEmbedUnimplementedRaffleServiceServer()
 }

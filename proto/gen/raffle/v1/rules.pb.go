@@ -64,7 +64,8 @@ var (
 	//
 	// optional bool member_id = 80010;
 	E_MemberId = &file_raffle_v1_rules_proto_extTypes[0]
-	// The field is a request id: a UUID in its usual form of 36 characters, and not the one that is all zeros.
+	// The field is a request id: a UUID in its usual form of 36 characters, but not
+	// the one that is all zeros.
 	//
 	// optional bool request_id = 80011;
 	E_RequestId = &file_raffle_v1_rules_proto_extTypes[1]

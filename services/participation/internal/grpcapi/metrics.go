@@ -15,14 +15,14 @@ import (
 // calls measures calls by OpenTelemetry's conventions, in Prometheus's spelling:
 // https://opentelemetry.io/docs/specs/semconv/rpc/rpc-metrics/#metric-rpcservercallduration
 //
-// It is ours since otelgrpc's takes two fifths of the CPU that gRPC itself does for a
-// call (BenchmarkMetrics).
+// otelgrpc's own metrics would take two fifths of the CPU time that gRPC itself takes
+// for a call (BenchmarkMetrics).
 type calls struct {
 	durations *prometheus.HistogramVec
-	observers sync.Map // of prometheus.Observer, by call
+	observers sync.Map // from call to prometheus.Observer
 }
 
-// call is what one observer is for.
+// call is what an observer counts: the calls of one method with one outcome.
 type call struct {
 	method string
 	code   codes.Code
@@ -33,15 +33,15 @@ func newCalls(registry prometheus.Registerer) *calls {
 		Name:        "rpc_server_call_duration_seconds",
 		Help:        "Duration of gRPC calls; of EnterStream, of the whole stream.",
 		ConstLabels: prometheus.Labels{"rpc_system_name": "grpc"},
-		// The conventions' buckets.
+		// The buckets that the conventions recommend.
 		Buckets: []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10},
 	}, []string{"rpc_method", "rpc_response_status_code"})}
 	registry.MustRegister(c.durations)
 	return c
 }
 
-// observe notes a call that began at start and ends now. Methods come from the
-// server's own table, so they are few.
+// observe records a call that began at start and ends now. gRPC calls interceptors
+// only for methods that the server has, so there are few series.
 func (c *calls) observe(fullMethod string, start time.Time, err error) {
 	key := call{fullMethod, status.Code(err)}
 	observer, ok := c.observers.Load(key)

@@ -2,7 +2,11 @@ package grpcapi
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,15 +15,16 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
 
-// Entries places entries. Its errors are those of package raffle, or the context's.
-type Entries interface {
+// EntryWriter places entries. Its errors are those of package raffle, or the
+// context's.
+type EntryWriter interface {
 	Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error)
-	// SubmitFunc queues a request and returns at once. complete is called once, and must
-	// not block or change its argument.
+	// SubmitFunc queues a request and returns at once. complete is called exactly once,
+	// and must not block or change its argument.
 	SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult))
 }
 
-// Ledger reads and takes back entries. Its errors are those of package raffle.
+// Ledger reads and withdraws entries. Its errors are those of package raffle.
 type Ledger interface {
 	Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffle.WithdrawResult, error)
 	ListEntries(ctx context.Context, raffleID int64, memberID string, after raffle.EntryKey, limit int) ([]raffle.Entry, error)
@@ -27,16 +32,22 @@ type Ledger interface {
 
 type participationService struct {
 	rafflev1.UnimplementedParticipationServiceServer
-	entries Entries
-	raffles Raffles
-	ledger  Ledger
-	edge    *edge
-	// written are the odds that were encoded last: a batch shares them.
-	written atomic.Pointer[rafflev1.Odds]
+	writer    EntryWriter
+	raffles   Raffles
+	ledger    Ledger
+	tokens    *pageTokens
+	validator *validator // of the messages of a stream
+
+	stopping     <-chan struct{} // closed when streams of entries must end
+	maxStreamAge time.Duration   // of a stream of entries, give or take 10 %; 0 means without end
+	log          *slog.Logger
+
+	// lastOdds are the odds that were encoded last: the responses of a batch share them.
+	lastOdds atomic.Pointer[rafflev1.Odds]
 }
 
 func (s *participationService) Enter(ctx context.Context, req *rafflev1.EnterRequest) (*rafflev1.EnterResponse, error) {
-	res, err := s.entries.Enter(ctx, enterRequest(req))
+	res, err := s.writer.Enter(ctx, enterRequest(req))
 	if err != nil {
 		return nil, err
 	}
@@ -52,10 +63,10 @@ func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
 }
 
 func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.EnterResponse {
-	odds := s.written.Load()
+	odds := s.lastOdds.Load()
 	if odds.GetId() != res.Raffle.ID || odds.GetVersion() != res.Raffle.Version {
 		odds = rafflepb.Odds(res.Raffle)
-		s.written.Store(odds)
+		s.lastOdds.Store(odds)
 	}
 	return &rafflev1.EnterResponse{
 		Entry:         rafflepb.Entry(res.Entry),
@@ -63,6 +74,61 @@ func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.
 		Odds:          odds,
 		Replayed:      res.Replayed,
 	}
+}
+
+func (s *participationService) Withdraw(ctx context.Context, req *rafflev1.WithdrawRequest) (*rafflev1.WithdrawResponse, error) {
+	res, err := s.ledger.Withdraw(ctx, raffle.WithdrawRequest{
+		RaffleID:  req.GetRaffleId(),
+		MemberID:  req.GetMemberId(),
+		Ordinal:   req.GetOrdinal(),
+		RequestID: requestID(req.GetRequestId()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &rafflev1.WithdrawResponse{
+		Entry:         rafflepb.Entry(res.Entry),
+		MemberEntries: res.MemberEntries,
+		Odds:          rafflepb.Odds(res.Raffle),
+		Replayed:      res.Replayed,
+	}, nil
+}
+
+func (s *participationService) ListEntries(ctx context.Context, req *rafflev1.ListEntriesRequest) (*rafflev1.ListEntriesResponse, error) {
+	query := fmt.Sprintf("ListEntries raffle=%d member=%s", req.GetRaffleId(), req.GetMemberId())
+	var after raffle.EntryKey
+	if token := req.GetPageToken(); token != "" {
+		position, err := s.tokens.open(query, token)
+		if err != nil {
+			return nil, err
+		}
+		after = entryKey(position)
+	}
+	size := pageSize(req.GetPageSize())
+	// One more than a page, to know whether there is another page.
+	list, err := s.ledger.ListEntries(ctx, req.GetRaffleId(), req.GetMemberId(), after, size+1)
+	if err != nil {
+		return nil, err
+	}
+	resp := &rafflev1.ListEntriesResponse{}
+	if len(list) > size {
+		list = list[:size]
+		resp.NextPageToken = s.tokens.seal(query, entryPosition(list[size-1]))
+	}
+	for _, e := range list {
+		resp.Entries = append(resp.Entries, rafflepb.Entry(e))
+	}
+	return resp, nil
+}
+
+// entryPosition encodes the place of an entry in the list: ordinal and member.
+func entryPosition(e raffle.Entry) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(e.Ordinal)), e.MemberID...)
+}
+
+// entryKey decodes what entryPosition returned.
+func entryKey(position []byte) raffle.EntryKey {
+	return raffle.EntryKey{Ordinal: int32(binary.BigEndian.Uint32(position)), MemberID: string(position[4:])}
 }
 
 func (s *participationService) GetOdds(ctx context.Context, req *rafflev1.GetOddsRequest) (*rafflev1.GetOddsResponse, error) {
@@ -73,7 +139,7 @@ func (s *participationService) GetOdds(ctx context.Context, req *rafflev1.GetOdd
 	return &rafflev1.GetOddsResponse{Odds: rafflepb.Odds(r)}, nil
 }
 
-// requestID reads a UUID that was validated; an empty one is none.
+// requestID reads a UUID that was validated; an empty text means no id.
 func requestID(text string) raffle.RequestID {
 	id, err := uuid.Parse(text)
 	if err != nil {

@@ -2,9 +2,9 @@ package grpcapi
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -14,7 +14,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
 
-// Raffles keeps raffles. Its errors are those of package raffle.
+// Raffles reads and changes raffles. Its errors are those of package raffle.
 type Raffles interface {
 	Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error)
 	Get(ctx context.Context, id int64) (raffle.Raffle, error)
@@ -27,6 +27,7 @@ type Raffles interface {
 type raffleService struct {
 	rafflev1.UnimplementedRaffleServiceServer
 	raffles Raffles
+	tokens  *pageTokens
 }
 
 func (s *raffleService) CreateRaffle(ctx context.Context, req *rafflev1.CreateRaffleRequest) (*rafflev1.CreateRaffleResponse, error) {
@@ -51,19 +52,28 @@ func (s *raffleService) GetRaffle(ctx context.Context, req *rafflev1.GetRaffleRe
 	return &rafflev1.GetRaffleResponse{Raffle: rafflepb.Raffle(r)}, nil
 }
 
-// defaultPage is how many raffles a page has where the request doesn't say.
-const defaultPage = 50
+// defaultPageSize is the size of a page if the request does not set one.
+const defaultPageSize = 50
+
+func pageSize(requested int32) int {
+	if requested == 0 {
+		return defaultPageSize
+	}
+	return int(requested)
+}
 
 func (s *raffleService) ListRaffles(ctx context.Context, req *rafflev1.ListRafflesRequest) (*rafflev1.ListRafflesResponse, error) {
-	after, err := pageStart(req.GetPageToken())
-	if err != nil {
-		return nil, err
+	query := fmt.Sprintf("ListRaffles state=%d", req.GetState())
+	var after int64
+	if token := req.GetPageToken(); token != "" {
+		position, err := s.tokens.open(query, token)
+		if err != nil {
+			return nil, err
+		}
+		after = int64(binary.BigEndian.Uint64(position))
 	}
-	size := int(req.GetPageSize())
-	if size == 0 {
-		size = defaultPage
-	}
-	// One more than a page tells whether there is another.
+	size := pageSize(req.GetPageSize())
+	// One more than a page, to know whether there is another page.
 	list, err := s.raffles.List(ctx, after, size+1, raffle.State(req.GetState()))
 	if err != nil {
 		return nil, err
@@ -71,24 +81,12 @@ func (s *raffleService) ListRaffles(ctx context.Context, req *rafflev1.ListRaffl
 	resp := &rafflev1.ListRafflesResponse{}
 	if len(list) > size {
 		list = list[:size]
-		resp.NextPageToken = strconv.FormatInt(list[size-1].ID, 10)
+		resp.NextPageToken = s.tokens.seal(query, binary.BigEndian.AppendUint64(nil, uint64(list[size-1].ID)))
 	}
 	for _, r := range list {
 		resp.Raffles = append(resp.Raffles, rafflepb.Raffle(r))
 	}
 	return resp, nil
-}
-
-// pageStart reads a page token: the last id of the page before.
-func pageStart(token string) (int64, error) {
-	if token == "" {
-		return 0, nil
-	}
-	after, err := strconv.ParseInt(token, 10, 64)
-	if err != nil || after < 0 {
-		return 0, invalid("page_token", "must be a next_page_token of this method (got "+clip(token)+")")
-	}
-	return after, nil
 }
 
 func (s *raffleService) CloseRaffle(ctx context.Context, req *rafflev1.CloseRaffleRequest) (*rafflev1.CloseRaffleResponse, error) {
@@ -119,27 +117,12 @@ func (s *raffleService) UpdateRaffle(ctx context.Context, req *rafflev1.UpdateRa
 	return &rafflev1.UpdateRaffleResponse{Raffle: rafflepb.Raffle(r)}, nil
 }
 
-// updatable are the fields of a raffle that an update may name; immutable and
-// serverSet are the others.
-var (
-	updatable = []string{"title", "winners", "opens_at", "closes_at"}
-	immutable = "max_entries_per_member"
-	serverSet = []string{"id", "state", "entries", "members", "version", "created_at", "updated_at"}
-)
-
-// changeOf reads the fields that the mask names (https://google.aip.dev/134); an
-// empty mask names those that are set, "*" all of them.
+// changeOf reads the fields that the mask names (https://google.aip.dev/134). An
+// empty mask names the fields that are set, "*" all of them. Fields that the service
+// sets by itself are ignored.
 func changeOf(req *rafflev1.UpdateRaffleRequest) (c raffle.Change, err error) {
 	r, mask := req.GetRaffle(), req.GetUpdateMask().GetPaths()
-	if r.GetId() < 1 {
-		return c, invalid("raffle.id", fmt.Sprintf("must be greater than or equal to 1 (got %d)", r.GetId()))
-	}
 	all := slices.Contains(mask, "*")
-	for _, path := range mask {
-		if path != "*" && path != immutable && !slices.Contains(updatable, path) && !slices.Contains(serverSet, path) {
-			return c, invalid("update_mask", "must name fields of Raffle, or be * (got "+clip(path)+")")
-		}
-	}
 	if all && len(mask) > 1 {
 		return c, invalid("update_mask", "must name nothing beside *")
 	}
@@ -152,8 +135,8 @@ func changeOf(req *rafflev1.UpdateRaffleRequest) (c raffle.Change, err error) {
 	if named("winners", r.GetWinners() != 0) {
 		c.Winners = new(r.GetWinners())
 	}
-	if named(immutable, r.GetMaxEntriesPerMember() != 0) && r.GetMaxEntriesPerMember() != 0 {
-		c.MaxEntriesPerMember = new(r.GetMaxEntriesPerMember())
+	if m := r.GetMaxEntriesPerMember(); m != 0 && named("max_entries_per_member", true) {
+		c.MaxEntriesPerMember = &m
 	}
 	if named("opens_at", r.GetOpensAt() != nil) {
 		c.OpensAt = new(timeOf(r.GetOpensAt()))
@@ -163,17 +146,16 @@ func changeOf(req *rafflev1.UpdateRaffleRequest) (c raffle.Change, err error) {
 	}
 	switch {
 	case c == raffle.Change{}:
-		return c, invalid("update_mask", "must name a field that can be changed, or one must be set")
+		return c, invalid("update_mask", "must name a field that can be changed, or such a field must be set")
 	case c.Title != nil && *c.Title == "":
-		return c, invalid("raffle.title", "must be 1 to 200 characters (got \"\")")
+		return c, invalid("raffle.title", "value is required")
 	case c.Winners != nil && *c.Winners == 0:
-		return c, invalid("raffle.winners", "must be at least 1 (got 0)")
+		return c, invalid("raffle.winners", "value is required")
 	}
 	return c, nil
 }
 
-// timeOf reads a timestamp, as finely as PostgreSQL keeps it; absent is the zero
-// time.
+// timeOf reads a timestamp with PostgreSQL's precision; absent becomes the zero time.
 func timeOf(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}

@@ -20,68 +20,120 @@ import (
 const domain = "rafflecast"
 
 // How long a caller is asked to wait before it tries again: a full queue drains
-// in milliseconds, a store comes back in seconds.
+// in milliseconds, a database comes back in seconds.
 const (
-	busyDelay = 100 * time.Millisecond
-	awayDelay = time.Second
+	busyDelay        = 100 * time.Millisecond
+	unavailableDelay = time.Second
 )
 
-// toStatus is the one table from errors to statuses. What it doesn't know leaves
-// as "internal", and its detail goes to the log.
-func toStatus(ctx context.Context, log *slog.Logger, err error) error {
-	if _, ok := status.FromError(err); ok {
-		return err // nil, or a status already
-	}
-	if notFound, ok := errors.AsType[*raffle.NotFoundError](err); ok {
-		return newStatus(codes.NotFound, err.Error(), info("RAFFLE_NOT_FOUND", notFound.RaffleID))
-	}
-	if entry, ok := errors.AsType[*raffle.EntryNotFoundError](err); ok {
-		return newStatus(codes.NotFound, err.Error(), info("ENTRY_NOT_FOUND", entry.RaffleID))
-	}
-	if passed, ok := errors.AsType[*raffle.TimePassedError](err); ok {
-		return precondition(err, "TIME_PASSED", map[string]string{"field": passed.Field, "time": passed.Time.UTC().Format(time.RFC3339Nano)})
-	}
-	if order, ok := errors.AsType[*raffle.TimesOutOfOrderError](err); ok {
-		return precondition(err, "TIMES_OUT_OF_ORDER", map[string]string{
-			"opensAt": order.OpensAt.UTC().Format(time.RFC3339Nano), "closesAt": order.ClosesAt.UTC().Format(time.RFC3339Nano),
-		})
-	}
-	if immutable, ok := errors.AsType[*raffle.ImmutableError](err); ok {
-		metadata := map[string]string{"field": immutable.Field, "raffleId": strconv.FormatInt(immutable.RaffleID, 10)}
-		if immutable.State != 0 {
-			metadata["state"] = immutable.State.String()
-		}
-		return precondition(err, "FIELD_IMMUTABLE", metadata)
-	}
-	if notOpen, ok := errors.AsType[*raffle.NotOpenError](err); ok {
-		return newStatus(codes.FailedPrecondition, err.Error(), info("RAFFLE_NOT_OPEN", notOpen.RaffleID))
-	}
-	if limit, ok := errors.AsType[*raffle.EntryLimitError](err); ok {
-		return precondition(err, "ENTRY_LIMIT_REACHED", map[string]string{
-			"raffleId": strconv.FormatInt(limit.RaffleID, 10), "maxEntriesPerMember": strconv.Itoa(int(limit.Max)),
-		})
-	}
-	if _, ok := errors.AsType[*raffle.RequestReusedError](err); ok {
-		return precondition(err, "REQUEST_ID_REUSED", nil)
-	}
-	switch {
-	case errors.Is(err, raffle.ErrBusy):
-		return newStatus(codes.ResourceExhausted, "too many calls wait: try again shortly", info("BUSY", 0), retry(busyDelay))
-	case errors.Is(err, raffle.ErrUnavailable):
-		log.DebugContext(ctx, "the store is away", "error", err) // thousands may meet it at once
-		return newStatus(codes.Unavailable, "the store is away: try again, with the same request_id", info("STORE_UNAVAILABLE", 0), retry(awayDelay))
-	case errors.Is(err, context.DeadlineExceeded):
-		return status.Error(codes.DeadlineExceeded, "the deadline has passed; the change may have been made")
-	case errors.Is(err, context.Canceled):
-		return status.Error(codes.Canceled, "the call was cancelled; the change may have been made")
-	}
-	log.ErrorContext(ctx, "internal error", "error", err)
-	return newStatus(codes.Internal, "internal error", info("INTERNAL", 0))
+// statusTable says which status an error becomes: that of the first row which
+// matches. An error that no row matches is a defect and becomes INTERNAL.
+var statusTable = []statusRow{
+	row(codes.InvalidArgument, "INVALID", (*invalidError).metadata),
+	row(codes.NotFound, "RAFFLE_NOT_FOUND", func(e *raffle.NotFoundError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID)}
+	}),
+	row(codes.NotFound, "ENTRY_NOT_FOUND", func(e *raffle.EntryNotFoundError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID)}.addIf(e.Ordinal != 0, "ordinal", decimal(e.Ordinal))
+	}),
+	row(codes.FailedPrecondition, "RAFFLE_NOT_OPEN", func(e *raffle.NotOpenError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "state": e.State.String()}.
+			addIf(e.State == raffle.Scheduled, "opensAt", rfc3339(e.OpensAt))
+	}),
+	row(codes.FailedPrecondition, "ENTRY_LIMIT_REACHED", func(e *raffle.EntryLimitError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "limit": decimal(e.Max)}
+	}),
+	row(codes.FailedPrecondition, "TIME_PASSED", func(e *raffle.TimePassedError) metadata {
+		return metadata{"field": e.Field, "time": rfc3339(e.Time)}
+	}),
+	row(codes.FailedPrecondition, "TIMES_OUT_OF_ORDER", func(e *raffle.TimesOutOfOrderError) metadata {
+		return metadata{"opensAt": rfc3339(e.OpensAt), "closesAt": rfc3339(e.ClosesAt)}
+	}),
+	row(codes.FailedPrecondition, "FIELD_IMMUTABLE", func(e *raffle.ImmutableError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "field": e.Field}.addIf(e.State != 0, "state", e.State.String())
+	}),
+	row(codes.FailedPrecondition, "REQUEST_ID_REUSED", func(*raffle.RequestReusedError) metadata { return nil }),
+	fixedRow(codes.ResourceExhausted, "BUSY", raffle.ErrBusy,
+		"too many calls are waiting: try again shortly", busyDelay),
+	fixedRow(codes.Unavailable, "STORE_UNAVAILABLE", raffle.ErrUnavailable,
+		"the database is unavailable: try again, with the same request_id", unavailableDelay),
+	fixedRow(codes.DeadlineExceeded, "DEADLINE_EXCEEDED", context.DeadlineExceeded,
+		"the deadline has passed; a change may or may not have been made", 0),
+	fixedRow(codes.Canceled, "CANCELLED", context.Canceled,
+		"the call was cancelled; a change may or may not have been made", 0),
 }
 
-// precondition says that the state of a raffle rules the call out.
-func precondition(err error, reason string, metadata map[string]string) error {
-	return newStatus(codes.FailedPrecondition, err.Error(), &errdetails.ErrorInfo{Reason: reason, Domain: domain, Metadata: metadata})
+// statusRow is one row of the table.
+type statusRow struct {
+	code   codes.Code
+	reason string
+	retry  time.Duration // the delay of RetryInfo; 0 means no RetryInfo
+	// match returns the message and the metadata for err, and false if the row is
+	// for other errors.
+	match func(err error) (message string, m metadata, ok bool)
+}
+
+// row is for errors of type E. The message is that of the error, without the text
+// of errors that wrap it.
+func row[E error](code codes.Code, reason string, describe func(E) metadata) statusRow {
+	return statusRow{code: code, reason: reason, match: func(err error) (string, metadata, bool) {
+		e, ok := errors.AsType[E](err)
+		if !ok {
+			return "", nil, false
+		}
+		return e.Error(), describe(e), true
+	}}
+}
+
+// fixedRow is for one error, whose message does not vary.
+func fixedRow(code codes.Code, reason string, target error, message string, retry time.Duration) statusRow {
+	return statusRow{code: code, reason: reason, retry: retry, match: func(err error) (string, metadata, bool) {
+		return message, nil, errors.Is(err, target)
+	}}
+}
+
+// metadata holds every part of a message that varies, except member ids.
+type metadata map[string]string
+
+func (m metadata) addIf(condition bool, name, value string) metadata {
+	if condition {
+		m[name] = value
+	}
+	return m
+}
+
+func decimal[N int32 | int64](n N) string { return strconv.FormatInt(int64(n), 10) }
+
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// toStatus returns the status of an error. An error that is a status already stays
+// as it is. The text of an error that the table does not know goes to the log only.
+func toStatus(ctx context.Context, log *slog.Logger, err error) error {
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	for i := range statusTable {
+		row := &statusTable[i]
+		if message, m, ok := row.match(err); ok {
+			if row.code == codes.Unavailable {
+				log.DebugContext(ctx, "the database is unavailable", "error", err) // thousands of calls may fail at once
+			}
+			return newStatus(row.code, message, row.details(err, m)...)
+		}
+	}
+	log.ErrorContext(ctx, "internal error", "error", err)
+	return newStatus(codes.Internal, "internal error", &errdetails.ErrorInfo{Reason: "INTERNAL", Domain: domain})
+}
+
+func (r *statusRow) details(err error, m metadata) []protoadapt.MessageV1 {
+	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: r.reason, Domain: domain, Metadata: m}}
+	if invalid, ok := errors.AsType[*invalidError](err); ok {
+		details = append(details, &errdetails.BadRequest{FieldViolations: invalid.violations})
+	}
+	if r.retry != 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(r.retry)})
+	}
+	return details
 }
 
 func newStatus(code codes.Code, message string, details ...protoadapt.MessageV1) error {
@@ -90,25 +142,4 @@ func newStatus(code codes.Code, message string, details ...protoadapt.MessageV1)
 		return status.Error(code, message)
 	}
 	return st.Err()
-}
-
-func info(reason string, raffleID int64) *errdetails.ErrorInfo {
-	e := &errdetails.ErrorInfo{Reason: reason, Domain: domain}
-	if raffleID != 0 {
-		e.Metadata = map[string]string{"raffleId": strconv.FormatInt(raffleID, 10)}
-	}
-	return e
-}
-
-func retry(delay time.Duration) *errdetails.RetryInfo {
-	return &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)}
-}
-
-// invalid says that one field has a value that it can't have.
-func invalid(field, description string) error {
-	return invalidFields(field+": "+description, &errdetails.BadRequest_FieldViolation{Field: field, Description: description})
-}
-
-func invalidFields(message string, fields ...*errdetails.BadRequest_FieldViolation) error {
-	return newStatus(codes.InvalidArgument, message, info("INVALID", 0), &errdetails.BadRequest{FieldViolations: fields})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -15,95 +16,80 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// maxInFlight is how many requests of one stream may be under way; past it the
-// stream is not read, and its caller held up by the transport's flow control.
-// Two full batches: one being written while the next gathers.
+// maxInFlight is how many requests of one stream may be under way. Beyond it the
+// stream is not read, and the transport's flow control stops the caller. It is two
+// full batches: one is written while the next one gathers.
 const maxInFlight = 4096
 
-// enterStream is what one stream of entries works with. It takes memory only for
-// what is under way.
-type enterStream struct {
-	grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
-	*participationService
-	slots chan struct{} // holds a value for each request that is under way
+// entryStream is one call of EnterStream. receive reads requests and submits them,
+// send writes responses; each runs in a goroutine of its own, and the queue between
+// them takes memory only for requests under way.
+type entryStream struct {
+	stream    grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
+	writer    EntryWriter
+	validator *validator
+	respond   func(*raffle.EnterResult) *rafflev1.EnterResponse
+	log       *slog.Logger
 
-	mu      sync.Mutex
-	answers []answer      // to send
-	ready   chan struct{} // holds one: there are answers
+	slots chan struct{} // holds a value for each request under way
+
+	mu       sync.Mutex
+	outcomes []outcome     // to send
+	ready    chan struct{} // holds a value if there are outcomes
 }
 
-// answer is what came of a request, or, without a result, the announcement that
+// outcome is the result of a request or, without a result, the announcement that
 // the stream is ending.
-type answer struct {
-	id     int64
-	res    *raffle.EnterResult
-	ending rafflev1.StreamEnding_Reason
+type outcome struct {
+	correlationID int64
+	res           *raffle.EnterResult
+	ending        rafflev1.StreamEnding_Reason
 }
 
 // EnterStream answers each request as soon as its batch is written.
 func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) error {
-	e := &enterStream{
-		BidiStreamingServer:  stream,
-		participationService: s,
-		slots:                make(chan struct{}, maxInFlight),
-		ready:                make(chan struct{}, 1),
+	e := &entryStream{
+		stream: stream, writer: s.writer, validator: s.validator, respond: s.enterResponse, log: s.log,
+		slots: make(chan struct{}, maxInFlight), ready: make(chan struct{}, 1),
 	}
-	sent, done := make(chan error, 1), make(chan struct{})
-	go func() { sent <- e.send(done) }()
-	received := make(chan error, 1)
-	go func() { received <- e.receive() }() // ends with the stream at the latest
+	received, sent := make(chan error, 1), make(chan error, 1)
+	answered := make(chan struct{}) // closed when no outcome will be added any more
+	// Only the end of the stream interrupts a Recv. So if the server ends the stream,
+	// receive outlives this call, by the time that gRPC takes to end the stream.
+	go func() { received <- e.receive() }()
+	go func() { sent <- e.send(answered) }()
 	var err error
 	select {
 	case err = <-received:
-	case <-s.edge.stopping:
-		e.announce(rafflev1.StreamEnding_SHUTDOWN)
-	case <-s.edge.aged():
-		e.announce(rafflev1.StreamEnding_MAX_AGE)
+	case <-s.stopping:
+		e.add(outcome{ending: rafflev1.StreamEnding_SHUTDOWN})
+	case <-expiry(s.maxStreamAge):
+		e.add(outcome{ending: rafflev1.StreamEnding_MAX_AGE})
 	}
-	for range maxInFlight { // wait until nothing is under way, and let nothing in
+	for range maxInFlight { // once all slots are taken here, nothing is under way, and nothing can be
 		e.slots <- struct{}{}
 	}
-	close(done)
-	if unsent := <-sent; err == nil {
-		err = unsent
+	close(answered)
+	if sendErr := <-sent; err == nil {
+		err = sendErr
 	}
 	return err
 }
 
-// aged returns what fires when a stream that begins now has lived its time; nil
-// where that has no end.
-func (e *edge) aged() <-chan time.Time {
-	if e.age == 0 {
+// expiry returns a channel that receives when a stream that begins now has reached
+// its greatest age, give or take 10 %. It returns nil if age is 0.
+func expiry(age time.Duration) <-chan time.Time {
+	if age == 0 {
 		return nil
 	}
-	return time.After(e.age*9/10 + rand.N(e.age/5+1))
+	return time.After(age*9/10 + rand.N(age/5+1))
 }
 
-// answer hands over what came of a request. It never blocks.
-func (e *enterStream) answer(id int64, res *raffle.EnterResult) {
-	e.queue(answer{id: id, res: res})
-}
-
-// announce tells the caller that the server ends the stream.
-func (e *enterStream) announce(reason rafflev1.StreamEnding_Reason) {
-	e.queue(answer{ending: reason})
-}
-
-func (e *enterStream) queue(a answer) {
-	e.mu.Lock()
-	e.answers = append(e.answers, a)
-	e.mu.Unlock()
-	select {
-	case e.ready <- struct{}{}:
-	default:
-	}
-}
-
-// receive submits requests until the caller has sent its last.
-func (e *enterStream) receive() error {
-	ctx := e.Context()
+// receive submits requests until the caller has closed its side of the stream.
+func (e *entryStream) receive() error {
+	ctx := e.stream.Context()
 	for {
-		req, err := e.Recv()
+		req, err := e.stream.Recv()
 		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
@@ -116,55 +102,70 @@ func (e *enterStream) receive() error {
 		}
 		id := req.GetCorrelationId()
 		if err := e.check(req); err != nil {
-			e.answer(id, &raffle.EnterResult{Err: err})
+			e.add(outcome{correlationID: id, res: &raffle.EnterResult{Err: err}})
 			continue
 		}
-		e.entries.SubmitFunc(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) { e.answer(id, res) })
+		e.writer.SubmitFunc(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) {
+			e.add(outcome{correlationID: id, res: res})
+		})
 	}
 }
 
-func (e *enterStream) check(req *rafflev1.EnterStreamRequest) error {
+// check validates a request by itself, so that errors are those of Enter.
+func (e *entryStream) check(req *rafflev1.EnterStreamRequest) error {
 	if req.GetEnter() == nil {
-		return invalid("enter", "value is required")
+		return e.validator.check(req)
 	}
-	return validate(e.edge.validator, req.GetEnter())
+	return e.validator.check(req.GetEnter())
 }
 
-// send sends answers until done is closed and all are sent. Once the caller is
-// gone it only takes them.
-func (e *enterStream) send(done <-chan struct{}) (err error) {
-	var answers []answer
-	for ending := false; !ending; {
+// add queues an outcome for send. It never blocks.
+func (e *entryStream) add(o outcome) {
+	e.mu.Lock()
+	e.outcomes = append(e.outcomes, o)
+	e.mu.Unlock()
+	select {
+	case e.ready <- struct{}{}:
+	default:
+	}
+}
+
+// send sends outcomes until answered is closed and all are sent. If the caller is
+// gone, it discards them.
+func (e *entryStream) send(answered <-chan struct{}) (err error) {
+	var outcomes []outcome
+	for last := false; !last; {
 		select {
 		case <-e.ready:
-		case <-done:
-			ending = true // what is queued by now is the last
+		case <-answered:
+			last = true
 		}
 		e.mu.Lock()
-		answers, e.answers = e.answers, answers[:0]
+		outcomes, e.outcomes = e.outcomes, outcomes[:0]
 		e.mu.Unlock()
-		for _, a := range answers {
+		for _, o := range outcomes {
 			if err == nil {
-				err = e.Send(e.response(a))
+				err = e.stream.Send(e.response(o))
 			}
-			if a.res != nil {
+			if o.res != nil {
 				<-e.slots
 			}
 		}
-		clear(answers)
+		clear(outcomes)
 	}
 	return err
 }
 
-func (e *enterStream) response(a answer) *rafflev1.EnterStreamResponse {
-	resp := &rafflev1.EnterStreamResponse{CorrelationId: a.id}
+func (e *entryStream) response(o outcome) *rafflev1.EnterStreamResponse {
+	resp := &rafflev1.EnterStreamResponse{CorrelationId: o.correlationID}
 	switch {
-	case a.res == nil:
-		resp.Result = &rafflev1.EnterStreamResponse_Ending{Ending: &rafflev1.StreamEnding{Reason: a.ending}}
-	case a.res.Err != nil:
-		resp.Result = &rafflev1.EnterStreamResponse_Status{Status: status.Convert(toStatus(e.Context(), e.edge.log, a.res.Err)).Proto()}
+	case o.res == nil:
+		resp.Result = &rafflev1.EnterStreamResponse_Ending{Ending: &rafflev1.StreamEnding{Reason: o.ending}}
+	case o.res.Err != nil:
+		failure := status.Convert(toStatus(e.stream.Context(), e.log, o.res.Err))
+		resp.Result = &rafflev1.EnterStreamResponse_Status{Status: failure.Proto()}
 	default:
-		resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: e.enterResponse(a.res)}
+		resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: e.respond(o.res)}
 	}
 	return resp
 }

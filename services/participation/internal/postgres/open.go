@@ -45,7 +45,7 @@ var ErrNotMigrated = errors.New("the database is not migrated: run `participatio
 // Check checks that the database answers and has the schema. It fails with
 // ErrNotMigrated or raffle.ErrUnavailable.
 func (s *Store) Check(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, `SELECT `+columns+`, published_version, settled FROM raffles LIMIT 0`, pgx.QueryExecModeExec)
+	_, err := s.pool.Exec(ctx, `SELECT `+columns+`, published_version, settled FROM raffles, secrets LIMIT 0`, pgx.QueryExecModeExec)
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == undefinedTable {
 		return ErrNotMigrated
 	}

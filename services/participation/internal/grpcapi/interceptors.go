@@ -1,0 +1,91 @@
+package grpcapi
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// statuses turns the errors of all inner interceptors and handlers into statuses.
+type statuses struct{ log *slog.Logger }
+
+func (s *statuses) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	resp, err := next(ctx, req)
+	if err != nil {
+		return nil, toStatus(ctx, s.log, err)
+	}
+	return resp, nil
+}
+
+func (s *statuses) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if err := next(srv, stream); err != nil {
+		return toStatus(stream.Context(), s.log, err)
+	}
+	return nil
+}
+
+// unary refuses requests that break the rules of the contract.
+func (v *validator) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if err := v.check(req); err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+// admission refuses calls while too many others are under way.
+type admission struct {
+	slots  chan struct{} // holds a value for each call that was admitted
+	exempt map[string]bool
+}
+
+// newAdmission returns an admission limit of n calls at once. The exempt methods
+// are neither counted nor refused.
+func newAdmission(n int, exempt ...string) *admission {
+	return &admission{slots: make(chan struct{}, n), exempt: set(exempt)}
+}
+
+func (a *admission) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if a.exempt[info.FullMethod] {
+		return next(ctx, req)
+	}
+	select {
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
+	default:
+		return nil, raffle.ErrBusy
+	}
+	return next(ctx, req)
+}
+
+// deadline bounds the time of calls.
+type deadline struct {
+	timeout time.Duration
+	exempt  map[string]bool
+}
+
+// newDeadline returns a deadline for all methods but the exempt ones. An earlier
+// deadline of the caller stays in force.
+func newDeadline(timeout time.Duration, exempt ...string) *deadline {
+	return &deadline{timeout: timeout, exempt: set(exempt)}
+}
+
+func (d *deadline) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if d.exempt[info.FullMethod] {
+		return next(ctx, req)
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	return next(ctx, req)
+}
+
+func set(names []string) map[string]bool {
+	s := make(map[string]bool, len(names))
+	for _, name := range names {
+		s[name] = true
+	}
+	return s
+}

@@ -1,0 +1,146 @@
+package grpcapi
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+)
+
+func TestRecovery_KeepsAPanicToItsCall(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	b := setup(t, func(cfg *Config) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	b.store.call = func(context.Context) error { panic("something secret") }
+	_, err := b.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: 1})
+	if st := wantError(t, err, codes.Internal, "INTERNAL"); strings.Contains(st.Message(), "secret") {
+		t.Errorf("the caller reads %q", st.Message())
+	}
+	if !strings.Contains(log.String(), "something secret") || !strings.Contains(log.String(), "interceptors_test.go") {
+		t.Errorf("the log lacks the panic or its stack: %s", log.String())
+	}
+	b.store.call = succeed
+	if _, err := b.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: 1}); err != nil {
+		t.Errorf("the next call: %v", err)
+	}
+}
+
+// lockedBuffer is safe for concurrent use.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestAdmission_RefusesBeyondItsLimit(t *testing.T) {
+	t.Parallel()
+	a := newAdmission(1, "/exempt")
+	call := func(method string, next func()) error {
+		_, err := a.unary(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) {
+			next()
+			return nil, nil //nolint:nilnil // neither is looked at
+		})
+		return err
+	}
+	err := call("/a", func() {
+		st := wantError(t, toStatus(t.Context(), slog.Default(), call("/b", func() { t.Error("admitted") })), codes.ResourceExhausted, "BUSY")
+		if detail[errdetails.RetryInfo](st) == nil {
+			t.Error("no RetryInfo")
+		}
+		reached := false
+		if err := call("/exempt", func() { reached = true }); err != nil || !reached {
+			t.Errorf("an exempt method: %v", err)
+		}
+	})
+	if err != nil {
+		t.Errorf("the first call: %v", err)
+	}
+	if err := call("/c", func() {}); err != nil {
+		t.Errorf("after the first call: %v", err)
+	}
+}
+
+// With all places taken, entries are still placed and health is still answered.
+func TestAdmission_ExemptsEnterAndHealth(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	release, waiting := make(chan struct{}), make(chan struct{}, maxCalls)
+	b.store.call = func(context.Context) error {
+		waiting <- struct{}{}
+		<-release
+		return nil
+	}
+	var calls sync.WaitGroup
+	for range maxCalls {
+		calls.Go(func() {
+			if _, err := b.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: 1}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range maxCalls {
+		<-waiting
+	}
+	_, err := b.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: 1})
+	wantError(t, err, codes.ResourceExhausted, "BUSY")
+	if _, err := healthv1.NewHealthClient(b.conn).Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
+		t.Errorf("health: %v", err)
+	}
+	entered := make(chan error, 1)
+	go func() {
+		_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"})
+		entered <- err
+	}()
+	<-waiting // it reached the writer
+	close(release)
+	if err := <-entered; err != nil {
+		t.Errorf("Enter: %v", err)
+	}
+	calls.Wait()
+}
+
+func TestDeadline_EndsACall(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(cfg *Config) { cfg.callTimeout = time.Millisecond })
+	b.store.call = func(ctx context.Context) error {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	_, err := b.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: 1})
+	wantError(t, err, codes.DeadlineExceeded, "DEADLINE_EXCEEDED")
+}
+
+func TestDeadline_ExemptsEnter(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.store.call = func(ctx context.Context) error {
+		if deadline, ok := ctx.Deadline(); ok {
+			t.Errorf("Enter has the deadline %v", deadline)
+		}
+		return nil
+	}
+	if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"}); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,15 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// PageTokenKey returns the secret of this database that encrypts page tokens. It is
+// made once, by a migration, so that all instances have the same one.
+func (s *Store) PageTokenKey(ctx context.Context) ([]byte, error) {
+	var key string
+	err := s.pool.QueryRow(ctx, `SELECT value FROM secrets WHERE name = 'page tokens'`, pgx.QueryExecModeExec).Scan(&key)
+	return []byte(key), classify(err)
+}
