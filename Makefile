@@ -13,6 +13,7 @@ BUF                    := github.com/bufbuild/buf/cmd/buf@v1.75.0
 PROTOC_GEN_GO          := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 PROTOC_GEN_GO_GRPC     := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 PROTOC_GEN_GRPC_GATEWAY := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@v2.32.0
+PROTOC_GEN_OPENAPIV2   := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2@v2.32.0
 GOLANGCI_LINT          := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KO                     := github.com/google/ko@v0.19.1
 # The module that holds buf's rules file, buf/validate/validate.proto.
@@ -69,7 +70,7 @@ images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in 
 
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto
-	@$(MAKE) --no-print-directory GEN=$(BUILD)/gen generate && for d in proto/gen services/participation/internal/httpapi/gen; do \
+	@$(MAKE) --no-print-directory GEN=$(BUILD)/gen generate && for d in proto/gen services/participation/internal/httpapi/gen $(OPENAPI); do \
 	  diff -r $$d $(BUILD)/gen/$$d || { echo "$$d differs from what make generate makes"; exit 1; }; done
 	@go vet work
 	@d=$$(go fix -diff work) && [ -z "$$d" ] || { echo "$$d"; echo "go fix work would change this"; exit 1; }
@@ -83,8 +84,10 @@ check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; gener
 	@echo "check: all is well"
 
 GEN := .
-generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway proto-rules ## generate Go code from the contract
+OPENAPI := services/participation/internal/httpapi/openapi.json
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2 proto-rules ## generate Go code and the OpenAPI document from the contract
 	@buf generate --template proto/buf.gen.yaml -o $(GEN)
+	@go run ./services/test/cmd/contract openapi $(GEN)/.build/swagger/raffle.swagger.json $(GEN)/$(OPENAPI)
 
 format: $(TOOLS)/buf $(TOOLS)/golangci-lint ## format Go and the contract
 	@buf format -w proto && golangci-lint fmt $(addprefix ./,$(MODULES))
@@ -94,7 +97,7 @@ clean: ## remove what was built; make run's data in .data stay
 
 # buf reads what the contract imports from here; its only other source is a registry.
 proto-rules:
-	@rm -rf $(BUILD)/googleapis && go run ./services/test/cmd/contract-imports $(BUILD)/googleapis
+	@rm -rf $(BUILD)/googleapis && go run ./services/test/cmd/contract imports $(BUILD)/googleapis
 	@dir=$$(go mod download -json $(PROTOVALIDATE) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p'); \
 	 install -D -m 644 "$$dir/proto/protovalidate/buf/validate/validate.proto" $(BUILD)/protovalidate/buf/validate/validate.proto
 
@@ -103,6 +106,7 @@ $(TOOLS)/buf: ; $(call tool,$(BUF))
 $(TOOLS)/protoc-gen-go: ; $(call tool,$(PROTOC_GEN_GO))
 $(TOOLS)/protoc-gen-go-grpc: ; $(call tool,$(PROTOC_GEN_GO_GRPC))
 $(TOOLS)/protoc-gen-grpc-gateway: ; $(call tool,$(PROTOC_GEN_GRPC_GATEWAY))
+$(TOOLS)/protoc-gen-openapiv2: ; $(call tool,$(PROTOC_GEN_OPENAPIV2))
 $(TOOLS)/ko: ; $(call tool,$(KO))
 $(TOOLS)/golangci-lint: ; $(call tool,$(GOLANGCI_LINT))
 

@@ -66,7 +66,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	if err != nil {
 		return nil, fmt.Errorf("connect the JSON facade: %w", err)
 	}
-	facade, err := httpapi.NewFacade(ctx, s.facadeConn)
+	facade, err := httpapi.New(ctx, s.facadeConn, cfg.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -81,14 +81,15 @@ func local_request_ParticipationService_Enter_0(ctx context.Context, marshaler r
 	return msg, metadata, err
 }
 
-var filter_ParticipationService_Enter_1 = &utilities.DoubleArray{Encoding: map[string]int{"raffle_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
-
 func request_ParticipationService_Enter_1(ctx context.Context, marshaler runtime.Marshaler, client extRafflev1.ParticipationServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq extRafflev1.EnterRequest
 		metadata runtime.ServerMetadata
 		err      error
 	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
 	val, ok := pathParams["raffle_id"]
 	if !ok {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "raffle_id")
@@ -96,12 +97,6 @@ func request_ParticipationService_Enter_1(ctx context.Context, marshaler runtime
 	protoReq.RaffleId, err = runtime.Int64(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "raffle_id", err)
-	}
-	if err := req.ParseForm(); err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
-	}
-	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ParticipationService_Enter_1); err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -116,6 +111,9 @@ func local_request_ParticipationService_Enter_1(ctx context.Context, marshaler r
 		metadata runtime.ServerMetadata
 		err      error
 	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
 	val, ok := pathParams["raffle_id"]
 	if !ok {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "raffle_id")
@@ -123,12 +121,6 @@ func local_request_ParticipationService_Enter_1(ctx context.Context, marshaler r
 	protoReq.RaffleId, err = runtime.Int64(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "raffle_id", err)
-	}
-	if err := req.ParseForm(); err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
-	}
-	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_ParticipationService_Enter_1); err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	msg, err := server.Enter(ctx, &protoReq)
 	return msg, metadata, err
