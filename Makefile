@@ -95,6 +95,10 @@ format: $(TOOLS)/buf $(TOOLS)/golangci-lint ## format Go and the contract
 clean: ## remove what was built; make run's data in .data stay
 	@rm -rf $(BUILD)
 
+CONTRACT := $(BUILD)/contract
+contract: proto-rules ## write the contract for callers in other languages into .build/contract, or CONTRACT=dir
+	@go run ./services/test/cmd/contract folder $(CONTRACT) $(BUILD)/protovalidate
+
 # buf reads what the contract imports from here; its only other source is a registry.
 proto-rules:
 	@rm -rf $(BUILD)/googleapis && go run ./services/test/cmd/contract imports $(BUILD)/googleapis
@@ -137,4 +141,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway images check generate format clean proto-rules chromium compiler pgbouncer proxies promtool FORCE
+.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway images check generate contract format clean proto-rules chromium compiler pgbouncer proxies promtool FORCE

@@ -1,19 +1,21 @@
-// Package contract writes the contract for callers in other languages: the
-// .proto files with everything that they import.
+// Package contract writes the contract for callers in other languages: a folder
+// with the .proto files and everything that they import, a descriptor set, an OpenAPI
+// document of the HTTP/JSON calls, and an AsyncAPI document of the events. Its tests
+// use the folder as such callers do.
 package contract
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/jhump/protoreflect/desc"            //nolint:staticcheck // protoprint of version 2 is not released
 	"github.com/jhump/protoreflect/desc/protoprint" //nolint:staticcheck // likewise
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	// Each registers the descriptors of its files.
+	// Each of these registers the descriptors of its files.
 	_ "google.golang.org/genproto/googleapis/api/annotations"
-	_ "google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	_ "google.golang.org/genproto/googleapis/rpc/status"
 	_ "google.golang.org/protobuf/types/known/fieldmaskpb"
 	_ "google.golang.org/protobuf/types/known/timestamppb"
@@ -32,8 +34,8 @@ var imports = []string{
 
 // WriteImports writes the files of Google's that the contract imports, and all
 // that those import, as .proto files below dir. Their text is made from the
-// descriptors that the Go modules bring, so that nothing is downloaded. Without
-// wellKnown the files of google/protobuf, which compilers bring, are left out.
+// descriptors in Go modules, so that nothing is downloaded. If wellKnown is false,
+// the files of google/protobuf, which compilers have, are left out.
 func WriteImports(dir string, wellKnown bool) error {
 	written := make(map[string]bool)
 	if !wellKnown {
@@ -67,11 +69,7 @@ func write(dir string, file *desc.FileDescriptor, written map[string]bool) error
 	if err != nil {
 		return fmt.Errorf("print %s: %w", file.GetName(), err)
 	}
-	path := filepath.Join(dir, filepath.FromSlash(file.GetName()))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // sources, for everybody to read
-		return fmt.Errorf("write %s: %w", file.GetName(), err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // likewise
+	if err := writeFile(filepath.Join(dir, filepath.FromSlash(file.GetName())), []byte(text)); err != nil {
 		return fmt.Errorf("write %s: %w", file.GetName(), err)
 	}
 	for _, dependency := range file.GetDependencies() {
@@ -80,4 +78,9 @@ func write(dir string, file *desc.FileDescriptor, written map[string]bool) error
 		}
 	}
 	return nil
+}
+
+// detailFiles returns the files that callers need to read the details of errors.
+func detailFiles() []protoreflect.FileDescriptor {
+	return []protoreflect.FileDescriptor{errdetails.File_google_rpc_error_details_proto}
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/contract"
 )
 
-const usage = `usage:
+const usage = `usage, at the top of the repository:
+  contract folder DIRECTORY RULES   write the folder for callers in other languages; RULES is a
+                                    directory with buf/validate/validate.proto
   contract imports DIRECTORY        write the .proto files that the contract imports from Google, for buf
   contract openapi SWAGGER OPENAPI  make the OpenAPI document of what protoc-gen-openapiv2 made
 `
@@ -24,6 +26,8 @@ func run(args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "imports":
 		return contract.WriteImports(args[1], false)
+	case len(args) == 3 && args[0] == "folder":
+		return contract.WriteFolder(args[1], ".", args[2])
 	case len(args) == 3 && args[0] == "openapi":
 		return openAPI(args[1], args[2])
 	}
