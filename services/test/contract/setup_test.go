@@ -92,6 +92,33 @@ func run(t *testing.T, dir, program string, args ...string) string {
 	return string(out)
 }
 
+// readFile returns the text of a file of the repository.
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(repository, filepath.FromSlash(path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// glob returns the files of the repository that match a pattern.
+func glob(t *testing.T, pattern string) (paths []string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(repository, filepath.FromSlash(pattern)))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, found, err)
+	}
+	for _, path := range found {
+		relative, err := filepath.Rel(repository, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, filepath.ToSlash(relative))
+	}
+	return paths
+}
+
 // nodePackages returns a directory with packages of npm, which stays between runs.
 func nodePackages(t *testing.T, packages ...string) string {
 	t.Helper()

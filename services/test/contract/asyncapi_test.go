@@ -1,0 +1,214 @@
+package contract_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/gateway"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
+)
+
+// asyncAPI is what testdata/asyncapi.mjs prints.
+type asyncAPI struct {
+	Diagnostics []string
+	Channels    []string
+	Payloads    map[string]struct {
+		Required   []string
+		Properties map[string]struct{ Enum []string }
+	}
+}
+
+func parseAsyncAPI(t *testing.T) (doc asyncAPI) {
+	t.Helper()
+	node := testenv.NeedProgram(t, "node")
+	packages := nodePackages(t, "@asyncapi/parser@3.6.6")
+	path, err := filepath.Abs(filepath.Join(repository, "proto", "asyncapi.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := run(t, packages, node, script(t, packages, "asyncapi.mjs"), path)
+	if err := json.Unmarshal([]byte(out), &doc); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return doc
+}
+
+func TestAsyncAPI_IsValid(t *testing.T) {
+	t.Parallel()
+	doc := parseAsyncAPI(t)
+	if len(doc.Diagnostics) > 0 {
+		t.Errorf("%s", strings.Join(doc.Diagnostics, "\n"))
+	}
+	slices.Sort(doc.Channels)
+	want := []string{"/api/v1/raffles/subscribe", "/api/v1/raffles/{raffleId}/subscribe", "raffle.live.{raffleId}", "raffle.odds.{raffleId}"}
+	if !slices.Equal(doc.Channels, want) {
+		t.Errorf("channels %v", doc.Channels)
+	}
+	states := rafflev1.Raffle_STATE_UNSPECIFIED.Descriptor().Values()
+	var names []string
+	for i := 1; i < states.Len(); i++ {
+		names = append(names, string(states.Get(i).Name()))
+	}
+	if got := doc.Payloads["raffle-winning-probability"].Properties["state"].Enum; !slices.Equal(got, names) {
+		t.Errorf("states %v, the contract has %v", got, names)
+	}
+}
+
+// The events of a real gateway have the fields of the document.
+func TestAsyncAPI_DescribesRealEvents(t *testing.T) {
+	t.Parallel()
+	doc := parseAsyncAPI(t)
+	s := startParticipation(t)
+	url := startGateway(t, s.nats.URL())
+	enter := func() {
+		if _, err := s.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m" + time.Now().Format("150405.000000000")}); err != nil {
+			t.Error(err)
+		}
+	}
+	enter()
+	testenv.AwaitStatus(t, url+"/api/v1/raffle/1/odds", http.StatusOK)
+	seen := map[string]map[string]any{}
+	// An id that the gateway does not know any more brings a reset.
+	readEvents(t, url+"/api/v1/raffle/1/subscribe?lastEventId=1:999", func(name string, data map[string]any) bool {
+		seen[name] = data
+		return len(seen) == 3
+	})
+	for _, name := range []string{"raffle-winning-probability", "reset", "heartbeat"} {
+		described := doc.Payloads[name]
+		got := slices.Sorted(maps.Keys(seen[name]))
+		if want := slices.Sorted(maps.Keys(described.Properties)); !slices.Equal(got, want) {
+			t.Errorf("%s has %v, the document %v", name, got, want)
+		}
+		slices.Sort(described.Required)
+		if !slices.Equal(got, described.Required) {
+			t.Errorf("%s has %v, the document requires %v", name, got, described.Required)
+		}
+	}
+	// The fields agree with those of the message.
+	fields := (&rafflev1.Odds{}).ProtoReflect().Descriptor().Fields()
+	for name := range seen["raffle-winning-probability"] {
+		if fields.ByJSONName(name) == nil {
+			t.Errorf("the event has %s, raffle.v1.Odds does not", name)
+		}
+	}
+	if fields.Len() != len(seen["raffle-winning-probability"]) {
+		t.Errorf("raffle.v1.Odds has %d fields, the event %d", fields.Len(), len(seen["raffle-winning-probability"]))
+	}
+}
+
+// The messages on both subjects are raffle.v1.Odds, without unknown fields.
+func TestAsyncAPI_DescribesRealMessages(t *testing.T) {
+	t.Parallel()
+	s := startParticipation(t)
+	conn, err := nats.Connect(s.nats.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	live, err := conn.SubscribeSync("raffle.live.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"}); err != nil {
+		t.Fatal(err)
+	}
+	check := func(subject, want string, data []byte) {
+		odds := &rafflev1.Odds{}
+		if err := proto.Unmarshal(data, odds); err != nil || subject != want || odds.GetId() != 1 || len(odds.ProtoReflect().GetUnknown()) > 0 {
+			t.Errorf("%s: %v, %v", subject, odds, err)
+		}
+		odds.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+			if field.Kind() == protoreflect.StringKind && value.String() == "m" {
+				t.Errorf("%s holds the member in %s", subject, field.Name())
+			}
+			return true
+		})
+	}
+	msg, err := live.NextMsg(10 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(msg.Subject, "raffle.live.1", msg.Data)
+	stream, err := s.nats.JetStream().Stream(t.Context(), oddsstream.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := stream.GetLastMsgForSubject(t.Context(), "raffle.odds.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(stored.Subject, "raffle.odds.1", stored.Data)
+}
+
+// startGateway runs a gateway that sends a heartbeat after half a second, and
+// returns its URL.
+func startGateway(t *testing.T, natsURL string) string {
+	t.Helper()
+	cfg := gateway.DefaultConfig()
+	cfg.Address, cfg.OpsAddress, cfg.NATSURL = "127.0.0.1:0", "127.0.0.1:0", natsURL
+	cfg.Heartbeat, cfg.DrainWindow = 500*time.Millisecond, 0
+	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	started, ended := make(chan gateway.Addresses, 1), make(chan error, 1)
+	cfg.Started = func(a gateway.Addresses) { started <- a }
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { ended <- gateway.Run(ctx, cfg) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return "http://" + (<-started).HTTP.String()
+}
+
+// readEvents calls seen with each event until it returns true, for at most 20 s.
+func readEvents(t *testing.T, url string, seen func(name string, data map[string]any) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	name := ""
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			name = value
+		}
+		text, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		data := map[string]any{}
+		if err := json.Unmarshal([]byte(text), &data); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if seen(name, data) {
+			return
+		}
+	}
+	t.Fatal("the events ended before all kinds came")
+}
