@@ -44,13 +44,13 @@ func openConnections(ctx context.Context, cfg *Config, traces *telemetry.Traces)
 		return nil, err
 	}
 	servers := natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials}
-	c.nats, err = natsconn.Connect(servers, "rafflecast participation", cfg.Log, nats.ReconnectHandler(func(*nats.Conn) {
+	c.nats, err = natsconn.Connect(servers, "rafflecast participation", cfg.Log, natsconn.Callbacks{OnReconnect: func() {
 		cfg.Log.Info("NATS is back")
 		select {
 		case c.reconnected <- struct{}{}:
 		default:
 		}
-	}))
+	}})
 	if err != nil {
 		return nil, err
 	}

@@ -9,12 +9,13 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// CheckCA tells why a file can't be Servers.CA; without a path all is well.
+// CheckCA returns an error if the file cannot serve as Servers.CA. An empty path
+// is valid.
 func CheckCA(path string) error {
 	if path == "" {
 		return nil
 	}
-	pem, err := os.ReadFile(path) //nolint:gosec // G304: the operator's own file
+	pem, err := os.ReadFile(path) //nolint:gosec // G304: the operator names this file
 	if err != nil {
 		return err // names the file
 	}
@@ -24,13 +25,14 @@ func CheckCA(path string) error {
 	return nil
 }
 
-// CheckCredentials tells why a file can't be Servers.Credentials; without a path
-// all is well. Errors quote nothing of the file.
+// CheckCredentials returns an error if the file cannot serve as
+// Servers.Credentials. An empty path is valid. The error quotes nothing of the
+// file.
 func CheckCredentials(path string) error {
 	if path == "" {
 		return nil
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // G304: the operator's own file
+	text, err := os.ReadFile(path) //nolint:gosec // G304: the operator names this file
 	if err != nil {
 		return err
 	}

@@ -20,13 +20,14 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// connect returns a connection, and a channel that is closed once it is made.
-func connect(t *testing.T, servers natsconn.Servers, options ...nats.Option) (*nats.Conn, <-chan struct{}) {
+// connect connects with short waits between attempts, and returns the connection
+// and a channel that is closed once it is made.
+func connect(t *testing.T, servers natsconn.Servers, callbacks natsconn.Callbacks) (*nats.Conn, <-chan struct{}) {
 	t.Helper()
 	made := make(chan struct{})
-	nc, err := natsconn.Connect(servers, "test", slog.New(slog.NewTextHandler(t.Output(), nil)),
-		append(options, nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
-			nats.ConnectHandler(func(*nats.Conn) { close(made) }))...)
+	callbacks.OnConnect = func() { close(made) }
+	nc, err := natsconn.ConnectWith(servers, "test", slog.New(slog.NewTextHandler(t.Output(), nil)), callbacks,
+		nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,16 +35,27 @@ func connect(t *testing.T, servers natsconn.Servers, options ...nats.Option) (*n
 	return nc, made
 }
 
-func within(t *testing.T, what string, event <-chan struct{}) {
+// refuses fails the test if the servers can be connected to.
+func refuses(t *testing.T, servers natsconn.Servers, what string) {
+	t.Helper()
+	nc, err := natsconn.ConnectWith(servers, "test", slog.New(slog.DiscardHandler), natsconn.Callbacks{}, nats.RetryOnFailedConnect(false))
+	if err == nil {
+		nc.Close()
+		t.Errorf("connected %s", what)
+	}
+}
+
+// await fails the test if the event does not happen.
+func await(t *testing.T, event <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-event:
 	case <-time.After(20 * time.Second):
-		t.Fatal(what + " did not come")
+		t.Fatal("did not happen: " + what)
 	}
 }
 
-func TestTheCAIsTrustedAndNoOther(t *testing.T) {
+func TestConnect_TrustsOnlyTheCA(t *testing.T) {
 	t.Parallel()
 	mine, other := testenv.NewAuthority(t), testenv.NewAuthority(t)
 	s := natstest.StartWith(t, func(o *server.Options) {
@@ -51,78 +63,69 @@ func TestTheCAIsTrustedAndNoOther(t *testing.T) {
 		o.Users = []*server.User{{Username: "gateway", Password: "right"}}
 	})
 	url := strings.Replace(s.URL(), "://", "://gateway:right@", 1)
-	nc, made := connect(t, natsconn.Servers{URL: url, CA: mine.File()})
-	within(t, "the connection", made)
+	nc, made := connect(t, natsconn.Servers{URL: url, CA: mine.File()}, natsconn.Callbacks{})
+	await(t, made, "the connection")
 	if state, err := nc.TLSConnectionState(); err != nil || !state.HandshakeComplete {
 		t.Errorf("not over TLS: %v", err)
 	}
-	for what, servers := range map[string]natsconn.Servers{
-		"another CA": {URL: url, CA: other.File()}, "the system's CAs": {URL: url},
-	} {
-		if nc, err := natsconn.Connect(servers, "test", slog.New(slog.DiscardHandler), nats.RetryOnFailedConnect(false)); err == nil {
-			nc.Close()
-			t.Errorf("connected with %s", what)
-		}
-	}
+	refuses(t, natsconn.Servers{URL: url, CA: other.File()}, "with another CA")
+	refuses(t, natsconn.Servers{URL: url}, "with the system's CAs")
 }
 
-func TestNoTLSWhereACAIsGivenIsRefused(t *testing.T) {
+func TestConnect_CARequiresTLS(t *testing.T) {
 	t.Parallel()
-	servers := natsconn.Servers{URL: natstest.Start(t).URL(), CA: testenv.NewAuthority(t).File()}
-	if nc, err := natsconn.Connect(servers, "test", slog.New(slog.DiscardHandler), nats.RetryOnFailedConnect(false)); err == nil {
-		nc.Close()
-		t.Error("connected in the clear")
-	}
+	refuses(t, natsconn.Servers{URL: natstest.Start(t).URL(), CA: testenv.NewAuthority(t).File()}, "without TLS")
 }
 
 // While a password is rotated, the servers and a service may have different ones
-// for a while: the service must not give up.
-func TestARefusedPasswordIsTriedAgain(t *testing.T) {
+// for a while. The service must not give up.
+func TestConnect_RetriesAfterRefusedPassword(t *testing.T) {
 	t.Parallel()
 	password := "right"
 	s := natstest.StartWith(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "gateway", Password: password}}
 	})
-	refused, back := make(chan struct{}, 100), make(chan struct{}, 100)
-	_, made := connect(t, natsconn.Servers{URL: strings.Replace(s.URL(), "://", "://gateway:right@", 1)},
-		nats.ReconnectHandler(func(*nats.Conn) { back <- struct{}{} }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+	refused, again := make(chan struct{}, 100), make(chan struct{}, 100)
+	_, made := connect(t, natsconn.Servers{URL: strings.Replace(s.URL(), "://", "://gateway:right@", 1)}, natsconn.Callbacks{
+		OnReconnect: func() { again <- struct{}{} },
+		OnError: func(err error) {
 			if errors.Is(err, nats.ErrAuthorization) {
 				refused <- struct{}{}
 			}
-		}))
-	within(t, "the connection", made)
+		},
+	})
+	await(t, made, "the connection")
 	s.Stop()
 	password = "another"
 	s.Start()
 	for range 3 { // the client library gives up at the second, unless told otherwise
-		within(t, "a refusal", refused)
+		await(t, refused, "a refusal")
 	}
 	s.Stop()
 	password = "right"
 	s.Start()
-	within(t, "the connection", back)
+	await(t, again, "another connection")
 }
 
-func TestWhyThereIsNoConnectionIsLoggedOnce(t *testing.T) {
+func TestConnect_LogsEachReasonOnce(t *testing.T) {
 	t.Parallel()
 	s := natstest.StartWith(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "gateway", Password: "right"}}
 	})
 	logged, tried := &lines{}, make(chan struct{}, 100)
 	log := slog.New(slog.NewTextHandler(logged, nil))
-	nc, err := natsconn.Connect(natsconn.Servers{URL: strings.Replace(s.URL(), "://", "://gateway:wrong@", 1)}, "test", log,
+	nc, err := natsconn.ConnectWith(natsconn.Servers{URL: strings.Replace(s.URL(), "://", "://gateway:wrong@", 1)}, "test", log, natsconn.Callbacks{},
 		nats.ReconnectWait(time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.CustomReconnectDelay(func(int) time.Duration { tried <- struct{}{}; return time.Millisecond }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
-		within(t, "another attempt", tried)
+		await(t, tried, "another attempt")
 	}
 	s.Stop()
 	for range 5 {
-		within(t, "another attempt", tried)
+		await(t, tried, "another attempt")
 	}
 	nc.Close()
 	got := logged.take()
@@ -131,7 +134,29 @@ func TestWhyThereIsNoConnectionIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// lines keeps what is written to it. Safe for concurrent use.
+func TestConnect_LogsReconnectsAndCallsBack(t *testing.T) {
+	t.Parallel()
+	s, logged, again := natstest.Start(t), &lines{}, make(chan struct{}, 1)
+	made := make(chan struct{})
+	nc, err := natsconn.ConnectWith(natsconn.Servers{URL: s.URL()}, "test", slog.New(slog.NewTextHandler(logged, nil)),
+		natsconn.Callbacks{OnConnect: func() { close(made) }, OnReconnect: func() { again <- struct{}{} }},
+		nats.ReconnectWait(time.Millisecond), nats.ReconnectJitter(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	await(t, made, "the connection")
+	s.Stop()
+	s.Start()
+	await(t, again, "another connection")
+	for _, want := range []string{"NATS is unavailable", "NATS is available again"} {
+		if got := logged.take(); !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}
+
+// lines keeps what is written to it. It is safe for concurrent use.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -149,8 +174,8 @@ func (l *lines) take() string {
 	return l.text.String()
 }
 
-// decentral makes a server whose accounts come from an operator, and the
-// credentials of a user of it.
+// decentral starts a server whose accounts are defined by an operator's JWTs, and
+// returns it with the credentials file of one of its users.
 func decentral(t *testing.T) (s *natstest.Server, credentials string) {
 	t.Helper()
 	operator, _ := nkeys.CreateOperator()
@@ -192,23 +217,20 @@ func file(t *testing.T, text string) string {
 	return path
 }
 
-func TestCredentialsOpenTheDoor(t *testing.T) {
+func TestConnect_UsesCredentials(t *testing.T) {
 	t.Parallel()
 	s, credentials := decentral(t)
-	_, made := connect(t, natsconn.Servers{URL: s.URL(), Credentials: credentials})
-	within(t, "the connection", made)
-	if nc, err := natsconn.Connect(natsconn.Servers{URL: s.URL()}, "test", slog.New(slog.DiscardHandler), nats.RetryOnFailedConnect(false)); err == nil {
-		nc.Close()
-		t.Error("connected without")
-	}
+	_, made := connect(t, natsconn.Servers{URL: s.URL(), Credentials: credentials}, natsconn.Callbacks{})
+	await(t, made, "the connection")
+	refuses(t, natsconn.Servers{URL: s.URL()}, "without credentials")
 }
 
-func TestBadFilesAreNamed(t *testing.T) {
+func TestConnect_NamesUnusableFiles(t *testing.T) {
 	t.Parallel()
 	empty, absent := file(t, "user secret"), filepath.Join(t.TempDir(), "absent")
 	for _, servers := range []natsconn.Servers{{CA: empty}, {CA: absent}, {Credentials: empty}, {Credentials: absent}} {
 		servers.URL = "nats://127.0.0.1:1"
-		_, err := natsconn.Connect(servers, "test", slog.New(slog.DiscardHandler))
+		_, err := natsconn.Connect(servers, "test", slog.New(slog.DiscardHandler), natsconn.Callbacks{})
 		if err == nil || !strings.Contains(err.Error(), servers.CA+servers.Credentials) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: got %v", servers, err)
 		}

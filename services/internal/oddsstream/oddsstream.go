@@ -1,16 +1,17 @@
-// Package oddsstream names what participation and gateway share on NATS: the
-// stream of odds, its subjects and its configuration.
+// Package oddsstream defines what participation and gateway share on NATS: the
+// stream of odds, its subjects, its configuration, and how it is read.
 package oddsstream
 
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Name is the stream that keeps each raffle's newest odds, and a few before
-// them. A message is an encoded raffle.v1.Odds.
+// Name is the name of the stream that keeps each raffle's newest odds and some
+// before them. A message is an encoded raffle.v1.Odds.
 const Name = "RAFFLE_ODDS"
 
 const (
@@ -21,18 +22,33 @@ const (
 // AllStored matches the subject of every raffle in the stream.
 const AllStored = stored + "*"
 
-// AllLive matches every subject on which the server repeats what it has stored.
+// AllLive matches every subject on which the server republishes what it has
+// stored.
 const AllLive = live + "*"
 
-// perSubject is how many messages are kept per raffle: what a client that was
-// away for a moment can be given in order. At the gateway's spacing of 50 ms it
-// covers at least 1.6 s, the middle of the range of a browser's retry.
-const perSubject = 32
+const (
+	// ConflationInterval is the least time between two messages of one raffle. The
+	// relay in participation keeps to it, and gateways have it as their default.
+	ConflationInterval = 50 * time.Millisecond
+
+	// LongestRetry is the longest time that a client is asked, by default, to wait
+	// before it connects again.
+	LongestRetry = 5 * time.Second
+
+	// MessagesPerSubject is how many messages the stream keeps of each raffle, and
+	// how many updates a gateway can replay to a client that comes back.
+	//
+	// A raffle has at most one message per ConflationInterval, so these cover at
+	// least twice LongestRetry even if the raffle changes all the time. The factor
+	// leaves time to notice that a connection is lost, and for the handshake.
+	MessagesPerSubject = int(2 * LongestRetry / ConflationInterval)
+)
 
 // Subject returns the subject under which a raffle's odds are stored.
 func Subject(raffleID int64) string { return stored + strconv.FormatInt(raffleID, 10) }
 
-// RaffleID returns the raffle of a stored or live subject, and whether it is one.
+// RaffleID returns the raffle of a stored or live subject, and reports whether the
+// subject is one of these.
 func RaffleID(subject string) (int64, bool) {
 	token, ok := strings.CutPrefix(subject, live)
 	if !ok {
@@ -44,9 +60,9 @@ func RaffleID(subject string) (int64, bool) {
 
 // Config returns the configuration of the stream with this many replicas.
 //
-// The server repeats each stored message on AllLive, with its sequence in a
-// header: readers get stored messages only, and notice what they missed, for
-// the price of one core subscription.
+// The server republishes each stored message on AllLive, with its sequence in a
+// header. So readers get stored messages only, and can tell from the sequences
+// whether they missed one, for the price of one core subscription.
 func Config(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:              Name,
@@ -54,7 +70,7 @@ func Config(replicas int) jetstream.StreamConfig {
 		Subjects:          []string{AllStored},
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardOld,
-		MaxMsgsPerSubject: perSubject,
+		MaxMsgsPerSubject: int64(MessagesPerSubject),
 		Storage:           jetstream.FileStorage,
 		Replicas:          replicas,
 		AllowDirect:       true,

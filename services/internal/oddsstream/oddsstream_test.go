@@ -3,9 +3,21 @@ package oddsstream
 import (
 	"math"
 	"testing"
+	"time"
 )
 
-func TestSubjectNamesItsRaffle(t *testing.T) {
+// A client that waits for as long as it was asked to, and then needs as long again
+// to notice and connect, must find its place in the stream, however busy the
+// raffle.
+func TestConfig_KeepsWhatReturningClientsMissed(t *testing.T) {
+	t.Parallel()
+	kept := time.Duration(Config(1).MaxMsgsPerSubject) * ConflationInterval
+	if kept < 2*LongestRetry {
+		t.Errorf("%v are kept of a raffle that always changes", kept)
+	}
+}
+
+func TestSubject_NamesItsRaffle(t *testing.T) {
 	t.Parallel()
 	for _, id := range []int64{1, 42, math.MaxInt64} {
 		if got, ok := RaffleID(Subject(id)); !ok || got != id {

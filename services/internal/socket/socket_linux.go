@@ -1,4 +1,4 @@
-// Package socket writes to sockets as cheaply as Linux lets one.
+// Package socket writes to sockets at the lowest cost that Linux allows.
 package socket
 
 import (
@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Send writes to a socket without blocking and returns how many bytes it took;
-// fewer than all mean that it is full. It goes past the scheduler's bookkeeping
-// for system calls, since it never waits.
+// Send writes b to a socket without blocking and returns how many bytes the socket
+// took. Fewer than len(b) without an error mean that its buffer is full. Since the
+// system call never waits, the scheduler is not told of it, which saves time.
 func Send(fd int32, b []byte) (int, error) {
 	sent := 0
 	for sent < len(b) {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b[sent:]))), //nolint:gosec // unix.Send does not return how much was taken
+			uintptr(unsafe.Pointer(unsafe.SliceData(b[sent:]))), //nolint:gosec // G103: unix.Send does not return how much was taken
 			uintptr(len(b)-sent), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:

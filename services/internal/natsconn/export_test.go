@@ -1,0 +1,4 @@
+package natsconn
+
+// ConnectWith is Connect with further options, such as a shorter wait between attempts.
+var ConnectWith = connect
