@@ -2,5 +2,5 @@
 
 package gateway
 
-// openFiles returns how many files the process may open; 0: not known.
+// openFiles returns how many files the process may open, or 0 if that is unknown.
 func openFiles() int { return 0 }

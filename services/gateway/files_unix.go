@@ -4,7 +4,7 @@ package gateway
 
 import "syscall"
 
-// openFiles returns how many files the process may open; 0: not known. The
+// openFiles returns how many files the process may open, or 0 if that is unknown. Go's
 // runtime has raised the limit as far as it may.
 func openFiles() int {
 	var limit syscall.Rlimit

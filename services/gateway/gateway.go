@@ -1,6 +1,6 @@
-// Package gateway is the service that streams each raffle's newest odds to
-// browsers over Server-Sent Events. It is stateless: any instance serves any
-// client with what it hears from NATS.
+// Package gateway is the service that streams each raffle's newest odds to browsers
+// over Server-Sent Events. It is stateless: any instance serves any client with what
+// it receives from NATS.
 package gateway
 
 import (
@@ -8,13 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
-	"runtime"
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
@@ -26,16 +28,9 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 )
 
-// headroomBytes are allocated and never touched, so that they take no memory but
-// let so much garbage pile up before it is collected. A connection leaves 14 KiB
-// of net/http's buffers behind: without this, a storm of them has the collector
-// go over all the open ones many times a second, a seventh of the cost. With much
-// more, what stays of a connection lies so scattered that it takes 1.1 KB, not 0.7.
-const headroomBytes = 16 << 20
-
-// Run serves until ctx ends, then closes its streams evenly over the drain
-// window and returns nil. It returns an error where the settings are wrong or a
-// listener fails.
+// Run serves until ctx ends, then drains its streams over the drain window and
+// returns nil. It returns an error if the settings are wrong or a part of the service
+// fails.
 func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -58,80 +53,85 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-
-	headroom := make([]byte, headroomBytes)
-	defer runtime.KeepAlive(headroom)
-
-	running, failed := errgroup.WithContext(ctx)
-	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
-	running.Go(func() error { return s.feed.Run(feeding) })
-	running.Go(func() error { return s.hub.Run(feeding) })
-	running.Go(func() error { return httpserver.Serve(s.http, public) })
-	running.Go(func() error { return httpserver.Serve(s.ops, private) })
-	running.Go(func() error {
-		<-failed.Done()
-		s.leave(context.WithoutCancel(ctx))
-		stopFeeding()
-		return nil
-	})
-	cfg.Log.Info("gateway is serving", "http", public.Addr().String(), "ops", private.Addr().String())
-	if cfg.Started != nil {
-		cfg.Started(Addresses{HTTP: public.Addr(), Ops: private.Addr()})
-	}
-	err = running.Wait()
+	defer tuneGC(&cfg)()
+	err = s.run(ctx, public, private)
 	cfg.Log.Info("gateway has stopped", "error", err)
 	return err
 }
 
-// service is what runs.
+// service is a running gateway.
 type service struct {
-	cfg     *Config
-	feed    *feed.Feed
-	hub     *fanout.Hub
-	http    *http.Server
-	ops     *http.Server
-	leaving atomic.Bool
+	cfg      *Config
+	cache    *cache.Cache
+	hub      *fanout.Hub
+	feed     *feed.Feed
+	http     *http.Server
+	ops      *http.Server
+	stopping atomic.Bool
 }
 
-func newService(cfg *Config, traces *telemetry.Traces) (*service, error) {
-	s := &service{cfg: cfg}
+// newService makes the parts of the service: the cache, the hub, which reads from it,
+// the feed, which writes to it and publishes to the hub, and the HTTP servers.
+func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
+	s := &service{cfg: cfg, cache: cache.New()}
 	registry := ops.NewRegistry()
-	watched := newMetrics(registry, cfg)
-	spans := deliveries{traces.Tracer("github.com/rafflecast/rafflecast/services/gateway")}
-	// The feed and the hub know each other only through these.
-	s.feed = feed.New(feed.Config{
-		APIPrefix: cfg.NATSAPIPrefix,
-		NATS:      natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials},
-		Out:       func(u *odds.Update) { s.hub.Publish(u) },
-		Heard:     watched.heard, Snapshot: watched.snapshot, Log: cfg.Log,
-	})
-	var err error
-	s.hub, err = fanout.NewHub(fanout.Config{
-		Spacing:      cfg.ConflationInterval,
-		Heartbeat:    cfg.Heartbeat,
-		Lifetime:     cfg.Lifetime,
-		RetryMin:     cfg.RetryMin,
-		RetryMax:     cfg.RetryMax,
-		WriteTimeout: cfg.WriteTimeout,
-		SendBuffer:   cfg.SendBuffer,
-		Newest:       s.feed.Newest,
-		Arrived:      func(u *odds.Update) { watched.arrived(u); spans.arrived(u) },
-	})
-	if err != nil {
+	metrics := newMetrics(registry, cfg)
+	spans := deliverySpans{traces.Tracer("github.com/rafflecast/rafflecast/services/gateway")}
+	if s.hub, err = fanout.NewHub(fanout.Config{
+		Cache:              s.cache,
+		ConflationInterval: cfg.ConflationInterval,
+		Heartbeat:          cfg.Heartbeat,
+		Lifetime:           cfg.Lifetime,
+		RetryMin:           cfg.RetryMin,
+		RetryMax:           cfg.RetryMax,
+		WriteTimeout:       cfg.WriteTimeout,
+		SendBuffer:         cfg.SendBuffer,
+		Delivered:          func(u *odds.Update) { metrics.delivered(u); spans.delivered(u) },
+	}); err != nil {
 		return nil, fmt.Errorf("make the fan-out: %w", err)
 	}
-	registry.MustRegister(collector{hub: s.hub, feed: s.feed})
-	edge, err := s.edge(watched)
-	if err != nil {
+	if s.feed, err = feed.New(feed.Config{
+		Connect:       cfg.connectNATS,
+		APIPrefix:     cfg.NATSAPIPrefix,
+		Cache:         s.cache,
+		Publish:       s.hub.Publish,
+		Received:      metrics.received,
+		SnapshotTaken: metrics.snapshotTaken,
+		OnReady:       cfg.Ready,
+		Log:           cfg.Log,
+	}); err != nil {
+		s.release()
 		return nil, err
 	}
-	s.http = httpserver.New(edge.Handler(web.Handler(edge.Responder(), edge.CheckRaffle)))
+	registry.MustRegister(collector{hub: s.hub, feed: s.feed, cache: s.cache})
+	api, err := s.newAPI(metrics)
+	if err != nil {
+		s.release()
+		return nil, err
+	}
+	s.http = httpserver.New(api.Handler(web.Handler(api.Responder(), api.CheckRaffle)))
 	s.http.ConnContext = fanout.ConnContext
 	s.http.MaxHeaderBytes = cfg.MaxHeaderBytes
 	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
-	s.http.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug) // what clients do wrong
+	s.http.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug) // mistakes of clients
 	s.ops = httpserver.New(ops.Handler(registry, s.ready))
 	return s, nil
+}
+
+func (c *Config) connectNATS(callbacks natsconn.Callbacks) (*nats.Conn, error) {
+	servers := natsconn.Servers{URL: c.NATSURL, CA: c.NATSCA, Credentials: c.NATSCredentials}
+	return natsconn.Connect(servers, "rafflecast gateway", c.Log, callbacks)
+}
+
+// release closes what a service that will not run has opened: to run until a context
+// ends that has ended already does nothing else.
+func (s *service) release() {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.hub.Run(ended)
+	if s.feed != nil {
+		_ = s.feed.Run(ended)
+	}
 }
 
 // Bounds of the requests that are forwarded to participation. Its transactions may
@@ -141,12 +141,12 @@ const (
 	forwardTimeout = 15 * time.Second
 )
 
-func (s *service) edge(watched *metrics) (*httpapi.API, error) {
+func (s *service) newAPI(metrics *metrics) (*httpapi.API, error) {
 	participation, errParticipation := s.cfg.participation()
 	proxies, errProxies := s.cfg.proxies()
 	origins, errOrigins := s.cfg.origins()
 	if err := errors.Join(errParticipation, errProxies, errOrigins); err != nil {
-		return nil, err // not after Validate
+		return nil, err // Validate would have found it
 	}
 	return httpapi.New(httpapi.Config{
 		RetryMin:       s.cfg.RetryMin,
@@ -160,35 +160,76 @@ func (s *service) edge(watched *metrics) (*httpapi.API, error) {
 		MaxPerClient:   s.cfg.MaxConnectionsPerClient,
 		Proxies:        proxies,
 		Origins:        origins,
-		Refused:        watched.refused,
+		Refused:        metrics.refused,
 		Log:            s.cfg.Log,
-	}, s.feed, s.hub)
+	}, s.cache, s.feed, s.hub)
 }
 
-// ready tells whether new clients should come here.
+// ready returns nil if new clients may come, else why they may not.
 func (s *service) ready() error {
 	switch {
-	case s.leaving.Load():
-		return errors.New("leaving")
+	case s.stopping.Load():
+		return errors.New("stopping")
 	case !s.feed.Ready():
-		return errors.New("no odds yet: NATS was not reached, or has no stream")
+		return errors.New("the odds have not been read from the stream: NATS is unavailable, or has no stream yet")
 	}
 	return nil
 }
 
-// shutdownTimeout bounds the end of what is not a stream.
+// run runs the parts of the service until ctx ends or one of them fails, then stops
+// it.
+func (s *service) run(ctx context.Context, public, private net.Listener) error {
+	// The end of ctx is the request to stop: until the streams are drained, the parts go
+	// on. failed ends if one of them fails.
+	parts, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	untilDrained, drained := context.WithCancel(context.WithoutCancel(ctx))
+	defer drained()
+	parts.Go(func() error { return s.hub.Run(untilDrained) })
+	parts.Go(func() error { return httpserver.Serve(s.http, public) })
+	parts.Go(func() error { return httpserver.Serve(s.ops, private) })
+	s.cfg.Log.Info("gateway is serving", "http", public.Addr().String(), "ops", private.Addr().String())
+	if s.cfg.Started != nil {
+		s.cfg.Started(Addresses{HTTP: public.Addr(), Ops: private.Addr()})
+	}
+	parts.Go(func() error { return s.feed.Run(untilDrained) }) // after Started, since it may call Ready
+	parts.Go(func() error {
+		select {
+		case <-ctx.Done():
+			s.awaitDrainDelay(failed)
+		case <-failed.Done():
+		}
+		s.drain(context.WithoutCancel(ctx))
+		drained()
+		return nil
+	})
+	return parts.Wait()
+}
+
+// awaitDrainDelay turns not ready and waits, so that load balancers notice that no
+// new clients may come. If a part of the service has failed, it does not wait.
+func (s *service) awaitDrainDelay(failed context.Context) {
+	s.stopping.Store(true)
+	delay := time.NewTimer(s.cfg.DrainDelay)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-failed.Done():
+	}
+}
+
+// shutdownTimeout bounds the end of requests that are not streams.
 const shutdownTimeout = 2 * time.Second
 
-// leave turns new clients away, then closes the streams evenly, then the ports.
-func (s *service) leave(ctx context.Context) {
-	s.leaving.Store(true)
-	time.Sleep(s.cfg.DrainDelay)
+// drain refuses new clients, ends the streams evenly over the drain window, and closes
+// the ports.
+func (s *service) drain(ctx context.Context) {
+	s.stopping.Store(true)
 	draining, cancel := context.WithTimeout(ctx, s.cfg.DrainWindow+shutdownTimeout)
 	defer cancel()
-	s.hub.Leave(draining, s.cfg.DrainWindow)
-	ending, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	s.hub.Drain(draining, s.cfg.DrainWindow)
+	closing, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
-	_ = s.http.Shutdown(ending) // past the deadline, Close cuts what is left
+	_ = s.http.Shutdown(closing) // if that takes too long, Close cuts what is left
 	_ = s.http.Close()
 	_ = s.ops.Close()
 }

@@ -3,10 +3,13 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +17,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
@@ -29,30 +34,46 @@ type running struct {
 	ended chan error
 }
 
+// start starts a NATS server and a gateway, and waits until that is ready.
 func start(t *testing.T, change func(*Config)) *running {
 	t.Helper()
-	s := &running{t: t, nats: natstest.Start(t), ended: make(chan error, 1)}
+	s := &running{t: t, nats: natstest.Start(t)}
 	if _, err := s.nats.JetStream().CreateStream(t.Context(), oddsstream.Config(1)); err != nil {
 		t.Fatal(err)
 	}
 	s.publish(1)
-	cfg := testConfig(t)
+	s.run(change)
+	return s
+}
+
+// run runs a gateway and waits until it is ready.
+func (s *running) run(change func(*Config)) {
+	s.t.Helper()
+	cfg := testConfig(s.t)
 	cfg.NATSURL = s.nats.URL()
 	if change != nil {
 		change(&cfg)
 	}
-	started := make(chan Addresses, 1)
+	started, ready := make(chan Addresses, 1), make(chan struct{}, 10)
 	cfg.Started = func(a Addresses) { started <- a }
-	ctx, cancel := context.WithCancel(t.Context())
-	s.stop = cancel
-	go func() { s.ended <- Run(ctx, cfg) }()
-	select {
-	case s.addrs = <-started:
-	case err := <-s.ended:
-		t.Fatalf("Run: %v", err)
+	cfg.Ready = func() {
+		if len(started) == 0 {
+			s.t.Error("Ready was called before Started")
+		}
+		ready <- struct{}{}
 	}
-	s.waitUntil("/readyz", http.StatusOK)
-	return s
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan error, 1)
+	s.stop, s.ended = cancel, ended
+	go func() { ended <- Run(ctx, cfg) }()
+	select {
+	case <-ready:
+		s.addrs = <-started
+	case err := <-ended:
+		s.t.Fatalf("Run: %v", err)
+	case <-time.After(20 * time.Second):
+		s.t.Fatal("the gateway is not ready")
+	}
 }
 
 func testConfig(t *testing.T) Config {
@@ -89,6 +110,15 @@ func (s *running) get(to net.Addr, path string) *http.Response {
 	return resp
 }
 
+func (s *running) metrics() string {
+	s.t.Helper()
+	text, err := io.ReadAll(s.get(s.addrs.Ops, "/metrics").Body)
+	if err != nil {
+		s.t.Error(err)
+	}
+	return string(text)
+}
+
 // waitUntil polls the operations port until a request is answered with status.
 func (s *running) waitUntil(path string, status int) {
 	s.t.Helper()
@@ -117,7 +147,7 @@ func waitLine(t *testing.T, r *bufio.Reader, prefix string) {
 	}
 }
 
-func TestFromNATSToAClient(t *testing.T) {
+func TestGateway_StreamsFromNATS(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	resp := s.get(s.addrs.HTTP, "/api/v1/raffle/1/subscribe")
@@ -125,12 +155,15 @@ func TestFromNATSToAClient(t *testing.T) {
 	waitLine(t, r, "id: 1:1\n")
 	s.publish(2)
 	waitLine(t, r, "id: 1:2\n")
-	// With NATS away it serves what it knows.
+	// While NATS is unavailable it serves what it knows.
 	s.nats.Stop()
 	if resp := s.get(s.addrs.HTTP, "/api/v1/raffle/1/odds"); resp.StatusCode != http.StatusOK {
-		t.Errorf("odds with NATS away: %s", resp.Status)
+		t.Errorf("odds while NATS is unavailable: %s", resp.Status)
 	}
 	s.waitUntil("/readyz", http.StatusOK)
+	for _, want := range []string{"rafflecast_gateway_nats_connected 0", "rafflecast_gateway_feed_ready 1"} {
+		testenv.Eventually(t, want, 10*time.Second, func() bool { return strings.Contains(s.metrics(), "\n"+want) })
+	}
 	s.nats.Start()
 	s.publish(3)
 	waitLine(t, r, "id: 1:3\n")
@@ -142,25 +175,25 @@ func TestFromNATSToAClient(t *testing.T) {
 			t.Errorf("%s: %s", path, resp.Status)
 		}
 	}
-	metrics, _ := io.ReadAll(s.get(s.addrs.Ops, "/metrics").Body)
+	metrics := s.metrics()
 	for _, want := range []string{
-		"rafflecast_gateway_connections 1", "rafflecast_gateway_connections_behind 0", "rafflecast_gateway_deliveries_total 2",
-		`rafflecast_gateway_connections_ended_total{reason="stalled"} 0`, `rafflecast_gateway_refusals_total{reason="raffle_not_found"} 1`,
+		"rafflecast_gateway_connections 1", "rafflecast_gateway_connections_blocked 0", "rafflecast_gateway_deliveries_total 2",
+		`rafflecast_gateway_connections_ended_total{reason="stalled"} 0`, `rafflecast_gateway_connections_ended_total{reason="draining"} 0`, `rafflecast_gateway_refusals_total{reason="raffle_not_found"} 1`,
 		`rafflecast_gateway_snapshots_total{cause="connected"} 1`, "rafflecast_gateway_feed_lag_seconds_count ",
 		"rafflecast_gateway_raffles_known 1", "rafflecast_gateway_nats_connected 1", "rafflecast_gateway_feed_ready 1",
 		"rafflecast_gateway_connections_limit ", `rafflecast_gateway_commit_to_last_write_seconds_bucket{le="+Inf"} `,
 	} {
-		if !strings.Contains(string(metrics), "\n"+want) {
+		if !strings.Contains(metrics, "\n"+want) {
 			t.Errorf("not in the metrics: %s", want)
 		}
 	}
-	if strings.Contains(string(metrics), "rafflecast_gateway_commit_to_last_write_seconds_count 0\n") {
-		t.Error("the last write of version 2 was not noticed")
+	if strings.Contains(metrics, "rafflecast_gateway_commit_to_last_write_seconds_count 0\n") {
+		t.Error("the last write of version 2 was not observed")
 	}
 	s.end()
 }
 
-func TestItStartsWithoutNATSAndIsNotReady(t *testing.T) {
+func TestGateway_StartsWithoutNATSAndIsNotReady(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t)
 	started := make(chan Addresses, 1)
@@ -177,7 +210,7 @@ func TestItStartsWithoutNATSAndIsNotReady(t *testing.T) {
 	s.end()
 }
 
-func TestStoppingDrains(t *testing.T) {
+func TestGateway_DrainsAtStop(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *Config) { c.DrainDelay, c.DrainWindow = 200*time.Millisecond, 300*time.Millisecond })
 	var streams []*bufio.Reader
@@ -198,7 +231,7 @@ func TestStoppingDrains(t *testing.T) {
 	}
 }
 
-func TestTwoRunInOneProcess(t *testing.T) {
+func TestGateway_TwoRunInOneProcess(t *testing.T) {
 	t.Parallel()
 	a, b := start(t, nil), start(t, nil)
 	a.end()
@@ -206,7 +239,7 @@ func TestTwoRunInOneProcess(t *testing.T) {
 	b.end()
 }
 
-func TestATakenPortNamesItsFlag(t *testing.T) {
+func TestGateway_TakenPortNamesItsFlag(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -226,7 +259,7 @@ func TestATakenPortNamesItsFlag(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
+func TestConfig_ReportsAllErrors(t *testing.T) {
 	t.Parallel()
 	err := Run(t.Context(), Config{
 		Settings: Settings{
@@ -253,11 +286,123 @@ func TestWrongSettingsAreReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAWrongNATSURLStopsTheStart(t *testing.T) {
+// The depth of the stream is computed from these defaults.
+func TestConfig_DefaultsFitTheStream(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultConfig()
+	if cfg.ConflationInterval != oddsstream.ConflationInterval || cfg.RetryMax != oddsstream.LongestRetry {
+		t.Errorf("conflation interval %v, longest retry %v", cfg.ConflationInterval, cfg.RetryMax)
+	}
+}
+
+// A raffle with 140 versions a second has 20 messages a second after conflation. A client
+// that was away for 5 s, the longest retry, gets what it has missed, in order and without
+// a reset; also from an instance that has just started.
+func TestGateway_ResumesAfterLongestRetryOnBusyRaffle(t *testing.T) {
+	t.Parallel()
+	const (
+		step   = 7
+		missed = int64(oddsstream.LongestRetry / oddsstream.ConflationInterval)
+		total  = 3 * missed
+	)
+	s := start(t, nil)
+	for n := range total {
+		s.publish((n + 1) * step)
+	}
+	resume := func(seen int64) {
+		t.Helper()
+		resp := s.get(s.addrs.HTTP, fmt.Sprintf("/api/v1/raffles/1/subscribe?lastEventId=1:%d", seen*step))
+		r := bufio.NewReader(resp.Body)
+		for n := seen + 1; n <= total; {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatalf("before version %d: %v", n*step, err)
+			}
+			switch {
+			case line == fmt.Sprintf("id: 1:%d\n", n*step):
+				n++
+			case strings.HasPrefix(line, "id:") || strings.HasPrefix(line, "event: reset"):
+				t.Fatalf("after %d: %q, not version %d", seen*step, line, n*step)
+			}
+		}
+		resp.Body.Close()
+	}
+	newest := fmt.Sprintf(`"version":%d,`, total*step)
+	testenv.Eventually(t, "the newest version arrives", 10*time.Second, func() bool {
+		body, _ := io.ReadAll(s.get(s.addrs.HTTP, "/api/v1/raffles/1/odds").Body)
+		return strings.Contains(string(body), newest)
+	})
+	resume(total - missed)
+	resume(total - missed/2)
+	s.end()
+	s.run(nil)
+	resume(total - 1)
+	resume(total - missed)
+	resume(total - missed/2)
+	s.end()
+}
+
+// If the service stops because a part of it has failed, nobody is there to notice that it
+// is not ready.
+func TestGateway_FailureSkipsDrainDelay(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t)
+	cfg.DrainDelay = 10 * time.Minute
 	cfg.NATSURL = "nats://me:secret@[::1"
 	if err := Run(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "secret") {
-		t.Errorf("got %v", err)
+		t.Errorf("with a wrong NATS URL: %v", err)
+	}
+
+	cfg.NATSURL = "nats://127.0.0.1:1"
+	for name, isAskedToStop := range map[string]bool{"while it runs": false, "during the delay": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := cfg
+			ctx, askToStop := context.WithCancel(t.Context())
+			defer askToStop()
+			public, private, err := listen(ctx, &cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := newService(&cfg, &telemetry.Traces{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if isAskedToStop {
+				askToStop()
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- s.run(ctx, public, private) }()
+			if isAskedToStop {
+				testenv.Eventually(t, "the service is stopping", 10*time.Second, s.stopping.Load)
+			}
+			private.Close()
+			select {
+			case err := <-ended:
+				if !errors.Is(err, net.ErrClosed) {
+					t.Errorf("Run: %v", err)
+				}
+			case <-time.After(20 * time.Second):
+				t.Error("it waits for the drain delay")
+			}
+		})
+	}
+}
+
+// What a service has opened before a part of it could not be made is closed again.
+func TestGateway_ReleasesWhatItHasOpened(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t)
+	cfg.CORSOrigins = "no origin"
+	if _, err := newService(&cfg, &telemetry.Traces{}); err == nil {
+		t.Error("it was made")
+	}
+	s, err := newService(new(testConfig(t)), &telemetry.Traces{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.release()
+	if s.feed.Connected() || s.hub.Serve(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), fanout.Stream{}) {
+		t.Error("it goes on")
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
@@ -13,7 +14,7 @@ import (
 
 const namespace = "rafflecast_gateway"
 
-// metrics are those that count as things happen.
+// metrics are the metrics that are counted as things happen.
 type metrics struct {
 	feedLag   prometheus.Histogram
 	lastWrite prometheus.Histogram
@@ -25,23 +26,23 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 	m := &metrics{
 		feedLag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "feed_lag_seconds",
-			Help:    "Age of odds when they were heard, by the database's clock.",
+			Help:    "Age of odds, by the database's clock, when they were received from NATS.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 		lastWrite: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "commit_to_last_write_seconds",
-			Help: "Age of odds, by the database's clock, when they had been written to the last connection that watched their raffle and took them. " +
-				"Odds that newer ones overtook on the way do not count.",
+			Help: "Age of odds, by the database's clock, when they had been written to the last connection that had subscribed to their raffle and was not blocked. " +
+				"Odds that were conflated away for any connection, or that nobody was sent, are not counted.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Name: "snapshots_total", Help: "Snapshots of all odds that were taken, by cause.",
+			Namespace: namespace, Name: "snapshots_total", Help: "Snapshots of the odds of all raffles that were read from the stream, by cause.",
 		}, []string{"cause"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Name: "refusals_total", Help: "Requests that were refused, by reason.",
+			Namespace: namespace, Name: "refusals_total", Help: "Refused requests, by reason.",
 		}, []string{"reason"}),
 	}
-	// All from the start, so that a rate sees the first.
+	// All labels exist from the start, so that a rate includes the first event.
 	for _, cause := range feed.Causes() {
 		m.snapshots.WithLabelValues(string(cause))
 	}
@@ -49,28 +50,29 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 		m.refusals.WithLabelValues(reason)
 	}
 	limit := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "connections_limit", Help: "Streams and long polls that may be open; others are refused.",
+		Namespace: namespace, Name: "connections_limit", Help: "Most streams and long polls that may be open. Further ones are refused.",
 	})
 	limit.Set(float64(cfg.maxConnections()))
 	registry.MustRegister(m.feedLag, m.lastWrite, m.snapshots, m.refusals, limit)
 	return m
 }
 
-func (m *metrics) heard(u *odds.Update)      { m.feedLag.Observe(time.Since(u.At).Seconds()) }
-func (m *metrics) snapshot(cause feed.Cause) { m.snapshots.WithLabelValues(string(cause)).Inc() }
-func (m *metrics) refused(reason string)     { m.refusals.WithLabelValues(reason).Inc() }
+func (m *metrics) received(u *odds.Update)        { m.feedLag.Observe(time.Since(u.At).Seconds()) }
+func (m *metrics) snapshotTaken(cause feed.Cause) { m.snapshots.WithLabelValues(string(cause)).Inc() }
+func (m *metrics) refused(reason string)          { m.refusals.WithLabelValues(reason).Inc() }
 
-// arrived observes the age of odds that all who watch have.
-func (m *metrics) arrived(u *odds.Update) {
-	if n, complete := u.Trip.Written(); n > 0 && complete {
+// delivered observes the age of an update that has just been delivered.
+func (m *metrics) delivered(u *odds.Update) {
+	if u.Delivery.Connections() > 0 {
 		m.lastWrite.Observe(time.Since(u.At).Seconds())
 	}
 }
 
-// collector reports what hub and feed know themselves.
+// collector collects the metrics that hub, feed and cache count themselves.
 type collector struct {
-	hub  *fanout.Hub
-	feed *feed.Feed
+	hub   *fanout.Hub
+	feed  *feed.Feed
+	cache *cache.Cache
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -78,13 +80,13 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	connections = desc("connections", "Open streams and long polls.")
-	behind      = desc("connections_behind", "Of them, those whose client takes less than comes.")
-	delivered   = desc("deliveries_total", "Odds that were written to connections.")
-	ended       = desc("connections_ended_total", "Connections that ended, by reason.", "reason")
-	known       = desc("raffles_known", "Raffles whose odds are known.")
-	connected   = desc("nats_connected", "1 while there is a connection to NATS.")
-	fed         = desc("feed_ready", "1 once the odds of all raffles were read.")
+	connections        = desc("connections", "Open streams and long polls.")
+	connectionsBlocked = desc("connections_blocked", "Open connections whose send buffer is full.")
+	deliveries         = desc("deliveries_total", "Updates that were sent to connections, without those with which a connection begins.")
+	connectionsEnded   = desc("connections_ended_total", "Connections that have ended, by reason.", "reason")
+	rafflesKnown       = desc("raffles_known", "Raffles whose odds are cached.")
+	natsConnected      = desc("nats_connected", "1 if there is a connection to NATS, else 0.")
+	feedReady          = desc("feed_ready", "1 if the odds of all raffles have been read from the stream since the start, else 0.")
 )
 
 func number(yes bool) float64 {
@@ -94,23 +96,23 @@ func number(yes bool) float64 {
 	return 0
 }
 
-// Describe is of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{connections, behind, delivered, ended, known, connected, fed} {
+	for _, d := range []*prometheus.Desc{connections, connectionsBlocked, deliveries, connectionsEnded, rafflesKnown, natsConnected, feedReady} {
 		ch <- d
 	}
 }
 
-// Collect is of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s := c.hub.Stats()
 	ch <- prometheus.MustNewConstMetric(connections, prometheus.GaugeValue, float64(s.Connections))
-	ch <- prometheus.MustNewConstMetric(behind, prometheus.GaugeValue, float64(s.Behind))
-	ch <- prometheus.MustNewConstMetric(delivered, prometheus.CounterValue, float64(s.Delivered))
+	ch <- prometheus.MustNewConstMetric(connectionsBlocked, prometheus.GaugeValue, float64(s.Blocked))
+	ch <- prometheus.MustNewConstMetric(deliveries, prometheus.CounterValue, float64(s.Delivered))
 	for why, n := range s.Ended {
-		ch <- prometheus.MustNewConstMetric(ended, prometheus.CounterValue, float64(n), string(why))
+		ch <- prometheus.MustNewConstMetric(connectionsEnded, prometheus.CounterValue, float64(n), fanout.Reason(why).String())
 	}
-	ch <- prometheus.MustNewConstMetric(known, prometheus.GaugeValue, float64(c.feed.Size()))
-	ch <- prometheus.MustNewConstMetric(connected, prometheus.GaugeValue, number(c.feed.Connected()))
-	ch <- prometheus.MustNewConstMetric(fed, prometheus.GaugeValue, number(c.feed.Ready()))
+	ch <- prometheus.MustNewConstMetric(rafflesKnown, prometheus.GaugeValue, float64(c.cache.Len()))
+	ch <- prometheus.MustNewConstMetric(natsConnected, prometheus.GaugeValue, number(c.feed.Connected()))
+	ch <- prometheus.MustNewConstMetric(feedReady, prometheus.GaugeValue, number(c.feed.Ready()))
 }

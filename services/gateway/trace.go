@@ -12,20 +12,21 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
-// deliveries makes the last span of an entry's trace: from the message that
-// brought its odds to the last connection that they were written to.
-type deliveries struct {
+// deliverySpans makes the last span of an entry's trace. It begins when its odds come
+// from NATS, and ends when they have been written to the last of their subscribers that
+// was not blocked. Odds that were conflated away for any subscriber have no span.
+type deliverySpans struct {
 	tracer trace.Tracer // nil: none
 }
 
-// arrived makes the span, now that all about it is known.
-func (d deliveries) arrived(u *odds.Update) {
-	if d.tracer == nil || !u.Trip.Origin.IsSampled() {
+// delivered makes the span of an update that has just been delivered.
+func (s deliverySpans) delivered(u *odds.Update) {
+	d := u.Delivery
+	if s.tracer == nil || !d.Origin.IsSampled() {
 		return
 	}
-	written, complete := u.Trip.Written()
-	_, span := d.tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), u.Trip.Origin), "process "+oddsstream.AllLive,
-		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(u.Trip.Heard),
+	_, span := s.tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), d.Origin), "process "+oddsstream.AllLive,
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(d.Received),
 		trace.WithAttributes(
 			semconv.MessagingSystemKey.String("nats"),
 			semconv.MessagingOperationTypeProcess,
@@ -33,8 +34,7 @@ func (d deliveries) arrived(u *odds.Update) {
 			semconv.MessagingDestinationTemplate(oddsstream.AllLive),
 			attribute.Int64("rafflecast.raffle.id", u.RaffleID),
 			attribute.Int64("rafflecast.raffle.version", u.Version),
-			attribute.Int("rafflecast.connections", written),
-			attribute.Bool("rafflecast.superseded", !complete),
+			attribute.Int("rafflecast.connections", d.Connections()),
 		))
 	span.End(trace.WithTimestamp(time.Now()))
 }

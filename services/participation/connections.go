@@ -45,7 +45,6 @@ func openConnections(ctx context.Context, cfg *Config, traces *telemetry.Traces)
 	}
 	servers := natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials}
 	c.nats, err = natsconn.Connect(servers, "rafflecast participation", cfg.Log, natsconn.Callbacks{OnReconnect: func() {
-		cfg.Log.Info("NATS is back")
 		select {
 		case c.reconnected <- struct{}{}:
 		default:

@@ -7,232 +7,205 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
 )
 
-// conn is one connection. It belongs to its shard; but for what Serve sets
-// before it is handed over. What each delivery touches stands first, within one
-// cache line.
-type conn struct {
-	one [1]watch // the memory of watches, for the usual one
-	fd  int32    // of a detached connection, else -1
-	// full says that the socket took less than it was given; it will say when it
-	// takes more.
-	full   bool
-	behind bool // some raffle's newest odds are still to be sent
-	// silentSince is when a frame last went out.
-	silentSince time.Duration
+// The life of a connection:
+//
+//	Serve     The HTTP handler has decided what the client is to be sent. Serve makes
+//	          a conn of it, takes the socket from net/http if it can, and adds the
+//	          conn to the inbox of a shard. From here on the shard owns it.
+//	accept    The shard subscribes it to its topics, puts it into its timer wheel and
+//	          its poller, and calls resume: the opening and the backlog are sent, then
+//	          whatever has become newer in the meantime.
+//	offer     An update comes to a topic, whose pass offers it to each subscriber. A
+//	          connection that takes bytes is sent its frame, with one system call.
+//	blocked   The socket took only a part, or nothing. The rest of the frame is kept,
+//	          by reference. Further updates are not: the connection is only marked as
+//	          lagging. When the socket is writable again, resume sends the rest, and
+//	          then the newest update of each raffle whose newest it lacks.
+//	expire    The timer wheel finds the connection when it has been silent for the
+//	          heartbeat, blocked for the write timeout, or open for its lifetime (or
+//	          for as long as the drain lets it).
+//	remove    The connection leaves its topics, wheel and poller. The socket is closed;
+//	          the kernel delivers what was written. Done is called.
 
-	turn    uint8  // watch to begin with when behind, so that none starves
-	quiet   bool   // no heartbeats and farewells: it waits for one update
-	parted  bool   // its farewell has begun
-	gone    bool   // removed
-	signals signal // guarded by the shard's inbox
-	// received counts the bytes that came after the request, all thrown away.
-	received int32
-	interval int32 // heartbeats, in ms
+// conn is one connection. Only its shard's goroutine may touch it once Serve has
+// handed it over. What each delivery touches comes first, within one cache line.
+type conn struct {
+	one [1]Subscription // the memory of subs, if there is only one
+	fd  int32           // of a detached connection, else -1
+	// blocked means that the socket took less than it was given. It reports when it
+	// takes more.
+	blocked bool
+	lagging bool // some subscription may lack its topic's current update
+	// lastWrite is when bytes were last sent, or when the connection became blocked if
+	// that is later.
+	lastWrite time.Duration
+
+	turn     uint8 // subscription to begin with when lagging, so that none starves
+	farewell bool  // its last frame has begun
+	removed  bool
+	signals  signal // guarded by the shard's inbox
+	ending   Reason // why it ends at endsAt
+	received int32  // bytes that came after the request, all thrown away
+	interval int32  // of heartbeats, in ms
 
 	shard   *shard
-	out     outlet // where fd is -1
-	rest    []byte // of a frame that went out in part; shared, never changed
-	watches []watch
+	writer  writer   // if fd is -1
+	rest    []byte   // of a frame that was sent in part; shared, never changed
+	backlog *backlog // nil once it has been sent
+	subs    []Subscription
 	done    func(Reason)
+	endsAt  time.Duration
 
-	blockedSince time.Duration // while full: when it last took anything
-	endsAt       time.Duration
-	ending       Reason // why it ends then
-
-	due        int64 // tick of the wheel's slot
+	due        int64 // tick of its slot in the wheel; 0: in none
 	prev, next *conn // in that slot
 }
 
-// watch is a raffle that a connection watches.
-type watch struct {
-	seen   int64 // version that was sent
-	topic  *topic
-	raffle int64
-	at     int32 // index in the topic's members
-	final  bool  // no other version will follow
-}
-
-// mayTalk bounds what a client may send after its request, over its whole life:
-// what it has pipelined, say. It is thrown away.
-const mayTalk = 16 << 10
-
-// outlet takes bytes without blocking.
-type outlet interface {
-	// write returns how many bytes it took; fewer than all mean that it is full.
+// writer takes bytes without blocking.
+type writer interface {
+	// write returns how many bytes it took. Fewer than all mean that it is full. It
+	// may keep b until it is writable again.
 	write(b []byte) (int, error)
-	// close is called once. What was written before is still delivered.
+	// close is called once. What was written before is still sent.
 	close()
 }
 
-// Reason is why a connection ended.
-type Reason string
+// outcome is what a write has led to.
+type outcome uint8
 
-// The reasons, as metrics name them.
 const (
-	Finished  Reason = "final"     // all its raffles are over
-	LivedOut  Reason = "lifetime"  // it comes back, perhaps to another instance
-	ClientEnd Reason = "client"    // the client went
-	SentAway  Reason = "leaving"   // this instance stops
-	Stalled   Reason = "stalled"   // it took nothing for the write timeout
-	Talking   Reason = "talking"   // it sent too much after its request
-	Failed    Reason = "error"     // the system could not serve it
-	WaitedOut Reason = "wait_over" // a long poll without news
+	writable outcome = iota // all was sent
+	blocked                 // the socket is full
+	gone                    // the client is
+	finished                // all was sent that will ever be
 )
 
-// Reasons lists them all.
-func Reasons() []Reason {
-	return []Reason{Finished, LivedOut, ClientEnd, SentAway, Stalled, Talking, Failed, WaitedOut}
-}
-
-// write gives bytes to the connection's socket.
-func (c *conn) write(b []byte) (int, error) {
+// put gives bytes to the socket.
+func (c *conn) put(b []byte) (int, error) {
 	if c.fd >= 0 {
 		return send(c.fd, b)
 	}
-	return c.out.write(b)
+	return c.writer.write(b)
 }
 
-// over tells whether none of its raffles will have another update.
-func (c *conn) over() bool {
-	for i := range c.watches {
-		if !c.watches[i].final {
+// write gives bytes to the socket and returns how many it took.
+func (c *conn) write(b []byte, now time.Duration) (int, outcome) {
+	n, err := c.put(b)
+	if err != nil {
+		return n, gone
+	}
+	if n > 0 || !c.blocked {
+		c.lastWrite = now
+	}
+	if c.blocked = n < len(b); c.blocked {
+		return n, blocked
+	}
+	return n, writable
+}
+
+// send sends a frame that must be complete before anything else is sent. Nothing of
+// another frame may be left.
+func (c *conn) send(frame []byte, now time.Duration) outcome {
+	n, outcome := c.write(frame, now)
+	if outcome == blocked {
+		c.rest = frame[n:]
+	}
+	return outcome
+}
+
+// sendUpdate sends an update unless the client has it. If nothing of the frame was
+// sent, it is not kept: by the time the socket takes bytes again there may be a newer
+// one.
+func (c *conn) sendUpdate(sub *Subscription, u *odds.Update, now time.Duration) outcome {
+	if u == nil || u.Version <= sub.LastSent {
+		return writable
+	}
+	n, outcome := c.write(u.Frame, now)
+	switch {
+	case outcome == gone:
+		return gone
+	case n == 0:
+		c.lagging = true
+		return blocked
+	}
+	sub.LastSent, sub.Final = u.Version, u.Final
+	sub.topic.written++
+	if outcome == blocked {
+		c.rest = u.Frame[n:]
+		return blocked
+	}
+	if u.Final && c.isFinal() {
+		return c.finish(now)
+	}
+	return writable
+}
+
+// resume sends what is left: of a frame, of the backlog, and the newest update of
+// each raffle whose newest the client lacks. It returns how many of the latter were
+// sent. buf is memory that a backlog may use.
+func (c *conn) resume(now time.Duration, buf *[]byte) (delivered int, _ outcome) {
+	if outcome := c.flush(now, buf); outcome != writable {
+		return 0, outcome
+	}
+	if c.isFinal() {
+		return 0, c.finish(now)
+	}
+	lagging := c.lagging
+	c.lagging = false
+	n := len(c.subs)
+	for i := 0; lagging && i < n; i++ {
+		at := (int(c.turn) + i) % n
+		sub := &c.subs[at]
+		before := sub.LastSent
+		outcome := c.sendUpdate(sub, sub.topic.conflation.current, now)
+		if sub.LastSent > before {
+			delivered++
+		}
+		if outcome != writable {
+			c.lagging, c.turn = true, uint8((at+1)%n)
+			return delivered, outcome
+		}
+	}
+	c.blocked = false
+	return delivered, writable
+}
+
+// isFinal reports whether none of its raffles will have another update.
+func (c *conn) isFinal() bool {
+	for i := range c.subs {
+		if !c.subs[i].Final {
 			return false
 		}
 	}
 	return true
 }
 
-// push writes to the connection and returns how many bytes went out; -1 means
-// that it was removed.
-func (s *shard) push(c *conn, b []byte) int {
-	n, err := c.write(b)
-	if err != nil {
-		s.remove(c, ClientEnd)
-		return -1
-	}
-	if n > 0 {
-		c.silentSince = s.now
-	}
-	switch {
-	case n < len(b):
-		s.block(c, n)
-	case c.full:
-		s.unblock(c)
-	}
-	return n
-}
-
-// send writes a frame that must be complete before anything else goes out. It
-// tells whether more can be written. Nothing of another frame is left over.
-func (s *shard) send(c *conn, frame []byte) bool {
-	n := s.push(c, frame)
-	if n < 0 {
-		return false
-	}
-	c.rest = frame[n:]
-	return n == len(frame)
-}
-
-// sendUpdate sends a raffle's newest odds where the connection lacks them, and
-// tells whether more can be written. A frame of which nothing went out is not
-// kept: by the time that the socket takes bytes again there may be a newer one.
-func (s *shard) sendUpdate(c *conn, w *watch, u *odds.Update) bool {
-	if u == nil || u.Version <= w.seen {
-		return true
-	}
-	n := s.push(c, u.Frame)
-	switch {
-	case n < 0:
-		return false
-	case n == 0:
-		c.behind = true
-		return false
-	}
-	w.seen, w.final = u.Version, u.Final
-	s.delivered++
-	if n < len(u.Frame) {
-		c.rest = u.Frame[n:]
-		return false
-	}
-	if u.Final && c.over() {
-		s.finish(c)
-		return false
-	}
-	return true
-}
-
-// finish ends a connection whose raffles are over, with the ids of all.
-func (s *shard) finish(c *conn) {
-	if !c.parted {
-		c.parted = true
-		if ids := c.appendIDs(nil); len(ids) > 0 && !s.send(c, append(ids, '\n')) {
-			return
+// finish sends the last frame of a connection whose raffles are all final.
+func (c *conn) finish(now time.Duration) outcome {
+	if !c.farewell {
+		c.farewell = true
+		if ids := c.appendIDs(nil); len(ids) > 0 {
+			if outcome := c.send(append(ids, '\n'), now); outcome != writable {
+				return outcome
+			}
 		}
 	}
-	s.remove(c, Finished)
+	return finished
 }
 
-// appendIDs appends an id without an event, by which an EventSource takes note
-// of all that it has of several raffles; an update's id names only one.
+// appendIDs appends an id without an event that names all versions that the client
+// has of several raffles; the id of an update names only one.
 func (c *conn) appendIDs(b []byte) []byte {
-	if len(c.watches) == 1 {
+	if len(c.subs) == 1 {
 		return b
 	}
-	ids := make([]byte, 0, 16*len(c.watches))
-	for i := range c.watches {
-		if w := &c.watches[i]; w.seen > 0 {
+	ids := make([]byte, 0, 16*len(c.subs))
+	for i := range c.subs {
+		if sub := &c.subs[i]; sub.LastSent > 0 {
 			if len(ids) > 0 {
 				ids = append(ids, ',')
 			}
-			ids = append(ids, odds.ID(w.raffle, w.seen)...)
+			ids = append(ids, odds.ID(sub.RaffleID, sub.LastSent)...)
 		}
 	}
 	return sse.AppendID(b, string(ids))
-}
-
-// block notes that a socket is full, having taken n bytes.
-func (s *shard) block(c *conn, n int) {
-	if n > 0 || !c.full {
-		c.blockedSince = s.now
-	}
-	if c.full {
-		return
-	}
-	c.full = true
-	s.full++
-	s.wheel.sooner(c, s.now+s.hub.cfg.WriteTimeout)
-}
-
-func (s *shard) unblock(c *conn) {
-	if c.full {
-		c.full = false
-		s.full--
-	}
-}
-
-// writable goes on where a full socket takes bytes again: the rest of a frame,
-// then the newest of each raffle.
-func (s *shard) writable(c *conn) {
-	if len(c.rest) > 0 {
-		if !s.send(c, c.rest) {
-			return
-		}
-		c.rest = nil
-	}
-	if c.over() {
-		s.finish(c)
-		return
-	}
-	behind := c.behind
-	c.behind = false
-	n := len(c.watches)
-	for i := 0; behind && i < n; i++ {
-		at := (int(c.turn) + i) % n
-		w := &c.watches[at]
-		if !s.sendUpdate(c, w, w.topic.current) {
-			c.behind, c.turn = true, uint8((at+1)%n)
-			return
-		}
-	}
-	s.unblock(c)
 }

@@ -8,159 +8,201 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
-// Config is how a hub treats its connections.
+// Config configures a Hub.
 type Config struct {
-	Spacing      time.Duration // least time between two updates of a raffle
-	Heartbeat    time.Duration // silence before a heartbeat, give or take 20 %
-	Lifetime     time.Duration // of a connection, give or take 20 %
-	RetryMin     time.Duration // bounds of the wait that a client is told when it is sent away
-	RetryMax     time.Duration
-	WriteTimeout time.Duration // a client that takes nothing for so long is dropped
-	// SendBuffer bounds what the kernel holds for a client, in bytes; it takes
-	// twice as much for its own needs. 0: the system's default.
+	// Cache has each update before it is published.
+	Cache *cache.Cache
+
+	ConflationInterval time.Duration // least time between two updates of a raffle; 0: none
+	Heartbeat          time.Duration // silence before a heartbeat, ±20 %
+	Lifetime           time.Duration // of a connection, ±20 %
+	RetryMin, RetryMax time.Duration // bounds of the wait that a drained client is told
+	WriteTimeout       time.Duration // a client that takes nothing for so long is dropped
+	// SendBuffer bounds what the kernel buffers for a client, in bytes; the kernel
+	// takes twice as much for its own needs. 0: the system's default.
 	SendBuffer int
-	// Newest returns a raffle's newest odds, or nil. An update that it returns
-	// may or may not have been published yet.
-	Newest func(raffleID int64) *odds.Update
-	// Arrived, where set, is told of each published update with a trip, once it has
-	// been offered to all who watch its raffle, or a newer one has taken its place.
-	// It is called by a shard, or from Publish, and must not block. Connections that
-	// are behind, and those with a handler of their own, may get it later.
-	Arrived func(*odds.Update)
-	// Ordinary has every connection served by its handler, as where there is no
-	// epoll.
-	Ordinary bool
-	// Shards is how many goroutines write; 0: one per core.
-	Shards int
+
+	// Delivered, if set, is called with each published update that has a Delivery, once
+	// it has been written to all its subscribers except those that are blocked, or
+	// served by a handler that is busy: they get it, or a newer one, later. It is not
+	// called for an update that was conflated away for some of them. It is called by a
+	// shard or from Publish, and must not block.
+	Delivered func(*odds.Update)
 }
 
-// Hub knows who watches which raffle. Make it with NewHub.
+// Option changes how a hub works. Options are for tests.
+type Option func(*options)
+
+type options struct {
+	shards    int // goroutines that write; 0: one per core
+	newPoller func() (poller, error)
+}
+
+// DisableDetach has every connection served by its handler, as on systems without
+// epoll.
+func DisableDetach(o *options) {
+	o.newPoller = func() (poller, error) { return newNoopPoller(), nil }
+}
+
+// Hub sends updates to their subscribers. Make it with NewHub.
 type Hub struct {
 	cfg    Config
+	detach bool
 	start  time.Time // times are counted from here
 	shards []*shard
 	turn   atomic.Uint32
+	polls  endings // of long polls
 
-	mu      sync.Mutex // guards what follows
-	open    int
-	leaving bool
-	empty   chan struct{} // closed when leaving and none is open
+	mu          sync.Mutex // guards what follows
+	open        int        // streams and long polls
+	drainWindow time.Duration
+	draining    chan struct{} // closed when new connections are refused
+	drained     chan struct{} // closed when draining and none is open
+	stopped     chan struct{} // closed when Run's context has ended
 }
 
-// NewHub returns a hub. It fails where the system has no means to wait for
-// sockets left.
-func NewHub(cfg Config) (*Hub, error) {
-	h := &Hub{cfg: cfg, start: time.Now(), empty: make(chan struct{})}
-	n := cfg.Shards
-	if n <= 0 {
-		n = runtime.GOMAXPROCS(0)
+// NewHub returns a hub. It fails if the system has no descriptors left to wait for
+// sockets.
+func NewHub(cfg Config, opts ...Option) (*Hub, error) {
+	o := options{shards: runtime.GOMAXPROCS(0)}
+	for _, option := range opts {
+		option(&o)
 	}
-	for range n {
-		s, err := newShard(h)
+	h := &Hub{
+		cfg: cfg, detach: canDetach && o.newPoller == nil, start: time.Now(),
+		draining: make(chan struct{}), drained: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	if o.newPoller == nil {
+		o.newPoller = newPoller
+	}
+	for range o.shards {
+		p, err := o.newPoller()
 		if err != nil {
 			for _, s := range h.shards {
 				s.poller.close()
 			}
 			return nil, err
 		}
-		h.shards = append(h.shards, s)
+		h.shards = append(h.shards, newShard(h, p))
 	}
 	return h, nil
 }
 
-// Run works until ctx ends, then closes all connections. Call it once.
+// Run works until ctx ends, then closes all connections and returns nil. Call it
+// once.
 func (h *Hub) Run(ctx context.Context) error {
-	var running sync.WaitGroup
+	var shards sync.WaitGroup
 	for _, s := range h.shards {
-		running.Go(s.run)
+		shards.Go(s.run)
 	}
 	<-ctx.Done()
-	h.mu.Lock()
-	h.leave()
-	h.mu.Unlock()
+	h.refuseNew(0)
+	close(h.stopped)
 	for _, s := range h.shards {
-		s.post(func() { s.stopping = true })
+		s.do(func() { s.stopping = true })
 	}
-	running.Wait()
+	shards.Wait()
+	<-h.drained // long polls have no shard
 	return nil
 }
 
-// Publish hands an update to all who watch its raffle, at once or when the
-// spacing has passed; by then a newer one may have taken its place. The caller
+// Publish sends an update to the subscribers of its raffle, at once or when the
+// conflation interval is over; by then a newer one may have replaced it. The caller
 // publishes a raffle's updates one at a time, in the order of their versions.
 func (h *Hub) Publish(u *odds.Update) {
-	if u.Trip != nil {
-		u.Trip.Begin(len(h.shards))
+	if u.Delivery != nil {
+		u.Delivery.Start(len(h.shards))
 	}
 	for _, s := range h.shards {
 		if !s.publish(u) {
-			h.arrived(u, 0)
+			h.done(u, 0)
 		}
 	}
-	h.arrived(u, 0)
 }
 
-// Leave refuses new connections and ends the open ones, evenly over the window,
-// each with a wait of its own before it comes back. It returns when all have
-// ended, or with ctx.
-func (h *Hub) Leave(ctx context.Context, window time.Duration) {
-	h.mu.Lock()
-	h.leave()
-	h.mu.Unlock()
+// done records that a shard has written an update to all its subscribers, which are
+// this many connections.
+func (h *Hub) done(u *odds.Update, connections int) {
+	if u.Delivery != nil && u.Delivery.Done(connections) && h.cfg.Delivered != nil {
+		h.cfg.Delivered(u)
+	}
+}
+
+// Drain refuses new connections and ends the open ones evenly over the window, each
+// with its own wait before the client comes back. It returns when all have ended,
+// or with ctx.
+func (h *Hub) Drain(ctx context.Context, window time.Duration) {
+	h.refuseNew(window)
 	for _, s := range h.shards {
-		s.post(func() { s.leave(window) })
+		s.do(func() { s.drain(window) })
 	}
 	select {
-	case <-h.empty:
+	case <-h.drained:
 	case <-ctx.Done():
 	}
 }
 
-// leave refuses new connections. h.mu is held.
-func (h *Hub) leave() {
-	if !h.leaving {
-		h.leaving = true
-		if h.open == 0 {
-			close(h.empty)
-		}
+// refuseNew refuses new connections from now on.
+func (h *Hub) refuseNew(window time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.isDraining() {
+		return
+	}
+	h.drainWindow = window
+	close(h.draining)
+	if h.open == 0 {
+		close(h.drained)
 	}
 }
 
-// enter counts a connection in, unless the hub is leaving.
+func (h *Hub) isDraining() bool {
+	select {
+	case <-h.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// enter counts a connection as open and reports whether it may be: the hub is not
+// draining.
 func (h *Hub) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.leaving {
+	if h.isDraining() {
 		return false
 	}
 	h.open++
 	return true
 }
 
+// exit counts a connection as closed.
 func (h *Hub) exit() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.open--
-	if h.leaving && h.open == 0 {
-		close(h.empty)
+	if h.open == 0 && h.isDraining() {
+		close(h.drained)
 	}
+}
+
+// Open returns how many streams and long polls are open.
+func (h *Hub) Open() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open
 }
 
 // now returns the time since the hub was made.
 func (h *Hub) now() time.Duration { return time.Since(h.start) }
 
-// jitter returns d, give or take nearly 20 %, so that what began together does
-// not happen together. The rest of the 20 % is for how coarse the wheel is.
+// jitter returns d ±20 %, so that what began together does not happen together. The
+// upper bound is 19 %: the timer wheel may fire 1 % late.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.39*rand.Float64()))
-}
-
-// Open returns how many connections are open.
-func (h *Hub) Open() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.open
 }

@@ -4,17 +4,17 @@ import "time"
 
 // poller waits for sockets, and for a wake-up by another goroutine.
 type poller interface {
-	// wait waits for the timeout (0: not at all; less: for good), a wake-up or
-	// events, and reports the events.
+	// wait blocks for at most timeout: 0 polls, a negative value blocks until woken. It
+	// calls event with each event, and returns after a wake-up or some events.
 	wait(timeout time.Duration, event func(fd int32, what events))
-	// wake ends a wait, or the next one.
+	// wake ends a wait, or the next one if there is none now.
 	wake()
-	// add has events of a socket reported: each change once.
+	// add requests the events of a socket: each change is reported once.
 	add(fd int32) error
 	close()
 }
 
-// events are what can be said of a socket.
+// events are what has happened to a socket.
 type events uint8
 
 const (
@@ -23,12 +23,12 @@ const (
 	hungUp
 )
 
-// sleeper is the poller where there are no sockets to wait for.
-type sleeper struct{ woken chan struct{} }
+// noopPoller is a poller without sockets, for connections that keep their handlers.
+type noopPoller struct{ woken chan struct{} }
 
-func newSleeper() *sleeper { return &sleeper{make(chan struct{}, 1)} }
+func newNoopPoller() *noopPoller { return &noopPoller{make(chan struct{}, 1)} }
 
-func (s *sleeper) wait(timeout time.Duration, _ func(int32, events)) {
+func (s *noopPoller) wait(timeout time.Duration, _ func(int32, events)) {
 	var after <-chan time.Time
 	switch {
 	case timeout == 0:
@@ -48,13 +48,13 @@ func (s *sleeper) wait(timeout time.Duration, _ func(int32, events)) {
 	}
 }
 
-func (s *sleeper) wake() {
+func (s *noopPoller) wake() {
 	select {
 	case s.woken <- struct{}{}:
 	default:
 	}
 }
 
-func (s *sleeper) add(int32) error { panic("fanout: a sleeper has no sockets") }
+func (s *noopPoller) add(int32) error { panic("fanout: this poller has no sockets") }
 
-func (s *sleeper) close() {}
+func (s *noopPoller) close() {}

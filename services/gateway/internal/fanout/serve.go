@@ -7,29 +7,37 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
-// Watch is a raffle of a subscription.
-type Watch struct {
+// Subscription is a connection's subscription to a raffle.
+type Subscription struct {
+	LastSent int64 // newest version that the client has, or was sent
+	topic    *topic
 	RaffleID int64
-	Seen     int64 // version that the client has with what its connection opens with
-	Final    bool  // that version is the last
+	index    int32 // among the topic's subscribers
+	Final    bool  // no version will follow LastSent
 }
 
-// Subscription is what a client asked for.
-type Subscription struct {
-	Watches []Watch
-	// Opening goes out first.
+// Stream is what a client is to be sent.
+type Stream struct {
+	// Subscriptions are to one or more raffles, each once. The hub keeps the slice.
+	Subscriptions []Subscription
+	// Opening is sent first.
 	Opening []byte
-	// Done, where set, is called once when the connection has ended, and quickly
-	// returns. Where the hub refuses the subscription it is not called.
+	// Backlog is sent next: updates of these raffles, each newer than the one before and
+	// than LastSent. Other connections may share the slice.
+	Backlog []*odds.Update
+	// Done, if set, is called once when the connection has ended, and must not block. It
+	// is not called if Serve returns false.
 	Done func(Reason)
 }
 
 type connKey struct{}
 
-// ConnContext is for http.Server.ConnContext of a server without TLS in front of
-// the handlers that call Serve. Only connections that it has seen are detached.
+// ConnContext is for http.Server.ConnContext of a server without TLS whose handlers
+// call Serve. Only connections that it has seen are detached.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if _, ok := c.(*net.TCPConn); ok && canDetach {
 		return context.WithValue(ctx, connKey{}, true)
@@ -37,30 +45,29 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// Serve answers a request with a stream of updates; the header fields are set,
-// and nothing is written yet. It may return before the stream ends. False means
-// that the hub is leaving, and that nothing was written.
-func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, sub Subscription) bool {
+// Serve answers a request with a stream. The caller has set the header fields and
+// written nothing. Serve may return before the stream ends. False means that the hub
+// is draining, and that nothing was written.
+func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, stream Stream) bool {
 	if !h.enter() {
 		return false
 	}
-	c := h.newConn(sub)
-	if !h.cfg.Ordinary && r.ProtoMajor == 1 && r.Context().Value(connKey{}) != nil {
+	c := h.newConn(stream)
+	if h.detach && r.ProtoMajor == 1 && r.Context().Value(connKey{}) != nil {
 		h.serveDetached(w, c)
 		return true
 	}
-	p := newPort()
-	c.out = p
+	handler := newHandlerConn()
+	c.writer = handler
 	w.WriteHeader(http.StatusOK)
-	if !h.hand(c) {
-		return true
+	if h.hand(c) {
+		handler.serve(w, r, c, h.cfg.WriteTimeout)
 	}
-	p.serve(w, r, c, h.cfg.WriteTimeout)
 	return true
 }
 
 // serveDetached takes the connection from net/http and hands it to a shard. From
-// here on a failure means that the client is gone.
+// here on, a failure means that the client is gone.
 func (h *Hub) serveDetached(w http.ResponseWriter, c *conn) {
 	head := appendHead(make([]byte, 0, 512+len(c.rest)), w.Header())
 	nc, buffered, err := http.NewResponseController(w).Hijack()
@@ -76,7 +83,7 @@ func (h *Hub) serveDetached(w http.ResponseWriter, c *conn) {
 	h.hand(c)
 }
 
-// appendHead appends the head of an answer whose body ends with the connection.
+// appendHead appends the head of a response whose body ends with the connection.
 func appendHead(b []byte, header http.Header) []byte {
 	b = append(b, "HTTP/1.1 200 OK\r\nConnection: close\r\nDate: "...)
 	b = append(append(b, date(time.Now())...), "\r\n"...)
@@ -88,72 +95,53 @@ func appendHead(b []byte, header http.Header) []byte {
 	return append(b, "\r\n"...)
 }
 
-// dated is a second as a Date header names it; formatting it takes as long as
-// much of a handshake.
-type dated struct {
+// formattedDate is a second in the format of a Date header. Formatting it takes as
+// long as much of a handshake.
+type formattedDate struct {
 	second int64
 	text   string
 }
 
-var lastDate atomic.Pointer[dated]
+var lastDate atomic.Pointer[formattedDate]
 
 func date(now time.Time) string {
 	d := lastDate.Load()
 	if second := now.Unix(); d == nil || d.second != second {
-		d = &dated{second, now.UTC().Format(http.TimeFormat)}
+		d = &formattedDate{second, now.UTC().Format(http.TimeFormat)}
 		lastDate.Store(d)
 	}
 	return d.text
 }
 
-// Wait returns when a raffle has a newer version than this one, or after at most
-// d, or with ctx, or when the hub leaves.
-func (h *Hub) Wait(ctx context.Context, raffleID, version int64, d time.Duration) {
-	if !h.enter() {
-		return
-	}
-	c := h.newConn(Subscription{Watches: []Watch{{RaffleID: raffleID, Seen: version}}})
-	c.quiet, c.endsAt, c.ending = true, h.now()+d, WaitedOut
-	p := newPort()
-	c.out = p
-	if !h.hand(c) {
-		return
-	}
-	select {
-	case <-p.frames:
-	case <-p.ended:
-	case <-ctx.Done():
-	}
-	c.shard.tell(c, isGone)
-	<-p.ended
-}
-
-func (h *Hub) newConn(sub Subscription) *conn {
+func (h *Hub) newConn(stream Stream) *conn {
 	now := h.now()
 	c := &conn{
 		shard: h.shards[int(h.turn.Add(1))%len(h.shards)],
 		fd:    -1,
-		rest:  sub.Opening,
-		done:  sub.Done,
+		rest:  stream.Opening,
+		subs:  stream.Subscriptions,
+		done:  stream.Done,
 
-		silentSince: now,
-		interval:    int32(jitter(h.cfg.Heartbeat).Milliseconds()),
-		endsAt:      now + jitter(h.cfg.Lifetime),
-		ending:      LivedOut,
-		turn:        uint8(rand.N(uint(len(sub.Watches)))),
+		lastWrite: now,
+		interval:  int32(jitter(h.cfg.Heartbeat).Milliseconds()),
+		endsAt:    now + jitter(h.cfg.Lifetime),
+		ending:    MaxLifetime,
+		turn:      uint8(rand.N(uint(len(stream.Subscriptions)))),
 	}
-	if c.watches = c.one[:]; len(sub.Watches) > 1 {
-		c.watches = make([]watch, len(sub.Watches))
+	if len(c.subs) == 1 { // the caller's slice need not stay in memory
+		c.one[0] = c.subs[0]
+		c.subs = c.one[:]
 	}
-	for i, w := range sub.Watches {
-		c.watches[i] = watch{raffle: w.RaffleID, seen: w.Seen, final: w.Final}
+	if len(stream.Backlog) > 0 {
+		c.backlog = &backlog{stream.Backlog}
 	}
 	return c
 }
 
-// hand gives a connection to its shard; false where that has stopped.
+// hand gives a connection to its shard and reports whether the shard has taken it:
+// it has not stopped.
 func (h *Hub) hand(c *conn) bool {
-	if c.shard.give(c) {
+	if c.shard.add(c) {
 		return true
 	}
 	h.refuse(c)
@@ -165,7 +153,7 @@ func (h *Hub) refuse(c *conn) {
 	if c.fd >= 0 {
 		closeSocket(c.fd, true)
 	}
-	c.shard.stats.ended(Failed)
+	c.shard.stats.endings.add(Failed)
 	if c.done != nil {
 		c.done(Failed)
 	}

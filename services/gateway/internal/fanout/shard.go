@@ -2,11 +2,8 @@ package fanout
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
 // shard writes to its part of the connections, in one goroutine.
@@ -14,60 +11,30 @@ type shard struct {
 	hub    *Hub
 	poller poller
 	inbox  inbox
-	stats  stats
-	// asleep says that the poller must be woken for the inbox to be looked at.
+	stats  shardStats
+	// asleep means that the poller must be woken for the inbox to be looked at.
 	asleep atomic.Bool
 
 	// The rest belongs to the goroutine.
 	now       time.Duration // taken once per turn
 	wheel     wheel
-	active    []*topic // with a pass to go on with
-	cooling   []cooled // by time
-	sockets   []*conn  // by file descriptor
+	active    []*topic         // with a pass that has not ended
+	throttled []throttledTopic // by time
+	sockets   []*conn          // by file descriptor
 	conns     int
-	full      int // connections that are behind
-	received  []incoming
-	delivered int64
-	beat      []byte // a heartbeat that was encoded
+	blocked   int // connections that are blocked
+	taken     taken
+	buf       []byte // for a backlog
+	delivered int64  // since the last report
+	beat      []byte // the last heartbeat
 	beatAt    time.Duration
 	stopping  bool
 }
 
-// inbox is what others want of a shard.
-type inbox struct {
-	mu      sync.Mutex
-	topics  map[int64]*topic
-	dirty   []incoming // topics with something incoming, each once
-	added   []*conn
-	signals []*conn // with signals set, each once
-	calls   []func()
-	stopped bool // nobody looks any more
-}
-
-// incoming is a topic with its update, once the shard has taken that.
-type incoming struct {
-	topic  *topic
-	update *odds.Update
-}
-
-// signal is what a port has to say.
-type signal uint8
-
-const (
-	isWritable signal = 1 << iota
-	isGone
-)
-
-func newShard(h *Hub) (*shard, error) {
-	s := &shard{hub: h, inbox: inbox{topics: make(map[int64]*topic)}}
+func newShard(h *Hub, p poller) *shard {
+	s := &shard{hub: h, poller: p, inbox: inbox{topics: make(map[int64]*topic)}}
 	s.wheel.init(wheelTick(h.cfg))
-	var err error
-	if h.cfg.Ordinary {
-		s.poller = newSleeper()
-	} else {
-		s.poller, err = newPoller()
-	}
-	return s, err
+	return s
 }
 
 // run works until the shard is to stop and its last connection is closed.
@@ -75,29 +42,63 @@ func (s *shard) run() {
 	defer s.poller.close()
 	for {
 		s.now = s.hub.now()
-		s.receive()
-		s.cool()
-		s.wheel.advance(s.now, s.look)
-		busy := s.deliver()
-		s.report()
+		busy := s.work()
 		if s.stopping && s.stop() {
 			return
 		}
 		if busy {
 			runtime.Gosched() // handlers and the feed need the core, too
 		}
-		s.poller.wait(s.patience(busy), s.event)
+		s.poller.wait(s.nextTimeout(busy), s.onEvent)
 		s.asleep.Store(false)
 	}
 }
 
-// patience returns how long the shard may sleep; less than 0: until it is woken.
-func (s *shard) patience(busy bool) time.Duration {
+// work is one turn. It reports whether a pass has not ended.
+func (s *shard) work() (busy bool) {
+	s.receive()
+	s.flushThrottled()
+	s.wheel.advance(s.now, s.expire)
+	busy = s.deliver()
+	s.report()
+	return busy
+}
+
+// receive acts on what is in the inbox.
+func (s *shard) receive() {
+	s.inbox.take(&s.taken)
+	for _, u := range s.taken.updates {
+		s.update(u.topic, u.update)
+	}
+	clear(s.taken.updates)
+	for _, c := range s.taken.added {
+		s.accept(c)
+	}
+	for _, c := range s.taken.signals {
+		s.onSignal(c.conn, c.signals)
+	}
+	for _, f := range s.taken.calls {
+		f()
+	}
+}
+
+// report makes the shard's figures visible to other goroutines.
+func (s *shard) report() {
+	s.stats.blocked.Store(int64(s.blocked))
+	if s.delivered > 0 {
+		s.stats.delivered.Add(s.delivered)
+		s.delivered = 0
+	}
+}
+
+// nextTimeout returns how long the shard may sleep; a negative value means until
+// woken.
+func (s *shard) nextTimeout(busy bool) time.Duration {
 	if busy {
 		return 0
 	}
 	s.asleep.Store(true)
-	if s.inbox.any() { // came in before asleep was set
+	if !s.inbox.isEmpty() { // it came before asleep was set
 		return 0
 	}
 	wait := time.Duration(-1)
@@ -105,134 +106,126 @@ func (s *shard) patience(busy bool) time.Duration {
 	if s.conns > 0 {
 		wait = max(0, s.wheel.next()-now)
 	}
-	if len(s.cooling) > 0 {
-		if d := max(0, s.cooling[0].at-now); wait < 0 || d < wait {
+	if len(s.throttled) > 0 {
+		if d := max(0, s.throttled[0].at-now); wait < 0 || d < wait {
 			wait = d
 		}
 	}
 	return wait
 }
 
-// stop closes everything, and tells whether the shard is done.
+// stop closes all connections and reports whether no other is to come.
 func (s *shard) stop() bool {
-	s.wheel.each(func(c *conn) { s.remove(c, SentAway) })
+	s.wheel.each(func(c *conn) { s.remove(c, GoingAway) })
 	s.report()
-	s.inbox.mu.Lock()
-	defer s.inbox.mu.Unlock()
-	s.inbox.stopped = len(s.inbox.added) == 0
-	return s.inbox.stopped
+	return s.inbox.stop()
 }
 
-func (i *inbox) any() bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return len(i.dirty)+len(i.added)+len(i.signals)+len(i.calls) > 0
+// accept begins to serve a connection.
+func (s *shard) accept(c *conn) {
+	s.conns++
+	c.lastWrite = s.now
+	s.wheel.add(c, s.due(c))
+	s.subscribe(c)
+	if c.fd >= 0 {
+		if err := s.pollSocket(c); err != nil {
+			s.remove(c, Failed)
+			return
+		}
+	}
+	s.resume(c)
 }
 
-// receive empties the inbox.
-func (s *shard) receive() {
-	in := &s.inbox
-	in.mu.Lock()
-	// The two lists of dirty topics take turns, so that none is allocated anew.
-	dirty, added, signals, calls := in.dirty, in.added, in.signals, in.calls
-	in.dirty, in.added, in.signals, in.calls = s.received[:0], nil, nil, nil
-	for i := range dirty {
-		dirty[i].update, dirty[i].topic.incoming = dirty[i].topic.incoming, nil
+// pollSocket requests the events of a detached connection.
+func (s *shard) pollSocket(c *conn) error {
+	if n := int(c.fd) + 1 - len(s.sockets); n > 0 {
+		s.sockets = append(s.sockets, make([]*conn, n)...)
 	}
-	said := make([]signal, len(signals))
-	for i, c := range signals {
-		said[i], c.signals = c.signals, 0
-	}
-	in.mu.Unlock()
-
-	for _, d := range dirty {
-		s.update(d.topic, d.update, d.update)
-	}
-	clear(dirty)
-	s.received = dirty
-	for _, c := range added {
-		s.add(c)
-	}
-	for i, c := range signals {
-		s.hear(c, said[i])
-	}
-	for _, f := range calls {
-		f()
-	}
+	s.sockets[c.fd] = c
+	return s.poller.add(c.fd)
 }
 
-// topic returns a raffle's topic, a new one where there is none. i.mu is held.
-func (i *inbox) topic(raffleID int64) *topic {
-	t := i.topics[raffleID]
-	if t == nil {
-		t = &topic{raffle: raffleID}
-		i.topics[raffleID] = t
-	}
-	return t
+// resume sends what a connection lacks.
+func (s *shard) resume(c *conn) {
+	wasBlocked := c.blocked
+	delivered, outcome := c.resume(s.now, &s.buf)
+	s.delivered += int64(delivered)
+	s.settle(c, wasBlocked, outcome)
 }
 
-// forget drops a topic that has no members.
-func (s *shard) forget(t *topic) {
-	s.inbox.mu.Lock()
-	defer s.inbox.mu.Unlock()
-	if s.inbox.topics[t.raffle] == t {
-		delete(s.inbox.topics, t.raffle)
+// settle acts on the outcome of a write.
+func (s *shard) settle(c *conn, wasBlocked bool, outcome outcome) {
+	if c.blocked != wasBlocked {
+		if c.blocked {
+			s.blocked++
+			s.wheel.reschedule(c, c.lastWrite+s.hub.cfg.WriteTimeout)
+		} else {
+			s.blocked--
+		}
+	}
+	switch outcome {
+	case gone:
+		s.remove(c, ClientGone)
+	case finished:
+		s.remove(c, Finished)
+	case writable, blocked:
 	}
 }
 
-// publish takes an update, and tells whether anybody here watches its raffle.
-func (s *shard) publish(u *odds.Update) bool {
-	s.inbox.mu.Lock()
-	t := s.inbox.topics[u.RaffleID]
-	if t == nil {
-		s.inbox.mu.Unlock()
-		return false
+// remove ends a connection. It may be called twice.
+func (s *shard) remove(c *conn, why Reason) {
+	if c.removed {
+		return
 	}
-	before := t.incoming
-	if before == nil {
-		s.inbox.dirty = append(s.inbox.dirty, incoming{topic: t})
+	c.removed = true
+	if c.blocked {
+		c.blocked = false
+		s.blocked--
 	}
-	t.incoming = u
-	s.inbox.mu.Unlock()
-	s.hub.superseded(before)
-	s.wake()
-	return true
+	s.unsubscribe(c)
+	s.wheel.remove(c)
+	s.conns--
+	if c.fd >= 0 {
+		s.sockets[c.fd] = nil
+		closeSocket(c.fd, why == ClientGone)
+	} else {
+		c.writer.close()
+	}
+	c.rest, c.backlog = nil, nil
+	s.stats.endings.add(why)
+	if c.done != nil {
+		c.done(why)
+	}
+	s.hub.exit()
 }
 
-// post has the shard call f.
-func (s *shard) post(f func()) {
-	s.inbox.mu.Lock()
-	s.inbox.calls = append(s.inbox.calls, f)
-	s.inbox.mu.Unlock()
-	s.wake()
-}
-
-// give hands a connection over; false where the shard has stopped.
-func (s *shard) give(c *conn) bool {
-	s.inbox.mu.Lock()
-	if s.inbox.stopped {
-		s.inbox.mu.Unlock()
-		return false
+// onSignal handles an event queued by signal.
+func (s *shard) onSignal(c *conn, what signal) {
+	switch {
+	case c.removed:
+	case what&isGone != 0:
+		s.remove(c, ClientGone)
+	case c.blocked:
+		s.resume(c)
 	}
-	s.inbox.added = append(s.inbox.added, c)
-	s.inbox.mu.Unlock()
-	s.wake()
-	return true
 }
 
-// tell says something of a connection with a port.
-func (s *shard) tell(c *conn, said signal) {
-	s.inbox.mu.Lock()
-	if c.signals == 0 {
-		s.inbox.signals = append(s.inbox.signals, c)
+// onEvent handles an event of the poller.
+func (s *shard) onEvent(fd int32, what events) {
+	if int(fd) >= len(s.sockets) || s.sockets[fd] == nil {
+		return // closed earlier in this turn
 	}
-	c.signals |= said
-	s.inbox.mu.Unlock()
-	s.wake()
-}
-
-func (s *shard) wake() {
-	if s.asleep.Swap(false) {
-		s.poller.wake()
+	c := s.sockets[fd]
+	if what&readable != 0 {
+		if why, ended := discardInput(fd, &c.received); ended {
+			s.remove(c, why)
+			return
+		}
+	}
+	switch {
+	case what&hungUp != 0:
+		s.remove(c, ClientGone)
+	case what&takesMore != 0 && c.blocked:
+		s.resume(c)
 	}
 }

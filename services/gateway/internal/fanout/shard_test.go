@@ -1,260 +1,340 @@
 package fanout
 
 import (
-	"bytes"
-	"math/rand/v2"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
-	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
 )
 
-const spacing = 50 * time.Millisecond
-
-func testConfig() Config {
-	return Config{
-		Spacing: spacing, Heartbeat: 15 * time.Second, Lifetime: 30 * time.Minute, RetryMin: time.Second, RetryMax: 5 * time.Second,
-		WriteTimeout: 30 * time.Second, Newest: func(int64) *odds.Update { return nil },
-	}
-}
-
-func update(raffleID, version int64) *odds.Update {
-	u := &odds.Update{RaffleID: raffleID, Version: version}
-	id := odds.ID(raffleID, version)
-	u.Frame = sse.AppendEvent(nil, id, odds.Event, bytes.Repeat([]byte(id), 10))
-	return u
-}
-
-// room is a socket that takes as many bytes as it has room for.
-type room struct {
-	t     *testing.T
-	left  int
-	taken []byte
-	ended bool
-}
-
-func (r *room) write(b []byte) (int, error) {
-	if r.ended {
-		r.t.Error("written after the end")
-	}
-	n := min(r.left, len(b))
-	r.left -= n
-	r.taken = append(r.taken, b[:n]...)
-	return n, nil
-}
-
-func (r *room) close() {
-	if r.ended {
-		r.t.Error("closed twice")
-	}
-	r.ended = true
-}
-
-// stage is a shard that a test moves by hand, in a time of its own.
-type stage struct {
-	t      *testing.T
-	hub    *Hub
-	shard  *shard
-	newest map[int64]*odds.Update
-	conns  []*conn
-	ended  map[*conn]Reason
-	// published with a trip, and how often each has arrived.
-	published []*odds.Update
-	arrived   map[*odds.Update]int
-}
-
-func newStage(t *testing.T, change func(*Config)) *stage {
-	t.Helper()
-	s := &stage{t: t, newest: make(map[int64]*odds.Update), ended: make(map[*conn]Reason), arrived: make(map[*odds.Update]int)}
-	cfg := testConfig()
-	cfg.Ordinary, cfg.Shards = true, 1
-	cfg.Arrived = func(u *odds.Update) { s.arrived[u]++ }
-	cfg.Newest = func(id int64) *odds.Update { return s.newest[id] }
-	if change != nil {
-		change(&cfg)
-	}
-	hub, err := NewHub(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.hub, s.shard = hub, hub.shards[0]
-	return s
-}
-
-// connect adds a connection that has these versions, and room for so many bytes.
-func (s *stage) connect(left int, watches ...Watch) *conn {
-	s.t.Helper()
-	if !s.hub.enter() {
-		s.t.Fatal("refused")
-	}
-	c := s.hub.newConn(Subscription{Watches: watches, Opening: []byte(": opening\n\n")})
-	c.endsAt += s.shard.now // which the test has moved
-	c.out = &room{t: s.t, left: left}
-	c.done = func(why Reason) {
-		if _, twice := s.ended[c]; twice {
-			s.t.Error("done twice")
+func TestShard_SlowClientGetsNewestAndDelaysNobody(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	slow, quick := s.connect(20, to(1)), s.connect(unlimited, to(1))
+	for v := range int64(100) {
+		s.publish(update(1, v+1))
+		s.pass(interval)
+		if got := s.versions(quick); got[len(got)-1] != v+1 {
+			t.Fatalf("quick: %v", got)
 		}
-		s.ended[c] = why
 	}
-	s.hub.hand(c)
-	s.conns = append(s.conns, c)
-	s.turn()
-	return c
-}
-
-func (s *stage) publish(u *odds.Update) {
-	u.Trip = &odds.Trip{}
-	s.published = append(s.published, u)
-	s.newest[u.RaffleID] = u
-	s.hub.Publish(u)
-}
-
-// turn is one turn of the shard's loop, without the wait; it tells whether there
-// is more to do at once.
-func (s *stage) turn() bool {
-	s.shard.receive()
-	s.shard.cool()
-	s.shard.wheel.advance(s.shard.now, s.shard.look)
-	busy := s.shard.deliver()
-	s.shard.report()
-	return busy
-}
-
-// settle goes on until there is nothing to do.
-func (s *stage) settle() {
-	for s.turn() || s.shard.inbox.any() {
+	if got := s.hub.Stats().Blocked; got != 1 {
+		t.Errorf("%d are blocked", got)
 	}
-}
-
-func (s *stage) pass(d time.Duration) {
-	s.shard.now += d
+	s.grow(slow, unlimited)
 	s.settle()
-}
-
-// grow gives a connection room, which its socket reports where it was full.
-func (s *stage) grow(c *conn, n int) {
-	c.out.(*room).left += n
-	if c.full && !c.gone {
-		s.shard.writable(c)
+	// The frame that had begun is completed first.
+	expectVersions(t, s.versions(slow), 1, 100)
+	if got := s.hub.Stats(); got.Blocked != 0 || got.Delivered != 102 {
+		t.Errorf("%d are blocked, %d delivered", got.Blocked, got.Delivered)
 	}
 }
 
-// frames returns raffle and version of each update that a connection was sent,
-// and fails where something else than whole frames came.
-func (s *stage) frames(c *conn) (got [][2]int64) {
-	s.t.Helper()
-	rest, ok := bytes.CutPrefix(c.out.(*room).taken, []byte(": opening\n\n"))
-	if !ok && len(c.rest) == 0 && !c.gone {
-		s.t.Errorf("begins with %.20q", rest)
-	}
-	for block := range bytes.SplitAfterSeq(rest, []byte("\n\n")) {
-		id, isUpdate := bytes.CutPrefix(block, []byte("id: "))
-		id, _, _ = bytes.Cut(id, []byte("\n"))
-		raffleID, version, known := odds.ParseID(string(id))
-		switch {
-		case !isUpdate: // a heartbeat, retry, or the torn end of a connection
-		case !bytes.HasSuffix(block, []byte("\n\n")):
-			if !c.gone && len(c.rest) == 0 {
-				s.t.Errorf("a frame was left torn: %q", block)
-			}
-		case !known:
-		case !bytes.Equal(block, update(raffleID, version).Frame):
-			s.t.Errorf("frames are mixed: %q", block)
-		default:
-			got = append(got, [2]int64{raffleID, version})
-		}
-	}
-	return got
-}
-
-// FuzzInterleavings does what each byte says, in any order, and checks what every
-// connection was sent.
-func FuzzInterleavings(f *testing.F) {
-	for seed := range uint64(20) {
-		random := rand.New(rand.NewPCG(seed, 0))
-		script := make([]byte, 400)
-		for i := range script {
-			script[i] = byte(random.Uint32())
-		}
-		f.Add(script)
-	}
-	f.Fuzz(func(t *testing.T, script []byte) {
-		s := newStage(t, nil)
-		versions := make(map[int64]int64)
-		for _, b := range script {
-			do, arg := b%8, int64(b/8) // 0 to 31
-			raffleID := 1 + arg%4
-			switch do {
-			case 0, 1:
-				versions[raffleID]++
-				u := update(raffleID, versions[raffleID])
-				u.Final = arg == 31 && raffleID == 4
-				s.publish(u)
-			case 2:
-				s.connect(int(arg)*40, Watch{RaffleID: raffleID, Seen: max(0, versions[raffleID]-arg%3)})
-			case 3:
-				s.connect(1<<30, Watch{RaffleID: 1, Seen: versions[1]}, Watch{RaffleID: 4}, Watch{RaffleID: 2})
-			case 4:
-				if len(s.conns) > 0 {
-					s.grow(s.conns[int(arg)%len(s.conns)], int(arg)*20)
-				}
-			case 5:
-				if len(s.conns) > 0 {
-					s.shard.remove(s.conns[int(arg)%len(s.conns)], ClientEnd)
-				}
-			case 6:
-				s.shard.now += time.Duration(arg) * time.Millisecond * 4
-				s.turn()
-			case 7:
-				s.turn()
-			}
-		}
-		s.check(versions)
-	})
-}
-
-// check lets everything come to rest with room for all, and looks at the whole.
-func (s *stage) check(versions map[int64]int64) {
-	s.t.Helper()
+func TestShard_DropsClientThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	stalled, trickle := s.connect(20, to(1)), s.connect(20, to(1))
+	s.publish(update(1, 1))
 	s.settle()
+	s.pass(30*time.Second - 200*time.Millisecond)
+	if stalled.removed {
+		t.Error("dropped before the write timeout")
+	}
+	s.grow(trickle, 1)
+	s.pass(400 * time.Millisecond)
+	if s.ended[stalled] != Stalled || !stalled.removed || trickle.removed {
+		t.Errorf("stalled ended for %q, trickle removed: %t", s.ended[stalled], trickle.removed)
+	}
+	for range 4 {
+		s.pass(20 * time.Second)
+		s.grow(trickle, 1)
+	}
+	if trickle.removed {
+		t.Errorf("trickle ended for %q", s.ended[trickle])
+	}
+}
+
+// The write timeout may be shorter than the silence before a heartbeat.
+func TestShard_DropsStalledClientBeforeHeartbeat(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t, func(c *Config) { c.WriteTimeout = 5 * time.Second })
+	c := s.connect(20, to(1))
+	s.publish(update(1, 1))
+	s.settle()
+	s.pass(5*time.Second - 1)
+	if c.removed {
+		t.Error("dropped before the write timeout")
+	}
+	s.pass(100 * time.Millisecond)
+	if s.ended[c] != Stalled || !c.removed {
+		t.Errorf("ended for %q, removed: %t", s.ended[c], c.removed)
+	}
+}
+
+// heartbeats returns how many heartbeats a connection was sent.
+func heartbeats(c *conn) int { return strings.Count(string(socketOf(c).taken), "event: heartbeat\n") }
+
+func TestShard_HeartbeatBreaksSilence(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	c := s.connect(unlimited, to(1))
+	s.pass(12*time.Second - 1)
+	if n := heartbeats(c); n != 0 {
+		t.Errorf("%d heartbeats are early", n)
+	}
+	s.pass(6 * time.Second)
+	if n := heartbeats(c); n != 1 {
+		t.Errorf("%d heartbeats after 18 s", n)
+	}
+	for v := range int64(60) { // an update breaks the silence as well
+		s.publish(update(1, v+1))
+		s.pass(time.Second)
+	}
+	if n := heartbeats(c); n != 1 {
+		t.Errorf("%d heartbeats while updates came", n)
+	}
+}
+
+func TestShard_EndsConnectionAfterLifetime(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	c := s.connect(unlimited, to(1), to(2))
+	s.publish(update(1, 7))
+	for range 24*60 - 1 {
+		s.pass(time.Second)
+	}
+	if c.removed {
+		t.Errorf("ended for %q before 80 %% of the lifetime", s.ended[c])
+	}
+	for range 12*60 + 1 {
+		s.pass(time.Second)
+	}
+	if n := heartbeats(c); s.ended[c] != MaxLifetime || !c.removed || n < 70 || n > 180 {
+		t.Errorf("ended for %q after %d heartbeats", s.ended[c], n)
+	}
+	if taken := string(socketOf(c).taken); !strings.HasSuffix(taken, "\n\nid: 1:7\n\n") {
+		t.Errorf("ends with %q", taken[max(0, len(taken)-50):])
+	}
+}
+
+func TestShard_DrainEndsConnectionsOverWindow(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	const clients, window = 200, 20 * time.Second
+	for range clients {
+		s.connect(unlimited, to(1))
+	}
+	full := s.connect(5, to(1))
+	s.shard.drain(window)
+	s.pass(window / 2)
+	if n := len(s.ended); n < clients/4 || n > clients*3/4 {
+		t.Errorf("%d of %d ended in the first half", n, clients)
+	}
+	s.pass(window/2 + 200*time.Millisecond)
+	retries := make(map[string]bool)
 	for _, c := range s.conns {
-		s.grow(c, 1<<30)
-	}
-	s.pass(spacing)
-	s.pass(spacing)
-	open := 0
-	for _, c := range s.conns {
-		last := make(map[int64]int64)
-		for _, f := range s.frames(c) {
-			if f[1] <= last[f[0]] {
-				s.t.Errorf("raffle %d: version %d after %d", f[0], f[1], last[f[0]])
-			}
-			last[f[0]] = f[1]
+		if s.ended[c] != GoingAway || !c.removed {
+			t.Fatalf("ended for %q, removed: %t", s.ended[c], c.removed)
 		}
-		if c.gone {
-			continue
-		}
-		open++
-		for _, w := range c.watches {
-			if w.seen < versions[w.raffle] {
-				s.t.Errorf("raffle %d: it has %d of %d", w.raffle, w.seen, versions[w.raffle])
-			}
+		if _, retry, ok := strings.Cut(string(socketOf(c).taken), "retry: "); ok {
+			retries[retry] = true
+		} else if c != full {
+			t.Error("a client was not told when to come back")
 		}
 	}
-	if s.shard.conns != open || s.shard.full != 0 || s.hub.open != open {
-		s.t.Errorf("%d are open, it counts %d and %d, %d of them full", open, s.shard.conns, s.hub.open, s.shard.full)
+	if len(retries) < clients/2 {
+		t.Errorf("%d different waits", len(retries))
 	}
-	for _, c := range s.conns {
-		s.shard.remove(c, ClientEnd)
+}
+
+func TestShard_RemovesClientThatCannotBeWrittenTo(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	c, other := s.connect(unlimited, to(1)), s.connect(unlimited, to(1))
+	socketOf(c).err = errors.New("connection reset")
+	s.publish(update(1, 1))
+	s.settle()
+	if s.ended[c] != ClientGone || !c.removed {
+		t.Errorf("ended for %q, removed: %t", s.ended[c], c.removed)
 	}
-	if n := len(s.shard.inbox.topics); n > 0 {
-		s.t.Errorf("%d topics are left", n)
+	expectVersions(t, s.versions(other), 1)
+}
+
+// What was published before a connection's topic existed did not reach the topic, and
+// what was published between the handler's look into the cache and the subscription
+// reached it only if it existed.
+func TestShard_NewSubscriberMissesNothing(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	s.publish(update(1, 1))
+	first := s.open(unlimited, Stream{Subscriptions: []Subscription{to(1)}, Backlog: updates(1, 1, 1)})
+	expectVersions(t, s.versions(first), 1)
+
+	s.hub.cfg.Cache.Put(update(1, 2), true) // not published yet
+	second := s.open(unlimited, Stream{Subscriptions: []Subscription{to(1)}, Backlog: updates(1, 2, 2)})
+	s.publish(update(1, 2))
+	s.settle()
+	third := s.connect(unlimited, Subscription{RaffleID: 1, LastSent: 1})
+	s.pass(interval)
+	expectVersions(t, s.versions(first), 1, 2)
+	expectVersions(t, s.versions(second), 2)
+	expectVersions(t, s.versions(third), 2)
+
+	behind := s.connect(unlimited, Subscription{RaffleID: 2, LastSent: 3})
+	s.hub.cfg.Cache.Put(update(3, 9), true)
+	newTopic := s.connect(unlimited, Subscription{RaffleID: 3, LastSent: 8})
+	expectVersions(t, s.versions(newTopic), 9)
+	if len(s.versions(behind)) != 0 {
+		t.Error("a raffle without odds was sent")
 	}
-	s.pass(spacing)
-	for _, u := range s.published {
-		if s.arrived[u] != 1 {
-			s.t.Errorf("version %d of raffle %d arrived %d times", u.Version, u.RaffleID, s.arrived[u])
+}
+
+func TestShard_SendsBacklogToSlowClientThenNewest(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	missed := updates(1, 11, 110)
+	for _, u := range missed {
+		s.publish(u)
+	}
+	s.pass(interval)
+	c := s.open(3000, Stream{Subscriptions: []Subscription{{RaffleID: 1, LastSent: 10}}, Backlog: missed})
+	for _, u := range updates(1, 111, 120) {
+		s.publish(u)
+		s.pass(interval)
+	}
+	if got := s.versions(c); len(got) < 5 || len(got) > 50 {
+		t.Errorf("sent at once: %v", got)
+	}
+	s.grow(c, unlimited)
+	var want []int64
+	for _, u := range missed {
+		want = append(want, u.Version)
+	}
+	expectVersions(t, s.versions(c), append(want, 120)...)
+}
+
+func TestShard_FinalBacklogEndsTheStream(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	last := update(1, 12)
+	last.Final = true
+	s.publish(last)
+	c := s.open(unlimited, Stream{Subscriptions: []Subscription{{RaffleID: 1, LastSent: 10}}, Backlog: []*odds.Update{update(1, 11), last}})
+	if s.ended[c] != Finished || !c.removed || !slices.Equal(s.versions(c), []int64{11, 12}) {
+		t.Errorf("ended for %q, sent %v", s.ended[c], s.versions(c))
+	}
+}
+
+// What comes into the inbox after the shard has emptied it, but before it sleeps, does not
+// wake it, so it must look again.
+func TestShard_DoesNotSleepWhileSomethingWaits(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	s.connect(unlimited, to(1))
+	if d := s.shard.nextTimeout(false); d == 0 || !s.shard.asleep.Load() {
+		t.Errorf("with nothing to do it sleeps for %v", d)
+	}
+	s.shard.asleep.Store(false)
+	for what, ask := range map[string]func(){
+		"an update":    func() { s.publish(update(1, 1)) },
+		"a call":       func() { s.shard.do(func() {}) },
+		"a signal":     func() { s.shard.signal(s.conns[0], isWritable) },
+		"a connection": func() { s.hub.enter(); s.shard.add(s.conns[0]) },
+	} {
+		ask()
+		if d := s.shard.nextTimeout(false); d != 0 {
+			t.Errorf("with %s in the inbox it sleeps for %v", what, d)
 		}
+		s.shard.asleep.Store(false)
+		s.shard.inbox.take(&s.shard.taken)
+	}
+}
+
+func TestDelivery_ReportedOnceAllWereOffered(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	for range 2*chunk + 1 {
+		s.connect(unlimited, to(1))
+	}
+	s.connect(5, to(1)) // blocked, from its opening on
+	first, overtaken, conflated, last := update(1, 1), update(1, 2), update(1, 3), update(1, 4)
+	s.publish(first)
+	s.shard.work()
+	if s.delivered[first] != 0 {
+		t.Error("reported after a chunk")
+	}
+	s.settle()
+	s.publish(overtaken)
+	s.publish(conflated) // before the shard has taken the one before
+	s.settle()
+	s.publish(last) // while that waits for the end of the interval
+	s.pass(interval)
+	for _, tt := range []struct {
+		update             *odds.Update
+		times, connections int
+	}{{first, 1, 2*chunk + 1}, {overtaken, 0, 0}, {conflated, 0, 0}, {last, 1, 2*chunk + 1}} {
+		if n := tt.update.Delivery.Connections(); s.delivered[tt.update] != tt.times || n != tt.connections {
+			t.Errorf("version %d: reported %d times, with %d connections", tt.update.Version, s.delivered[tt.update], n)
+		}
+	}
+	nobody := update(2, 1)
+	s.publish(nobody)
+	if n := nobody.Delivery.Connections(); n != 0 || s.delivered[nobody] != 1 {
+		t.Errorf("without subscribers: reported %d times, with %d connections", s.delivered[nobody], n)
+	}
+}
+
+// A newer update takes over a pass that is under way.
+func TestDelivery_OvertakenInMidPassIsNotReported(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	for range 3 * chunk {
+		s.connect(unlimited, to(1))
+	}
+	first, second := update(1, 1), update(1, 2)
+	s.publish(first)
+	s.shard.work()
+	s.publish(second)
+	s.shard.now += interval
+	s.settle()
+	if s.delivered[first] != 0 || s.delivered[second] != 1 || second.Delivery.Connections() != 3*chunk {
+		t.Errorf("first reported %d times, second %d times with %d connections", s.delivered[first], s.delivered[second], second.Delivery.Connections())
+	}
+}
+
+// The first subscriber may find an update in the cache before it is published.
+func TestDelivery_FoundInCacheBeforePublished(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	u := update(1, 1)
+	s.hub.cfg.Cache.Put(u, true)
+	c := s.connect(unlimited, to(1))
+	expectVersions(t, s.versions(c), 1)
+	s.publish(u)
+	s.settle()
+	if n := u.Delivery.Connections(); s.delivered[u] != 1 || n != 1 {
+		t.Errorf("reported %d times, with %d connections", s.delivered[u], n)
+	}
+	expectVersions(t, s.versions(c), 1)
+}
+
+func TestDelivery_EndsWhenSubscribersLeave(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	c := s.connect(unlimited, to(1))
+	u, next := update(1, 1), update(1, 2)
+	s.publish(u)
+	s.shard.remove(c, ClientGone)
+	s.settle()
+	other := s.connect(unlimited, to(1))
+	s.publish(next)
+	s.settle()
+	s.shard.remove(other, ClientGone)
+	s.pass(interval)
+	if s.delivered[u] != 1 || s.delivered[next] != 1 {
+		t.Errorf("reported %d and %d times", s.delivered[u], s.delivered[next])
 	}
 }

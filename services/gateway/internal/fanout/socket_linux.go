@@ -14,41 +14,45 @@ import (
 // send writes to a socket without blocking and returns how many bytes it took.
 func send(fd int32, b []byte) (int, error) { return socket.Send(fd, b) }
 
-// discard reads what a client has sent; it returns a reason to drop the client,
-// or none.
-func discard(c *conn) Reason {
+// maxInput bounds what a client may send after its request over its whole life, in
+// bytes: what it has pipelined, for example. It is thrown away.
+const maxInput = 16 << 10
+
+// discardInput reads what a client has sent and adds it to received. It reports
+// whether the connection must end, and why.
+func discardInput(fd int32, received *int32) (why Reason, ended bool) {
 	var trash [2048]byte
 	for {
-		n, err := unix.Read(int(c.fd), trash[:])
+		n, err := unix.Read(int(fd), trash[:])
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EAGAIN):
-			return ""
+			return 0, false
 		case err != nil || n == 0:
-			return ClientEnd
+			return ClientGone, true
 		}
-		if c.received += int32(n); c.received > mayTalk {
-			return Talking
+		if *received += int32(n); *received > maxInput {
+			return UnexpectedInput, true
 		}
 	}
 }
 
-// closeSocket closes a detached connection. The kernel goes on delivering what
-// was written; but where something is left unread it would reset the connection
-// and lose that, so that is read first. Where the client has gone nothing is
-// worth the trouble.
+// closeSocket closes a detached connection. The kernel goes on delivering what was
+// written. But if something is left unread, it would reset the connection and lose
+// that, so it is read first, unless the client is gone.
 func closeSocket(fd int32, clientGone bool) {
 	if !clientGone {
 		_ = unix.Shutdown(int(fd), unix.SHUT_WR)
-		discard(&conn{fd: fd})
+		var received int32
+		discardInput(fd, &received)
 	}
 	_ = unix.Close(int(fd))
 }
 
-// detach takes the descriptor out of a connection, which is closed.
+// detach returns a duplicate of a connection's descriptor, and closes the connection.
 func detach(nc net.Conn, sendBuffer int, timeout time.Duration) (int32, error) {
-	defer func() { _ = nc.Close() }() // the duplicate stays
+	defer func() { _ = nc.Close() }() // the duplicate stays open
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		return -1, fmt.Errorf("detach a %T", nc)
@@ -69,10 +73,10 @@ func detach(nc net.Conn, sendBuffer int, timeout time.Duration) (int32, error) {
 	if sendBuffer > 0 {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer) // a hint
 	}
-	// One whose host has vanished does not even fill its buffer.
+	// A connection to a host that has vanished may not even fill its buffer.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
 	return int32(fd), nil
 }
 
-// canDetach says that connections may leave net/http on this system.
+// canDetach reports whether connections can be detached on this system.
 const canDetach = true

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// canDetach says that all connections keep their handler on this system.
+// canDetach reports whether connections can be detached on this system.
 const canDetach = false
 
-func newPoller() (poller, error) { return newSleeper(), nil }
+func newPoller() (poller, error) { return newNoopPoller(), nil }
 
-func send(int32, []byte) (int, error) { panic("fanout: nothing is detached here") }
+func send(int32, []byte) (int, error) { panic("fanout: nothing is detached on this system") }
 
-func discard(*conn) Reason { panic("fanout: nothing is detached here") }
+func discardInput(int32, *int32) (Reason, bool) { panic("fanout: nothing is detached on this system") }
 
-func closeSocket(int32, bool) { panic("fanout: nothing is detached here") }
+func closeSocket(int32, bool) { panic("fanout: nothing is detached on this system") }
 
 func detach(net.Conn, int, time.Duration) (int32, error) {
 	return -1, errors.ErrUnsupported

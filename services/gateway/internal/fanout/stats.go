@@ -1,48 +1,64 @@
 package fanout
 
-import (
-	"slices"
-	"sync/atomic"
+import "sync/atomic"
+
+// Reason is why a connection ended.
+type Reason uint8
+
+// The reasons.
+const (
+	Finished        Reason = iota // all its raffles are final
+	MaxLifetime                   // it has reached its lifetime
+	ClientGone                    // the client closed it or cannot be reached
+	GoingAway                     // the hub drained or stopped
+	Stalled                       // it took nothing for the write timeout
+	UnexpectedInput               // the client sent too much after its request
+	Failed                        // the system could not serve it
+	PollAnswered                  // a long poll had news
+	PollTimeout                   // a long poll had none
+	numReasons
 )
 
-// Stats is what a hub has done and does.
+var reasonNames = [numReasons]string{
+	Finished: "final", MaxLifetime: "lifetime", ClientGone: "client", GoingAway: "draining", Stalled: "stalled",
+	UnexpectedInput: "unexpected_input", Failed: "error", PollAnswered: "poll_answered", PollTimeout: "poll_timeout",
+}
+
+// String returns the reason's name in metrics.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Stats are the figures of a hub.
 type Stats struct {
-	Connections int   // open now
-	Behind      int   // of them, whose client takes less than comes
-	Delivered   int64 // updates that were written, to any connection
-	Ended       map[Reason]int64
+	Connections int               // open streams and long polls
+	Blocked     int               // open streams whose socket buffer is full
+	Delivered   int64             // updates that were sent live, to any connection
+	Ended       [numReasons]int64 // connections that have ended, by Reason
 }
 
-// stats are a shard's, for others to read.
-type stats struct {
-	connections, behind, delivered atomic.Int64
-	reasons                        [8]atomic.Int64 // by Reasons
+// endings counts the connections that have ended, by reason.
+type endings [numReasons]atomic.Int64
+
+func (e *endings) add(why Reason) { e[why].Add(1) }
+
+// shardStats are a shard's figures, for other goroutines to read.
+type shardStats struct {
+	blocked, delivered atomic.Int64
+	endings            endings
 }
 
-var reasons = Reasons()
-
-func (s *stats) ended(why Reason) { s.reasons[slices.Index(reasons, why)].Add(1) }
-
-// report makes the shard's numbers known, once a turn.
-func (s *shard) report() {
-	s.stats.connections.Store(int64(s.conns))
-	s.stats.behind.Store(int64(s.full))
-	if s.delivered > 0 {
-		s.stats.delivered.Add(s.delivered)
-		s.delivered = 0
-	}
-}
-
-// Stats returns the numbers of all shards together.
+// Stats returns the figures of all shards together.
 func (h *Hub) Stats() Stats {
-	sum := Stats{Ended: make(map[Reason]int64)}
-	for _, s := range h.shards {
-		sum.Connections += int(s.stats.connections.Load())
-		sum.Behind += int(s.stats.behind.Load())
-		sum.Delivered += s.stats.delivered.Load()
-		for i, why := range reasons {
-			sum.Ended[why] += s.stats.reasons[i].Load()
+	sum := Stats{Connections: h.Open()}
+	count := func(e *endings) {
+		for why := range e {
+			sum.Ended[why] += e[why].Load()
 		}
+	}
+	count(&h.polls)
+	for _, s := range h.shards {
+		sum.Blocked += int(s.stats.blocked.Load())
+		sum.Delivered += s.stats.delivered.Load()
+		count(&s.stats.endings)
 	}
 	return sum
 }

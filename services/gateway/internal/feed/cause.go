@@ -7,14 +7,14 @@ type Cause string
 const (
 	Connected     Cause = "connected"
 	Reconnected   Cause = "reconnected"
-	SlowConsumer  Cause = "slow_consumer"  // messages were dropped here
+	SlowConsumer  Cause = "slow_consumer"  // messages were dropped in this process
 	Gap           Cause = "gap"            // a sequence was skipped
-	UnheardTail   Cause = "unheard_tail"   // the stream's end was not heard
-	AnotherStream Cause = "another_stream" // it was made again
-	ShorterStream Cause = "shorter_stream" // it has lost its tail
+	MissedTail    Cause = "missed_tail"    // the stream's last message was not received
+	AnotherStream Cause = "another_stream" // the stream was created again
+	ShorterStream Cause = "shorter_stream" // the stream has lost its tail
 )
 
-// Causes lists them all.
+// Causes returns all causes.
 func Causes() []Cause {
-	return []Cause{Connected, Reconnected, SlowConsumer, Gap, UnheardTail, AnotherStream, ShorterStream}
+	return []Cause{Connected, Reconnected, SlowConsumer, Gap, MissedTail, AnotherStream, ShorterStream}
 }

@@ -1,29 +1,27 @@
-// Package feed brings the odds of all raffles from NATS into memory.
+// Package feed brings the odds of all raffles from NATS into the cache.
 //
-// One core subscription hears every message that the stream has stored, with
-// its sequence. That is cheap, and may lose messages: so the feed takes a fresh
-// snapshot of the stream's newest odds whenever something may have been missed.
+// One core subscription receives every message that the stream has stored, with
+// its sequence. That is cheap, but messages may be lost. So the feed takes a fresh
+// snapshot of the stream's newest odds whenever it may have missed something.
 //
 // # Concurrency
 //
-// All methods are safe for concurrent use. The function that takes updates is
-// called from one goroutine at a time per raffle, never with a lower version
-// after a higher one.
+// All methods are safe for concurrent use. Config.Publish is called for one update
+// at a time, never with a lower version of a raffle after a higher one.
 //
 // # Lifecycle
 //
-// Run works until its context ends. Ready turns true with the first snapshot,
-// and stays so: with NATS away the feed goes on telling what it knows.
+// New starts to connect to NATS and does not wait for it. Run follows the stream
+// until its context ends, then closes the connection. Ready turns true with the
+// first snapshot and stays true: while NATS is unavailable, the cache keeps what is
+// known.
 //
 // # Invariants
 //
-//   - A raffle's version never falls, whatever comes from NATS in which order.
-//   - What the stream holds is known here within 5 s of NATS being reachable:
-//     a gap in the sequence, a tail that was not heard (looked for once a
-//     second), a reconnect, a slow consumer, a stream made again: each leads to
-//     a snapshot. A connection on which nothing passes any more is left after
-//     three pings without an answer, 6 s.
-//   - The recent updates of a raffle that Since returns have no others between
-//     them in the stream. Recall adds those which the stream still holds, where
-//     the two meet without a hole.
+//   - What the stream holds is in the cache within 5 s of NATS being reachable. Each
+//     of these leads to a snapshot: a gap in the sequences, a tail of the stream that
+//     was not received (looked for once a second), a reconnect, a slow consumer, a
+//     stream that was created again or has become shorter. A connection on which
+//     nothing passes any more is given up after three pings without an answer, 6 s.
+//   - The cache is told of every gap, so that nothing seems complete that is not.
 package feed

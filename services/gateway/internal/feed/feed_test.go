@@ -1,189 +1,193 @@
 package feed
 
 import (
-	"fmt"
+	"errors"
 	"slices"
-	"strconv"
 	"testing"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
-func TestTheFirstSnapshotKnowsWhatWasThereBefore(t *testing.T) {
+func TestFeed_FirstSnapshotHasAllRaffles(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	w.makeStream()
-	for id := range int64(2500) { // more than a batch
-		w.publish(id+1, 1)
+	b := setup(t)
+	b.createStream()
+	const raffles = 2500 // more than a batch
+	for id := range int64(raffles) {
+		if _, err := b.js.PublishAsync(oddsstream.Subject(id+1), message(t, id+1, 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	w.publish(7, 2, 3)
-	if w.feed.Ready() {
-		t.Error("ready before it runs")
+	<-b.js.PublishAsyncComplete()
+	b.publish(7, 2, 3)
+	b.run(b.config(b.server.URL()))
+	await(t, b.ready, "OnReady")
+	b.awaitSnapshot(Connected)
+	if !b.feed.Ready() || b.cache.Len() != raffles {
+		t.Errorf("ready %t, %d raffles", b.feed.Ready(), b.cache.Len())
 	}
-	w.run()
-	w.waitCause(Connected)
-	if !w.feed.Ready() || w.feed.Size() != 2500 {
-		t.Errorf("ready %t, %d raffles", w.feed.Ready(), w.feed.Size())
-	}
-	if got := w.feed.Newest(7); got == nil || got.Version != 3 {
+	if got := b.cache.Newest(7); got == nil || got.Version != 3 || got.Delivery != nil {
 		t.Errorf("raffle 7: %+v", got)
 	}
-	if got := w.feed.Newest(2501); got != nil {
-		t.Errorf("raffle 2501: %+v", got)
+	b.feed.requestSnapshot(Gap)
+	b.nextSnapshot(Gap)
+	if len(b.ready) > 0 {
+		t.Error("OnReady was called twice")
 	}
 }
 
-func TestWhatIsPublishedGoesOutInOrder(t *testing.T) {
+func TestFeed_FailsIfConnectionCannotBe(t *testing.T) {
 	t.Parallel()
-	w := started(t)
-	w.publish(1, 1, 2, 5)
-	w.publish(2, 1)
-	w.waitFor(2, 1)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if got := w.out[1]; !slices.Equal(got, []int64{1, 2, 5}) {
+	cannot := errors.New("cannot be")
+	if _, err := New(Config{Connect: func(natsconn.Callbacks) (*nats.Conn, error) { return nil, cannot }}); !errors.Is(err, cannot) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFeed_PublishesInOrder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.createStream()
+	cfg := b.config(b.server.URL())
+	received := make(chan *odds.Update, 10)
+	cfg.Received = func(u *odds.Update) { received <- u }
+	b.run(cfg)
+	b.awaitSnapshot(Connected)
+	b.publish(1, 1, 2, 5)
+	b.publish(2, 1)
+	b.awaitVersion(2, 1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if got := b.published[1]; !slices.Equal(got, []int64{1, 2, 5}) {
 		t.Errorf("raffle 1: %v", got)
 	}
+	if u := <-received; u.Version != 1 || u.Delivery == nil || u.Delivery.Received.IsZero() {
+		t.Errorf("received first: %+v", u)
+	}
+	b.expectSince(1, 1, true, 2, 5)
 }
 
-func TestVersionsNeverFall(t *testing.T) {
+func TestFeed_VersionsNeverFall(t *testing.T) {
 	t.Parallel()
-	w := started(t)
-	w.publish(1, 5, 3, 5, 4, 6) // take fails the test on a fall
-	w.waitFor(1, 6)
-	if got := w.recent(1); !slices.Equal(got, []int64{5, 6}) {
-		t.Errorf("at hand: %v", got)
-	}
+	b := running(t)
+	b.publish(1, 5, 3, 5, 4, 6) // publishedOne fails the test if one falls
+	b.awaitVersion(1, 6)
+	b.expectSince(1, 5, true, 6)
 }
 
-func TestMalformedMessagesStopNothing(t *testing.T) {
+func TestFeed_DropsMalformedMessages(t *testing.T) {
 	t.Parallel()
-	w := started(t)
-	w.publishRaw(oddsstream.Subject(1), []byte("not protobuf"))
-	w.publishRaw(oddsstream.Subject(1), nil)
-	w.publishRaw("raffle.odds.x", message(t, 1, 3))
-	w.publishRaw(oddsstream.Subject(2), message(t, 1, 4)) // another raffle's
-	w.repeat("raffle.live.1", "", message(t, 1, 5))       // not from the stream
-	w.repeat("raffle.live.1", "-1", message(t, 1, 6))
-	w.publish(1, 7)
-	w.waitFor(1, 7)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.out) != 1 || !slices.Equal(w.out[1], []int64{7}) {
-		t.Errorf("went out: %v", w.out)
-	}
-}
-
-func TestSince(t *testing.T) {
-	t.Parallel()
-	f := New(Config{})
-	put := func(v int64) { f.board.put(&odds.Update{RaffleID: 1, Version: v}, true) }
-	for v := range int64(recent) {
-		put(10 + 2*v) // 10 to 40: a version that nobody needed is never published
-	}
-	for _, c := range []struct {
-		version  int64
-		first, n int64
-		complete bool
-	}{
-		{40, 0, 0, true},
-		{41, 0, 0, true}, // another instance was ahead
-		{38, 40, 1, true},
-		{37, 38, 2, true}, // published, then superseded elsewhere
-		{10, 12, recent - 1, true},
-		{9, 10, recent, true},
-		{8, 40, 1, false},
-		{0, 40, 1, false},
-	} {
-		t.Run(strconv.FormatInt(c.version, 10), func(t *testing.T) {
-			t.Parallel()
-			got, complete := f.Since(1, c.version)
-			if complete != c.complete || int64(len(got)) != c.n || (c.n > 0 && got[0].Version != c.first) {
-				t.Errorf("%d updates, complete %t", len(got), complete)
-			}
-		})
+	b := running(t)
+	b.publishRaw(oddsstream.Subject(1), []byte("not protobuf"))
+	b.publishRaw(oddsstream.Subject(1), nil)
+	b.publishRaw("raffle.odds.x", message(t, 1, 3))
+	b.publishRaw(oddsstream.Subject(2), message(t, 1, 4)) // another raffle's
+	b.republish("raffle.live.1", "", message(t, 1, 5))    // not from the stream
+	b.republish("raffle.live.1", "-1", message(t, 1, 6))
+	b.publish(1, 7)
+	b.awaitVersion(1, 7)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.published) != 1 || !slices.Equal(b.published[1], []int64{7}) {
+		t.Errorf("published: %v", b.published)
 	}
 }
 
-func TestListPages(t *testing.T) {
+// A raffle's updates must never look complete if some were missed.
+func TestFeed_MissedUpdatesAreNotHidden(t *testing.T) {
 	t.Parallel()
-	f := New(Config{})
-	for _, id := range []int64{5, 1, 9, 3, 7} {
-		f.board.put(&odds.Update{RaffleID: id, Version: 1, State: fmt.Sprint(id%4 == 1)}, true)
+	b := running(t)
+	b.publish(1, 1, 2)
+	b.awaitVersion(1, 2)
+	b.publishUnseen(1, 3)
+	b.publish(1, 4)
+	b.awaitVersion(1, 4)
+	b.expectSince(1, 2, false, 4)
+	b.awaitSnapshot(Gap)
+	b.publish(1, 5)
+	b.awaitVersion(1, 5)
+	b.expectSince(1, 2, false, 5)
+	b.expectSince(1, 4, true, 5) // the snapshot showed that nothing was missed since
+}
+
+// An instance that has just started knows only the newest update of each raffle.
+func TestFeed_BackfillsFromStream(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.createStream()
+	const last = int64(oddsstream.MessagesPerSubject) + 100
+	for v := range last {
+		b.publish(1, v+1)
 	}
-	ids := func(found []*odds.Update) (ids []int64) {
-		for _, u := range found {
-			ids = append(ids, u.RaffleID)
+	b.publish(2, 1, 2)
+	b.run(b.config(b.server.URL()))
+	b.awaitSnapshot(Connected)
+	b.expectSince(1, last-10, false, last)
+	b.feed.Backfill(t.Context(), 1)
+	for _, missed := range []int64{10, int64(oddsstream.MessagesPerSubject)} { // all that the stream holds
+		if got, complete := b.cache.Since(1, last-missed); !complete || int64(len(got)) != missed || got[0].Version != last-missed+1 {
+			t.Errorf("since %d: %d updates, complete %t", last-missed, len(got), complete)
 		}
-		return ids
 	}
-	all := func(*odds.Update) bool { return true }
-	if got := ids(f.List(0, 3, all)); !slices.Equal(got, []int64{1, 3, 5}) {
-		t.Errorf("first page: %v", got)
-	}
-	if got := ids(f.List(5, 3, all)); !slices.Equal(got, []int64{7, 9}) {
-		t.Errorf("second page: %v", got)
-	}
-	if got := ids(f.List(1, 1, func(u *odds.Update) bool { return u.State == "true" })); !slices.Equal(got, []int64{5}) {
-		t.Errorf("kept: %v", got)
+	b.expectSince(1, 50, false, last) // the stream has dropped version 51
+	b.publish(1, last+1)
+	b.awaitVersion(1, last+1)
+	b.expectSince(1, last-1, true, last, last+1)
+
+	b.feed.Backfill(t.Context(), 3) // unknown
+	b.server.Stop()
+	b.feed.Backfill(t.Context(), 2) // NATS is unavailable
+	b.expectSince(2, 1, true, 2)
+	if b.cache.Backfilled(2) {
+		t.Error("raffle 2 counts as backfilled")
 	}
 }
 
-// What was missed must never look as if it had been nothing.
-func TestRecentUpdatesHaveNoHoles(t *testing.T) {
+// A backfill that is cut off must not pass for all that the stream holds.
+func TestFeed_BackfillThatIsCutOffChangesNothing(t *testing.T) {
 	t.Parallel()
-	w := started(t)
-	w.publish(1, 1, 2)
-	w.waitFor(1, 2)
-	w.configure(mute)
-	w.publish(1, 3)
-	w.configure(func(*jetstream.StreamConfig) {})
-	w.publish(1, 4)
-	w.waitFor(1, 4)
-	if got := w.recent(1); !slices.Equal(got, []int64{4}) {
-		t.Errorf("at hand after a miss: %v", got)
+	b, p := behindProxy(t)
+	b.publishUnseen(1, 1, 2, 3)
+	b.awaitVersion(1, 3)
+	p.silence()
+	b.feed.Backfill(t.Context(), 1)
+	if b.cache.Backfilled(1) {
+		t.Error("it counts as backfilled")
 	}
-	w.waitCause(Gap)
-	w.publish(1, 5)
-	w.waitFor(1, 5)
-	if got := w.recent(1); !slices.Equal(got, []int64{4, 5}) {
-		t.Errorf("at hand after the snapshot: %v", got)
-	}
+	p.heal()
+	b.feed.Backfill(t.Context(), 1)
+	b.expectSince(1, 1, true, 2, 3)
 }
 
-func TestAnInstanceThatHasJustStartedRecallsTheHistory(t *testing.T) {
+func TestFeed_ConcurrentBackfillsReadStreamOnce(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	w.makeStream()
-	for v := range int64(100) {
-		w.publish(1, v+1)
+	b, p := behindProxy(t)
+	b.publishUnseen(1, 1, 2, 3)
+	b.awaitVersion(1, 3)
+	sub, err := b.js.Conn().SubscribeSync("$JS.API.DIRECT.GET." + oddsstream.Name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	w.publish(2, 1)
-	w.feed.Recall(t.Context(), 1) // not running: nothing happens
-	w.run()
-	w.waitCause(Connected)
-	if _, complete := w.feed.Since(1, 90); complete {
-		t.Error("complete before the recall")
+	if err := b.js.Conn().Flush(); err != nil {
+		t.Fatal(err)
 	}
-	w.feed.Recall(t.Context(), 1)
-	if got, complete := w.feed.Since(1, 90); !complete || len(got) != 10 || got[0].Version != 91 {
-		t.Errorf("after 90: %d updates, complete %t", len(got), complete)
+	p.silence() // until all have asked
+	const callers = 10
+	done := make(chan struct{}, callers)
+	for range callers {
+		go func() { b.feed.Backfill(t.Context(), 1); done <- struct{}{} }()
 	}
-	if _, complete := w.feed.Since(1, 60); complete {
-		t.Error("the stream has forgotten version 61")
+	p.awaitHeld(t, "DIRECT.GET")
+	p.heal()
+	for range callers {
+		await(t, done, "a backfill")
 	}
-	w.publish(1, 101)
-	w.waitFor(1, 101)
-	if got, complete := w.feed.Since(1, 99); !complete || len(got) != 2 {
-		t.Errorf("after 99: %d updates, complete %t", len(got), complete)
-	}
-	w.feed.Recall(t.Context(), 3) // not known
-	w.server.Stop()
-	w.feed.Recall(t.Context(), 2) // NATS is away
-	if got := w.recent(2); !slices.Equal(got, []int64{1}) {
-		t.Errorf("raffle 2: %v", got)
+	b.expectSince(1, 1, true, 2, 3)
+	if n, _, _ := sub.Pending(); n != 1 {
+		t.Errorf("the stream was read %d times", n)
 	}
 }

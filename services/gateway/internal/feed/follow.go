@@ -3,116 +3,124 @@ package feed
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"golang.org/x/time/rate"
 )
 
 const (
-	// checkInterval is how often the stream's end is compared with what was
-	// heard: the last message of a burst has no successor that would show a gap.
+	// checkInterval is how often the stream's end is compared with what was received:
+	// if the last message of a burst is lost, none follows whose sequence shows it.
 	checkInterval = time.Second
-	// A snapshot that failed is tried again after retryFirst, then after twice as
-	// long each time, up to retryLast: at the first start the stream often comes
-	// a moment later.
+	// A snapshot that failed is retried after retryFirst, then after twice as long
+	// each time, up to retryLast: at the first start the stream is often created a
+	// moment later.
 	retryFirst = 100 * time.Millisecond
 	retryLast  = time.Second
-	// requestTimeout bounds each exchange with the server.
+	// requestTimeout bounds each request to the server.
 	requestTimeout = 5 * time.Second
 )
 
-// follow takes snapshots, when they are wanted and when the stream's end was not
-// heard, until ctx ends.
-func (f *Feed) follow(ctx context.Context, js jetstream.JetStream) {
+// follow takes snapshots when they are requested, and checks the stream's end once a
+// second, until ctx ends.
+func (f *Feed) follow(ctx context.Context) {
 	tick := time.NewTicker(f.checkInterval)
 	defer tick.Stop()
-	again := time.NewTimer(0)
-	defer again.Stop()
-	again.Stop()
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	retry.Stop()
 	var (
-		seen    position // the stream's end at the check before
-		cause   Cause
-		delay   = retryFirst
-		failure failure
+		lastEnd  position // the stream's end at the last check
+		cause    Cause
+		delay    = retryFirst
+		failures = newFailures(f.cfg.Log)
 	)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			f.exchange(ctx, func(ctx context.Context) { seen = f.check(ctx, js, seen) })
+			f.cfg.Cache.Shrink()
+			f.request(ctx, func(ctx context.Context) { lastEnd = f.check(ctx, lastEnd) })
 			continue
-		case cause = <-f.wanted:
-		case <-again.C: // for the same cause
+		case cause = <-f.resync:
+		case <-retry.C: // for the same cause
 		}
 		var err error
-		f.exchange(ctx, func(ctx context.Context) { err = f.snapshot(ctx, js) })
+		f.request(ctx, func(ctx context.Context) { err = f.snapshot(ctx) })
 		if err != nil {
-			failure.log(ctx, f.cfg.Log, cause, err)
-			again.Reset(delay)
+			if ctx.Err() == nil {
+				failures.log(cause, err)
+			}
+			retry.Reset(delay)
 			delay = min(2*delay, retryLast)
 			continue
 		}
-		again.Stop()
-		delay, failure.last = retryFirst, ""
-		f.cfg.Log.Info("odds: took a snapshot", "cause", cause, "raffles", f.Size())
-		if f.cfg.Snapshot != nil {
-			f.cfg.Snapshot(cause)
+		retry.Stop()
+		delay, failures = retryFirst, newFailures(f.cfg.Log)
+		f.cfg.Log.Info("odds: took a snapshot", "cause", cause, "raffles", f.cfg.Cache.Len())
+		if f.cfg.SnapshotTaken != nil {
+			f.cfg.SnapshotTaken(cause)
 		}
 	}
 }
 
-// exchange asks the server something that a reconnect ends.
-func (f *Feed) exchange(ctx context.Context, ask func(context.Context)) {
-	ctx, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	f.giveUp.Store(&giveUp)
-	ask(ctx)
+// request calls send with a context that a reconnect cancels.
+func (f *Feed) request(ctx context.Context, send func(context.Context)) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f.mu.Lock()
+	f.cancelInFlight = cancel
+	f.mu.Unlock()
+	send(ctx)
 }
 
-// check asks for a snapshot where the stream is another one, is shorter than
-// what was heard, or had an end at the check before that is not heard even now.
+// check requests a snapshot if the stream is another one, is shorter than what was
+// received, or had an end at the check before that has not been received even now.
 // It returns the stream's end.
-func (f *Feed) check(ctx context.Context, js jetstream.JetStream, before position) position {
-	heardBefore := f.heard()
-	now, err := f.end(ctx, js)
+func (f *Feed) check(ctx context.Context, lastEnd position) position {
+	before := f.received()
+	end, err := f.streamEnd(ctx)
 	if err != nil {
-		return before // NATS is away, which the connection reports
+		return lastEnd // NATS is unavailable, which natsconn logs
 	}
-	heard := f.heard()
+	after := f.received()
 	switch {
-	case !now.created.Equal(heard.created):
-		f.want(AnotherStream)
-	case now.sequence < heardBefore.sequence:
+	case !end.created.Equal(after.created):
+		f.requestSnapshot(AnotherStream)
+	case end.sequence < before.sequence:
 		f.mu.Lock()
-		f.position.sequence = now.sequence
+		f.position.sequence = end.sequence
 		f.mu.Unlock()
-		f.want(ShorterStream)
-	case before.created.Equal(now.created) && before.sequence > heard.sequence:
-		f.want(UnheardTail)
+		f.requestSnapshot(ShorterStream)
+	case lastEnd.created.Equal(end.created) && lastEnd.sequence > after.sequence:
+		f.requestSnapshot(MissedTail)
 	}
-	return now
+	return end
 }
 
-func (f *Feed) heard() position {
+func (f *Feed) received() position {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.position
 }
 
-func (f *Feed) end(ctx context.Context, js jetstream.JetStream) (position, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.requestTimeout)
-	defer cancel()
-	stream, err := js.Stream(ctx, oddsstream.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return position{}, errNoStream
+// failures logs why snapshots fail: at once, and then at most once a minute, however
+// often they are retried.
+type failures struct {
+	logger          *slog.Logger
+	noStream, other rate.Sometimes
+}
+
+func newFailures(logger *slog.Logger) *failures {
+	return &failures{logger: logger, noStream: rate.Sometimes{Interval: logInterval}, other: rate.Sometimes{Interval: logInterval}}
+}
+
+func (f *failures) log(cause Cause, err error) {
+	if errors.Is(err, errNoStream) {
+		f.noStream.Do(func() { f.logger.Info("odds: waiting for the stream", "cause", cause, "error", err) })
+		return
 	}
-	if err != nil {
-		return position{}, fmt.Errorf("look at stream %s: %w", oddsstream.Name, err)
-	}
-	info := stream.CachedInfo()
-	return position{info.Created, info.State.LastSeq}, nil
+	f.other.Do(func() { f.logger.Warn("odds: cannot take a snapshot; retrying", "cause", cause, "error", err) })
 }

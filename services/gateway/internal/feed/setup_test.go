@@ -12,93 +12,133 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 )
 
-// world is a feed that runs on a real NATS server.
-type world struct {
+// patience is how long a test waits for something before it fails.
+const patience = 20 * time.Second
+
+// testBundle is a feed with a real NATS server.
+type testBundle struct {
 	t      *testing.T
 	server *natstest.Server
 	js     jetstream.JetStream
+	cache  *cache.Cache
 	feed   *Feed
 	causes chan Cause // of snapshots
+	ready  chan struct{}
 
-	mu      sync.Mutex
-	out     map[int64][]int64 // versions that went out, by raffle
-	changed *sync.Cond
+	mu        sync.Mutex
+	published map[int64][]int64 // versions, by raffle
+	changed   chan struct{}     // closed at the next update
 }
 
-// setup returns a world with a stream, and nothing that runs.
-func setup(t *testing.T) *world {
+// setup starts a NATS server, without a stream.
+func setup(t *testing.T) *testBundle {
 	t.Helper()
-	w := &world{t: t, server: natstest.Start(t), causes: make(chan Cause, 100), out: make(map[int64][]int64)}
-	w.changed = sync.NewCond(&w.mu)
-	w.js = w.server.JetStream()
-	w.feed = w.newFeed(w.server.URL())
-	return w
-}
-
-func (w *world) newFeed(url string) *Feed {
-	return New(Config{
-		NATS: natsconn.Servers{URL: url}, Out: w.take, Log: slog.New(slog.NewTextHandler(w.t.Output(), nil)),
-		Snapshot: func(c Cause) { w.causes <- c },
-	})
-}
-
-func (w *world) take(u *odds.Update) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if sent := w.out[u.RaffleID]; len(sent) > 0 && u.Version <= sent[len(sent)-1] {
-		w.t.Errorf("raffle %d: version %d went out after %v", u.RaffleID, u.Version, sent)
+	b := &testBundle{
+		t: t, server: natstest.Start(t), cache: cache.New(), causes: make(chan Cause, 100), ready: make(chan struct{}, 10),
+		published: make(map[int64][]int64), changed: make(chan struct{}),
 	}
-	w.out[u.RaffleID] = append(w.out[u.RaffleID], u.Version)
-	w.changed.Broadcast()
+	b.js = b.server.JetStream()
+	return b
 }
 
-// run runs the feed until the test ends.
-func (w *world) run() {
-	w.t.Helper()
-	ctx, cancel := context.WithCancel(w.t.Context())
+// config returns the configuration of a feed that connects to url.
+func (b *testBundle) config(url string) Config {
+	log := slog.New(slog.NewTextHandler(b.t.Output(), nil))
+	return Config{
+		Connect: func(callbacks natsconn.Callbacks) (*nats.Conn, error) {
+			return natsconn.Connect(natsconn.Servers{URL: url}, "test", log, callbacks)
+		},
+		Cache: b.cache, Publish: b.publishedOne, Log: log,
+		SnapshotTaken: func(c Cause) { b.causes <- c },
+		OnReady:       func() { b.ready <- struct{}{} },
+	}
+}
+
+func (b *testBundle) publishedOne(u *odds.Update) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if before := b.published[u.RaffleID]; len(before) > 0 && u.Version <= before[len(before)-1] {
+		b.t.Errorf("raffle %d: version %d was published after %v", u.RaffleID, u.Version, before)
+	}
+	if newest := b.cache.Newest(u.RaffleID); newest == nil || newest.Version < u.Version {
+		b.t.Errorf("raffle %d: version %d was published before the cache had it", u.RaffleID, u.Version)
+	}
+	b.published[u.RaffleID] = append(b.published[u.RaffleID], u.Version)
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// run makes a feed and runs it until the test ends.
+func (b *testBundle) run(cfg Config, change ...func(*Feed)) {
+	b.t.Helper()
+	var err error
+	if b.feed, err = New(cfg); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, f := range change {
+		f(b.feed)
+	}
+	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- w.feed.Run(ctx) }()
-	w.t.Cleanup(func() {
+	go func() { done <- b.feed.Run(ctx) }()
+	b.t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			w.t.Errorf("Run: %v", err)
+			b.t.Errorf("Run: %v", err)
 		}
 	})
 }
 
-// started returns a world whose feed has its first snapshot.
-func started(t *testing.T) *world {
+// running returns a bundle with a stream and a feed that has its first snapshot.
+func running(t *testing.T) *testBundle {
 	t.Helper()
-	w := setup(t)
-	w.makeStream()
-	w.run()
-	w.waitCause(Connected)
-	return w
+	b := setup(t)
+	b.createStream()
+	b.run(b.config(b.server.URL()))
+	b.awaitSnapshot(Connected)
+	return b
 }
 
-func (w *world) makeStream() {
-	w.t.Helper()
-	w.configure(func(*jetstream.StreamConfig) {})
+// behindProxy is running with a proxy between feed and server.
+func behindProxy(t *testing.T, change ...func(*Feed)) (*testBundle, *proxy) {
+	t.Helper()
+	b := setup(t)
+	b.createStream()
+	p := newProxy(t, b.server)
+	b.run(b.config(p.url()), change...)
+	b.awaitSnapshot(Connected)
+	return b, p
 }
 
-// configure makes the stream, or changes it.
-func (w *world) configure(change func(*jetstream.StreamConfig)) {
-	w.t.Helper()
+func (b *testBundle) createStream() {
+	b.t.Helper()
+	b.configure(func(*jetstream.StreamConfig) {})
+}
+
+// configure creates the stream, or changes its configuration.
+func (b *testBundle) configure(change func(*jetstream.StreamConfig)) {
+	b.t.Helper()
 	config := oddsstream.Config(1)
 	change(&config)
-	if _, err := w.js.CreateOrUpdateStream(w.t.Context(), config); err != nil {
-		w.t.Fatal(err)
+	if _, err := b.js.CreateOrUpdateStream(b.t.Context(), config); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
-// mute stops the server from repeating what it stores, so that the feed misses it.
-func mute(c *jetstream.StreamConfig) { c.RePublish = nil }
+// publishUnseen stores versions of a raffle without that the feed receives them.
+func (b *testBundle) publishUnseen(raffleID int64, versions ...int64) {
+	b.t.Helper()
+	b.configure(func(c *jetstream.StreamConfig) { c.RePublish = nil })
+	b.publish(raffleID, versions...)
+	b.createStream()
+}
 
 func message(t *testing.T, raffleID, version int64) []byte {
 	t.Helper()
@@ -110,100 +150,104 @@ func message(t *testing.T, raffleID, version int64) []byte {
 }
 
 // publish stores versions of a raffle in the stream.
-func (w *world) publish(raffleID int64, versions ...int64) {
-	w.t.Helper()
+func (b *testBundle) publish(raffleID int64, versions ...int64) {
+	b.t.Helper()
 	for _, v := range versions {
-		w.publishRaw(oddsstream.Subject(raffleID), message(w.t, raffleID, v))
+		b.publishRaw(oddsstream.Subject(raffleID), message(b.t, raffleID, v))
 	}
 }
 
-func (w *world) publishRaw(subject string, data []byte) {
-	w.t.Helper()
-	if _, err := w.js.Publish(w.t.Context(), subject, data); err != nil {
-		w.t.Fatal(err)
+func (b *testBundle) publishRaw(subject string, data []byte) {
+	b.t.Helper()
+	if _, err := b.js.Publish(b.t.Context(), subject, data); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
-// repeat sends a message as if the server repeated it from the stream.
-func (w *world) repeat(subject, sequence string, data []byte) {
-	w.t.Helper()
+// republish sends a message as if the server had republished it from the stream.
+func (b *testBundle) republish(subject, sequence string, data []byte) {
+	b.t.Helper()
 	msg := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}
 	if sequence != "" {
 		msg.Header.Set(jetstream.SequenceHeader, sequence)
 	}
-	if err := w.js.Conn().PublishMsg(msg); err != nil {
-		w.t.Fatal(err)
+	if err := b.js.Conn().PublishMsg(msg); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
-// waitFor waits until this version of a raffle has gone out.
-func (w *world) waitFor(raffleID, version int64) {
-	w.t.Helper()
-	late := time.AfterFunc(20*time.Second, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.out[raffleID] = append(w.out[raffleID], -1) // gives up
-		w.changed.Broadcast()
-	})
-	defer late.Stop()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for {
-		sent := w.out[raffleID]
-		if n := len(sent); n > 0 && sent[n-1] == version {
+// awaitVersion waits until this version of a raffle is the last that was published.
+func (b *testBundle) awaitVersion(raffleID, version int64) {
+	b.t.Helper()
+	for deadline := time.After(patience); ; {
+		b.mu.Lock()
+		versions, changed := b.published[raffleID], b.changed
+		b.mu.Unlock()
+		if n := len(versions); n > 0 && versions[n-1] == version {
 			return
-		} else if n > 0 && sent[n-1] == -1 {
-			w.t.Fatalf("raffle %d: %v went out, not %d", raffleID, sent[:n-1], version)
 		}
-		w.changed.Wait()
+		select {
+		case <-changed:
+		case <-deadline:
+			b.t.Fatalf("raffle %d: %v were published, not %d", raffleID, versions, version)
+		}
 	}
 }
 
-// waitCause waits for a snapshot for this cause.
-func (w *world) waitCause(want Cause) {
-	w.t.Helper()
+// awaitSnapshot waits for a snapshot with this cause.
+func (b *testBundle) awaitSnapshot(want Cause) {
+	b.t.Helper()
 	var others []Cause
-	for {
+	for deadline := time.After(patience); ; {
 		select {
-		case got := <-w.causes:
+		case got := <-b.causes:
 			if got == want {
 				return
 			}
 			others = append(others, got)
-		case <-time.After(20 * time.Second):
-			w.t.Fatalf("no snapshot for %q, but for %q", want, others)
+		case <-deadline:
+			b.t.Fatalf("no snapshot for %q, but for %q", want, others)
 		}
 	}
 }
 
-// wait waits for a signal.
-func wait(t *testing.T, signal <-chan struct{}, without string) {
+// nextSnapshot waits for the next snapshot, which must have this cause.
+func (b *testBundle) nextSnapshot(want Cause) {
+	b.t.Helper()
+	select {
+	case got := <-b.causes:
+		if got != want {
+			b.t.Fatalf("a snapshot for %q, not %q", got, want)
+		}
+	case <-time.After(patience):
+		b.t.Fatalf("no snapshot for %q", want)
+	}
+}
+
+// await waits for an event.
+func await(t *testing.T, event <-chan struct{}, what string) {
 	t.Helper()
 	select {
-	case <-signal:
-	case <-time.After(20 * time.Second):
-		t.Fatal(without)
+	case <-event:
+	case <-time.After(patience):
+		t.Fatal("did not happen: " + what)
 	}
 }
 
-// nextCause waits for the next snapshot, which must be for this cause.
-func (w *world) nextCause(want Cause) {
-	w.t.Helper()
-	select {
-	case got := <-w.causes:
-		if got != want {
-			w.t.Fatalf("a snapshot for %q, not %q", got, want)
+// expectSince fails unless these versions of a raffle come after version.
+func (b *testBundle) expectSince(raffleID, version int64, complete bool, want ...int64) {
+	b.t.Helper()
+	updates, ok := b.cache.Since(raffleID, version)
+	got := make([]int64, len(updates))
+	for i, u := range updates {
+		got[i] = u.Version
+	}
+	if ok != complete || len(got) != len(want) {
+		b.t.Fatalf("raffle %d since %d: %v, complete %t; want %v, %t", raffleID, version, got, ok, want, complete)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			b.t.Fatalf("raffle %d since %d: %v, want %v", raffleID, version, got, want)
 		}
-	case <-time.After(20 * time.Second):
-		w.t.Fatalf("no snapshot for %q", want)
 	}
-}
-
-// recent returns the versions of a raffle that the feed has at hand.
-func (w *world) recent(raffleID int64) []int64 {
-	var versions []int64
-	for _, u := range w.feed.board.updates(raffleID) {
-		versions = append(versions, u.Version)
-	}
-	return versions
 }

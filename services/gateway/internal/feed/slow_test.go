@@ -1,9 +1,7 @@
 package feed
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -11,60 +9,51 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
 
-// TestASlowConsumerFetchesTheNewest has a message dropped that nothing else would
-// lead to: none comes after it, whose sequence would show a gap, and the stream's
-// end is not looked at.
-func TestASlowConsumerFetchesTheNewest(t *testing.T) {
+// A message is dropped of which nothing else gives notice: none follows it whose
+// sequence would show a gap, and the stream's end is not checked.
+func TestFeed_SlowConsumerFetchesNewest(t *testing.T) {
 	t.Parallel()
 	const pending = 10
-	w := setup(t)
-	w.makeStream()
-	w.feed.pendingMessages, w.feed.checkInterval = pending, time.Hour
+	b := setup(t)
+	b.createStream()
+	cfg := b.config(b.server.URL())
 	var once sync.Once
 	busy, released := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(released) })
-	w.feed.cfg.Out = func(u *odds.Update) {
-		w.take(u)
+	cfg.Publish = func(u *odds.Update) {
+		b.publishedOne(u)
 		once.Do(func() { close(busy); <-released })
 	}
-	w.feed.cfg.Heard = func(u *odds.Update) {
+	cfg.Received = func(u *odds.Update) {
 		if u.RaffleID == 2 && u.Version == pending {
-			t.Error("the last was heard, not dropped")
+			t.Error("the last message was received, not dropped")
 		}
 	}
-	slow := make(chan struct{})
-	w.feed.cfg.Log = slog.New(reports{w.feed.cfg.Log.Handler(), nats.ErrSlowConsumer, slow})
-	w.run()
-	t.Cleanup(release) // or it could not end
-	w.nextCause(Connected)
+	slow, connect := make(chan struct{}, 1), cfg.Connect
+	cfg.Connect = func(callbacks natsconn.Callbacks) (*nats.Conn, error) {
+		onError := callbacks.OnError
+		callbacks.OnError = func(err error) {
+			onError(err)
+			if errors.Is(err, nats.ErrSlowConsumer) {
+				slow <- struct{}{}
+			}
+		}
+		return connect(callbacks)
+	}
+	b.run(cfg, func(f *Feed) { f.pendingMessages, f.checkInterval = pending, time.Hour })
+	t.Cleanup(release) // or the feed could not stop
+	b.nextSnapshot(Connected)
 
-	w.publish(1, 1)
-	wait(t, busy, "raffle 1 was not heard")
+	b.publish(1, 1)
+	await(t, busy, "raffle 1 is published")
 	for v := range int64(pending) { // with the one above one too many
-		w.publish(2, v+1)
+		b.publish(2, v+1)
 	}
-	wait(t, slow, "the last was not dropped")
+	await(t, slow, "the last message is dropped")
 	release()
-	w.waitFor(2, pending)
-	w.nextCause(SlowConsumer)
-}
-
-// reports is a log handler that closes a channel once an error is logged.
-type reports struct {
-	slog.Handler
-
-	of   error
-	done chan struct{}
-}
-
-func (r reports) Handle(ctx context.Context, record slog.Record) error {
-	record.Attrs(func(a slog.Attr) bool {
-		if err, ok := a.Value.Any().(error); ok && errors.Is(err, r.of) {
-			close(r.done)
-		}
-		return true
-	})
-	return r.Handler.Handle(ctx, record)
+	b.awaitVersion(2, pending)
+	b.nextSnapshot(SlowConsumer)
 }

@@ -14,19 +14,18 @@ import (
 
 	"github.com/jub0bs/cors"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
 
-// Feed knows the newest odds of all raffles.
+// Feed fills the cache.
 type Feed interface {
+	// Ready reports whether the cache has, or once had, the odds of all raffles.
 	Ready() bool
-	Newest(raffleID int64) *odds.Update
-	Since(raffleID, version int64) (updates []*odds.Update, complete bool)
-	// Recall fetches what Since lacks, where that can be had.
-	Recall(ctx context.Context, raffleID int64)
-	List(after int64, limit int, keep func(*odds.Update) bool) []*odds.Update
+	// Backfill adds to the cache what the stream still holds of a raffle, if it can.
+	Backfill(ctx context.Context, raffleID int64)
 }
 
 // Config configures an API.
@@ -54,6 +53,7 @@ type Config struct {
 // API answers HTTP requests. Its methods are safe for concurrent use.
 type API struct {
 	cfg       Config
+	cache     *cache.Cache
 	feed      Feed
 	hub       *fanout.Hub
 	admission *admission
@@ -61,10 +61,10 @@ type API struct {
 	respond   *respond.Responder
 }
 
-// New returns an API that reads from feed and streams by hub. It fails if
-// CheckOrigins does.
-func New(cfg Config, feed Feed, hub *fanout.Hub) (*API, error) {
-	a := &API{cfg: cfg, feed: feed, hub: hub, admission: newAdmission(cfg.MaxOpen, cfg.MaxPerClient)}
+// New returns an API that reads from a cache, which feed fills, and streams by hub.
+// It fails if CheckOrigins does.
+func New(cfg Config, newest *cache.Cache, feed Feed, hub *fanout.Hub) (*API, error) {
+	a := &API{cfg: cfg, cache: newest, feed: feed, hub: hub, admission: newAdmission(cfg.MaxOpen, cfg.MaxPerClient)}
 	a.respond = &respond.Responder{Retry: a.retry, Refused: cfg.Refused, Log: cfg.Log}
 	var err error
 	a.cors, err = newCORS(cfg.Origins)
@@ -126,7 +126,7 @@ func (a *API) CheckRaffle(text string) error {
 
 // known returns a raffle's newest odds.
 func (a *API) known(id int64) (*odds.Update, error) {
-	if u := a.feed.Newest(id); u != nil {
+	if u := a.cache.Newest(id); u != nil {
 		return u, nil
 	}
 	if !a.feed.Ready() {

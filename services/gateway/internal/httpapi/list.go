@@ -42,7 +42,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 		return errNotReady()
 	}
 	// One more than a page shows whether there is a next page.
-	found := a.feed.List(req.after, req.size+1, func(u *odds.Update) bool { return req.state == "" || u.State == req.state })
+	found := a.cache.List(req.after, req.size+1, func(u *odds.Update) bool { return req.state == "" || u.State == req.state })
 	var body struct {
 		Raffles       []json.RawMessage `json:"raffles"`
 		NextPageToken string            `json:"nextPageToken"`

@@ -42,7 +42,7 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 		if err := a.waitFor(r, u, wait); err != nil {
 			return err
 		}
-		u = a.feed.Newest(id)
+		u = a.cache.Newest(id)
 	}
 	w.Header().Set("ETag", etag(u))
 	w.Header().Set("Cache-Control", "public, max-age=1")

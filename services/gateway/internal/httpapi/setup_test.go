@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
@@ -76,19 +77,23 @@ func setup(t *testing.T, tr transport, l net.Listener, change func(*testBundle))
 	b := &testBundle{
 		t: t, onSockets: !tr.memory, feed: newFakeFeed(), base: "http://" + l.Addr().String(), cfg: testConfig(t),
 		fanout: fanout.Config{
-			Spacing: 50 * time.Millisecond, Heartbeat: 15 * time.Second, Lifetime: 30 * time.Minute,
-			RetryMin: time.Second, RetryMax: 5 * time.Second, WriteTimeout: 30 * time.Second, Ordinary: tr.handlers,
+			ConflationInterval: 50 * time.Millisecond, Heartbeat: 15 * time.Second, Lifetime: 30 * time.Minute,
+			RetryMin: time.Second, RetryMax: 5 * time.Second, WriteTimeout: 30 * time.Second,
 		},
 	}
 	if change != nil {
 		change(b)
 	}
-	b.fanout.Newest = b.feed.Newest
+	b.fanout.Cache = b.feed.cache
+	var options []fanout.Option
+	if tr.handlers {
+		options = append(options, fanout.DisableDetach)
+	}
 	var err error
-	if b.hub, err = fanout.NewHub(b.fanout); err != nil {
+	if b.hub, err = fanout.NewHub(b.fanout, options...); err != nil {
 		t.Fatal(err)
 	}
-	if b.api, err = New(b.cfg, b.feed, b.hub); err != nil {
+	if b.api, err = New(b.cfg, b.feed.cache, b.feed, b.hub); err != nil {
 		t.Fatal(err)
 	}
 	protocols := new(http.Protocols)
@@ -275,64 +280,41 @@ func isHeartbeat(block string) bool {
 	return strings.HasPrefix(block, "event: heartbeat\ndata: {\"at\":\"")
 }
 
-// fakeFeed knows what the test puts into it.
+// fakeFeed fills a cache with what the test puts into it.
 type fakeFeed struct {
-	mu       sync.Mutex
+	cache    *cache.Cache
 	notReady bool
-	kept     int // updates that Since has at hand
-	stored   int // that it has after a Recall
-	updates  map[int64][]*odds.Update
+	// depth is how many updates of a raffle can be had by a Backfill.
+	depth int
+
+	mu        sync.Mutex
+	stored    map[int64][]*odds.Update
+	backfills int
 }
 
 func newFakeFeed() *fakeFeed {
-	return &fakeFeed{kept: 4, stored: 8, updates: make(map[int64][]*odds.Update)}
+	return &fakeFeed{cache: cache.New(), depth: 16, stored: make(map[int64][]*odds.Update)}
 }
 
+// put adds an update to the stream and to the cache.
 func (f *fakeFeed) put(u *odds.Update) {
+	f.store(u)
+	f.cache.Put(u, true)
+}
+
+// store adds an update to the stream only.
+func (f *fakeFeed) store(u *odds.Update) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.updates[u.RaffleID] = append(f.updates[u.RaffleID], u)
+	f.stored[u.RaffleID] = append(f.stored[u.RaffleID], u)
 }
 
 func (f *fakeFeed) Ready() bool { return !f.notReady }
 
-func (f *fakeFeed) Newest(raffleID int64) *odds.Update {
+func (f *fakeFeed) Backfill(_ context.Context, raffleID int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if known := f.updates[raffleID]; len(known) > 0 {
-		return known[len(known)-1]
-	}
-	return nil
-}
-
-func (f *fakeFeed) Since(raffleID, version int64) (updates []*odds.Update, complete bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	known := f.updates[raffleID]
-	known = known[max(0, len(known)-f.kept):]
-	for i, u := range known {
-		if u.Version > version {
-			if i == 0 {
-				return known[len(known)-1:], false
-			}
-			return known[i:], true
-		}
-	}
-	return nil, true
-}
-
-func (f *fakeFeed) Recall(context.Context, int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.kept = f.stored
-}
-
-func (f *fakeFeed) List(after int64, limit int, keep func(*odds.Update) bool) []*odds.Update {
-	var found []*odds.Update
-	for id := after + 1; id <= int64(len(f.updates)) && len(found) < limit; id++ {
-		if u := f.Newest(id); keep(u) {
-			found = append(found, u)
-		}
-	}
-	return found
+	f.backfills++
+	stored := f.stored[raffleID]
+	f.cache.Backfill(raffleID, stored[max(0, len(stored)-f.depth):])
 }

@@ -96,7 +96,7 @@ func TestSubscribeSeveral_ResetsLargeBacklog(t *testing.T) {
 		for id := int64(1); id <= 2; id++ {
 			for v := range int64(4) {
 				u := update(id, v+1)
-				u.Frame = append([]byte(":"+strings.Repeat("x", maxOpening/2)+"\n"), u.Frame...)
+				u.Frame = append([]byte(":"+strings.Repeat("x", maxBacklog/5)+"\n"), u.Frame...)
 				b.feed.put(u)
 			}
 		}
@@ -106,7 +106,8 @@ func TestSubscribeSeveral_ResetsLargeBacklog(t *testing.T) {
 			block := s.next()
 			got = append(got, block[strings.LastIndex(strings.TrimSuffix(block, "\n\n"), "\n")+1:])
 		}
-		if len(got) != 5 || !strings.Contains(got[3], "too many updates") {
+		if len(got) != 5 || !strings.Contains(got[0], "too many updates") || !strings.Contains(got[0], `"id":2`) ||
+			got[3]+got[4] != dataLine(1, 4)+dataLine(2, 4) {
 			b.t.Errorf("got %q", got)
 		}
 	})
@@ -144,4 +145,9 @@ func TestSubscribeSeveral_RefusesBadIDs(t *testing.T) {
 		for s.next() != frame(100, 2) {
 		}
 	})
+}
+
+// dataLine returns the last line of an update's event.
+func dataLine(raffleID, version int64) string {
+	return fmt.Sprintf("data: %s\n\n", update(raffleID, version).JSON)
 }

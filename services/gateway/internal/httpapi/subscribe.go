@@ -1,14 +1,17 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
 // Query parameters of the streams.
@@ -49,14 +52,14 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 		return err
 	}
 	seen := lastSeen(r, query, ids)
-	if a.nothingToCome(ids, seen) {
-		w.WriteHeader(http.StatusNoContent) // tells an EventSource to stop
+	if a.hasAll(ids, seen) {
+		w.WriteHeader(http.StatusNoContent) // an EventSource stops at that
 		return nil
 	}
 	header := w.Header()
 	header.Set("Content-Type", sse.ContentType)
 	header.Set("Cache-Control", "no-cache, no-transform")
-	header.Set("X-Accel-Buffering", "no") // nginx holds nothing back
+	header.Set("X-Accel-Buffering", "no") // nginx must not buffer the stream
 	if r.Method == http.MethodHead {
 		return nil
 	}
@@ -64,17 +67,14 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 	if err := a.admission.admit(client); err != nil {
 		return err
 	}
-	sub := a.open(r, ids, seen)
-	sub.Done = a.doneFunc(client)
-	if !a.hub.Serve(w, r, sub) {
+	a.backfill(r.Context(), ids, seen)
+	stream := a.open(ids, seen)
+	stream.Done = func(fanout.Reason) { a.admission.release(client) }
+	if !a.hub.Serve(w, r, stream) {
 		a.admission.release(client)
 		return respond.Errorf(respond.Draining, "instance is draining; retry")
 	}
 	return nil
-}
-
-func (a *API) doneFunc(c client) func(fanout.Reason) {
-	return func(fanout.Reason) { a.admission.release(c) }
 }
 
 func (a *API) allKnown(ids []int64) error {
@@ -86,63 +86,87 @@ func (a *API) allKnown(ids []int64) error {
 	return nil
 }
 
-// nothingToCome tells whether the client has the last odds of all raffles.
-func (a *API) nothingToCome(ids, seen []int64) bool {
+// hasAll reports whether the client has the final odds of all raffles.
+func (a *API) hasAll(ids, seen []int64) bool {
 	for i, id := range ids {
-		if u := a.feed.Newest(id); !u.Final || seen[i] < u.Version {
+		if u := a.cache.Newest(id); !u.Final || seen[i] < u.Version {
 			return false
 		}
 	}
 	return true
 }
 
-// maxOpening bounds what a client may be sent of what it has missed, in bytes; it
-// is held in memory until it is sent.
-const maxOpening = 64 << 10
-
-// open returns what a connection begins with: when to come back, and of each
-// raffle the newest odds, or what the client has missed. A client that has the
-// newest of all gets a heartbeat, since proxies give up on a stream where
-// nothing comes.
-func (a *API) open(r *http.Request, ids, seen []int64) fanout.Subscription {
-	b := sse.AppendRetry(make([]byte, 0, 1024), a.retry())
-	before := len(b)
-	watches := make([]fanout.Watch, len(ids))
+// backfill has the cache filled with what a client has missed, if that can be had.
+func (a *API) backfill(ctx context.Context, ids, seen []int64) {
+	var backfills sync.WaitGroup
 	for i, id := range ids {
-		updates, complete := a.missed(r, id, seen[i])
-		switch {
-		case !complete:
-			b = appendReset(b, id, "the updates since your last event are gone")
-		case len(b) > maxOpening && len(updates) > 1:
-			b = appendReset(b, id, "there were too many updates since your last events")
-			updates = updates[len(updates)-1:]
+		if seen[i] == 0 {
+			continue
 		}
-		watches[i] = fanout.Watch{RaffleID: id, Seen: seen[i]}
-		for _, u := range updates {
-			b = append(b, u.Frame...)
-			watches[i].Seen, watches[i].Final = u.Version, u.Final
-		}
-		if newest := a.feed.Newest(id); newest.Final && watches[i].Seen >= newest.Version {
-			watches[i].Final = true
+		if _, complete := a.cache.Since(id, seen[i]); !complete {
+			backfills.Go(func() { a.feed.Backfill(ctx, id) })
 		}
 	}
-	if len(b) == before {
-		b = fanout.Heartbeat(b)
-	}
-	return fanout.Subscription{Watches: watches, Opening: b}
+	backfills.Wait()
 }
 
-// missed returns what is newer than what the client has seen.
-func (a *API) missed(r *http.Request, id, seen int64) (updates []*odds.Update, complete bool) {
+// maxBacklog bounds what a client may be sent of what it has missed, in bytes. All
+// that the stream keeps of one raffle fits.
+const maxBacklog = oddsstream.MessagesPerSubject * odds.MaxFrame
+
+// open returns what a connection begins with: when to come back, and of each raffle
+// the newest odds, or what the client has missed. A client that has missed nothing
+// gets a heartbeat, since proxies give up on a stream on which nothing comes.
+func (a *API) open(ids, seen []int64) fanout.Stream {
+	stream := fanout.Stream{
+		Opening:       sse.AppendRetry(make([]byte, 0, 64), a.retry()),
+		Subscriptions: make([]fanout.Subscription, 0, len(ids)),
+	}
+	room := maxBacklog
+	for i, id := range ids {
+		updates, reset := a.missed(id, seen[i], room)
+		if reset != "" {
+			stream.Opening = appendReset(stream.Opening, id, reset)
+		}
+		if i == 0 {
+			stream.Backlog = updates // shared with others
+		} else {
+			stream.Backlog = append(stream.Backlog, updates...)
+		}
+		room -= size(updates)
+		newest := a.cache.Newest(id)
+		hasFinal := newest.Final && seen[i] >= newest.Version
+		stream.Subscriptions = append(stream.Subscriptions, fanout.Subscription{RaffleID: id, LastSent: seen[i], Final: hasFinal})
+	}
+	if len(stream.Backlog) == 0 {
+		stream.Opening = fanout.AppendHeartbeat(stream.Opening)
+	}
+	return stream
+}
+
+// missed returns the updates of a raffle that a client has missed, or only the newest:
+// if the client has seen none, if the others are gone, or if they do not fit into room.
+// Of the latter two, reset is the reason that the client is told.
+func (a *API) missed(id, seen int64, room int) (updates []*odds.Update, reset string) {
 	if seen == 0 {
-		return []*odds.Update{a.feed.Newest(id)}, true
+		return []*odds.Update{a.cache.Newest(id)}, ""
 	}
-	updates, complete = a.feed.Since(id, seen)
-	if !complete {
-		a.feed.Recall(r.Context(), id)
-		updates, complete = a.feed.Since(id, seen)
+	updates, complete := a.cache.Since(id, seen)
+	switch {
+	case !complete:
+		return updates, "the updates since your last event are gone"
+	case len(updates) > 1 && size(updates) > room:
+		return updates[len(updates)-1:], "there were too many updates since your last events"
 	}
-	return updates, complete
+	return updates, ""
+}
+
+// size returns how many bytes updates take on the wire.
+func size(updates []*odds.Update) (bytes int) {
+	for _, u := range updates {
+		bytes += len(u.Frame)
+	}
+	return bytes
 }
 
 func appendReset(b []byte, raffleID int64, reason string) []byte {

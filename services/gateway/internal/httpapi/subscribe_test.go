@@ -4,16 +4,20 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 const subscribe1 = "/api/v1/raffle/1/subscribe"
 
-func TestTheFirstEventComesAtOnce(t *testing.T) {
+func TestSubscribe_SendsNewestAtOnce(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		b.publish(update(1, 57))
@@ -37,7 +41,7 @@ func TestTheFirstEventComesAtOnce(t *testing.T) {
 	})
 }
 
-func TestRetryIsDrawnPerConnection(t *testing.T) {
+func TestSubscribe_DrawsRetryPerConnection(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		b.publish(update(1, 1))
@@ -54,7 +58,7 @@ func TestRetryIsDrawnPerConnection(t *testing.T) {
 	})
 }
 
-func TestABurstEndsWithItsNewest(t *testing.T) {
+func TestSubscribe_BurstEndsWithItsNewest(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		b.publish(update(1, 1))
@@ -76,7 +80,7 @@ func TestABurstEndsWithItsNewest(t *testing.T) {
 	})
 }
 
-func TestHeartbeatsBreakTheSilence(t *testing.T) {
+func TestSubscribe_HeartbeatBreaksSilence(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, func(b *testBundle) {
 		if b.onSockets {
@@ -98,7 +102,7 @@ func TestHeartbeatsBreakTheSilence(t *testing.T) {
 	})
 }
 
-func TestAConnectionsLifeIsBounded(t *testing.T) {
+func TestSubscribe_EndsAfterLifetime(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, func(b *testBundle) {
 		if b.onSockets {
@@ -117,7 +121,7 @@ func TestAConnectionsLifeIsBounded(t *testing.T) {
 	})
 }
 
-func TestTheFinalEventEndsTheStream(t *testing.T) {
+func TestSubscribe_FinalEventEndsTheStream(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		b.publish(update(1, 1))
@@ -140,35 +144,38 @@ func TestTheFinalEventEndsTheStream(t *testing.T) {
 	})
 }
 
-func TestResume(t *testing.T) {
+const resetRaffle1 = "event: reset\ndata: {\"id\":1,\"reason\":\"the updates since your last event are gone\"}\n\n"
+
+func TestSubscribe_ResumesAfterLastEvent(t *testing.T) {
 	t.Parallel()
 	frames := func(from, to int64) string {
 		var b strings.Builder
 		for v := from; v <= to; v++ {
-			b.Write(update(1, v).Frame)
+			b.WriteString(frame(1, v))
 		}
 		return b.String()
 	}
-	const reset = "event: reset\ndata: {\"id\":1,\"reason\":\"the updates since your last event are gone\"}\n\n"
 	for name, c := range map[string]struct{ path, header, want string }{
-		"nothing known":         {subscribe1, "", frames(20, 20)},
-		"all at hand":           {subscribe1, "1:18", frames(19, 20)},
-		"in the query":          {subscribe1 + "?lastEventId=1:18", "", frames(19, 20)},
-		"the header counts":     {subscribe1 + "?lastEventId=1:18", "1:19", frames(20, 20)},
-		"recalled":              {subscribe1, "1:14", frames(15, 20)},
-		"gone":                  {subscribe1, "1:3", reset + frames(20, 20)},
-		"another raffle's":      {subscribe1, "2:18", frames(20, 20)},
-		"not an id":             {subscribe1, "x:y:z", frames(20, 20)},
-		"not a version":         {subscribe1, "1:-18", frames(20, 20)},
-		"has the newest":        {subscribe1, "1:20", ""},
-		"another was ahead":     {subscribe1, "1:21", ""},
-		"one of several":        {subscribe1, "2:7,1:18", frames(19, 20)},
-		"not a number so large": {subscribe1, "1:99999999999999999999", frames(20, 20)},
+		"nothing known":         {subscribe1, "", frames(50, 50)},
+		"in the cache":          {subscribe1, "1:48", frames(49, 50)},
+		"in the query":          {subscribe1 + "?lastEventId=1:48", "", frames(49, 50)},
+		"the header counts":     {subscribe1 + "?lastEventId=1:48", "1:49", frames(50, 50)},
+		"in the stream":         {subscribe1, "1:20", frames(21, 50)},
+		"the oldest of them":    {subscribe1, "1:10", frames(11, 50)},
+		"gone":                  {subscribe1, "1:9", resetRaffle1 + frames(50, 50)},
+		"another raffle's":      {subscribe1, "2:48", frames(50, 50)},
+		"not an id":             {subscribe1, "x:y:z", frames(50, 50)},
+		"not a version":         {subscribe1, "1:-48", frames(50, 50)},
+		"has the newest":        {subscribe1, "1:50", ""},
+		"another was ahead":     {subscribe1, "1:51", ""},
+		"one of several":        {subscribe1, "2:7,1:48", frames(49, 50)},
+		"not a number so large": {subscribe1, "1:99999999999999999999", frames(50, 50)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			forEach(t, allTransports, nil, func(b *testBundle) {
-				for v := range int64(20) {
+				b.feed.depth = 40
+				for v := range int64(50) {
 					b.feed.put(update(1, v+1))
 				}
 				var pairs []string
@@ -183,15 +190,15 @@ func TestResume(t *testing.T) {
 				if got != c.want && (c.want != "" || !isHeartbeat(got)) {
 					b.t.Fatalf("got %q, want %q", got, c.want)
 				}
-				b.publish(update(1, 20)) // again: nobody gets it twice
-				b.publish(update(1, 21))
-				b.publish(update(1, 22))
+				b.publish(update(1, 50)) // again: nobody gets it twice
+				b.publish(update(1, 51))
+				b.publish(update(1, 52))
 				for {
 					block := s.next()
-					if block == frame(1, 22) {
+					if block == frame(1, 52) {
 						return
 					}
-					if block != frame(1, 21) || c.header == "1:21" {
+					if block != frame(1, 51) || c.header == "1:51" {
 						b.t.Fatalf("then %q", block)
 					}
 				}
@@ -200,7 +207,108 @@ func TestResume(t *testing.T) {
 	}
 }
 
-func TestHeadOpensNoStream(t *testing.T) {
+// A raffle with 140 versions a second has 20 updates a second after conflation. A client
+// that was away for 5 s, the longest retry, gets all of them in order, and so does one
+// that needed as long again to connect; whether the instance has run all the time or has
+// just started; and whether or not another client has asked before.
+func TestSubscribe_ResumesAfterLongestRetryOnBusyRaffle(t *testing.T) {
+	t.Parallel()
+	const (
+		perSecond = int64(time.Second / oddsstream.ConflationInterval)
+		step      = 140 / perSecond // versions from one update to the next
+		total     = int64(1000)
+		retry     = int64(oddsstream.LongestRetry / time.Second)
+	)
+	for name, justStarted := range map[string]bool{"running": false, "just started": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			forEach(t, allTransports, nil, func(b *testBundle) {
+				b.feed.depth = oddsstream.MessagesPerSubject
+				for n := int64(1); n <= total; n++ {
+					if justStarted && n < total {
+						b.feed.store(update(1, n*step))
+					} else {
+						b.feed.put(update(1, n*step))
+					}
+				}
+				newest := total
+				for _, secondsAway := range []int64{retry, 1, 2*retry - 1, retry} {
+					seen := newest - secondsAway*perSecond
+					s := b.subscribe(subscribe1, "Last-Event-ID", odds.ID(1, seen*step))
+					if got := s.opening(); got != frame(1, (seen+1)*step) {
+						b.t.Fatalf("after %d s away: %q", secondsAway, got)
+					}
+					for n := seen + 2; n <= newest; n++ {
+						s.expect(frame(1, n*step))
+					}
+					newest++
+					b.publish(update(1, newest*step))
+					s.expect(frame(1, newest*step))
+					s.Body.Close()
+				}
+				if b.feed.backfills != 1 {
+					b.t.Errorf("%d backfills", b.feed.backfills)
+				}
+			})
+		})
+	}
+}
+
+// Resuming several raffles waits for their backfills side by side.
+func TestSubscribeSeveral_BackfillsSideBySide(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		newest, feed := cache.New(), &slowFeed{}
+		var ids, seen []int64
+		for id := range int64(100) {
+			newest.Put(update(id+1, 10), true)
+			ids, seen = append(ids, id+1), append(seen, id%3) // a third has seen none
+		}
+		from := time.Now()
+		(&API{cache: newest, feed: feed}).backfill(t.Context(), ids, seen)
+		if took := time.Since(from); took != slowBackfill || feed.backfills.Load() != 66 {
+			t.Errorf("%d backfills took %v", feed.backfills.Load(), took)
+		}
+	})
+}
+
+const slowBackfill = 2 * time.Second
+
+// slowFeed takes its time.
+type slowFeed struct{ backfills atomic.Int32 }
+
+func (*slowFeed) Ready() bool { return true }
+
+func (f *slowFeed) Backfill(context.Context, int64) {
+	f.backfills.Add(1)
+	time.Sleep(slowBackfill)
+}
+
+// The frames of a backlog are shared: a client that comes back costs no copy of them.
+func TestSubscribe_SharesBacklog(t *testing.T) {
+	t.Parallel()
+	newest := cache.New()
+	var stored []*odds.Update
+	for v := range int64(oddsstream.MessagesPerSubject) {
+		stored = append(stored, update(1, v+1))
+	}
+	newest.Put(stored[len(stored)-1], true)
+	newest.Backfill(1, stored)
+	a := &API{cache: newest}
+	one, other := a.open([]int64{1}, []int64{1}), a.open([]int64{1}, []int64{101})
+	if len(one.Backlog) != len(stored)-1 || &one.Backlog[100] != &other.Backlog[0] || len(one.Opening) > 100 {
+		t.Errorf("%d and %d updates, %d bytes", len(one.Backlog), len(other.Backlog), len(one.Opening))
+	}
+	// That of several raffles must not be appended to the shared slice.
+	newest.Put(update(2, 1), true)
+	both := a.open([]int64{1, 2}, []int64{1, 0})
+	newest.Put(update(1, int64(len(stored))+1), true)
+	if n := len(both.Backlog); n != len(stored) || both.Backlog[n-1].RaffleID != 2 {
+		t.Errorf("%d updates, the last of raffle %d", n, both.Backlog[n-1].RaffleID)
+	}
+}
+
+func TestSubscribe_HeadOpensNoStream(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		b.publish(update(1, 1))
@@ -211,7 +319,7 @@ func TestHeadOpensNoStream(t *testing.T) {
 	})
 }
 
-func TestAReaderThatTakesNothingIsDropped(t *testing.T) {
+func TestSubscribe_DropsReaderThatTakesNothing(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, func(b *testBundle) {
 		if b.onSockets {
@@ -228,18 +336,23 @@ func TestAReaderThatTakesNothingIsDropped(t *testing.T) {
 		if got := quick.next(); !strings.HasSuffix(got, frame(1, 2)) {
 			b.t.Error("the quick one does not have the update")
 		}
+		pace := time.NewTicker(b.fanout.WriteTimeout / 10)
+		defer pace.Stop()
 		for version := int64(3); b.hub.Open() > 1; version++ {
+			if version > 30 {
+				b.t.Fatal("the slow one is not dropped after more than twice the write timeout")
+			}
 			b.publish(update(1, version))
 			for !strings.Contains(quick.next(), odds.ID(1, version)) {
 			}
-			time.Sleep(b.fanout.WriteTimeout / 10) // the test's pace; its end is what is waited for
+			<-pace.C
 		}
 		b.publish(update(1, 1000))
 		quick.expect(frame(1, 1000))
 	})
 }
 
-func TestAClientThatGoesIsForgotten(t *testing.T) {
+func TestSubscribe_ForgetsClientThatGoes(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		b.publish(update(1, 1))
@@ -250,7 +363,7 @@ func TestAClientThatGoesIsForgotten(t *testing.T) {
 	})
 }
 
-func TestLeaveEndsStreamsOverTheWindow(t *testing.T) {
+func TestSubscribe_DrainEndsStreamsOverWindow(t *testing.T) {
 	t.Parallel()
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		window := 20 * time.Second
@@ -269,14 +382,14 @@ func TestLeaveEndsStreamsOverTheWindow(t *testing.T) {
 					if block := s.next(); block == "" {
 						break
 					} else if !strings.HasPrefix(block, "retry: ") && !isHeartbeat(block) {
-						b.t.Errorf("while leaving: %q", block)
+						b.t.Errorf("while draining: %q", block)
 					}
 				}
 				ended <- time.Since(from)
 			}()
 		}
-		left := make(chan struct{})
-		go func() { b.hub.Leave(context.Background(), window); close(left) }()
+		drained := make(chan struct{})
+		go func() { b.hub.Drain(context.Background(), window); close(drained) }()
 		var early int
 		for range n {
 			if took := <-ended; took < window/2 {
@@ -285,12 +398,10 @@ func TestLeaveEndsStreamsOverTheWindow(t *testing.T) {
 				b.t.Errorf("one ended after %v", took)
 			}
 		}
-		<-left
+		<-drained
 		if !b.onSockets && (early < n/8 || early > n*7/8) {
 			b.t.Errorf("%d of %d ended in the first half", early, n)
 		}
-		if status, _ := b.body(http.MethodGet, subscribe1); status != http.StatusServiceUnavailable {
-			b.t.Errorf("a new stream: %d", status)
-		}
+		b.refused(http.MethodGet, subscribe1, http.StatusServiceUnavailable, "DRAINING")
 	})
 }

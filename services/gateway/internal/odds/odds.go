@@ -20,21 +20,26 @@ import (
 // Event is the name of the event that carries odds.
 const Event = "raffle-winning-probability"
 
-// Update is one version of a raffle's odds. It does not change once it is made,
+// MaxFrame bounds the length of a frame in bytes: the contract bounds a title to 200
+// characters.
+const MaxFrame = 2 << 10
+
+// Update is one version of a raffle's odds. It is immutable, except for Delivery,
 // so any number of goroutines may read it.
 type Update struct {
 	RaffleID int64
 	Version  int64
-	State    string    // OPEN and so on, as in the contract
+	State    string    // as in the contract: OPEN and so on
 	Final    bool      // no other version will follow
 	At       time.Time // when the version was made, by the database's clock
-	JSON     []byte    // the event's data
-	Frame    []byte    // the event as it goes over the wire
-	// Trip, where set, follows it to the connections. It alone changes.
-	Trip *Trip
+	JSON     []byte    // the event's data; a part of Frame
+	Frame    []byte    // the event as it is sent
+	// Delivery follows the update to the connections. It is nil for an update that
+	// was not received live.
+	Delivery *Delivery
 }
 
-// view is the event's data; its names and order are part of the contract.
+// view is the event's data; the contract fixes its names and their order.
 type view struct {
 	ID                   int64    `json:"id"`
 	Version              int64    `json:"version"`
@@ -51,8 +56,8 @@ type view struct {
 	At                   *string  `json:"at"`
 }
 
-// Decode reads an encoded raffle.v1.Odds. It fails where payload is not one, or
-// lacks a raffle id or a version.
+// Decode decodes an encoded raffle.v1.Odds. It fails if payload is not one, or lacks
+// a raffle id or a version.
 func Decode(payload []byte) (*Update, error) {
 	var m rafflev1.Odds
 	if err := proto.Unmarshal(payload, &m); err != nil {
@@ -77,21 +82,23 @@ func Decode(payload []byte) (*Update, error) {
 		ClosesAt:             timestamp(m.GetClosesAt()),
 		At:                   timestamp(m.GetAt()),
 	})
-	if err != nil { // a number that JSON has not
+	if err != nil { // a number that JSON cannot express
 		return nil, fmt.Errorf("encode odds: %w", err)
 	}
+	frame := sse.AppendEvent(nil, ID(m.GetId(), m.GetVersion()), Event, data)
+	end := len(frame) - len("\n\n")
 	return &Update{
 		RaffleID: m.GetId(),
 		Version:  m.GetVersion(),
 		State:    state,
 		Final:    m.GetState() >= rafflev1.Raffle_CLOSED,
 		At:       m.GetAt().AsTime(),
-		JSON:     data,
-		Frame:    sse.AppendEvent(nil, ID(m.GetId(), m.GetVersion()), Event, data),
+		JSON:     frame[end-len(data) : end : end],
+		Frame:    frame,
 	}, nil
 }
 
-// TimeFormat is how times are written, in UTC.
+// TimeFormat is the format of times, which are in UTC.
 const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
 
 func timestamp(t *timestamppb.Timestamp) *string {
@@ -106,8 +113,8 @@ func ID(raffleID, version int64) string {
 	return strconv.FormatInt(raffleID, 10) + ":" + strconv.FormatInt(version, 10)
 }
 
-// ParseIDs reads the ids of several raffles, separated by commas, and calls yield
-// with each that is one.
+// ParseIDs parses the ids of several raffles, separated by commas, and calls yield
+// with each valid one.
 func ParseIDs(ids string, yield func(raffleID, version int64)) {
 	for id := range strings.SplitSeq(ids, ",") {
 		if raffleID, version, ok := ParseID(id); ok {
@@ -116,8 +123,8 @@ func ParseIDs(ids string, yield func(raffleID, version int64)) {
 	}
 }
 
-// ParseID reads an event id. Clients send it back as Last-Event-ID; what is none
-// of ours is no error there, only nothing known.
+// ParseID parses an event id and reports whether it is valid. Clients send event
+// ids back as Last-Event-ID.
 func ParseID(id string) (raffleID, version int64, ok bool) {
 	before, after, _ := strings.Cut(id, ":")
 	raffleID, err := strconv.ParseInt(before, 10, 64)

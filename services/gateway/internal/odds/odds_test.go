@@ -2,6 +2,7 @@ package odds
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ func encode(t *testing.T, m *rafflev1.Odds) []byte {
 	return data
 }
 
-func TestDecodeWritesTheContractsEvent(t *testing.T) {
+func TestDecode_WritesEventOfContract(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 22, 10, 0, 0, 123_456_000, time.UTC)
 	u, err := Decode(encode(t, &rafflev1.Odds{
@@ -38,12 +39,15 @@ func TestDecodeWritesTheContractsEvent(t *testing.T) {
 	if string(u.Frame) != want {
 		t.Errorf("got\n%swant\n%s", u.Frame, want)
 	}
+	if data := string(u.JSON); want != "id: 1:57\nevent: raffle-winning-probability\ndata: "+data+"\n\n" {
+		t.Errorf("JSON: %s", data)
+	}
 	if u.RaffleID != 1 || u.Version != 57 || u.State != "OPEN" || u.Final || !u.At.Equal(at) {
 		t.Errorf("got %+v", u)
 	}
 }
 
-func TestFinalStates(t *testing.T) {
+func TestDecode_FinalStates(t *testing.T) {
 	t.Parallel()
 	for state, final := range map[rafflev1.Raffle_State]bool{
 		rafflev1.Raffle_SCHEDULED: false,
@@ -56,6 +60,32 @@ func TestFinalStates(t *testing.T) {
 		if err != nil || u.Final != final {
 			t.Errorf("%v: %+v, %v", state, u, err)
 		}
+	}
+}
+
+// MaxFrame is what bounds of memory and bytes per client are computed with.
+func TestDecode_LongestFrame(t *testing.T) {
+	t.Parallel()
+	at := timestamppb.New(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	u, err := Decode(encode(t, &rafflev1.Odds{
+		Id: math.MaxInt64, Version: math.MaxInt64, State: rafflev1.Raffle_CANCELLED, Title: strings.Repeat("<", 200), // six bytes each in JSON
+		Entries: math.MaxInt64, Members: math.MaxInt64, Winners: math.MaxInt32, MaxEntriesPerMember: math.MaxInt32,
+		WinnerProbability: new(1.2345678901234567e-300), NextEntryProbability: new(1.2345678901234567e-300), OpensAt: at, ClosesAt: at, At: at,
+	}))
+	if err != nil || len(u.Frame) > MaxFrame {
+		t.Errorf("%d bytes, %v", len(u.Frame), err)
+	}
+}
+
+func TestDelivery_EndsWithLastPart(t *testing.T) {
+	t.Parallel()
+	var d Delivery
+	d.Start(3)
+	if d.Done(2) || d.Done(0) {
+		t.Error("ended early")
+	}
+	if !d.Done(5) || d.Connections() != 7 {
+		t.Errorf("not ended, or not 7 connections but %d", d.Connections())
 	}
 }
 
@@ -97,7 +127,7 @@ func FuzzParseID(f *testing.F) {
 		}
 		r, v, ok := ParseID(ID(raffleID, version))
 		if !ok || r != raffleID || v != version || r <= 0 || v <= 0 {
-			t.Errorf("%q reads as %d, %d", id, raffleID, version)
+			t.Errorf("%q was parsed as %d, %d", id, raffleID, version)
 		}
 	})
 }

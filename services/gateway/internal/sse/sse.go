@@ -11,9 +11,9 @@ import (
 // ContentType is the media type of a stream.
 const ContentType = "text/event-stream; charset=utf-8"
 
-// AppendEvent appends an event to b. id and event may be empty and are left out
-// then; neither they nor, in one piece, data may hold a line break: data that
-// does becomes several lines, which a client joins again.
+// AppendEvent appends an event to b. An empty id or event is left out. Neither may
+// contain a line break. Data that contains line feeds is written as several lines,
+// which a client joins again.
 func AppendEvent(b []byte, id, event string, data []byte) []byte {
 	if id != "" {
 		b = appendField(b, "id", id)
@@ -29,12 +29,12 @@ func AppendEvent(b []byte, id, event string, data []byte) []byte {
 	return append(b, '\n')
 }
 
-// AppendID appends an id without an event: a client takes note of it, and
-// notices nothing else once a line break or an event follows.
+// AppendID appends an id without an event. Once an empty line or an event follows, a
+// client remembers the id as its last event id, and dispatches nothing for it.
 func AppendID(b []byte, id string) []byte { return appendField(b, "id", id) }
 
-// AppendRetry appends how long a client should wait before it comes back, in
-// whole milliseconds.
+// AppendRetry appends how long a client should wait before it connects again. It is
+// rounded down to milliseconds.
 func AppendRetry(b []byte, d time.Duration) []byte {
 	return appendField(b, "retry", strconv.FormatInt(d.Milliseconds(), 10))
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestAppendEvent(t *testing.T) {
+func TestAppendEvent_WritesBlock(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ id, event, data, want string }{
 		{"1:57", "odds", `{"id":1}`, "id: 1:57\nevent: odds\ndata: {\"id\":1}\n\n"},
@@ -22,21 +22,21 @@ func TestAppendEvent(t *testing.T) {
 	}
 }
 
-func TestAppendRetry(t *testing.T) {
+func TestAppendRetry_WritesMilliseconds(t *testing.T) {
 	t.Parallel()
 	if got := string(AppendRetry([]byte("x"), 2741*time.Millisecond+999*time.Microsecond)); got != "xretry: 2741\n" {
 		t.Errorf("got %q", got)
 	}
 }
 
-// FuzzAppendEvent reads what was written as the standard says a client does.
+// FuzzAppendEvent parses what was written as the standard asks clients to.
 func FuzzAppendEvent(f *testing.F) {
 	f.Add("1:57", "odds", []byte(`{"id":1}`))
 	f.Add("", "", []byte("two\nlines\n"))
 	f.Add("1", "", []byte("\n\n: no comment\nid: 2"))
 	f.Fuzz(func(t *testing.T, id, event string, data []byte) {
 		if strings.ContainsAny(id+event, "\r\n\x00") || bytes.ContainsAny(data, "\r") {
-			return // the caller's promise
+			return // the caller must not
 		}
 		block := string(AppendEvent(nil, id, event, data))
 		lines := strings.Split(block, "\n")
@@ -49,7 +49,7 @@ func FuzzAppendEvent(f *testing.F) {
 			got[name] = append(got[name], strings.TrimPrefix(value, " "))
 		}
 		if strings.Join(got["data"], "\n") != string(data) || strings.Join(got["id"], "|") != id || strings.Join(got["event"], "|") != event {
-			t.Errorf("%q reads as %q", block, got)
+			t.Errorf("%q was parsed as %q", block, got)
 		}
 	})
 }

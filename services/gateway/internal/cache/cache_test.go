@@ -1,0 +1,464 @@
+package cache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+)
+
+func update(raffleID, version int64) *odds.Update {
+	return &odds.Update{RaffleID: raffleID, Version: version}
+}
+
+// fill puts versions from..to of raffle 1, step apart.
+func fill(c *Cache, from, to, step int64) {
+	for v := from; v <= to; v += step {
+		c.Put(update(1, v), true)
+	}
+}
+
+// stored returns versions from..to of raffle 1 as the stream would.
+func stored(from, to int64) (updates []*odds.Update) {
+	for v := from; v <= to; v++ {
+		updates = append(updates, update(1, v))
+	}
+	return updates
+}
+
+func versions(updates []*odds.Update) (versions []int64) {
+	for _, u := range updates {
+		versions = append(versions, u.Version)
+	}
+	return versions
+}
+
+// expectSince fails unless these versions of raffle 1 come after version.
+func expectSince(t *testing.T, c *Cache, version int64, complete bool, want ...int64) {
+	t.Helper()
+	got, ok := c.Since(1, version)
+	if !slices.Equal(versions(got), want) || ok != complete {
+		t.Errorf("since %d: %v, complete %t; want %v, %t", version, versions(got), ok, want, complete)
+	}
+}
+
+func TestCache_UnknownRaffle(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Put(update(2, 5), true)
+	if c.Newest(1) != nil || c.Len() != 1 || !c.Backfilled(1) {
+		t.Errorf("newest %v of %d, backfilled %t", c.Newest(1), c.Len(), c.Backfilled(1))
+	}
+	c.Backfill(1, stored(1, 5))
+	expectSince(t, c, 3, true)
+}
+
+func TestCache_VersionsNeverFall(t *testing.T) {
+	t.Parallel()
+	c := New()
+	for _, step := range []struct {
+		version  int64
+		put, new bool
+	}{{5, true, true}, {3, true, false}, {5, true, false}, {4, false, false}, {5, false, false}, {6, false, true}, {6, true, false}, {7, true, true}} {
+		var isNew bool
+		if step.put {
+			isNew = c.Put(update(1, step.version), true)
+		} else {
+			isNew = c.Merge(update(1, step.version), c.generation)
+		}
+		if isNew != step.new {
+			t.Errorf("version %d is new: %t", step.version, isNew)
+		}
+	}
+	if got := c.Newest(1).Version; got != 7 {
+		t.Errorf("newest: %d", got)
+	}
+	expectSince(t, c, 6, true, 7)
+}
+
+func TestCache_Since(t *testing.T) {
+	t.Parallel()
+	c := New()
+	fill(c, 10, 8+2*shallowDepth, 2) // 10 to 40: every other version was conflated away
+	for _, tt := range []struct {
+		version  int64
+		first, n int64
+		complete bool
+	}{
+		{40, 0, 0, true},
+		{41, 0, 0, true}, // another instance was ahead
+		{38, 40, 1, true},
+		{37, 38, 2, true}, // published, then conflated away elsewhere
+		{10, 12, shallowDepth - 1, true},
+		{9, 10, shallowDepth, true},
+		{8, 40, 1, false},
+		{0, 40, 1, false},
+	} {
+		t.Run(strconv.FormatInt(tt.version, 10), func(t *testing.T) {
+			t.Parallel()
+			got, complete := c.Since(1, tt.version)
+			if complete != tt.complete || int64(len(got)) != tt.n || (tt.n > 0 && got[0].Version != tt.first) {
+				t.Errorf("%v, complete %t", versions(got), complete)
+			}
+		})
+	}
+}
+
+func TestCache_ShallowUnlessResumed(t *testing.T) {
+	t.Parallel()
+	c := New()
+	fill(c, 1, 1000, 1)
+	if got, complete := c.Since(1, 1000-shallowDepth); len(got) != shallowDepth || !complete {
+		t.Errorf("%d updates, complete %t", len(got), complete)
+	}
+	expectSince(t, c, 1000-shallowDepth-2, false, 1000)
+}
+
+// What readers hold must not change, since they share it.
+func TestCache_SinceReturnsWhatNeverChanges(t *testing.T) {
+	t.Parallel()
+	c := New()
+	type held struct {
+		updates []*odds.Update
+		want    []int64
+	}
+	var all []held
+	for v := range int64(1000) {
+		c.Put(update(1, v+1), true)
+		if v == 300 {
+			c.Backfill(1, stored(200, 301))
+		}
+		got, _ := c.Since(1, v-9)
+		all = append(all, held{got, versions(got)})
+		got = append(got, update(1, -1)) // a reader's own copy
+		all = append(all, held{got, versions(got)})
+	}
+	for _, h := range all {
+		if !slices.Equal(versions(h.updates), h.want) {
+			t.Fatalf("%v became %v", h.want, versions(h.updates))
+		}
+	}
+	if got, complete := c.Since(1, 900); len(got) != 100 || !complete || slices.Contains(versions(got), -1) {
+		t.Errorf("%v, complete %t", versions(got), complete)
+	}
+}
+
+func TestCache_MissedMessagesStartTheRingAnew(t *testing.T) {
+	t.Parallel()
+	c := New()
+	fill(c, 1, 3, 1)
+	c.Put(update(1, 5), false) // 4 was missed
+	expectSince(t, c, 3, false, 5)
+	expectSince(t, c, 4, true, 5)
+
+	c.Invalidate()
+	c.Put(update(1, 7), true) // 6 may have been missed
+	expectSince(t, c, 5, false, 7)
+
+	generation := c.Invalidate()
+	c.Merge(update(1, 7), generation) // nothing was missed
+	c.Put(update(1, 9), true)
+	expectSince(t, c, 7, true, 9)
+
+	generation = c.Invalidate()
+	c.Merge(update(1, 12), generation)
+	c.Put(update(1, 13), true)
+	expectSince(t, c, 12, true, 13)
+	expectSince(t, c, 9, false, 13)
+}
+
+// A snapshot proves nothing about what was missed after it began.
+func TestCache_MergeOfOlderGenerationProvesNothing(t *testing.T) {
+	t.Parallel()
+	for first, newest := range map[int64]int64{6: 7, 7: 8, 100: 8} { // the last is a raffle that was not known
+		c := New()
+		fill(c, first, 7, 1)
+		older := c.Invalidate()
+		c.Invalidate()
+		c.Merge(update(1, newest), older)
+		c.Put(update(1, 20), true)
+		expectSince(t, c, newest, false, 20)
+	}
+}
+
+func TestCache_BackfillIsKept(t *testing.T) {
+	t.Parallel()
+	c := New()
+	c.Merge(update(1, 300), c.Invalidate()) // an instance that has just started
+	expectSince(t, c, 150, false, 300)
+	c.Backfill(1, stored(300-int64(deepDepth)+1, 300))
+	fill(c, 301, 350, 1)
+	// The stream has dropped as many from its beginning, and so has the cache: it
+	// holds what the stream holds, whoever asks.
+	first := 350 - int64(deepDepth) + 1
+	for _, version := range []int64{349, 320, 300, first, first - 1} {
+		if got, complete := c.Since(1, version); int64(len(got)) != 350-version || !complete {
+			t.Errorf("since %d: %d updates, complete %t", version, len(got), complete)
+		}
+	}
+	expectSince(t, c, first-2, false, 350)
+	if !c.Backfilled(1) {
+		t.Error("it would be backfilled again")
+	}
+}
+
+func TestCache_BackfillMustMeetTheRing(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		stored     []*odds.Update
+		since      int64
+		complete   bool
+		backfilled bool
+	}{
+		"it meets":             {stored(5, 10), 6, true, true},
+		"with newer ones":      {stored(5, 12), 6, true, true},
+		"nothing is older":     {stored(10, 12), 8, false, true},
+		"all is newer":         {stored(11, 12), 8, false, true},
+		"the stream is empty":  {nil, 8, false, true},
+		"it is too old":        {stored(5, 9), 6, false, false},
+		"the stream is anew":   {[]*odds.Update{update(1, 7), update(1, 9), update(1, 12)}, 7, false, false},
+		"it has a gap between": {append(stored(5, 7), stored(12, 13)...), 6, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := New()
+			fill(c, 10, 11, 1)
+			c.Backfill(1, tt.stored)
+			got, complete := c.Since(1, tt.since)
+			if complete != tt.complete || c.Backfilled(1) != tt.backfilled || got[len(got)-1].Version != 11 {
+				t.Errorf("%v, complete %t, backfilled %t", versions(got), complete, c.Backfilled(1))
+			}
+			if complete && int64(len(got)) != 11-tt.since {
+				t.Errorf("%v", versions(got))
+			}
+		})
+	}
+}
+
+func TestCache_ShrinksWhatNobodyResumes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := New()
+		fill(c, 100, 110, 1)
+		c.Backfill(1, stored(1, 110))
+		for range 5 {
+			time.Sleep(resumeTimeout - 1)
+			c.Shrink()
+			if got, complete := c.Since(1, 50); len(got) != 60 || !complete {
+				t.Errorf("while clients resume: %d updates, complete %t", len(got), complete)
+			}
+		}
+		time.Sleep(resumeTimeout)
+		c.Since(1, 110) // a client that has missed nothing
+		c.Shrink()
+		if got, complete := c.Since(1, 110-shallowDepth); len(got) != shallowDepth || !complete {
+			t.Errorf("afterwards: %d updates, complete %t", len(got), complete)
+		}
+		expectSince(t, c, 50, false, 110)
+		if c.Backfilled(1) || len(c.deep) != 0 {
+			t.Error("it would not be backfilled again")
+		}
+	})
+}
+
+func TestCache_BoundsDeepRings(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := New()
+		c.maxDeepUpdates = 250
+		backfill := func(raffleID int64) {
+			var stored []*odds.Update
+			for v := range int64(100) {
+				stored = append(stored, update(raffleID, v+1))
+			}
+			c.Put(stored[99], true)
+			c.Backfill(raffleID, stored)
+			time.Sleep(time.Second)
+		}
+		backfill(1)
+		backfill(2)
+		c.Since(1, 50) // 2 is now the one that was not resumed for the longest time
+		time.Sleep(time.Second)
+		backfill(3)
+		for id, want := range map[int64]bool{1: true, 2: false, 3: true} {
+			if _, complete := c.Since(id, 50); complete != want || c.Backfilled(id) != want {
+				t.Errorf("raffle %d: complete %t", id, complete)
+			}
+		}
+		// They grow beyond the bound by themselves, too.
+		time.Sleep(time.Second)
+		c.Since(3, 50)
+		for v := int64(101); v <= 160; v++ {
+			c.Put(update(3, v), true)
+		}
+		c.Shrink()
+		if _, complete := c.Since(3, 50); !complete || c.Backfilled(1) {
+			t.Errorf("complete %t, raffle 1 is deep: %t", complete, c.Backfilled(1))
+		}
+	})
+}
+
+func TestCache_List(t *testing.T) {
+	t.Parallel()
+	c := New()
+	for _, id := range []int64{5, 1, 9, 3, 7} {
+		c.Put(&odds.Update{RaffleID: id, Version: 1, State: fmt.Sprint(id%4 == 1)}, true)
+		c.Put(&odds.Update{RaffleID: id, Version: 2, State: fmt.Sprint(id%4 == 1)}, true)
+	}
+	list := func(after int64, limit int, keep func(*odds.Update) bool) (ids []int64) {
+		for _, u := range c.List(after, limit, keep) {
+			ids = append(ids, u.RaffleID)
+		}
+		return ids
+	}
+	newest := func(u *odds.Update) bool { return u.Version == 2 }
+	if got := list(0, 3, newest); !slices.Equal(got, []int64{1, 3, 5}) {
+		t.Errorf("first page: %v", got)
+	}
+	if got := list(5, 3, newest); !slices.Equal(got, []int64{7, 9}) {
+		t.Errorf("second page: %v", got)
+	}
+	if got := list(1, 1, func(u *odds.Update) bool { return u.State == "true" }); !slices.Equal(got, []int64{5}) {
+		t.Errorf("kept: %v", got)
+	}
+	if c.Len() != 5 {
+		t.Errorf("%d raffles", c.Len())
+	}
+}
+
+func TestCache_Changed(t *testing.T) {
+	t.Parallel()
+	c := New()
+	isClosed := func(ch <-chan struct{}) bool {
+		select {
+		case <-ch:
+			return true
+		default:
+			return false
+		}
+	}
+	c.Put(update(1, 5), true)
+	if !isClosed(c.Changed(1, 4)) {
+		t.Error("version 5 is newer than 4")
+	}
+	one, two, other := c.Changed(1, 5), c.Changed(1, 5), c.Changed(2, 0)
+	c.Put(update(1, 5), true)
+	if isClosed(one) || isClosed(two) {
+		t.Error("version 5 is not newer than 5")
+	}
+	c.Put(update(1, 6), true)
+	if !isClosed(one) || !isClosed(two) || isClosed(other) {
+		t.Error("version 6 has changed something else than raffle 1")
+	}
+	c.Merge(update(2, 1), 0)
+	if !isClosed(other) {
+		t.Error("a raffle that is new has not changed")
+	}
+	one = c.Changed(1, 6)
+	c.Merge(update(1, 7), c.generation)
+	if !isClosed(one) {
+		t.Error("a snapshot has changed nothing")
+	}
+}
+
+//nolint:paralleltest // it measures what the whole process allocates
+func TestCache_PutCostsTheSameHoweverDeep(t *testing.T) {
+	c := New()
+	fill(c, 1, 1, 1)
+	c.Backfill(1, nil)
+	const puts = 10_000
+	updates := make([]*odds.Update, puts)
+	for i := range updates {
+		updates[i] = update(1, int64(i)+2)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, u := range updates {
+		c.Put(u, true)
+	}
+	runtime.ReadMemStats(&after)
+	if got, complete := c.Since(1, puts+1-int64(deepDepth)); len(got) != deepDepth || !complete {
+		t.Fatalf("%d updates, complete %t", len(got), complete)
+	}
+	if each := (after.TotalAlloc - before.TotalAlloc) / puts; each > 64 {
+		t.Errorf("%d bytes each", each)
+	}
+}
+
+// TestCache_AgreesWithStream has messages of one raffle stored, heard and missed,
+// and snapshots and backfills taken, in any order, as the feed would, and compares
+// what the cache says with the stream.
+func TestCache_AgreesWithStream(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) { agree(t, rand.New(rand.NewPCG(seed, 0))) })
+	}
+}
+
+func agree(t *testing.T, random *rand.Rand) {
+	t.Helper()
+	c := New()
+	stream := []*odds.Update{update(1, 1)}
+	c.Merge(stream[0], c.Invalidate())
+	missed := false // a message was missed, and none was heard since
+	publish := func(heard bool) {
+		stream = append(stream, update(1, stream[len(stream)-1].Version+1+random.Int64N(3)))
+		if !heard {
+			missed = true
+			return
+		}
+		if missed {
+			c.Invalidate()
+		}
+		c.Put(stream[len(stream)-1], !missed)
+		missed = false
+	}
+	for range 400 {
+		switch random.IntN(12) {
+		case 0:
+			publish(false)
+		case 1: // a snapshot, in whose midst something is heard
+			generation, newest := c.Invalidate(), stream[len(stream)-1]
+			if random.IntN(2) == 0 {
+				publish(true)
+			}
+			c.Merge(newest, generation)
+			missed = missed && newest != stream[len(stream)-1]
+		case 2: // a backfill, perhaps a late one
+			kept := stream[max(0, len(stream)-oddsstream.MessagesPerSubject):]
+			for range random.IntN(3) {
+				publish(random.IntN(4) > 0)
+			}
+			c.Backfill(1, kept)
+		case 3:
+			time.Sleep(resumeTimeout / 2)
+			c.Shrink()
+		default:
+			publish(true)
+		}
+		known := c.Newest(1).Version
+		version := max(1, known-random.Int64N(500))
+		got, complete := c.Since(1, version)
+		var want []int64
+		for _, u := range stream {
+			if u.Version > version && u.Version <= known {
+				want = append(want, u.Version)
+			}
+		}
+		switch {
+		case complete && !slices.Equal(versions(got), want):
+			t.Fatalf("since %d: %v, want %v", version, versions(got), want)
+		case !complete && (len(got) != 1 || got[0].Version != known):
+			t.Fatalf("since %d: %v, want the newest, %d", version, versions(got), known)
+		case !complete && c.Backfilled(1) && len(want) < oddsstream.MessagesPerSubject && !missed:
+			t.Fatalf("since %d: the stream still holds %v", version, want)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package feed
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/test/natstest"
+)
+
+// proxy forwards connections to a NATS server. It can cut them, or fall silent: then
+// it goes on accepting connections and keeps all of them open, but forwards nothing,
+// neither bytes nor the end of a connection, as if packets were dropped on the way.
+type proxy struct {
+	listener net.Listener
+	server   string
+	accepted chan struct{} // one for each connection
+
+	mu      sync.Mutex
+	changed *sync.Cond // state or held has changed
+	state   proxyState
+	conns   []net.Conn
+	held    bytes.Buffer // what clients have sent since the proxy fell silent
+}
+
+type proxyState int
+
+const (
+	forwarding proxyState = iota
+	silent
+	down
+)
+
+func newProxy(t *testing.T, server *natstest.Server) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{listener: l, server: strings.TrimPrefix(server.URL(), "nats://"), accepted: make(chan struct{}, 100)}
+	p.changed = sync.NewCond(&p.mu)
+	t.Cleanup(func() { l.Close(); p.cut() })
+	go p.serve()
+	return p
+}
+
+func (p *proxy) url() string { return "nats://" + p.listener.Addr().String() }
+
+func (p *proxy) serve() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", p.server)
+		p.mu.Lock()
+		if err != nil || p.state == down {
+			client.Close()
+			p.mu.Unlock()
+			continue
+		}
+		p.conns = append(p.conns, client, server)
+		p.mu.Unlock()
+		p.accepted <- struct{}{}
+		go p.forward(server, client, true)
+		go p.forward(client, server, false)
+	}
+}
+
+// forward copies bytes, and closes to at their end, each only while not silent.
+func (p *proxy) forward(to, from net.Conn, fromClient bool) {
+	defer to.Close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		p.mu.Lock()
+		if p.state == silent && fromClient {
+			p.held.Write(buf[:n])
+			p.changed.Broadcast()
+		}
+		for p.state == silent {
+			p.changed.Wait()
+		}
+		p.mu.Unlock()
+		if _, errWrite := to.Write(buf[:n]); err != nil || errWrite != nil {
+			return
+		}
+	}
+}
+
+// awaitHeld waits until clients have sent text since the proxy fell silent.
+func (p *proxy) awaitHeld(t *testing.T, text string) {
+	t.Helper()
+	late := false
+	timer := time.AfterFunc(patience, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		late = true
+		p.changed.Broadcast()
+	})
+	defer timer.Stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !bytes.Contains(p.held.Bytes(), []byte(text)) {
+		if late {
+			t.Fatalf("%q was not sent", text)
+		}
+		p.changed.Wait()
+	}
+}
+
+// cut closes all connections, and those to come.
+func (p *proxy) cut() {
+	p.become(down)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.Close()
+	}
+	p.conns = nil
+}
+
+// silence has the proxy forward nothing until it heals.
+func (p *proxy) silence() { p.become(silent) }
+
+// heal has the proxy forward everything, first what it held.
+func (p *proxy) heal() { p.become(forwarding) }
+
+func (p *proxy) become(state proxyState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = state
+	p.held.Reset()
+	p.changed.Broadcast()
+}
