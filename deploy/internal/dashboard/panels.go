@@ -80,7 +80,7 @@ var rows = []row{
 		{"Publishing", "Failures per second, raffles whose newest odds are not published yet, and versions bumped by reconciling.", "short", []query{
 			{`sum by (pod) (rate(rafflecast_participation_publish_failures_total{@}[$__rate_interval]))`, "{{pod}} failures"},
 			{`rafflecast_participation_odds_waiting{@}`, "{{pod}} waiting"},
-			{`rafflecast_participation_versions_raised_total{@}`, "{{pod}} bumped"},
+			{`rafflecast_participation_versions_bumped_total{@}`, "{{pod}} bumped"},
 		}},
 	}},
 	{"Gateway", []panel{
@@ -98,7 +98,7 @@ var rows = []row{
 			{`rafflecast_gateway_connections{@}`, "{{pod}}"},
 		}},
 		{"Blocked connections", "Share of the connections whose send buffer is full.", "percentunit", []query{
-			{`rafflecast_gateway_connections_behind{@} / rafflecast_gateway_connections{@}`, "{{pod}}"},
+			{`rafflecast_gateway_connections_blocked{@} / rafflecast_gateway_connections{@}`, "{{pod}}"},
 		}},
 		{
 			"Connections ended",

@@ -50,7 +50,7 @@ var firing = []firingCase{
 		`rafflecast_gateway_feed_ready{@gateway}`: "0x80",
 	}, "gateway-1 has not been able to read the stream since it started, and serves nobody (feed_ready is 0)."},
 	{"RafflecastVersionsBumped", "6m", participationPod, series{ // bumped at the start, before the first scrape
-		`rafflecast_participation_versions_raised_total{@participation}`: "_x20 4x80",
+		`rafflecast_participation_versions_bumped_total{@participation}`: "_x20 4x80",
 	}, "The stream was ahead of the database for 4 raffles within the last hour. Entries may be lost."},
 	{"RafflecastTargetDown", "6m", gatewayPod, series{
 		`up{@gateway}`: "0x80",
@@ -63,8 +63,8 @@ var firing = []firingCase{
 		`rafflecast_gateway_refusals_total{@gateway,reason="client_connection_limit"}`: "0+300x80",
 	}, "Gateways refuse 20 requests a second, because the client address has reached its maximum of connections."},
 	{"RafflecastConnectionsBlocked", "11m", namespaced, series{
-		`rafflecast_gateway_connections{@gateway}`:        "1000x80",
-		`rafflecast_gateway_connections_behind{@gateway}`: "400x80",
+		`rafflecast_gateway_connections{@gateway}`:         "1000x80",
+		`rafflecast_gateway_connections_blocked{@gateway}`: "400x80",
 	}, "40% of the connections are blocked. Their viewers miss intermediate odds."},
 	{"RafflecastSnapshotsRepeat", "20m", labelSet{"namespace": "r", "pod": "gateway-1", "job": "rafflecast-gateway", "cause": "slow_consumer"}, series{
 		`rafflecast_gateway_snapshots_total{@gateway,cause="slow_consumer"}`: "0+1x80",

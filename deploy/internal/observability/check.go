@@ -17,7 +17,7 @@ var rates = []string{"rate", "increase"}
 
 // unrated lists counters that may be used without rate or increase.
 var unrated = []string{
-	"rafflecast_participation_versions_raised_total", // a single one matters, and may precede the first scrape
+	"rafflecast_participation_versions_bumped_total", // a single one matters, and may precede the first scrape
 }
 
 // Check returns all errors in a PromQL expression: metrics, labels and label values that

@@ -13,7 +13,7 @@ var healthy = series{
 	`rafflecast_gateway_nats_connected{@gateway}`:                                  "1x100 0x2 1x137",
 	`rafflecast_gateway_connections{@gateway}`:                                     "10000x240",
 	`rafflecast_gateway_connections_limit{@gateway}`:                               "20000x240",
-	`rafflecast_gateway_connections_behind{@gateway}`:                              "100x240",
+	`rafflecast_gateway_connections_blocked{@gateway}`:                             "100x240",
 	`rafflecast_gateway_refusals_total{@gateway,reason="connection_limit"}`:        "0x240",
 	`rafflecast_gateway_refusals_total{@gateway,reason="not_ready"}`:               "0 5 5x238",
 	`rafflecast_gateway_refusals_total{@gateway,reason="raffle_not_found"}`:        "0+100x240",
@@ -33,7 +33,7 @@ var healthy = series{
 	`rafflecast_participation_entries_waiting_limit{@participation}`:           "32768x240",
 	`rafflecast_participation_publish_failures_total{@participation}`:          "0x100 8 16x138",
 	`rafflecast_participation_odds_waiting{@participation}`:                    "0 3 1 0x97 3 3 0x138",
-	`rafflecast_participation_versions_raised_total{@participation}`:           "0x240",
+	`rafflecast_participation_versions_bumped_total{@participation}`:           "0x240",
 	`rafflecast_participation_nats_connected{@participation}`:                  "1x100 0x2 1x137",
 
 	`db_client_connection_count{@participation,db_client_connection_pool_name="calls",db_client_connection_state="used"}`: "2x240",
