@@ -39,7 +39,7 @@ $(BUILD)/participation $(BUILD)/gateway: FORCE
 # Tests run against a PostgreSQL of their own, unless TEST_DATABASE_URL names one.
 with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/with-postgres run --log-level=warn --
 
-test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
+test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies callers manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
 	@$(with-postgres) go test -race -timeout=20m work
 
 # A module of its own beside the workspace: its dependencies are large.
@@ -133,6 +133,10 @@ proxies:
 	$(call need,nginx,nginx-light,install nginx for its test; it is skipped without it,[ -z "$${CI:-}" ])
 	$(call need,haproxy,haproxy,install HAProxy for its test; it is skipped without it,[ -z "$${CI:-}" ])
 	$(call need,npm,nodejs npm,install Node.js and npm for the test of its clients; it is skipped without them,[ -z "$${CI:-}" ])
+callers:
+	$(call need,protoc,protobuf-compiler,install protoc for the test of the contract; it is skipped without it,[ -z "$${CI:-}" ])
+	$(call need,grpc_java_plugin,protobuf-compiler-grpc-java-plugin libprotobuf-java libgrpc-java libnetty-java libperfmark-java libguava-java libjsr305-java libgeronimo-annotation-1.3-spec-java,install the plugin and libraries of gRPC for Java for the test of the contract; it is skipped without them,[ -z "$${CI:-}" ])
+	$(call need,javac,default-jdk-headless,install a Java compiler for the test of the contract; it is skipped without it,[ -z "$${CI:-}" ])
 pgbouncer:
 	$(call need,pgbouncer,pgbouncer,install PgBouncer for its test; it is skipped without it,[ -z "$${CI:-}" ])
 promtool:
@@ -141,4 +145,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway images check generate contract format clean proto-rules chromium compiler pgbouncer proxies promtool FORCE
+.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers promtool FORCE

@@ -19,46 +19,101 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
-func TestUpdateCancelWithdrawList(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	ctx := t.Context()
-	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 2})
-	for _, member := range []string{"a:1", "b", "a:1"} {
-		if _, err := b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 1, MemberId: member}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var got []string
-	for token := ""; ; {
-		page, err := b.entries.ListEntries(ctx, &rafflev1.ListEntriesRequest{RaffleId: 1, PageSize: 1, PageToken: token})
+// listEntries reads all pages of a list and returns "member ordinal" of each entry.
+func (b *bundle) listEntries(t *testing.T, req *rafflev1.ListEntriesRequest) (got []string) {
+	t.Helper()
+	for {
+		page, err := b.entries.ListEntries(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range page.GetEntries() {
 			got = append(got, fmt.Sprint(e.GetMemberId(), " ", e.GetOrdinal()))
 		}
-		if token = page.GetNextPageToken(); token == "" {
-			break
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
+			return got
 		}
 	}
-	if fmt.Sprint(got) != "[a:1 1 a:1 2 b 1]" {
+}
+
+// enterAll places an entry of each member in raffle 1, in this order.
+func (b *bundle) enterAll(t *testing.T, members ...string) {
+	t.Helper()
+	for _, member := range members {
+		b.enter(t, 1, member)
+	}
+}
+
+func TestListEntries_HasPages(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 2})
+	b.enterAll(t, "a:1", "b", "a:1")
+	if got := fmt.Sprint(b.listEntries(t, &rafflev1.ListEntriesRequest{RaffleId: 1, PageSize: 1})); got != "[a:1 1 a:1 2 b 1]" {
 		t.Errorf("entries %v", got)
 	}
-	_, err := b.entries.ListEntries(ctx, &rafflev1.ListEntriesRequest{RaffleId: 1, PageToken: "MTphAGI"}) // 1:a\0b
+	if got := fmt.Sprint(b.listEntries(t, &rafflev1.ListEntriesRequest{RaffleId: 1, MemberId: "a:1", PageSize: 1})); got != "[a:1 1 a:1 2]" {
+		t.Errorf("entries of a:1: %v", got)
+	}
+	_, err := b.entries.ListEntries(t.Context(), &rafflev1.ListEntriesRequest{RaffleId: 1, PageToken: "MTphAGI"}) // 1:a\0b
 	wantError(t, err, codes.InvalidArgument, "INVALID")
-	_, err = b.entries.ListEntries(ctx, &rafflev1.ListEntriesRequest{RaffleId: 9})
+	_, err = b.entries.ListEntries(t.Context(), &rafflev1.ListEntriesRequest{RaffleId: 9})
 	wantError(t, err, codes.NotFound, "RAFFLE_NOT_FOUND")
+}
 
+// A page token is good after a restart, and so at every instance of the database, but
+// not at one of another database.
+func TestListEntries_TokensBelongToTheDatabase(t *testing.T) {
+	t.Parallel()
+	b, other := setup(t), setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	other.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	b.enterAll(t, "a", "b")
+	first, err := b.entries.ListEntries(t.Context(), &rafflev1.ListEntriesRequest{RaffleId: 1, PageSize: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.start(t)
+	next := &rafflev1.ListEntriesRequest{RaffleId: 1, PageToken: first.GetNextPageToken()}
+	second, err := b.entries.ListEntries(t.Context(), next)
+	if err != nil || len(second.GetEntries()) != 1 || second.GetEntries()[0].GetMemberId() != "b" {
+		t.Errorf("after a restart: %v, %v", second, err)
+	}
+	_, err = other.entries.ListEntries(t.Context(), next)
+	wantError(t, err, codes.InvalidArgument, "INVALID")
+}
+
+func TestWithdraw_TakesAnEntryBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 2})
+	b.enterAll(t, "a:1", "b", "a:1")
+	ctx := t.Context()
 	back, err := b.entries.Withdraw(ctx, &rafflev1.WithdrawRequest{RaffleId: 1, MemberId: "a:1"})
 	if err != nil || back.GetEntry().GetOrdinal() != 2 || back.GetMemberEntries() != 1 || back.GetOdds().GetEntries() != 2 {
 		t.Errorf("withdrawn %v, %v", back, err)
 	}
 	_, err = b.entries.Withdraw(ctx, &rafflev1.WithdrawRequest{RaffleId: 1, MemberId: "stranger"})
 	wantError(t, err, codes.NotFound, "ENTRY_NOT_FOUND")
+	_, err = b.entries.Withdraw(ctx, &rafflev1.WithdrawRequest{RaffleId: 1, MemberId: "b", Ordinal: new(int32(7))})
+	if st := wantError(t, err, codes.NotFound, "ENTRY_NOT_FOUND"); errorInfo(st).GetMetadata()["ordinal"] != "7" {
+		t.Errorf("metadata %v", errorInfo(st).GetMetadata())
+	}
+}
 
-	changed, err := b.raffles.UpdateRaffle(ctx, &rafflev1.UpdateRaffleRequest{Raffle: &rafflev1.Raffle{Id: 1, Title: "B", Winners: 5}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"winners"}}})
-	if r := changed.GetRaffle(); err != nil || r.GetTitle() != "A" || r.GetWinners() != 5 {
+func TestUpdateRaffle_ChangesNamedFields(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 2})
+	update := func(r *rafflev1.Raffle, mask ...string) (*rafflev1.Raffle, error) {
+		r.Id = 1
+		resp, err := b.raffles.UpdateRaffle(t.Context(), &rafflev1.UpdateRaffleRequest{Raffle: r, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}})
+		return resp.GetRaffle(), err
+	}
+	if r, err := update(&rafflev1.Raffle{Title: "B", Winners: 5}, "winners"); err != nil || r.GetTitle() != "A" || r.GetWinners() != 5 {
 		t.Errorf("updated %v, %v", r, err)
 	}
 	for _, c := range []struct {
@@ -77,15 +132,20 @@ func TestUpdateCancelWithdrawList(t *testing.T) {
 		{&rafflev1.Raffle{OpensAt: timestamppb.New(time.Now().Add(time.Hour))}, nil, codes.FailedPrecondition, "FIELD_IMMUTABLE"},
 		{&rafflev1.Raffle{MaxEntriesPerMember: 999}, nil, codes.FailedPrecondition, "FIELD_IMMUTABLE"},
 	} {
-		c.raffle.Id = 1
-		_, err := b.raffles.UpdateRaffle(ctx, &rafflev1.UpdateRaffleRequest{Raffle: c.raffle, UpdateMask: &fieldmaskpb.FieldMask{Paths: c.mask}})
+		_, err := update(c.raffle, c.mask...)
 		wantError(t, err, c.code, c.reason)
 	}
-	all := &rafflev1.Raffle{Id: 1, Title: "D", Winners: 2, Entries: 77}
-	changed, err = b.raffles.UpdateRaffle(ctx, &rafflev1.UpdateRaffleRequest{Raffle: all, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"*"}}})
-	if r := changed.GetRaffle(); err != nil || r.GetTitle() != "D" || r.GetWinners() != 2 || r.GetEntries() != 2 {
+	if r, err := update(&rafflev1.Raffle{Title: "D", Winners: 2, Entries: 77}, "*"); err != nil || r.GetTitle() != "D" || r.GetWinners() != 2 || r.GetEntries() != 0 {
 		t.Errorf("updated all: %v, %v", r, err)
 	}
+}
+
+func TestCancelRaffle_IsFinal(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	b.enterAll(t, "b")
+	ctx := t.Context()
 	cancelled, err := b.raffles.CancelRaffle(ctx, &rafflev1.CancelRaffleRequest{RaffleId: 1})
 	if err != nil || cancelled.GetRaffle().GetState() != rafflev1.Raffle_CANCELLED {
 		t.Errorf("cancelled %v, %v", cancelled, err)
@@ -98,8 +158,8 @@ func TestUpdateCancelWithdrawList(t *testing.T) {
 
 type enterStream = grpc.BidiStreamingClient[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
 
-// collect receives until the stream ends, and returns what came by id. ending is
-// the reason that the service announced, if it did.
+// collect receives until the stream ends, and returns the responses by correlation
+// id. ending is the reason that the service announced, if it did.
 func collect(t *testing.T, stream enterStream) (got map[int64]*rafflev1.EnterStreamResponse, ending rafflev1.StreamEnding_Reason, err error) {
 	t.Helper()
 	got = map[int64]*rafflev1.EnterStreamResponse{}
@@ -119,7 +179,7 @@ func collect(t *testing.T, stream enterStream) (got map[int64]*rafflev1.EnterStr
 	}
 }
 
-func TestEnterStreamAnswersEachByItself(t *testing.T) {
+func TestEnterStream_AnswersEachByItself(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
@@ -171,7 +231,7 @@ func TestEnterStreamAnswersEachByItself(t *testing.T) {
 	}
 }
 
-func TestAStreamIsAnsweredBeforeTheServiceStops(t *testing.T) {
+func TestEnterStream_IsAnsweredBeforeAStop(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})

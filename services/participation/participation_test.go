@@ -3,6 +3,7 @@ package participation_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -123,7 +124,7 @@ func (b *bundle) published(t *testing.T, id int64) *rafflev1.Odds {
 	return &o
 }
 
-func TestTheLifeOfARaffle(t *testing.T) {
+func TestService_RunsARaffle(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := t.Context()
@@ -167,7 +168,7 @@ func TestTheLifeOfARaffle(t *testing.T) {
 	})
 }
 
-func TestListRafflesInPages(t *testing.T) {
+func TestListRaffles_HasPages(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for range 5 {
@@ -194,7 +195,7 @@ func TestListRafflesInPages(t *testing.T) {
 	wantError(t, err, codes.InvalidArgument, "INVALID")
 }
 
-func TestBadRequestsNameFieldValueAndBound(t *testing.T) {
+func TestErrors_NameFieldValueAndBound(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := t.Context()
@@ -208,8 +209,8 @@ func TestBadRequestsNameFieldValueAndBound(t *testing.T) {
 	}
 	now := timestamppb.Now()
 	for _, c := range []struct {
-		err          error
-		field, tells string
+		err         error
+		field, says string
 	}{
 		{enter(0, "m", ""), "raffle_id", "greater than or equal to 1 (got 0)"},
 		{enter(1, "", ""), "member_id", `(got "")`},
@@ -228,8 +229,8 @@ func TestBadRequestsNameFieldValueAndBound(t *testing.T) {
 		{create(&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, ClosesAt: &timestamppb.Timestamp{Seconds: -62135596800}}), "closes_at", `(got "0001-01-01T00:00:00Z")`},
 	} {
 		st := wantError(t, c.err, codes.InvalidArgument, "INVALID")
-		if !strings.Contains(st.Message(), c.field+": ") || !strings.Contains(st.Message(), c.tells) {
-			t.Errorf("%q does not tell %s %q", st.Message(), c.field, c.tells)
+		if !strings.Contains(st.Message(), c.field+": ") || !strings.Contains(st.Message(), c.says) {
+			t.Errorf("%q does not say %s %q", st.Message(), c.field, c.says)
 		}
 		for _, d := range st.Details() {
 			if bad, ok := d.(*errdetails.BadRequest); ok && len(bad.GetFieldViolations()) != 1 {
@@ -246,57 +247,69 @@ func TestBadRequestsNameFieldValueAndBound(t *testing.T) {
 	}
 }
 
-func TestFacade(t *testing.T) {
+// The calls over HTTP/JSON, from the request to the database and back; package
+// httpapi tests how requests are read.
+func TestHTTP_ServesTheContract(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
 	for _, c := range []struct {
-		query  string
-		status int
-		code   string
-		reason string
+		request, body string
+		status        int
+		reason        string
+		holds         string
 	}{
-		{"1?memberId=7", 200, "", ""},
-		{"1?memberId=7", 400, "FAILED_PRECONDITION", "ENTRY_LIMIT_REACHED"},
-		{"1?memberId=", 400, "INVALID_ARGUMENT", "INVALID"},
-		{"x?memberId=7", 400, "INVALID_ARGUMENT", "INVALID"},
-		{"1?memberId=%ff", 400, "INVALID_ARGUMENT", "INVALID"},
-		{"1?memberId=a&memberId=b", 400, "INVALID_ARGUMENT", "INVALID"},
-		{"9?memberId=7", 404, "NOT_FOUND", "RAFFLE_NOT_FOUND"},
+		{"POST /api/v1/raffle/1?memberId=7", "", 200, "", `"entries":"1"`},
+		{"POST /api/v1/raffles/1/entries", `{"memberId":"8"}`, 200, "", `"entries":"2"`},
+		{"POST /api/v1/raffles/1/entries", `{"memberId":"8"}`, 400, "ENTRY_LIMIT_REACHED", `"limit":"1"`},
+		{"POST /api/v1/raffle/1?memberId=", "", 400, "INVALID", `"field":"member_id"`},
+		{"POST /api/v1/raffle/1?memberId=a&memberId=b", "", 400, "INVALID", "once"},
+		{"POST /api/v1/raffle/9?memberId=7", "", 404, "RAFFLE_NOT_FOUND", `"raffleId":"9"`},
+		{"GET /api/v1/raffles/1/entries?memberId=7", "", 200, "", `"ordinal":1`},
+		{"GET /api/v1/raffles/1/odds", "", 200, "", `"state":"OPEN"`},
+		{"POST /api/v1/raffles/1/entries:withdraw", `{"memberId":"7"}`, 200, "", `"entries":"1"`},
+		{"PATCH /api/v1/raffles/1", `{"title":"B"}`, 200, "", `"title":"B"`},
+		{"POST /api/v1/raffles/1:close", "", 200, "", `"state":"CLOSED"`},
+		{"POST /api/v1/raffles/1:cancel", "", 400, "RAFFLE_NOT_OPEN", `"state":"CLOSED"`},
+		{"GET /api/v1/raffles?pageToken=x", "", 400, "INVALID", `"field":"page_token"`},
+		{"GET /api/v1/nothing", "", 404, "PATH_NOT_FOUND", ""},
 	} {
-		code, body := post(t, "http://"+b.at.HTTP.String()+"/api/v1/raffle/"+c.query)
-		if code != c.status || body.Error.Code != c.code || body.Error.Reason != c.reason {
-			t.Errorf("%s: %d %+v", c.query, code, body)
+		status, body := b.request(t, c.request, c.body)
+		var failed struct{ Error struct{ Reason string } }
+		if err := json.Unmarshal([]byte(body), &failed); err != nil {
+			t.Errorf("%s: %q: %v", c.request, body, err)
 		}
-		if c.status == 200 && body.Odds.Entries != "1" {
-			t.Errorf("odds %+v", body.Odds)
+		body = strings.ReplaceAll(body, `": `, `":`)
+		if status != c.status || failed.Error.Reason != c.reason || !strings.Contains(body, c.holds) {
+			t.Errorf("%s: %d %s", c.request, status, body)
 		}
 	}
 }
 
-type facadeBody struct {
-	Error struct{ Code, Message, Reason string }
-	Odds  struct{ Entries string }
-}
-
-func post(t *testing.T, url string) (code int, body facadeBody) {
+// request sends a request like "POST /path" over HTTP, with a JSON body or none.
+func (b *bundle) request(t *testing.T, request, body string) (status int, text string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
+	method, path, _ := strings.Cut(request, " ")
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+b.at.HTTP.String()+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, body
+	return resp.StatusCode, string(data)
 }
 
-func TestHealthAndReflection(t *testing.T) {
+func TestServer_AnswersHealthAndReflection(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	health, err := healthv1.NewHealthClient(b.conn).Check(t.Context(), &healthv1.HealthCheckRequest{})

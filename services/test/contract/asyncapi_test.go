@@ -81,10 +81,19 @@ func TestAsyncAPI_DescribesRealEvents(t *testing.T) {
 		}
 	}
 	enter()
-	testenv.AwaitStatus(t, url+"/api/v1/raffle/1/odds", http.StatusOK)
+	testenv.AwaitStatus(t, url+"/api/v1/raffles/1/odds", http.StatusOK)
 	seen := map[string]map[string]any{}
-	// An id that the gateway does not know any more brings a reset.
-	readEvents(t, url+"/api/v1/raffle/1/subscribe?lastEventId=1:999", func(name string, data map[string]any) bool {
+	// The stream holds version 9 of another raffle only, so a client that has version
+	// 1 gets a reset.
+	data, err := proto.Marshal(&rafflev1.Odds{Id: 77, Version: 9, State: rafflev1.Raffle_OPEN, Title: "Another", Winners: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.nats.JetStream().Publish(t.Context(), oddsstream.Subject(77), data); err != nil {
+		t.Fatal(err)
+	}
+	testenv.AwaitStatus(t, url+"/api/v1/raffles/77/odds", http.StatusOK)
+	readEvents(t, url+"/api/v1/raffles/subscribe?id=77&id=1&lastEventId=77:1", func(name string, data map[string]any) bool {
 		seen[name] = data
 		return len(seen) == 3
 	})

@@ -24,7 +24,9 @@ func TestOpenAPI_PassesLint(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := run(t, packages, node, "node_modules/@redocly/cli/bin/cli.js", "lint", "--extends=recommended-strict", "--format=json", document)
-	var report struct{ Totals struct{ Errors, Warnings int } }
+	var report struct {
+		Totals struct{ Errors, Warnings int }
+	}
 	if err := json.Unmarshal([]byte(out), &report); err != nil || report.Totals.Errors+report.Totals.Warnings > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}
