@@ -2,9 +2,12 @@ package grpcapi
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
@@ -26,6 +29,16 @@ func (s *statuses) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServe
 		return toStatus(stream.Context(), s.log, err)
 	}
 	return nil
+}
+
+// recovered returns the option by which a panic is logged with its stack, and fails
+// its call only.
+func recovered(log *slog.Logger) recovery.Option {
+	return recovery.WithRecoveryHandlerContext(func(ctx context.Context, p any) error {
+		method, _ := grpc.Method(ctx)
+		log.ErrorContext(ctx, "panic in a call", "method", method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		return fmt.Errorf("panic: %v", p)
+	})
 }
 
 // unary refuses requests that break the rules of the contract.

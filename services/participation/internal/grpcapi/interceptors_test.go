@@ -26,8 +26,10 @@ func TestRecovery_KeepsAPanicToItsCall(t *testing.T) {
 	if st := wantError(t, err, codes.Internal, "INTERNAL"); strings.Contains(st.Message(), "secret") {
 		t.Errorf("the caller reads %q", st.Message())
 	}
-	if !strings.Contains(log.String(), "something secret") || !strings.Contains(log.String(), "interceptors_test.go") {
-		t.Errorf("the log lacks the panic or its stack: %s", log.String())
+	for _, want := range []string{`msg="panic in a call"`, "RaffleService/GetRaffle", "something secret", "interceptors_test.go"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s: %s", want, log.String())
+		}
 	}
 	b.store.call = succeed
 	if _, err := b.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: 1}); err != nil {

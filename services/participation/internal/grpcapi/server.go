@@ -96,9 +96,9 @@ func interceptors(cfg *Config, validator *validator) []grpc.ServerOption {
 	admission := newAdmission(maxCalls, enter, healthv1.Health_Check_FullMethodName)
 	deadline := newDeadline(timeout, enter)
 	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(metrics.unary, statuses.unary, recovery.UnaryServerInterceptor(),
+		grpc.ChainUnaryInterceptor(metrics.unary, statuses.unary, recovery.UnaryServerInterceptor(recovered(cfg.Log)),
 			validator.unary, admission.unary, deadline.unary),
-		grpc.ChainStreamInterceptor(metrics.stream, statuses.stream, recovery.StreamServerInterceptor()),
+		grpc.ChainStreamInterceptor(metrics.stream, statuses.stream, recovery.StreamServerInterceptor(recovered(cfg.Log))),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,12 +153,7 @@ func TestStatus_MetadataHoldsMovingParts(t *testing.T) {
 }
 
 func containsWord(text, word string) bool {
-	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ':' || r == ',' || r == ';' }) {
-		if w == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ':' || r == ',' || r == ';' }), word)
 }
 
 func TestStatus_UnreadableRequest(t *testing.T) {
