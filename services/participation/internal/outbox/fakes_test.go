@@ -44,6 +44,7 @@ type fakeStream struct {
 // fakeStats counts the calls of a fakeStream.
 type fakeStats struct {
 	looks   int // calls of Last
+	appends int // calls of Append
 	reads   int // calls of Versions
 	overlap int // most calls of Append for one raffle at the same time
 	abreast int // most raffles for which Append was called at the same time
@@ -140,6 +141,7 @@ func (s *fakeStream) enter(id int64) {
 		s.inFlight = map[int64]int{}
 	}
 	s.inFlight[id]++
+	s.stats.appends++
 	s.stats.overlap = max(s.stats.overlap, s.inFlight[id])
 	s.stats.abreast = max(s.stats.abreast, len(s.inFlight))
 }

@@ -13,7 +13,7 @@ import (
 func TestQueue_KeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	q := NewQueue(0)
-	for _, v := range []int64{2, 5, 3, 4, 5} {
+	for _, v := range []int64{2, 5, 5, 3, 4} {
 		q.Enqueue(t.Context(), version(1, v))
 	}
 	q.Enqueue(t.Context(), version(2, 1))

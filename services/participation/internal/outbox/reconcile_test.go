@@ -71,10 +71,15 @@ func TestReconcile_PublishesOnlyWhatDiffers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, testInterval)
 		b.source.raffles[1], b.source.raffles[2] = version(1, 7), version(2, 7)
+		b.source.published[1], b.source.published[2] = 7, 6
 		b.stream.put(t, version(1, 7))
 		b.stream.put(t, version(2, 6))
+		wait(t, testInterval)
 		b.startOutbox(t, nil)
 		wait(t, time.Minute)
+		if stats := b.stream.counted(); stats.looks != 1 || stats.appends != 1 {
+			t.Errorf("%+v", stats)
+		}
 		b.stream.wantVersions(t, 1, 7)
 		b.stream.wantVersions(t, 2, 6, 7)
 		if b.bumped.Load() != 0 {
@@ -97,8 +102,13 @@ func TestReconcile_BumpsVersionsThatTheStreamIsAheadOf(t *testing.T) {
 		wait(t, time.Second)
 		b.stream.wantVersions(t, 1, 9, 10)
 		b.stream.wantVersions(t, 2, 4)
-		if entries := b.stream.stored(1)[1].raffle.EntryCount; entries != 1 || b.bumped.Load() != 1 {
-			t.Errorf("published %d entries, %d versions were bumped", entries, b.bumped.Load())
+		for _, m := range b.stream.stored(1)[1:] {
+			if m.raffle.EntryCount != 1 {
+				t.Errorf("published %+v", m.raffle)
+			}
+		}
+		if b.bumped.Load() != 1 {
+			t.Errorf("%d versions were bumped", b.bumped.Load())
 		}
 		if r := b.source.raffle(1); r.Version != 10 {
 			t.Errorf("the database has %+v", r)
@@ -201,6 +211,25 @@ func TestReconcile_ComparesNowAndThen(t *testing.T) {
 		wait(t, reconcileInterval-2*time.Second)
 		b.wantAll(t, 2, 2, 2)
 		wait(t, 2*time.Second)
+		b.wantAll(t, 3, 2, 2)
+	})
+}
+
+func TestReconcile_RepeatsAComparisonThatFailsLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reconnected := make(chan struct{}, 1)
+		b := running(t, reconnected)
+		// A difference that no sign of drift tells of.
+		b.source.mu.Lock()
+		b.source.raffles[1], b.source.published[1] = version(1, 3), 3
+		b.source.mu.Unlock()
+		b.source.fail(errors.New("the database is unavailable"))
+		reconnected <- struct{}{}
+		wait(t, 10*time.Second)
+		b.wantAll(t, 2, 2, 2)
+		b.source.fail(nil)
+		wait(t, checkInterval)
 		b.wantAll(t, 3, 2, 2)
 	})
 }

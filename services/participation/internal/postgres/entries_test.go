@@ -12,6 +12,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestStore_EnterBatchCountsRightWhenManyRun(t *testing.T) {
@@ -152,6 +153,48 @@ func TestStore_EnterBatchPlacesARequestOnceInARace(t *testing.T) {
 	racing.Wait()
 	if got := b.verify(t, r.ID); got.EntryCount != 20 || got.MemberCount != 1 {
 		t.Errorf("%d entries of 20 requests", got.EntryCount)
+	}
+}
+
+// TestStore_EnterBatchDecidesAfterTheLock closes a raffle while a batch waits for its
+// lock.
+func TestStore_EnterBatchDecidesAfterTheLock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := b.create(t, raffle.Raffle{})
+	tx, err := b.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), `SELECT FROM raffles WHERE id = $1 FOR NO KEY UPDATE`, r.ID); err != nil {
+		t.Fatal(err)
+	}
+	entered := make(chan raffle.EnterResult, 1)
+	go func() {
+		results, err := b.EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: r.ID, MemberID: "m"}})
+		if err != nil {
+			results = []raffle.EnterResult{{Err: err}}
+		}
+		entered <- results[0]
+	}()
+	testenv.Eventually(t, "the batch waits for the lock", 10*time.Second, func() bool {
+		var waiting bool
+		err := b.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)))`,
+			tx.Conn().PgConn().PID()).Scan(&waiting)
+		return err == nil && waiting
+	})
+	if _, err := tx.Exec(t.Context(), `UPDATE raffles SET closes_at = clock_timestamp() WHERE id = $1`, r.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if res := <-entered; !errors.As(res.Err, new(*raffle.NotOpenError)) {
+		t.Errorf("%+v", res)
+	}
+	if got := b.verify(t, r.ID); got.State != raffle.Closed || got.EntryCount != 0 {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -50,6 +50,7 @@ func TestStore_UnpublishedReturnsWhatIsNotMarked(t *testing.T) {
 		t.Errorf("changed: %v", got)
 	}
 	mark(map[int64]int64{first.ID: 2, second.ID: 2})
+	mark(map[int64]int64{first.ID: 1, second.ID: 1}) // late, of another instance
 	var settled []int64
 	rows, err := b.pool.Query(t.Context(), `SELECT id FROM raffles WHERE settled`)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,6 +129,53 @@ func TestStore_RetriesOnLostConnections(t *testing.T) {
 	}
 	if got := b.verify(t, r.ID); got.EntryCount != 1 || got.Version != 11 || got.Title != "B" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// cutter ends the connection that is about to run a certain statement, once.
+type cutter struct {
+	refusals
+	statement string
+	cut       func(pid uint32)
+}
+
+func (c *cutter) TraceQueryStart(ctx context.Context, conn *pgx.Conn, start pgx.TraceQueryStartData) context.Context {
+	if c.statement != "" && strings.Contains(start.SQL, c.statement) {
+		c.statement = ""
+		c.cut(conn.PgConn().PID())
+	}
+	return ctx
+}
+
+func TestStore_RetriesATransactionThatWasCutOff(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := t.Context()
+	tracer := &cutter{cut: func(pid uint32) {
+		var ended bool
+		if err := b.pool.QueryRow(ctx, `SELECT pg_terminate_backend($1, 5000)`, pid).Scan(&ended); err != nil || !ended {
+			t.Errorf("the connection was not ended: %v", err)
+		}
+	}}
+	cfg := b.pool.Config().Copy()
+	cfg.ConnConfig.Tracer = tracer
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	store := postgres.New(pool, pool, b)
+	for _, statement := range []string{"set_config", "FOR NO KEY UPDATE", "clock_timestamp", "UPDATE entries", "UPDATE raffles"} {
+		r := b.create(t, raffle.Raffle{})
+		b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "m"})
+		tracer.statement = statement
+		res, err := store.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: r.ID, MemberID: "m", RequestID: raffle.RequestID{1}})
+		if err != nil || res.Replayed || tracer.statement != "" {
+			t.Errorf("cut off before %s: %+v, %v", statement, res, err)
+		}
+		if got := b.verify(t, r.ID); got.EntryCount != 0 || got.Version != 3 {
+			t.Errorf("cut off before %s: %+v", statement, got)
+		}
 	}
 }
 

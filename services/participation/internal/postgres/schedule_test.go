@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +36,9 @@ func TestStore_ApplyScheduleOpensAndCloses(t *testing.T) {
 		r := b.verify(t, id)
 		if r.State != want || (r.Version == 2) != (want != raffle.Scheduled) {
 			t.Errorf("raffle %d: %+v", id, r)
+		}
+		if !slices.Contains(b.enqueued(), r) {
+			t.Errorf("raffle %d: %+v is not among %+v", id, r, b.enqueued())
 		}
 	}
 }
