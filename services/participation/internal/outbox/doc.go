@@ -2,37 +2,38 @@
 // of odds, from which all gateways read. It is the whole answer to the question how
 // a commit becomes visible:
 //
-//		commit ──> Queue ──> relay ──> stream      at once
-//		database ──> checkpoint ──> Queue          within 2 s, after a crash
-//		database, stream ──> reconcile ──> Queue   after either has lost something
+//	commit ──> Queue ──> relay ──> stream      at once
+//	database ──> checkpoint ──> Queue          within 2 s, after a crash
+//	database, stream ──> reconcile ──> Queue   after either has lost something
 //
-//	  - The Queue keeps, for each raffle, the newest version that is not in the stream
-//	    yet. Odds are state, so an older version that still waits is replaced: memory
-//	    is bounded by the number of raffles, and a raffle that changes a thousand times
-//	    a second costs no more than one that changes now and then.
-//	  - The relay publishes what is in the Queue. It has one message per raffle in
-//	    flight, and it conflates: two messages of one raffle are at least the conflation
-//	    interval apart. The first is sent at once, the last always, and of those between
-//	    only the newest. The messages that the stream keeps per raffle thereby cover a
-//	    known span of time.
-//	  - The checkpoint writes to the database which versions the stream has
-//	    acknowledged (raffles.published_version). It also reads from there which versions
-//	    were committed a while ago and are not marked as published, because the process
-//	    that committed them has crashed, and puts them into the Queue.
-//	  - Reconcile compares the whole stream with the database after a drift: at the
-//	    start, after a reconnection, if the stream is another one or shorter than what
-//	    was acknowledged, and every ten minutes. JetStream acknowledges before it syncs
-//	    to disk, so a power cut may lose messages; a database may be restored from a
-//	    backup.
+// These are the parts:
+//
+//   - The Queue keeps, for each raffle, the newest version that is not in the stream
+//     yet. Odds are state, so an older version that still waits is replaced. A raffle
+//     that changes a thousand times a second needs no more memory than another.
+//   - The relay publishes what is in the Queue. It has one message per raffle in
+//     flight, and it conflates: two messages of one raffle are at least the conflation
+//     interval apart. The first is sent at once, the last always, and of those between
+//     only the newest. The messages that the stream keeps per raffle thereby cover a
+//     known span of time.
+//   - The checkpoint writes to the database which versions the stream has
+//     acknowledged (raffles.published_version). It also reads from there which versions
+//     were committed a while ago and are not marked as published, because the process
+//     that committed them has crashed, and puts them into the Queue.
+//   - Reconcile compares the whole stream with the database when the two may have
+//     drifted apart: at the start, after a reconnection, if the stream is another one or
+//     shorter than what was acknowledged, and every ten minutes. JetStream acknowledges
+//     before it syncs to disk, so a power cut may lose messages; and a database may be
+//     restored from a backup.
 //
 // # Direction
 //
 // The store that commits is given the Queue when it is made, and enqueues in the
 // method that commits. The relay and its loops are given the store as their Source.
-// So the calls form a line, and the Queue, which depends on nothing, is at its end.
-// The alternative is that the methods of the store return what they changed and
-// their callers enqueue it. It was not chosen because a caller that forgets to
-// would delay the odds by two seconds, which no test of that caller notices.
+// So the calls run one way, and the Queue, which depends on nothing, is at the end of
+// each. The alternative is that the methods of the store return what they changed, and
+// that their callers enqueue it. It was not chosen, because a caller that forgets to
+// do so would delay the odds by two seconds, which no test of that caller notices.
 //
 // # Concurrency
 //

@@ -59,18 +59,9 @@ type slot struct {
 // busy reports whether the slot has a version that is not in the stream.
 func (s *slot) busy() bool { return s.waiting != nil || s.inFlight }
 
-// throttle says until when a slot is throttled.
-type throttle struct {
-	slot  *slot
-	until time.Time
-}
-
-// valid reports whether the slot is still throttled until that time.
-func (t *throttle) valid() bool { return t.slot.throttledUntil.Equal(t.until) }
-
-// message is a version on its way to the stream.
+// message is a version of a raffle on its way to the stream.
 type message struct {
-	raffle.Raffle
+	raffle raffle.Raffle
 	origin trace.SpanContext // of the change that made the version
 }
 
@@ -100,16 +91,17 @@ func (q *Queue) Enqueue(ctx context.Context, committed ...raffle.Raffle) {
 }
 
 func (q *Queue) enqueue(m *message) {
-	s := q.slots[m.ID]
+	id, version := m.raffle.ID, m.raffle.Version
+	s := q.slots[id]
 	if s == nil {
-		s = &slot{id: m.ID}
-		q.slots[m.ID] = s
+		s = &slot{id: id}
+		q.slots[id] = s
 	}
-	if m.Version <= s.version {
-		q.acked[m.ID] = s.version // the database has not been told yet
+	if version <= s.version {
+		q.acked[id] = s.version // the database has not been told yet
 		return
 	}
-	if s.waiting != nil && m.Version <= s.waiting.Version {
+	if s.waiting != nil && version <= s.waiting.raffle.Version {
 		return
 	}
 	if s.waiting != nil && !m.origin.IsSampled() {
@@ -130,7 +122,7 @@ func (q *Queue) republish(r raffle.Raffle) {
 	if s := q.slots[r.ID]; s != nil && !s.busy() {
 		s.version, s.seq = 0, 0
 	}
-	q.enqueue(&message{Raffle: r})
+	q.enqueue(&message{raffle: r})
 }
 
 // schedule puts a slot where it belongs after any change.
@@ -162,21 +154,6 @@ func (q *Queue) forget(s *slot) {
 	q.idle.Remove(s.idle)
 	s.idle = nil
 	delete(q.slots, s.id)
-}
-
-// conflates reports whether the conflation interval applies to m. A final state is
-// worth a message of its own: nothing follows it, and viewers wait for it.
-func (q *Queue) conflates(m *message) bool {
-	return q.interval > 0 && !q.draining && !m.State.Final()
-}
-
-// tooSoon reports whether m must wait because the raffle's last message has this age.
-// A message from the future has another cause, a server whose clock was set back, and
-// waiting for that to pass would hold the odds up.
-func (q *Queue) tooSoon(m *message, age time.Duration) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.conflates(m) && -q.interval < age && age < q.interval
 }
 
 func signal(c chan struct{}) {
@@ -212,7 +189,7 @@ func (q *Queue) done(s *slot, last Message) {
 	s.inFlight, s.seq, s.version = false, last.Seq, last.Version
 	q.lastAcked = max(q.lastAcked, last.Seq)
 	q.acked[s.id] = last.Version
-	if s.waiting != nil && s.waiting.Version <= last.Version {
+	if s.waiting != nil && s.waiting.raffle.Version <= last.Version {
 		s.waiting = nil // another process has published it
 	}
 	q.hold(s)
@@ -246,38 +223,6 @@ func (q *Queue) putBack(s *slot, m *message) {
 		s.waiting = m
 	}
 	q.schedule(s)
-}
-
-// hold throttles a slot for the conflation interval.
-func (q *Queue) hold(s *slot) {
-	if q.interval == 0 || q.draining {
-		return
-	}
-	s.throttledUntil = time.Now().Add(q.interval)
-	q.throttled = append(q.throttled, throttle{s, s.throttledUntil})
-	if len(q.throttled) == 1 {
-		signal(q.throttle)
-	}
-}
-
-// release schedules the slots whose interval has ended, and returns how long it is
-// until the next one ends; false if none is throttled.
-func (q *Queue) release() (time.Duration, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := time.Now()
-	for len(q.throttled) > 0 && !q.throttled[0].until.After(now) {
-		t := q.throttled[0]
-		q.throttled = q.throttled[1:]
-		if t.valid() {
-			t.slot.throttledUntil = time.Time{}
-			q.schedule(t.slot)
-		}
-	}
-	if len(q.throttled) == 0 {
-		return 0, false
-	}
-	return q.throttled[0].until.Sub(now), true
 }
 
 // settled counts a raffle whose newest version is in the stream.

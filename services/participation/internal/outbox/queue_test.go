@@ -21,12 +21,12 @@ func TestQueue_KeepsTheNewest(t *testing.T) {
 		t.Errorf("%d raffles are pending", q.Pending())
 	}
 	s, m, _ := q.next()
-	if m.ID != 1 || m.Version != 5 {
-		t.Errorf("raffle %d version %d is next", m.ID, m.Version)
+	if m.raffle.ID != 1 || m.raffle.Version != 5 {
+		t.Errorf("raffle %d version %d is next", m.raffle.ID, m.raffle.Version)
 	}
 	q.Enqueue(t.Context(), version(1, 6))
-	if s2, m2, _ := q.next(); s2 == s || m2.ID != 2 {
-		t.Errorf("raffle %d is next while raffle 1 is in flight", m2.ID)
+	if s2, m2, _ := q.next(); s2 == s || m2.raffle.ID != 2 {
+		t.Errorf("raffle %d is next while raffle 1 is in flight", m2.raffle.ID)
 	}
 	if none, _, _ := q.next(); none != nil {
 		t.Errorf("raffle %d is next while both are in flight", none.id)

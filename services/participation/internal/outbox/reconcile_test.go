@@ -271,7 +271,7 @@ func TestReconcile_RepublishesWhatWasAcknowledged(t *testing.T) {
 		t.Error("a version in flight was published again")
 	}
 	q.republish(version(1, 5))
-	if s, m, after := q.next(); s == nil || m.Version != 5 || after != 0 {
+	if s, m, after := q.next(); s == nil || m.raffle.Version != 5 || after != 0 {
 		t.Errorf("republished %v behind %d", m, after)
 	}
 }

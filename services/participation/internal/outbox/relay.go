@@ -120,11 +120,11 @@ func (r *relay) failed(ctx context.Context, err error) {
 func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message, error) {
 	for range maxConflicts {
 		if after == 0 {
-			last, err := r.stream.Last(ctx, m.ID)
+			last, err := r.stream.Last(ctx, m.raffle.ID)
 			if err != nil {
 				return Message{}, err
 			}
-			if last.Version >= m.Version {
+			if last.Version >= m.raffle.Version {
 				return last, nil
 			}
 			if last.Seq != 0 && r.queue.tooSoon(m, last.Age) {
@@ -132,10 +132,10 @@ func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message,
 			}
 			after = last.Seq
 		}
-		seq, err := r.stream.Append(ctx, m.Raffle, after)
+		seq, err := r.stream.Append(ctx, m.raffle, after)
 		if err == nil {
-			r.cfg.OnPublished(m.Raffle)
-			return Message{Seq: seq, Version: m.Version}, nil
+			r.cfg.OnPublished(m.raffle)
+			return Message{Seq: seq, Version: m.raffle.Version}, nil
 		}
 		if !errors.Is(err, ErrConflict) {
 			return Message{}, err

@@ -24,7 +24,7 @@ func (r *relay) send(ctx context.Context, m *message, after uint64) (Message, er
 			semconv.MessagingSystemKey.String("nats"),
 			semconv.MessagingOperationTypeSend,
 			semconv.MessagingOperationName("publish"),
-			semconv.MessagingDestinationName(oddsstream.Subject(m.ID)),
+			semconv.MessagingDestinationName(oddsstream.Subject(m.raffle.ID)),
 			semconv.MessagingDestinationTemplate(oddsstream.AllStored),
 		))
 	defer span.End()

@@ -11,9 +11,9 @@ CREATE TABLE raffles (
     entries                bigint      NOT NULL DEFAULT 0,
     members                bigint      NOT NULL DEFAULT 0,
     version                bigint      NOT NULL DEFAULT 1,
-    -- Newest version known to be in the stream; follows version lazily.
+    -- Newest version known to be in the stream. It follows version with a delay.
     published_version      bigint      NOT NULL DEFAULT 0,
-    -- Final, and the final odds are published: nothing will have to be done.
+    -- The state is final and published, so nothing remains to be done.
     settled                boolean     NOT NULL DEFAULT false,
     created_at             timestamptz NOT NULL,
     updated_at             timestamptz NOT NULL
@@ -22,7 +22,7 @@ CREATE TABLE raffles (
 -- the dead ones are pruned on the way (HOT).
 ) WITH (fillfactor = 50);
 
--- What the sweep looks at.
+-- For the scheduler and for the recovery of unpublished versions.
 CREATE INDEX raffles_unsettled ON raffles (id) WHERE NOT settled;
 
 -- No foreign key to raffles: the writer holds the raffle's row lock, which
@@ -33,14 +33,14 @@ CREATE TABLE entries (
     ordinal             integer          NOT NULL,
     request_id          uuid,
     created_at          timestamptz      NOT NULL,
-    -- A withdrawn entry counts no more; it stays, so that a late repeat of its
-    -- request is told instead of entering again.
+    -- A withdrawn entry no longer counts. It stays, so that the request that placed it
+    -- is replayed if it comes again, instead of entering once more.
     withdrawn_at        timestamptz,
     withdraw_request_id uuid,
     PRIMARY KEY (raffle_id, member_id, ordinal)
 );
 
--- Requests that changed a raffle itself, so that a repeat can be told.
+-- Requests that changed a raffle itself, so that one that comes again is replayed.
 CREATE TABLE raffle_requests (
     request_id uuid        PRIMARY KEY,
     raffle_id  bigint      NOT NULL,
