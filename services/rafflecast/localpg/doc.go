@@ -1,45 +1,41 @@
-//go:build unix
-
-// Package localpg runs a private PostgreSQL server for development and tests, supervised by this process.
+// Package localpg runs a private PostgreSQL server for development and tests, as a child of this
+// process. It is not meant for production.
 //
-// [Find] looks for the server's binaries (and, unless told not to, fetches them); [Start] runs a server on a directory
-// that keeps its data; [StartTemp] runs a throw-away one. It is no way to run PostgreSQL in production.
+// [Find] looks for an installed server and, unless told not to, installs one. [Start] runs a server
+// whose data stay in a directory; [StartTemp] runs one whose data are thrown away.
 //
 // # Lifecycle
 //
-// Start takes the directory's lock, stops what a killed run left behind, makes the data directory if there is none,
-// starts postgres and returns when the database accepts connections. The server then lives until [Server.Stop], until
-// it ends by itself ([Server.Done], [Server.Err]), or until this process ends in whatever way:
-//
-//   - On Linux the kernel signals postgres when this process dies (PR_SET_PDEATHSIG). That signal is tied to the
-//     thread that forked, so one goroutine stays locked to its thread for as long as the server runs.
-//   - Elsewhere a shell holds the reading end of a pipe from this process and signals postgres at end of file.
-//
-// Should either fail, the next Start on the directory finds the orphan by the name it gave it and stops it.
+// Start returns when the database accepts connections. The server runs until [Server.Stop], until it
+// ends by itself ([Server.Done], [Server.Err]), or until this process ends in any way, kill -9
+// included. On Linux the kernel then interrupts postgres (PR_SET_PDEATHSIG). That signal is tied to
+// the thread that forked, so one goroutine stays locked to its thread. On other systems a shell waits
+// at a pipe from this process and interrupts postgres when the pipe breaks.
 //
 // # Invariants
 //
-//   - One run per directory: the living process holds a flock on <dir>/lock. Who does not get it starts nothing and
-//     stops nothing; who gets it may stop any server on that directory, since its owner is dead.
-//   - The data directory is complete or absent: initdb works in a directory beside it, renamed when it is done.
-//   - Connections come through a unix socket in a directory of mode 0700 and in no other way: no TCP port is open, and
-//     pg_hba.conf would reject it. That mode, not a password, is the access control; every local role is trusted.
-//   - Nothing above the caller's directory is changed, in particular no mode of a parent directory.
-//   - Ctrl-C in the terminal does not reach postgres, which has a process group of its own: Stop alone ends it.
+//   - One run per directory: it holds a flock on <dir>/lock.
+//   - One server per data directory: all processes of a server, initdb included, inherit a flock on
+//     postgres.log as their standard error. Start takes that lock first, and so waits until the server
+//     of a killed run has ended. It never signals a process that is not its child.
+//   - The data directory is complete or absent: initdb fills data.new, which is then renamed.
+//   - The only way in is a unix socket in a directory with mode 0700. That mode is the access
+//     control; every local role is trusted. No TCP port is open, and pg_hba.conf would reject it.
+//   - Ctrl-C in the terminal does not reach postgres, which is in a process group of its own.
 //
 // # Running as root
 //
-// PostgreSQL refuses to run as root, so root runs it as the owner of the data directory or, when there is none yet, as
-// postgres or nobody. If that user cannot reach the directory (a clone under /root), server files live in a new
-// directory under /var/lib/rafflecast (os.TempDir if that cannot be made), and <dir>/relocated is a symbolic link to
-// it. Its name is random rather than a hash of the path, so that a new clone in an old place does not inherit the old
-// one's data, nor a moved clone lose its own. Nothing removes it when the clone is deleted.
+// PostgreSQL refuses to run as root, so root runs it as the owner of the data directory or, if there
+// is none yet, as user postgres or nobody. If that user cannot reach the directory (a clone under
+// /root), the server's files are kept in a new directory under /var/lib/rafflecast, and
+// <dir>/relocated is a symbolic link to it. Its name is random: a name made from the path would give
+// the data of a deleted clone to the next clone at the same path. Nothing removes it with the clone.
 //
 // # Files
 //
-//	<dir>/lock           held while a server runs; contains the pid of its owner
-//	<dir>/data           PostgreSQL's data directory, mode 0700
-//	<dir>/run            the socket's directory, mode 0700, or a link to one with a shorter path
-//	<dir>/postgres.log   the server's log; moved to postgres.log.old when it exceeds 8 MiB
-//	<dir>/relocated      only for root, see above; the other files are then there
+//	<dir>/lock          contains the pid of the run that holds it
+//	<dir>/data          PostgreSQL's data directory
+//	<dir>/run           the socket's directory; under /tmp if that path is too long for a socket
+//	<dir>/postgres.log  output of initdb and postgres; emptied by a start that finds over 8 MiB
+//	<dir>/relocated     see above; data, run and postgres.log are then in the directory it points to
 package localpg

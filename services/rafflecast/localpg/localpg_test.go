@@ -1,5 +1,3 @@
-//go:build unix
-
 package localpg
 
 import (
@@ -17,39 +15,33 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-func TestStartKeepsData(t *testing.T) {
+func TestStart_KeepsData(t *testing.T) {
 	t.Parallel()
 	cfg := setupEmpty(t)
-	begin := time.Now()
-	s, err := start(t.Context(), cfg, options{})
+	s, err := Start(t.Context(), cfg)
 	must(t, err)
-	cold := time.Since(begin)
-	must(t, query(t.Context(), s.URL(), "CREATE TABLE t AS SELECT 42 AS n"))
+	must(t, query(t.Context(), s.URL(), makeTable))
 	must(t, s.Stop(t.Context()))
 	must(t, s.Err())
-	begin = time.Now()
-	s, err = start(t.Context(), cfg, options{})
-	must(t, err)
-	warm := time.Since(begin)
+	s = begin(t, cfg)
 	var n int
-	must(t, query(t.Context(), s.URL(), "SELECT n FROM t", &n))
+	must(t, query(t.Context(), s.URL(), readTable, &n))
 	if n != 42 {
 		t.Errorf("n is %d", n)
 	}
-	begin = time.Now()
-	must(t, s.Stop(t.Context()))
-	t.Logf("cold start %v, warm start %v, stop %v", cold, warm, time.Since(begin))
 }
 
-func TestServerIsPrivate(t *testing.T) {
+func TestServer_IsPrivate(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
-	cfg.Settings = map[string]string{"work_mem": "7MB"}
-	s := begin(t, cfg, options{})
-	info, err := os.Stat(s.place.socket)
-	must(t, err)
-	if info.Mode().Perm() != 0o700 {
-		t.Errorf("socket directory has mode %v", info.Mode())
+	cfg.Settings = map[string]string{"work_mem": "7MB", "listen_addresses": "127.0.0.1"}
+	s := begin(t, cfg)
+	for _, dir := range []string{s.socket, s.file("data")} {
+		info, err := os.Stat(dir)
+		must(t, err)
+		if info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has mode %v", dir, info.Mode())
+		}
 	}
 	for sql, want := range map[string]string{
 		"SHOW listen_addresses": "", "SHOW server_encoding": "UTF8", "SHOW work_mem": "7MB", "SHOW fsync": "on",
@@ -64,12 +56,13 @@ func TestServerIsPrivate(t *testing.T) {
 	}
 }
 
-func TestURLFitsPsql(t *testing.T) {
+func TestServer_HasURLForPsql(t *testing.T) {
 	t.Parallel()
 	psql := testenv.NeedProgram(t, "psql")
 	cfg := setupEmpty(t)
 	cfg.Dir = filepath.Join(cfg.Dir, `a b+c%"é'`)
-	s := begin(t, cfg, options{})
+	copyTemplate(t, cfg.Dir)
+	s := begin(t, cfg)
 	out, err := exec.CommandContext(t.Context(), psql, "-XAtc", "SELECT 6*7", s.URL()).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "42" {
 		t.Errorf("psql %q: %s, %v", s.URL(), out, err)
@@ -77,34 +70,30 @@ func TestURLFitsPsql(t *testing.T) {
 	must(t, query(t.Context(), s.URL(), "SELECT 1"))
 }
 
-func TestSocketMovesWhenPathIsUnfit(t *testing.T) {
+func TestServer_MovesSocketIfPathIsUnfit(t *testing.T) {
 	t.Parallel()
 	for name, sub := range map[string]string{"long": strings.Repeat("x", 100), "comma": "a,b"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := setupEmpty(t)
 			cfg.Dir = filepath.Join(cfg.Dir, sub)
-			s, err := start(t.Context(), cfg, options{})
+			copyTemplate(t, cfg.Dir)
+			s, err := Start(t.Context(), cfg)
 			must(t, err)
-			if strings.HasPrefix(s.place.socket, cfg.Dir) {
-				t.Errorf("socket is in %s", s.place.socket)
+			if strings.HasPrefix(s.socket, cfg.Dir) {
+				t.Errorf("socket is in %s", s.socket)
 			}
 			must(t, s.Stop(t.Context()))
-			if _, err := os.Stat(s.place.socket); err == nil {
-				t.Errorf("%s remains", s.place.socket)
+			if exists(s.socket) {
+				t.Errorf("%s is left", s.socket)
 			}
 		})
 	}
 }
 
-func TestStopAnyTime(t *testing.T) {
+func TestStop_IsSafeConcurrently(t *testing.T) {
 	t.Parallel()
-	var none *Server
-	must(t, none.Stop(t.Context()))
-	must(t, none.Err())
-	must(t, new(Server).Stop(t.Context()))
-	cfg := setup(t)
-	s := begin(t, cfg, options{})
+	s := begin(t, setup(t))
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -118,75 +107,130 @@ func TestStopAnyTime(t *testing.T) {
 	must(t, s.Stop(t.Context()))
 }
 
-func TestStopCutsOffWhenContextEnds(t *testing.T) {
+func TestStop_QuitsIfContextEnds(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
-	s := begin(t, cfg, options{})
-	must(t, query(t.Context(), s.URL(), "CREATE TABLE t AS SELECT 42 AS n"))
-	must(t, s.pgStop())
+	s := begin(t, cfg)
+	must(t, query(t.Context(), s.URL(), makeTable))
+	must(t, s.cmd.Process.Signal(syscall.SIGSTOP)) // now only SIGKILL has an effect
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("no patience"))
-	wantError(t, s.Stop(ctx), cfg.Dir, "no patience")
+	cancel(errors.New("the caller gave up"))
+	wantError(t, s.Stop(ctx), cfg.Dir, "the caller gave up")
 	must(t, s.Err())
-	s = begin(t, cfg, options{})
-	must(t, query(t.Context(), s.URL(), "SELECT n FROM t"))
+	s = begin(t, cfg)
+	must(t, query(t.Context(), s.URL(), readTable))
 }
 
-// pgStop makes the postmaster deaf to all but SIGKILL.
-func (s *Server) pgStop() error { return syscall.Kill(s.pg.pid(), syscall.SIGSTOP) }
-
-func TestDoneWhenPostgresEndsByItself(t *testing.T) {
+func TestServer_ReportsItsEnd(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			cfg := setup(t)
-			s := begin(t, cfg, options{})
+			s := begin(t, cfg)
 			must(t, s.Err())
-			must(t, syscall.Kill(s.pg.pid(), sig))
+			must(t, s.cmd.Process.Signal(sig))
 			<-s.Done()
-			wantError(t, s.Err(), "ended by itself", cfg.Dir)
+			wantError(t, s.Err(), "ended by itself", cfg.Dir, "LOG: ")
 			must(t, s.Stop(t.Context()))
 			wantError(t, s.Err(), "ended by itself")
-			begin(t, cfg, options{})
+			begin(t, cfg)
 		})
 	}
 }
 
-func TestSecondRunIsRefused(t *testing.T) {
+func TestStart_RefusesSecondRun(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
-	s := begin(t, cfg, options{})
-	_, err := start(t.Context(), cfg, options{})
-	wantError(t, err, cfg.Dir, "in use by another run (pid")
+	s := begin(t, cfg)
+	_, err := Start(t.Context(), cfg)
+	wantError(t, err, cfg.Dir, "in use by another run, pid ")
 	must(t, query(t.Context(), s.URL(), "SELECT 1"))
 }
 
-func TestBadConfiguration(t *testing.T) {
+func TestStart_RefusesBadConfig(t *testing.T) {
 	t.Parallel()
-	_, err := Start(t.Context(), Config{
-		Database: `x"; DROP`, StartTimeout: -1,
-		Settings: map[string]string{"port": "1", "no good": ""},
-	})
-	wantError(t, err, "Binaries", "Dir", "Database", "StartTimeout", `"port"`, `"no good"`)
-	_, err = StartTemp(t.Context(), Config{Dir: "/somewhere"})
+	for _, cfg := range []Config{{}, {Dir: t.TempDir()}, {Binaries: Binaries{Dir: "/bin"}}} {
+		_, err := Start(t.Context(), cfg)
+		wantError(t, err, "Binaries", "Dir")
+	}
+	_, err := StartTemp(t.Context(), Config{Dir: "/somewhere"})
 	wantError(t, err, "/somewhere")
 }
 
-func TestFailedStartQuotesTheLog(t *testing.T) {
+func TestStart_QuotesLog(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
 	cfg.Settings = map[string]string{"max_connections": "many"}
-	_, err := start(t.Context(), cfg, options{})
+	_, err := Start(t.Context(), cfg)
 	wantError(t, err, cfg.Dir, `invalid value for parameter "max_connections": "many"`)
 	cfg.Settings = nil
-	begin(t, cfg, options{})
+	begin(t, cfg)
 }
 
-func TestStartTimeout(t *testing.T) {
+func TestStart_QuotesInitdb(t *testing.T) {
 	t.Parallel()
 	cfg := setupEmpty(t)
-	cfg.StartTimeout = time.Millisecond
-	_, err := start(t.Context(), cfg, options{})
-	wantError(t, err, cfg.Dir, "not ready after 1ms")
+	cfg.Binaries = fakeProgram(t, "initdb", "printf 'no\\n\\tdisk\\n'; exit 3")
+	_, err := Start(t.Context(), cfg)
+	wantError(t, err, cfg.Dir, "initdb: exit status 3: no; disk")
+}
+
+func TestStart_EndsWithContext(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"initdb", "postgres"} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			cfg := setupEmpty(t)
+			if program == "postgres" {
+				cfg = setup(t)
+			}
+			good := cfg.Binaries
+			cfg.Binaries = fakeProgram(t, program, `[ $1 != -D ] || touch "$2/begun"; exec sleep 600`)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			result := make(chan error)
+			go func() {
+				_, err := Start(ctx, cfg)
+				result <- err
+			}()
+			testenv.Eventually(t, program+" runs", 10*time.Second, func() bool {
+				begun, _ := filepath.Glob(filepath.Join(cfg.Dir, "data*", "begun"))
+				return len(begun) == 1
+			})
+			cancel(errors.New("the caller gave up"))
+			wantError(t, <-result, cfg.Dir, "the caller gave up")
+			checkNothingLeft(t, cfg.Dir)
+			cfg.Binaries = good
+			begin(t, cfg)
+		})
+	}
+}
+
+func TestStartTemp_KeepsNothing(t *testing.T) {
+	t.Parallel()
+	cfg := Config{Binaries: binaries(t), Log: logger(t), Settings: map[string]string{"max_connections": "50"}}
+	s, err := StartTemp(t.Context(), cfg)
+	must(t, err)
+	for sql, want := range map[string]string{"SHOW fsync": "off", "SHOW max_connections": "50"} {
+		var got string
+		must(t, query(t.Context(), s.URL(), sql, &got))
+		if got != want {
+			t.Errorf("%s is %q, want %q", sql, got, want)
+		}
+	}
+	must(t, s.cmd.Process.Kill()) // its children write for a moment longer
+	<-s.Done()
+	if exists(s.dir) {
+		t.Errorf("%s is left", s.dir)
+	}
+}
+
+func TestStartTemp_KeepsNothingOfFailedStart(t *testing.T) {
+	cfg := Config{Binaries: binaries(t), Settings: map[string]string{"max_connections": "many"}}
+	t.Setenv("TMPDIR", openTemp(t))
+	_, err := StartTemp(t.Context(), cfg)
+	wantError(t, err, "many")
+	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
 }

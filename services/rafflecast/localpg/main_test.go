@@ -1,5 +1,3 @@
-//go:build unix
-
 package localpg
 
 import (
@@ -18,27 +16,115 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// helperEnv makes the test binary a program that runs a server, for tests that kill it: start, watchdog or temp.
-const helperEnv = "LOCALPG_TEST_HELPER"
+// The test binary is also a program that supervises a server, for tests that kill it: kernel and
+// shell name what guards the server, temp makes it a temporary one.
+const (
+	helperKind = "LOCALPG_TEST_HELPER"
+	helperDir  = "LOCALPG_TEST_DIR"
+	helperBin  = "LOCALPG_TEST_BIN" // instead of the binaries that Find returns
+)
 
 func TestMain(m *testing.M) {
-	if kind := os.Getenv(helperEnv); kind != "" {
-		os.Exit(runHelper(kind, os.Getenv("LOCALPG_TEST_DIR")))
+	if kind := os.Getenv(helperKind); kind != "" {
+		if err := runHelper(kind, os.Getenv(helperDir), os.Getenv(helperBin)); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
 	}
 	code := m.Run()
-	if used, ok := templateDir.Load().(string); ok {
-		_ = os.RemoveAll(used)
+	if dir, ok := templateDir.Load().(string); ok {
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
-// template is a stopped server's directory, made once: a copy of it is ready sooner than initdb.
+// runHelper prints the server's URL and the postmaster's pid. It stops the server when its input ends
+// or on SIGINT, and then prints "stopped".
+func runHelper(kind, dir, bin string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	b, err := Find(ctx, FindOptions{Offline: true})
+	if err != nil {
+		return err
+	}
+	if bin != "" {
+		b.Dir = bin
+	}
+	start := Start
+	if kind == "temp" {
+		start = StartTemp
+	}
+	s, err := start(ctx, Config{Binaries: b, Dir: dir, shellOnly: kind == "shell"})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s\t%d\n", s.URL(), s.cmd.Process.Pid)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop()
+	}()
+	<-ctx.Done()
+	if err := query(context.Background(), s.URL(), "SELECT 1"); err != nil {
+		return err // the interrupt has reached postgres
+	}
+	err = s.Stop(context.Background())
+	fmt.Println("stopped")
+	return err
+}
+
+// helper is a running helper program.
+type helper struct {
+	cmd *exec.Cmd
+	out *bufio.Reader
+	url string
+	pid int // of the postmaster
+}
+
+// startHelper starts the program; awaitServer waits until its server is ready.
+func startHelper(t *testing.T, kind string, cfg Config) *helper {
+	t.Helper()
+	h := &helper{cmd: exec.Command(os.Args[0])}
+	h.cmd.Env = append(os.Environ(), helperKind+"="+kind, helperDir+"="+cfg.Dir, helperBin+"="+cfg.Binaries.Dir)
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	h.cmd.Stderr = t.Output()
+	stdin, err := h.cmd.StdinPipe()
+	must(t, err)
+	stdout, err := h.cmd.StdoutPipe()
+	must(t, err)
+	must(t, h.cmd.Start())
+	t.Cleanup(func() { _ = stdin.Close(); _ = h.cmd.Wait() })
+	h.out = bufio.NewReader(stdout)
+	return h
+}
+
+func (h *helper) awaitServer(t *testing.T) *helper {
+	t.Helper()
+	line, err := h.out.ReadString('\n')
+	url, pid, ok := strings.Cut(strings.TrimSpace(line), "\t")
+	if err != nil || !ok {
+		t.Fatalf("helper printed %q, %v", line, err)
+	}
+	h.url = url
+	h.pid, err = strconv.Atoi(pid)
+	must(t, err)
+	return h
+}
+
+func (h *helper) kill(t *testing.T) {
+	t.Helper()
+	must(t, h.cmd.Process.Kill())
+	_ = h.cmd.Wait()
+}
+
+// template makes a data directory once: to copy it is faster than initdb.
 var (
 	template    = sync.OnceValues(makeTemplate)
 	templateDir atomic.Value // for TestMain to remove
@@ -58,102 +144,31 @@ func makeTemplate() (string, error) {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		return "", err
 	}
-	s, err := start(ctx, Config{Binaries: b, Dir: dir}, options{})
+	s, err := Start(ctx, Config{Binaries: b, Dir: dir})
 	if err != nil {
 		return "", err
 	}
 	return dir, s.Stop(ctx)
 }
 
-// runHelper prints the server's URL, directory and pid, and stops the server when its input ends or on SIGINT.
-func runHelper(kind, dir string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	b, err := Find(ctx, FindOptions{Offline: true})
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	cfg := Config{Binaries: b, Dir: dir}
-	var s *Server
-	if kind == "temp" {
-		s, err = startTemp(ctx, cfg, options{relocateTo: relocationRoots})
-	} else {
-		s, err = start(ctx, cfg, options{watchdog: kind == "watchdog", relocateTo: relocationRoots})
-	}
-	if err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	fmt.Printf("%s\t%s\t%d\n", s.URL(), s.place.dir, s.pg.pid())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		stop()
-	}()
-	<-ctx.Done()
-	if err := query(context.Background(), s.URL(), "SELECT 1"); err != nil {
-		fmt.Println(err) // the interrupt has reached postgres
-		return 1
-	}
-	if err := s.Stop(context.Background()); err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	fmt.Println("stopped in order")
-	return 0
-}
-
-// helper is a running helper program.
-type helper struct {
-	cmd      *exec.Cmd
-	out      *bufio.Reader
-	url, dir string
-	pid      int // of the postmaster
-}
-
-func startHelper(t *testing.T, kind, dir string) *helper {
-	t.Helper()
-	h := &helper{cmd: exec.Command(os.Args[0])}
-	h.cmd.Env = append(os.Environ(), helperEnv+"="+kind, "LOCALPG_TEST_DIR="+dir)
-	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	h.cmd.Stderr = t.Output()
-	stdin, err := h.cmd.StdinPipe()
-	must(t, err)
-	stdout, err := h.cmd.StdoutPipe()
-	must(t, err)
-	must(t, h.cmd.Start())
-	t.Cleanup(func() { _ = stdin.Close(); _ = h.cmd.Wait() })
-	h.out = bufio.NewReader(stdout)
-	line, err := h.out.ReadString('\n')
-	fields := strings.Split(strings.TrimSpace(line), "\t")
-	if err != nil || len(fields) != 3 {
-		t.Fatalf("helper said %q, %v", line, err)
-	}
-	h.url, h.dir = fields[0], fields[1]
-	h.pid, err = strconv.Atoi(fields[2])
-	must(t, err)
-	return h
-}
-
-func (h *helper) kill(t *testing.T) {
-	t.Helper()
-	must(t, h.cmd.Process.Kill())
-	_ = h.cmd.Wait()
-}
-
-// setup returns a configuration with a directory of its own that has data, and is checked in the end for anything left
-// behind.
+// setup returns a configuration whose directory has data. At the end of the test it checks that
+// nothing else is left there.
 func setup(t *testing.T) Config {
 	t.Helper()
 	cfg := setupEmpty(t)
-	dir, err := template()
+	copyTemplate(t, cfg.Dir)
+	return cfg
+}
+
+func copyTemplate(t *testing.T, dir string) {
+	t.Helper()
+	from, err := template()
 	must(t, err)
-	must(t, os.Mkdir(cfg.Dir, 0o755))
-	out, err := exec.CommandContext(t.Context(), "cp", "-a", filepath.Join(dir, "data"), cfg.Dir).CombinedOutput()
+	must(t, os.MkdirAll(dir, 0o755))
+	out, err := exec.CommandContext(t.Context(), "cp", "-a", filepath.Join(from, "data"), dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
 	}
-	return cfg
 }
 
 // setupEmpty is setup without data.
@@ -162,6 +177,32 @@ func setupEmpty(t *testing.T) Config {
 	cfg := Config{Binaries: binaries(t), Dir: filepath.Join(openTemp(t), "pg"), Log: logger(t)}
 	t.Cleanup(func() { checkNothingLeft(t, cfg.Dir) })
 	return cfg
+}
+
+// checkNothingLeft checks that no process has the log open and that no temporary files exist.
+func checkNothingLeft(t *testing.T, dir string) {
+	t.Helper()
+	if log := filepath.Join(dir, "postgres.log"); exists(log) {
+		awaitUnlocked(t, log)
+	}
+	if run := filepath.Join(dir, "run"); exists(run) {
+		t.Errorf("%s is left", run)
+	}
+}
+
+// awaitUnlocked waits until every process of a server has ended.
+func awaitUnlocked(t *testing.T, log string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	f, err := lockFile(ctx, log)
+	must(t, err)
+	must(t, f.Close())
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func binaries(t *testing.T) Binaries {
@@ -173,46 +214,40 @@ func binaries(t *testing.T) Binaries {
 	return b
 }
 
-// openTemp is t.TempDir, made such that root's stand-in reaches it.
+// fakeProgram returns binaries of which one is a script.
+func fakeProgram(t *testing.T, name, script string) Binaries {
+	t.Helper()
+	b := binaries(t)
+	b.Dir = openTemp(t)
+	writeScript(t, filepath.Join(b.Dir, name), script)
+	return b
+}
+
+func writeScript(t *testing.T, path, script string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+}
+
+// openTemp is t.TempDir that root's account can reach.
 func openTemp(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	must(t, os.Chmod(filepath.Dir(dir), 0o711))
+	must(t, os.Chmod(dir, 0o755))
 	return dir
 }
 
-func checkNothingLeft(t *testing.T, dir string) {
+// begin starts a server, which is stopped at the end of the test.
+func begin(t *testing.T, cfg Config) *Server {
 	t.Helper()
-	if _, err := os.Stat(dir); err != nil {
-		return
-	}
-	name, err := nameOf(dir)
-	must(t, err)
-	if left := orphansOf(t, name); len(left) > 0 {
-		t.Errorf("processes left: %v", left)
-	}
-	for _, pattern := range []string{"run", "data.new-*"} {
-		if left, _ := filepath.Glob(filepath.Join(dir, pattern)); len(left) > 0 {
-			t.Errorf("files left: %v", left)
-		}
-	}
-}
-
-func orphansOf(t *testing.T, name string) []running {
-	t.Helper()
-	left, err := place{name: name}.orphans(context.Background())
-	must(t, err)
-	return left
-}
-
-// begin starts a server and stops it at the end of the test.
-func begin(t *testing.T, cfg Config, o options) *Server {
-	t.Helper()
-	s, err := start(t.Context(), cfg, o)
+	s, err := Start(t.Context(), cfg)
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Stop(context.Background())) })
 	return s
 }
+
+const makeTable, readTable = "CREATE TABLE t AS SELECT 42 AS n", "SELECT n FROM t"
 
 func query(ctx context.Context, url, sql string, dest ...any) error {
 	conn, err := pgx.Connect(ctx, url)

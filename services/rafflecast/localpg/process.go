@@ -1,59 +1,93 @@
-//go:build unix
-
 package localpg
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"syscall"
+	"unicode"
 )
 
-// guard says how a process ends when this one dies.
-type guard struct {
-	signal   syscall.Signal
-	watchdog bool // by a pipe, also where the kernel could do it
-}
+const (
+	maxLogSize = 8 << 20 // bytes
+	maxQuote   = 2 << 10 // bytes of the log that an error looks at
+)
 
-// process is a child that ends with this process.
-type process struct{ cmd *exec.Cmd }
-
-// startProcess starts cmd and calls ended with the result of waiting for it, from another goroutine, exactly once,
-// unless it returns an error.
-func startProcess(cmd *exec.Cmd, g guard, ended func(error)) (*process, error) {
-	p := &process{cmd: cmd}
-	started := make(chan error, 1)
-	go p.supervise(g, started, ended)
-	if err := <-started; err != nil {
+// openLog opens the log for a new child. It waits until no process of an earlier one has it open.
+func (s *Server) openLog(ctx context.Context) (*os.File, error) {
+	log, err := lockFile(ctx, s.file("postgres.log"))
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("PostgreSQL of an earlier run has not ended: %w", context.Cause(ctx))
+	}
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	if s.logStart, err = log.Seek(0, io.SeekEnd); s.logStart > maxLogSize {
+		s.logStart, err = 0, log.Truncate(0)
+	}
+	return log, err
 }
 
-// supervise runs the child from start to end on one thread, because the kernel's parent-death signal is sent when the
-// forking thread ends, not the process; see prctl(2).
-func (p *process) supervise(g guard, started chan<- error, ended func(error)) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	release, err := g.start(p.cmd)
-	started <- err
+// withLog adds the last lines that postgres or initdb wrote in this run to the error of its end.
+func (s *Server) withLog(status error) error {
+	f, err := os.Open(s.file("postgres.log"))
 	if err != nil {
-		return
+		return status
 	}
-	err = p.cmd.Wait()
-	release()
-	ended(err)
+	defer func() { _ = f.Close() }()
+	end, _ := f.Seek(0, io.SeekEnd)
+	_, _ = f.Seek(max(s.logStart, end-maxQuote), io.SeekStart)
+	text, _ := io.ReadAll(f)
+	return fmt.Errorf("%w: %s", status, oneLine(string(text)))
 }
 
-// runGuarded is cmd.Run for a child that must not outlive this process.
-func runGuarded(cmd *exec.Cmd) error {
-	result := make(chan error, 1)
-	if _, err := startProcess(cmd, guard{signal: syscall.SIGKILL}, func(err error) { result <- err }); err != nil {
-		return err
-	}
-	return <-result
+// oneLine returns the last four lines of text as one, without control characters.
+func oneLine(text string) string {
+	lines := strings.FieldsFunc(strings.ToValidUTF8(text, "?"), unicode.IsControl)
+	return strings.Join(lines[max(0, len(lines)-4):], "; ")
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+// startGuarded starts cmd, which gets SIGINT if this process ends first, and returns a channel that
+// receives the result of cmd.Wait.
+func startGuarded(cmd *exec.Cmd, shellOnly bool) (ended <-chan error, err error) {
+	dismiss := func() {}
+	if shellOnly || !interruptWithParent(cmd) {
+		if dismiss, err = guardByShell(cmd); err != nil {
+			return nil, err
+		}
+	}
+	started, result := make(chan error), make(chan error, 1)
+	go func() {
+		// The kernel signals cmd when the thread that started it ends, see prctl(2).
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		started <- cmd.Start()
+		err := cmd.Wait()
+		dismiss()
+		result <- err
+	}()
+	return result, <-started
+}
 
-// signal does nothing when the process has been waited for, so it cannot hit a stranger with the same pid.
-func (p *process) signal(sig syscall.Signal) { _ = p.cmd.Process.Signal(sig) }
+// shellGuard becomes the command in its arguments, and leaves a shell behind that interrupts the
+// command when the pipe at descriptor 3 breaks, but not if it has read a line from it.
+const shellGuard = `({ read -r line || kill -s INT $$; } <&3 >/dev/null 2>&1 3<&- &); exec "$@" 3<&-`
+
+// guardByShell makes cmd start through shellGuard. Once cmd has ended, dismiss ends the shell.
+func guardByShell(cmd *exec.Cmd) (dismiss func(), err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.ExtraFiles = []*os.File{r}
+	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", shellGuard, "sh"}, cmd.Args...)
+	return func() {
+		_, _ = fmt.Fprintln(w)
+		_ = errors.Join(w.Close(), r.Close())
+	}, nil
+}

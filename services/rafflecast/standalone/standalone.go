@@ -72,11 +72,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	})
 	starting.Go(func() (err error) {
-		if cfg.DatabaseURL == "" {
-			postgres, err = startPostgres(startCtx, dir, cfg.Log)
-			cfg.DatabaseURL = postgres.URL()
+		if cfg.DatabaseURL != "" {
+			return nil
 		}
-		return err
+		if postgres, err = startPostgres(startCtx, dir, cfg.Log); err != nil {
+			return err
+		}
+		cfg.DatabaseURL = postgres.URL()
+		return nil
 	})
 	err = starting.Wait()
 	defer func() { err = errors.Join(err, stopStores(ctx, nats, postgres)) }()
@@ -99,6 +102,9 @@ func stopStores(ctx context.Context, nats *localnats.Server, postgres *localpg.S
 	defer cancel()
 	if nats != nil {
 		nats.Stop()
+	}
+	if postgres == nil {
+		return nil
 	}
 	return postgres.Stop(ctx)
 }
@@ -137,16 +143,18 @@ func serve(ctx context.Context, cfg Config, ports *ports, natsURL string, postgr
 			},
 		})
 	})
-	running.Go(func() error { return watch(ctx, postgres) })
+	if postgres != nil {
+		running.Go(func() error { return watch(ctx, postgres) })
+	}
 	return running.Wait()
 }
 
-// watch ends everything where PostgreSQL ends by itself.
+// watch returns an error when PostgreSQL ends by itself.
 func watch(ctx context.Context, postgres *localpg.Server) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-postgres.Done(): // never, where there is none
-		return fmt.Errorf("PostgreSQL has ended: %w", postgres.Err())
+	case <-postgres.Done():
+		return postgres.Err()
 	}
 }
