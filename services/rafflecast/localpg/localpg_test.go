@@ -172,6 +172,8 @@ func TestStart_QuotesInitdb(t *testing.T) {
 	t.Parallel()
 	cfg := setupEmpty(t)
 	cfg.Binaries = fakeProgram(t, "initdb", "printf 'no\\n\\tdisk\\n'; exit 3")
+	must(t, os.Mkdir(cfg.Dir, 0o755))
+	must(t, os.WriteFile(filepath.Join(cfg.Dir, "postgres.log"), []byte("an earlier run\n"), 0o600))
 	_, err := Start(t.Context(), cfg)
 	wantError(t, err, cfg.Dir, "initdb: exit status 3: no; disk")
 }

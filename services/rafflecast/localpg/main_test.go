@@ -62,7 +62,7 @@ func runHelper(kind, dir, bin string) error {
 	if kind == "temp" {
 		start = StartTemp
 	}
-	s, err := start(ctx, Config{Binaries: b, Dir: dir, shellOnly: kind == "shell"})
+	s, err := start(ctx, Config{Binaries: b, Dir: dir, Settings: fast, shellOnly: kind == "shell"})
 	if err != nil {
 		return err
 	}
@@ -151,6 +151,9 @@ func makeTemplate() (string, error) {
 	return dir, s.Stop(ctx)
 }
 
+// fast makes a server not wait for the disk: no test cuts the power.
+var fast = map[string]string{"fsync": "off"}
+
 // setup returns a configuration whose directory has data. At the end of the test it checks that
 // nothing else is left there.
 func setup(t *testing.T) Config {
@@ -174,7 +177,7 @@ func copyTemplate(t *testing.T, dir string) {
 // setupEmpty is setup without data.
 func setupEmpty(t *testing.T) Config {
 	t.Helper()
-	cfg := Config{Binaries: binaries(t), Dir: filepath.Join(openTemp(t), "pg"), Log: logger(t)}
+	cfg := Config{Binaries: binaries(t), Dir: filepath.Join(openTemp(t), "pg"), Settings: fast, Log: logger(t)}
 	t.Cleanup(func() { checkNothingLeft(t, cfg.Dir) })
 	return cfg
 }
