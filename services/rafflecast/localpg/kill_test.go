@@ -101,11 +101,15 @@ func TestStart_LeavesForeignServerAlone(t *testing.T) {
 
 func TestStart_IgnoresStalePIDFile(t *testing.T) {
 	t.Parallel()
-	zombie := exec.CommandContext(t.Context(), "true")
-	must(t, zombie.Start())
-	t.Cleanup(func() { _ = zombie.Wait() })
+	acct, err := pickAccount("") // postgres heeds only processes of its own user
+	must(t, err)
+	other, zombie := acct.command(t.Context(), "/", "sleep", "600"), acct.command(t.Context(), "/", "true")
+	for _, cmd := range []*exec.Cmd{other, zombie} {
+		must(t, cmd.Start())
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	}
 	for name, content := range map[string]string{
-		"empty": "", "reused": fmt.Sprintln(os.Getppid()), "zombie": fmt.Sprintln(zombie.Process.Pid),
+		"empty": "", "reused": fmt.Sprintln(other.Process.Pid), "zombie": fmt.Sprintln(zombie.Process.Pid),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -95,17 +95,15 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.lockDir(ctx); err != nil {
 		return err
 	}
-	if err := s.launch(ctx); err != nil {
+	err := s.launch(ctx)
+	if err != nil {
 		s.release()
-		return err
-	}
-	if err := s.awaitReady(ctx); err != nil {
+	} else if err = s.awaitReady(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quitTimeout)
 		defer cancel()
 		_ = s.Stop(stopCtx) // the caller needs the reason for stopping
-		return err
 	}
-	return nil
+	return err
 }
 
 // launch makes the data directory if there is none, and starts postgres.

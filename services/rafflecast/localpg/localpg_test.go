@@ -3,6 +3,7 @@ package localpg
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -220,11 +221,30 @@ func TestStartTemp_KeepsNothing(t *testing.T) {
 			t.Errorf("%s is %q, want %q", sql, got, want)
 		}
 	}
-	must(t, s.cmd.Process.Kill()) // its children write for a moment longer
-	<-s.Done()
+	must(t, s.Stop(t.Context()))
 	if exists(s.dir) {
 		t.Errorf("%s is left", s.dir)
 	}
+}
+
+func TestStartTemp_WaitsForChildrenOfKilledServer(t *testing.T) {
+	t.Parallel()
+	s, err := StartTemp(t.Context(), Config{Binaries: binaries(t), Log: logger(t)})
+	must(t, err)
+	marks := openTemp(t)
+	must(t, os.Chmod(marks, 0o777))
+	sql := fmt.Sprintf("COPY (SELECT) TO PROGRAM 'cd %s; touch begun; sleep 0.3; touch ended'", marks)
+	copied := make(chan error)
+	go func() { copied <- query(context.Background(), s.URL(), sql) }()
+	testenv.Eventually(t, "a child of a backend runs", 10*time.Second, func() bool {
+		return exists(filepath.Join(marks, "begun"))
+	})
+	must(t, s.cmd.Process.Kill())
+	<-s.Done()
+	if !exists(filepath.Join(marks, "ended")) || exists(s.dir) {
+		t.Errorf("the child has ended: %v; the directory is left: %v", exists(filepath.Join(marks, "ended")), exists(s.dir))
+	}
+	<-copied
 }
 
 func TestStartTemp_KeepsNothingOfFailedStart(t *testing.T) {
