@@ -114,9 +114,14 @@ func TestAdmission_ExemptsEnterAndHealth(t *testing.T) {
 		_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"})
 		entered <- err
 	}()
-	<-waiting // it reached the writer
-	close(release)
-	if err := <-entered; err != nil {
+	select {
+	case <-waiting: // it reached the writer
+		close(release)
+		err = <-entered
+	case err = <-entered:
+		close(release)
+	}
+	if err != nil {
 		t.Errorf("Enter: %v", err)
 	}
 	calls.Wait()

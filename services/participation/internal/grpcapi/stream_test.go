@@ -19,13 +19,15 @@ func enter(id int64) *rafflev1.EnterStreamRequest {
 func TestEnterStream_EndsWhenTheServiceStops(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	submitted, release := make(chan struct{}, 1), make(chan struct{})
 	b.store.call = func(context.Context) error {
 		submitted <- struct{}{}
 		<-release
 		return nil
 	}
-	stream, err := b.entries.EnterStream(t.Context())
+	stream, err := b.entries.EnterStream(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,10 +37,10 @@ func TestEnterStream_EndsWhenTheServiceStops(t *testing.T) {
 	<-submitted
 	close(b.stopping)
 	resp, err := stream.Recv()
+	close(release)
 	if err != nil || resp.GetEnding().GetReason() != rafflev1.StreamEnding_SHUTDOWN {
 		t.Fatalf("first %v, %v", resp, err)
 	}
-	close(release)
 	if resp, err = stream.Recv(); err != nil || resp.GetCorrelationId() != 7 || resp.GetEntered() == nil {
 		t.Errorf("then %v, %v", resp, err)
 	}
