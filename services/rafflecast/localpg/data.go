@@ -16,24 +16,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// openData checks the data directory, or makes it with initdb.
+// openData makes the data directory with initdb, unless there is one. What is wrong with that one,
+// such as another version or owner, postgres says itself.
 func (s *Server) openData(ctx context.Context, log *os.File) error {
-	data, b := s.file("data"), s.cfg.Binaries
-	version, err := os.ReadFile(filepath.Join(data, "PG_VERSION")) //nolint:gosec // G304: the caller's directory
-	if err == nil {
-		if major := strings.TrimSpace(string(version)); major != strconv.Itoa(b.Major) {
-			return fmt.Errorf("%s has data of PostgreSQL %s, and %s is version %s: "+
-				"install PostgreSQL %[2]s, or remove the data to start afresh", data, major, b.Dir, b.Version)
-		}
+	data, unfinished := s.file("data"), s.file("data.new")
+	err := syscall.Rmdir(data) // an empty one is as good as none
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return removeStalePIDFile(data)
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := syscall.Rmdir(data); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is neither empty nor a PostgreSQL data directory: move it away", data)
-	}
-	unfinished := s.file("data.new")
 	if err := s.makePrivate(unfinished); err != nil {
 		return err
 	}
@@ -105,7 +95,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-s.done:
-			return fmt.Errorf("postgres ended: %w", s.err)
+			return s.err
 		case <-ctx.Done():
 			return fmt.Errorf("%w; last answer: %s", context.Cause(ctx), oneLine(err.Error()))
 		case <-time.After(delay):

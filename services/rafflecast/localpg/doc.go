@@ -1,9 +1,6 @@
 // Package localpg runs a private PostgreSQL server for development and tests, as a child of this
 // process. It is not meant for production.
 //
-// [Find] looks for an installed server and, unless told not to, installs one. [Start] runs a server
-// whose data stay in a directory; [StartTemp] runs one whose data are thrown away.
-//
 // # Lifecycle
 //
 // Start returns when the database accepts connections. The server runs until [Server.Stop], until it
@@ -27,9 +24,8 @@
 //
 // PostgreSQL refuses to run as root, so root runs it as the owner of the data directory or, if there
 // is none yet, as user postgres or nobody. If that user cannot reach the directory (a clone under
-// /root), the server's files are kept in a new directory under /var/lib/rafflecast, and
-// <dir>/relocated is a symbolic link to it. Its name is random: a name made from the path would give
-// the data of a deleted clone to the next clone at the same path. Nothing removes it with the clone.
+// /root), the server's files are kept in a new directory under /var/lib/rafflecast, whose random name
+// no other clone inherits. Nothing removes it with the clone.
 //
 // # Files
 //
@@ -37,5 +33,5 @@
 //	<dir>/data          PostgreSQL's data directory
 //	<dir>/run           the socket's directory; under /tmp if that path is too long for a socket
 //	<dir>/postgres.log  output of initdb and postgres; emptied by a start that finds over 8 MiB
-//	<dir>/relocated     see above; data, run and postgres.log are then in the directory it points to
+//	<dir>/relocated     link to the directory that has the three files above instead
 package localpg

@@ -15,9 +15,6 @@ import (
 	"strings"
 )
 
-// minMajor is the oldest major version of PostgreSQL that is supported.
-const minMajor = 14
-
 // Binaries is an installed PostgreSQL server.
 type Binaries struct {
 	Dir     string // absolute directory of postgres and initdb, without symbolic links
@@ -68,12 +65,12 @@ func (f finder) find(ctx context.Context) (Binaries, error) {
 			return b, nil
 		}
 		if ctx.Err() != nil {
-			return Binaries{}, fmt.Errorf("localpg: find PostgreSQL: %w", context.Cause(ctx))
+			return Binaries{}, fmt.Errorf("find PostgreSQL: %w", context.Cause(ctx))
 		}
 		reasons = append(reasons, oneLine(err.Error()))
 	}
-	return Binaries{}, fmt.Errorf("localpg: found no PostgreSQL to run: install PostgreSQL %d+ or set DATABASE_URL (%s)",
-		minMajor, strings.Join(reasons, "; "))
+	return Binaries{}, fmt.Errorf("found no PostgreSQL to run: install PostgreSQL 14+ or set DATABASE_URL (%s)",
+		strings.Join(reasons, "; "))
 }
 
 // usualDirs are where packages put a server without putting it into PATH.
@@ -129,18 +126,15 @@ func check(ctx context.Context, dir string) (Binaries, error) {
 	if err != nil {
 		return Binaries{}, err
 	}
-	b := Binaries{Dir: filepath.Dir(postgres)}
-	out, err := acct.command(ctx, "/", filepath.Join(b.Dir, "initdb"), "--version").CombinedOutput()
-	if err != nil {
-		return Binaries{}, fmt.Errorf("initdb in %s does not run as %s: %w: %s", b.Dir, acct.name, err, oneLine(string(out)))
-	}
+	dir = filepath.Dir(postgres)
+	out, err := acct.command(ctx, "/", filepath.Join(dir, "initdb"), "--version").CombinedOutput()
 	m := versionLine.FindStringSubmatch(string(out))
-	if m == nil {
-		return Binaries{}, fmt.Errorf("initdb in %s says %q for its version", b.Dir, oneLine(string(out)))
+	if err != nil || m == nil {
+		return Binaries{}, fmt.Errorf("initdb --version in %s as %s: %w: %s", dir, acct.name, cmp.Or(err, errors.New("no version")), out)
 	}
-	b.Version = m[1]
-	if b.Major, err = strconv.Atoi(m[2]); err != nil || b.Major < minMajor {
-		return Binaries{}, fmt.Errorf("PostgreSQL %s in %s is too old, %d or newer is needed", b.Version, b.Dir, minMajor)
+	major, err := strconv.Atoi(m[2])
+	if err != nil || major < 14 {
+		return Binaries{}, fmt.Errorf("PostgreSQL %s in %s is too old, 14 or newer is needed", m[1], dir)
 	}
-	return b, nil
+	return Binaries{Dir: dir, Version: m[1], Major: major}, nil
 }

@@ -55,7 +55,7 @@ type Server struct {
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if cfg.Binaries.Dir == "" || cfg.Dir == "" || err != nil {
-		return nil, errors.Join(errors.New("localpg: Config needs Binaries and Dir"), err)
+		return nil, errors.Join(errors.New("localpg.Config needs Binaries and Dir"), err)
 	}
 	cfg.Dir, cfg.Log = dir, cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.sharedDir = cmp.Or(cfg.sharedDir, defaultSharedDir)
@@ -64,7 +64,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	begin := time.Now()
 	s := &Server{cfg: cfg, dir: dir, done: make(chan struct{})}
 	if err := s.start(ctx); err != nil {
-		return nil, fmt.Errorf("localpg: start PostgreSQL in %s: %w", dir, err)
+		return nil, fmt.Errorf("start PostgreSQL in %s: %w", dir, err)
 	}
 	cfg.Log.InfoContext(ctx, "PostgreSQL is ready", "version", cfg.Binaries.Version, "pid", s.cmd.Process.Pid,
 		"data", s.file("data"), "took", time.Since(begin).Round(time.Millisecond))
@@ -72,22 +72,23 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 // StartTemp runs a server on a new directory under os.TempDir, which is removed when the server
-// ends. It never waits for the disk (fsync, synchronous_commit and full_page_writes are off) and
+// ends; cfg.Dir is ignored. It never waits for the disk (fsync, synchronous_commit and full_page_writes are off) and
 // takes 200 connections, unless cfg.Settings says otherwise. If this process is killed, the server
 // ends but its directory stays.
 func StartTemp(ctx context.Context, cfg Config) (*Server, error) {
-	if cfg.Dir != "" {
-		return nil, fmt.Errorf("localpg: StartTemp makes its own directory, and Config.Dir is %s", cfg.Dir)
-	}
 	dir, err := os.MkdirTemp("", "rafflecast-pg-*")
 	if err == nil {
 		err = os.Chmod(dir, 0o711) //nolint:gosec // G302: root's stand-in must enter it; the data have mode 0700
 	}
 	if err != nil {
-		return nil, fmt.Errorf("localpg: make a temporary directory: %w", err)
+		return nil, fmt.Errorf("make a temporary directory: %w", err)
 	}
 	cfg.Dir, cfg.temp = dir, true
-	return Start(ctx, cfg)
+	s, err := Start(ctx, cfg)
+	if err != nil {
+		_ = os.RemoveAll(dir)
+	}
+	return s, err
 }
 
 // start leaves nothing running and nothing locked if it fails.
@@ -130,7 +131,7 @@ func (s *Server) launch(ctx context.Context) error {
 	go func() {
 		err := <-ended
 		if !s.stopping.Load() {
-			s.err = s.withLog(cmp.Or(err, errors.New("exit status 0")))
+			s.err = fmt.Errorf("postgres ended by itself: %w", s.withLog(cmp.Or(err, errors.New("exit status 0"))))
 		}
 		s.release()
 		close(s.done)
@@ -177,18 +178,15 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 func (s *Server) Err() error {
 	select {
 	case <-s.done:
-		if s.err != nil {
-			return fmt.Errorf("localpg: PostgreSQL in %s ended by itself: %w", s.cfg.Dir, s.err)
-		}
+		return s.err
 	default:
+		return nil
 	}
-	return nil
 }
 
-// Stop ends the server and waits for its end: connections are dropped and the data are written
+// Stop ends the server and waits for its end. Connections are dropped and the data are written
 // (PostgreSQL's fast shutdown). If ctx ends first, postgres is made to quit at once, after 3 s by
-// SIGKILL, and Stop returns an error; committed data are safe, the next start recovers them. Stop may
-// be called more than once.
+// SIGKILL, and Stop returns an error; the next start recovers committed data. Stop may be repeated.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
 	_ = s.cmd.Process.Signal(syscall.SIGINT) // fails if postgres has ended
@@ -201,6 +199,6 @@ func (s *Server) Stop(ctx context.Context) error {
 	kill := time.AfterFunc(quitTimeout, func() { _ = s.cmd.Process.Kill() })
 	defer kill.Stop()
 	<-s.done
-	return fmt.Errorf("localpg: PostgreSQL in %s had to quit before its shutdown was complete: %w",
+	return fmt.Errorf("PostgreSQL in %s had to quit before its shutdown was complete: %w",
 		s.cfg.Dir, context.Cause(ctx))
 }

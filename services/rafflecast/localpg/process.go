@@ -7,11 +7,56 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/user"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"unicode"
 )
+
+// account is the user of the operating system that runs the server.
+type account struct {
+	name     string // for messages, such as "user postgres" or "uid 1000"
+	uid, gid uint32
+	isRoot   bool // this process is root, and its children become the account
+}
+
+// pickAccount returns the user of this process or, for root, the owner of the data directory, else
+// postgres (_postgres on macOS), else nobody.
+func pickAccount(data string) (account, error) {
+	uid, gid, isRoot := uint32(os.Geteuid()), uint32(os.Getegid()), os.Geteuid() == 0
+	if info, err := os.Stat(data); isRoot && err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			uid, gid = st.Uid, st.Gid
+		}
+	}
+	if uid != 0 {
+		return account{fmt.Sprintf("uid %d", uid), uid, gid, isRoot}, nil
+	}
+	for _, name := range []string{"postgres", "_postgres", "nobody"} {
+		if u, err := user.Lookup(name); err == nil {
+			uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
+			gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
+			return account{"user " + name, uint32(uid), uint32(gid), true}, errors.Join(uidErr, gidErr)
+		}
+	}
+	return account{}, errors.New("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+}
+
+// command returns a command that runs as the account in a process group of its own. PGDATA, PGPORT
+// and the like would change what programs of PostgreSQL do, so little of the environment is passed
+// on. LC_ALL=C makes their messages English.
+func (a account) command(ctx context.Context, dir, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // G204: a shell, or a program of Binaries
+	cmd.Dir = dir
+	cmd.Env = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH"), "LD_LIBRARY_PATH=" + os.Getenv("LD_LIBRARY_PATH")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if a.isRoot {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid}
+	}
+	return cmd
+}
 
 const (
 	maxLogSize = 8 << 20 // bytes
@@ -35,7 +80,8 @@ func (s *Server) openLog(ctx context.Context) (*os.File, error) {
 
 // withLog adds the last lines that postgres or initdb wrote in this run to the error of its end.
 func (s *Server) withLog(status error) error {
-	f, err := os.Open(s.file("postgres.log"))
+	path := s.file("postgres.log")
+	f, err := os.Open(path) //nolint:gosec // G304: the caller's directory
 	if err != nil {
 		return status
 	}
@@ -43,7 +89,7 @@ func (s *Server) withLog(status error) error {
 	end, _ := f.Seek(0, io.SeekEnd)
 	_, _ = f.Seek(max(s.logStart, end-maxQuote), io.SeekStart)
 	text, _ := io.ReadAll(f)
-	return fmt.Errorf("%w: %s", status, oneLine(string(text)))
+	return fmt.Errorf("%w; the end of %s: %s", status, path, oneLine(string(text)))
 }
 
 // oneLine returns the last four lines of text as one, without control characters.
