@@ -10,6 +10,8 @@ import (
 // made once, by a migration, so that all instances have the same one.
 func (s *Store) PageTokenKey(ctx context.Context) ([]byte, error) {
 	var key string
-	err := s.pool.QueryRow(ctx, `SELECT value FROM secrets WHERE name = 'page tokens'`, pgx.QueryExecModeExec).Scan(&key)
-	return []byte(key), classify(err)
+	err := read(ctx, func() error {
+		return s.pool.QueryRow(ctx, `SELECT value FROM secrets WHERE name = 'page tokens'`, pgx.QueryExecModeExec).Scan(&key)
+	})
+	return []byte(key), err
 }
