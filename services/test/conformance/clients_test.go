@@ -18,87 +18,88 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// viewer is a Go client that reconnects by itself, as a browser does.
-type viewer struct {
+// watcher is a Go client that reconnects by itself, as a browser does.
+type watcher struct {
 	t      *testing.T
 	stream *eventsource.Stream
-	last   string
+	lastID string
 }
 
-func watch(t *testing.T, url string) *viewer {
+func watch(t *testing.T, url string) *watcher {
 	t.Helper()
 	stream, err := eventsource.SubscribeWithURL(url,
 		eventsource.StreamOptionInitialRetry(100*time.Millisecond),
 		eventsource.StreamOptionReadTimeout(8*heartbeat),
 		eventsource.StreamOptionErrorHandler(func(error) eventsource.StreamErrorHandlerResult {
-			return eventsource.StreamErrorHandlerResult{} // comes back
+			return eventsource.StreamErrorHandlerResult{} // it reconnects
 		}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stream.Close)
-	return &viewer{t: t, stream: stream}
+	return &watcher{t: t, stream: stream}
 }
 
 // next returns the next event with this name.
-func (v *viewer) next(name string) eventsource.Event {
-	v.t.Helper()
-	late := time.After(20 * time.Second)
+func (w *watcher) next(name string) eventsource.Event {
+	w.t.Helper()
+	timeout := time.After(20 * time.Second)
 	for {
 		select {
-		case e := <-v.stream.Events:
+		case e := <-w.stream.Events:
 			if e.Event() == name {
 				return e
 			}
 			if e.Event() != "heartbeat" {
-				v.t.Fatalf("event %q: %q", e.Event(), e.Data())
+				w.t.Fatalf("event %q: %q", e.Event(), e.Data())
 			}
-		case <-late:
-			v.t.Fatalf("no %s event", name)
+		case <-timeout:
+			w.t.Fatalf("no %s event within 20 s", name)
 		}
 	}
 }
 
-// odds returns the id of the next odds, each of which must be new.
-func (v *viewer) odds() string {
-	v.t.Helper()
-	e := v.next(event)
+// nextOdds returns the id of the next event with odds, which must not have been
+// received before.
+func (w *watcher) nextOdds() string {
+	w.t.Helper()
+	e := w.next(oddsEvent)
 	var data struct{ ID, Version, Entries int64 }
 	if err := json.Unmarshal([]byte(e.Data()), &data); err != nil || data.ID != 1 || data.Entries != data.Version {
-		v.t.Errorf("%q: %v", e.Data(), err)
+		w.t.Errorf("%q: %v", e.Data(), err)
 	}
-	if e.Id() == v.last {
-		v.t.Errorf("%s came twice", v.last)
+	if e.Id() == w.lastID {
+		w.t.Errorf("%s came twice", w.lastID)
 	}
-	v.last = e.Id()
-	return v.last
+	w.lastID = e.Id()
+	return w.lastID
 }
 
-func TestGoClient(t *testing.T) {
+func TestGoClient_ReadsStreams(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	v := watch(t, "http://"+w.addr+path)
-	if got := v.odds(); got != "1:1" {
+	b := setup(t)
+	w := watch(t, "http://"+b.address+path)
+	if got := w.nextOdds(); got != "1:1" {
 		t.Errorf("first: %s", got)
 	}
-	v.next("heartbeat")
+	w.next("heartbeat")
 	for version := int64(2); version < 20; version++ {
-		w.publish(version)
+		b.publish(version)
 	}
-	for v.odds() != "1:19" {
+	for w.nextOdds() != "1:19" {
 	}
-	w.publishState(20, rafflev1.Raffle_CLOSED)
-	if got := v.odds(); got != "1:20" {
+	b.publishState(20, rafflev1.Raffle_CLOSED)
+	if got := w.nextOdds(); got != "1:20" {
 		t.Errorf("final: %s", got)
 	}
 }
 
-func TestCurl(t *testing.T) {
+func TestCurl_ReadsStreams(t *testing.T) {
 	t.Parallel()
 	curl := testenv.NeedProgram(t, "curl")
-	w := setup(t)
+	b := setup(t)
 	for _, args := range [][]string{{}, {"--http1.0"}, {"--compressed"}} {
-		cmd := exec.CommandContext(t.Context(), curl, append(args, "-sSNi", "http://"+w.addr+path)...)
+		cmd := exec.CommandContext(t.Context(), curl, append(args, "-sSNi", "http://"+b.address+path)...)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -116,7 +117,7 @@ func TestCurl(t *testing.T) {
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
-		for _, want := range []string{"HTTP/1.1 200 OK", "Content-Type: text/event-stream; charset=utf-8", "id: 1:1", "event: " + event} {
+		for _, want := range []string{"HTTP/1.1 200 OK", "Content-Type: text/event-stream; charset=utf-8", "id: 1:1", "event: " + oddsEvent} {
 			if !slices.Contains(got, want) {
 				t.Errorf("%v: no %q in %q", args, want, got)
 			}
@@ -124,27 +125,12 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-// TestNodeClients reads with npm's eventsource and eventsource-parser.
-func TestNodeClients(t *testing.T) {
+// npm's eventsource and eventsource-parser.
+func TestNodeClients_ReadStreams(t *testing.T) {
 	t.Parallel()
-	node := testenv.NeedProgram(t, "node")
-	dir := scratch(t, "sse-clients")
-	script, err := os.ReadFile("testdata/clients.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "clients.mjs"), script, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "eventsource")); err != nil {
-		install := exec.CommandContext(t.Context(), testenv.NeedProgram(t, "npm"), "install", "--prefix", dir, "--no-audit", "--no-fund",
-			"eventsource@4.1.1", "eventsource-parser@3.1.1") // the last for Node.js 20
-		if out, err := install.CombinedOutput(); err != nil {
-			testenv.SkipMissing(t, fmt.Sprintf("way to npm's packages: %v\n%s", err, out))
-		}
-	}
-	w := setup(t)
-	cmd := exec.CommandContext(t.Context(), node, "clients.mjs", "http://"+w.addr+path)
+	node, dir := testenv.NeedProgram(t, "node"), installNodeClients(t)
+	b := setup(t)
+	cmd := exec.CommandContext(t.Context(), node, "clients.mjs", "http://"+b.address+path)
 	cmd.Dir, cmd.Stderr = dir, t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -154,11 +140,11 @@ func TestNodeClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)
-	for range 2 { // both connected
+	for range 2 { // until both clients are connected
 		lines.Scan()
 	}
-	w.publish(2)
-	w.publishState(3, rafflev1.Raffle_CLOSED)
+	b.publish(2)
+	b.publishState(3, rafflev1.Raffle_CLOSED)
 	var got struct{ Source, Parser []string }
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &got) != nil {
 		t.Fatalf("got %q", lines.Text())
@@ -169,4 +155,33 @@ func TestNodeClients(t *testing.T) {
 			t.Errorf("%s saw %v", name, ids)
 		}
 	}
+}
+
+// installNodeClients installs npm's packages, if an earlier run has not, and
+// copies the script that uses them. It returns the directory of both, below .build.
+func installNodeClients(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../../.build/sse-clients")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("testdata/clients.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "clients.mjs"), script, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "eventsource")); err == nil {
+		return dir
+	}
+	install := exec.CommandContext(t.Context(), testenv.NeedProgram(t, "npm"), "install", "--prefix", dir, "--no-audit", "--no-fund",
+		"eventsource@4.1.1", "eventsource-parser@3.1.1") // the last versions for Node.js 20
+	if out, err := install.CombinedOutput(); err != nil {
+		testenv.SkipMissing(t, fmt.Sprintf("access to npm's packages: %v\n%s", err, out))
+	}
+	return dir
 }

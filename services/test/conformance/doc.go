@@ -1,4 +1,4 @@
-// Package conformance has no code: its tests read the gateway's streams with
-// clients that others wrote, directly and through the proxies that people put in
-// front of it, with the settings that testdata shows.
+// Package conformance has no code, only tests: they read the gateway's streams
+// with clients that others wrote (Go, curl, Node.js), directly and through nginx
+// and HAProxy. testdata holds the proxies' settings as we recommend them.
 package conformance

@@ -1,5 +1,5 @@
-// Reads a stream with npm's eventsource, and the same bytes with its
-// eventsource-parser, until the raffle's final odds; prints what each saw.
+// Reads a raffle's stream with npm's eventsource, and another one with
+// eventsource-parser, until the final odds, and prints the ids that each saw.
 import { EventSource } from 'eventsource'
 import { createParser } from 'eventsource-parser'
 
@@ -15,7 +15,7 @@ async function viaEventSource() {
       if (seen.length === 1) console.log('connected')
       if (typeof JSON.parse(e.data).id !== 'number') reject(new Error(e.data))
     })
-    // The gateway answers 204 to who has the final odds, which ends it for good.
+    // The gateway answers 204 to a client that has the final odds, which ends it for good.
     source.addEventListener('error', () => {
       if (source.readyState === EventSource.CLOSED) resolve()
     })
