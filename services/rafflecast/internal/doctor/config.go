@@ -17,18 +17,11 @@ type Config struct {
 	Heartbeat time.Duration `name:"heartbeat" env:"DOCTOR_HEARTBEAT" default:"15s" min:"100ms" max:"10m" help:"The gateway's --heartbeat."`
 	Lifetime  time.Duration `name:"lifetime" env:"DOCTOR_LIFETIME" default:"30m" min:"1s" max:"24h" help:"The gateway's --lifetime."`
 	Insecure  bool          `name:"insecure" env:"DOCTOR_INSECURE" help:"Accept any certificate."`
-
-	// slack is how late something may arrive that should arrive at once, because of
-	// clocks, networks and busy machines. 0: 1 s.
-	slack time.Duration
-	// patience is how long to wait for what should arrive at once. 0: 10 s, or half of
-	// Watch if that is shorter.
-	patience time.Duration
 }
 
 // DefaultConfig returns the defaults. The URL has none.
 func DefaultConfig() Config {
-	c := Config{slack: time.Second}
+	var c Config
 	config.SetDefaults(&c)
 	return c
 }

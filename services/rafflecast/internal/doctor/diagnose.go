@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// verdict is what is thought of one thing.
+// verdict is the result of a check.
 type verdict int
 
 const (
@@ -22,171 +22,179 @@ const (
 
 func (v verdict) String() string { return [...]string{"ok", "unknown", "FAULT"}[v] }
 
-// finding is one line of what was found.
+// finding is what one check found.
 type finding struct {
 	check   string
 	verdict verdict
-	what    string    // was measured
-	try     []setting // the likely first
+	text    string   // what was measured
+	advice  []advice // if faulty: settings that may cause it, the most likely first
 }
 
-// diagnose makes findings of measurements. It is pure.
-func diagnose(cfg *Config, m *measurements) []finding {
-	j := judge{cfg: cfg, m: m, seen: seen(m)}
-	return []finding{j.reach(), j.buffering(), j.compression(), j.idle(), j.resumption(), j.many(), j.errors()}
+// diagnose derives the findings from measurements, one per check. It is pure.
+func diagnose(cfg *Config, limits limits, m *measurements) []finding {
+	d := diagnosis{cfg: cfg, limits: limits, m: m, products: identify(m)}
+	return []finding{
+		d.checkReach(), d.checkBuffering(), d.checkCompression(), d.checkTruncation(),
+		d.checkResumption(), d.checkConcurrency(), d.checkErrors(),
+	}
 }
 
-// judge judges one run.
-type judge struct {
-	cfg  *Config
-	m    *measurements
-	seen []product
+// diagnosis derives findings from one run's measurements.
+type diagnosis struct {
+	cfg      *Config
+	limits   limits
+	m        *measurements
+	products []product // that responses name
 }
 
-// first returns the stream that was watched first; the empty one where none was.
-func (j *judge) first() *stream {
-	if len(j.m.watched) == 0 {
+// first returns the stream that was watched first, an empty one if none was.
+func (d *diagnosis) first() *stream {
+	if len(d.m.streams) == 0 {
 		return &stream{}
 	}
-	return &j.m.watched[0]
+	return &d.m.streams[0]
 }
 
-func fine(check, format string, args ...any) finding {
-	return finding{check: check, what: fmt.Sprintf(format, args...)}
+func passed(check, format string, args ...any) finding {
+	return finding{check: check, text: fmt.Sprintf(format, args...)}
 }
 
-func unsure(check, format string, args ...any) finding {
-	return finding{check: check, verdict: unknown, what: fmt.Sprintf(format, args...)}
+func undecided(check, format string, args ...any) finding {
+	return finding{check: check, verdict: unknown, text: fmt.Sprintf(format, args...)}
 }
 
-func (j *judge) fault(check, what string, faults ...fault) finding {
-	return finding{check: check, verdict: faulty, what: what, try: likely(j.seen, faults...)}
+func (d *diagnosis) fault(check, text string, faults ...fault) finding {
+	return finding{check: check, verdict: faulty, text: text, advice: adviceFor(d.products, faults...)}
 }
 
-// reach tells what answers there, and whether the stream's header is ours.
-func (j *judge) reach() finding {
-	a := &j.m.reach
-	proto := a.proto
-	if a.tls != "" {
-		proto += " over " + a.tls
+// checkReach reports what answers at the address, and whether the headers of a
+// stream are the gateway's.
+func (d *diagnosis) checkReach() finding {
+	const check = "reach"
+	r := &d.m.plain
+	proto := r.proto
+	if r.tls != "" {
+		proto += " over " + r.tls
 	}
-	what := fmt.Sprintf("%s by %s answers in %s", a.address, proto, span(j.m.plain))
-	if len(j.seen) > 0 {
-		what += fmt.Sprintf("; on the way: %s", join(j.seen))
+	text := fmt.Sprintf("%s by %s answers in %s", r.address, proto, span(r.took))
+	if len(d.products) > 0 {
+		text += "; proxies: " + join(d.products)
 	}
-	head := &j.first().head
+	head := &d.first().head
 	if head.status != http.StatusOK {
-		return fine("reach", "%s", what)
+		return passed(check, "%s", text)
 	}
-	kind, cache := head.header.Get("Content-Type"), head.header.Get("Cache-Control")
+	contentType, cache := head.header.Get("Content-Type"), head.header.Get("Cache-Control")
 	switch {
-	case !strings.HasPrefix(kind, "text/event-stream"):
-		return j.fault("reach", fmt.Sprintf("%s; but the stream comes as %q, not as text/event-stream", what, kind), rewrites)
+	case !strings.HasPrefix(contentType, "text/event-stream"):
+		return d.fault(check, fmt.Sprintf("%s; but the stream's Content-Type is %q, not text/event-stream", text, contentType), changedHeaders)
 	case !strings.Contains(cache, "no-transform") || !strings.Contains(cache, "no-cache"):
-		return j.fault("reach", fmt.Sprintf("%s; but the stream's Cache-Control comes as %q, without no-cache, no-transform", what, cache), rewrites)
+		return d.fault(check, fmt.Sprintf("%s; but the stream's Cache-Control is %q, without no-cache, no-transform", text, cache), changedHeaders)
 	}
-	return fine("reach", "%s; no-transform arrives", what)
+	return passed(check, "%s; no-transform arrives", text)
 }
 
-func (j *judge) compression() finding {
-	const check = "compression"
-	a := &j.m.packed
-	if j.first().open() && errors.Is(a.err, context.DeadlineExceeded) {
-		return j.fault(check, fmt.Sprintf("asked for gzip, deflate, br or zstd, nothing of the stream came in %s; a compressor holds it back", span(a.took)), packs)
+// checkCompression reports whether something compresses streams.
+func (d *diagnosis) checkCompression() finding {
+	const (
+		check     = "compression"
+		requested = "requested with gzip, deflate, br or zstd, "
+	)
+	r := &d.m.compressed
+	if d.first().open() && errors.Is(r.err, context.DeadlineExceeded) {
+		return d.fault(check, fmt.Sprintf(requested+"nothing of the stream arrived in %s; a compressor delays it", span(r.took)), compresses)
 	}
-	if a.status != http.StatusOK {
-		return unsure(check, "%s", a.missing())
+	if r.status != http.StatusOK {
+		return undecided(check, "%s", r.missing())
 	}
-	if coding := a.header.Get("Content-Encoding"); coding != "" && coding != "identity" {
-		return j.fault(check, fmt.Sprintf("asked for gzip, deflate, br or zstd, the stream comes as %q; a compressor holds events back", coding), packs)
+	if coding := r.header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return d.fault(check, fmt.Sprintf(requested+"the stream arrives as %q; a compressor delays events", coding), compresses)
 	}
-	return fine(check, "asked for gzip, deflate, br or zstd, the stream comes as it is")
+	return passed(check, requested+"the stream arrives uncompressed")
 }
 
-func (j *judge) resumption() finding {
-	const check = "Last-Event-ID"
-	field, query := j.m.byField, j.m.byQuery
-	again := "the event that was seen is sent again"
+// checkResumption reports whether the id of the last event reaches the gateway.
+func (d *diagnosis) checkResumption() finding {
+	const (
+		check = "Last-Event-ID"
+		again = "an event that was received is sent again"
+	)
+	header, query := d.m.byHeader, d.m.byQuery
 	switch {
-	case field == dropped && query == dropped:
-		return j.fault(check, again+", with the header as with ?lastEventId=: neither arrives", losesField, losesQuery)
-	case field == dropped:
-		return j.fault(check, again+": the header does not arrive"+map[bool]string{true: "; ?lastEventId= does"}[query == kept], losesField)
-	case query == dropped:
-		return j.fault(check, again+" where ?lastEventId= names it: the query does not arrive"+map[bool]string{true: "; the header does"}[field == kept], losesQuery)
-	case field == kept && query == kept:
-		return fine(check, "the header and ?lastEventId= both arrive")
-	case !j.first().open():
-		return unsure(check, "no event came that could be named")
+	case header == notResumed && query == notResumed:
+		return d.fault(check, again+": neither the header nor ?lastEventId= arrives", dropsHeader, dropsQuery)
+	case header == notResumed && query == resumed:
+		return d.fault(check, again+": the header does not arrive; ?lastEventId= does", dropsHeader)
+	case header == notResumed:
+		return d.fault(check, again+": the header does not arrive", dropsHeader)
+	case query == notResumed && header == resumed:
+		return d.fault(check, again+": ?lastEventId= does not arrive; the header does", dropsQuery)
+	case query == notResumed:
+		return d.fault(check, again+": ?lastEventId= does not arrive", dropsQuery)
+	case header == resumed && query == resumed:
+		return passed(check, "the header and ?lastEventId= both arrive")
+	case !d.first().open():
+		return undecided(check, "no event arrived from which to resume")
 	}
-	return unsure(check, "odds came too fast, or too late, to tell: try a quiet raffle with --raffle")
+	return undecided(check, "the odds changed too often, or events arrived too late: choose a quiet raffle with --raffle")
 }
 
-func (j *judge) many() finding {
+// checkConcurrency reports whether one client can open several streams at once.
+func (d *diagnosis) checkConcurrency() finding {
 	const check = "many streams"
-	begun, what, full := j.begun()
-	switch http2 := j.m.reach.proto == "HTTP/2.0"; {
-	case begun < len(j.m.crowd) && !j.first().open():
-		return unsure(check, "%s, but the stream that is watched did not begin either", what)
-	case full:
-		return j.fault(check, what, oneAddress)
-	case begun < len(j.m.crowd):
-		return j.fault(check, what, fewStreams)
-	case j.m.reach.tls != "" && !http2:
-		return j.fault(check, what+", but without HTTP/2 a browser opens six per host at most", noHTTP2)
+	opened, text, refusedByGateway := d.concurrent()
+	all := opened == len(d.m.concurrent)
+	switch http2 := d.m.plain.proto == "HTTP/2.0"; {
+	case !all && !d.first().open():
+		return undecided(check, "%s, but the stream that was watched did not begin either", text)
+	case refusedByGateway:
+		return d.fault(check, text, sharedAddress)
+	case !all:
+		return d.fault(check, text, limitsConnections)
+	case d.m.plain.tls != "" && !http2:
+		return d.fault(check, text+", but without HTTP/2 a browser opens at most six per host", noHTTP2)
 	case !http2:
-		return fine(check, "%s; without TLS there is no HTTP/2, so a browser opens six per host at most", what)
+		return passed(check, "%s; there is no HTTP/2 without TLS, so a browser opens at most six per host", text)
 	default:
-		return fine(check, "%s, and HTTP/2", what)
+		return passed(check, "%s, and HTTP/2", text)
 	}
 }
 
-// begun returns how many streams of the crowd began, that and what the others
-// were told in words, and whether the gateway found one client to have too many.
-func (j *judge) begun() (n int, what string, full bool) {
-	refused := map[string]int{}
-	for i := range j.m.crowd {
-		s := &j.m.crowd[i]
+// concurrent returns how many concurrent streams opened, that and what became of
+// the others in words, and whether the gateway refused one as one too many of its
+// client.
+func (d *diagnosis) concurrent() (opened int, text string, refusedByGateway bool) {
+	failures := map[string]int{}
+	for i := range d.m.concurrent {
+		s := &d.m.concurrent[i]
 		if s.open() {
-			n++
+			opened++
 			continue
 		}
-		refused[s.head.missing()]++
-		full = full || (s.head.status == http.StatusTooManyRequests && s.head.ours())
+		failures[s.head.missing()]++
+		if s.head.status == http.StatusTooManyRequests && s.head.fromGateway() {
+			refusedByGateway = true
+		}
 	}
-	parts := []string{fmt.Sprintf("%d of %d at once", n, len(j.m.crowd))}
-	for _, why := range slices.Sorted(maps.Keys(refused)) {
-		parts = append(parts, fmt.Sprintf("%d: %s", refused[why], why))
+	parts := []string{fmt.Sprintf("%d of %d at once", opened, len(d.m.concurrent))}
+	for _, reason := range slices.Sorted(maps.Keys(failures)) {
+		parts = append(parts, fmt.Sprintf("%d: %s", failures[reason], reason))
 	}
-	return n, strings.Join(parts, "; "), full
+	return opened, strings.Join(parts, "; "), refusedByGateway
 }
 
-func (j *judge) errors() finding {
+// checkErrors reports whether the gateway's errors arrive unchanged.
+func (d *diagnosis) checkErrors() finding {
 	const check = "errors"
-	a := &j.m.unknown
+	r := &d.m.notFound
 	switch {
-	case a.status == 0:
-		return unsure(check, "%s", a.missing())
-	case a.status == http.StatusNotFound && a.code() == "NOT_FOUND":
-		return fine(check, "404 comes with the gateway's own words")
+	case r.status == 0:
+		return undecided(check, "%s", r.missing())
+	case r.status == http.StatusNotFound && r.errorCode() == "NOT_FOUND":
+		return passed(check, "the gateway's own 404 arrives")
 	}
-	return j.fault(check, fmt.Sprintf("an unknown raffle is answered with %d and %q instead of 404 and the gateway's JSON",
-		a.status, a.header.Get("Content-Type")), replaces)
-}
-
-// missing tells why an answer is not the one that was asked for.
-func (a *answer) missing() string {
-	switch {
-	case a.status == http.StatusOK:
-		return "an answer began, and nothing came in it"
-	case a.status != 0 && a.ours():
-		return fmt.Sprintf("%d %s by the gateway", a.status, http.StatusText(a.status))
-	case a.status != 0:
-		return fmt.Sprintf("%d %s", a.status, http.StatusText(a.status))
-	case a.err != nil && a.took > 0:
-		return fmt.Sprintf("no answer in %s", span(a.took))
-	}
-	return "not measured"
+	return d.fault(check, fmt.Sprintf("for an unknown raffle the answer is %d and %q, not 404 and the gateway's JSON",
+		r.status, r.header.Get("Content-Type")), changedErrors)
 }
 
 func join(products []product) string {
@@ -197,7 +205,7 @@ func join(products []product) string {
 	return strings.Join(names, ", ")
 }
 
-// span writes a time as a person would.
+// span formats a duration for people.
 func span(d time.Duration) string {
 	switch {
 	case d < 10*time.Millisecond:

@@ -9,32 +9,34 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
 )
 
 const second = time.Second
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func status(code int, pairs ...string) answer {
-	a := answer{status: code, proto: "HTTP/2.0", tls: "TLS 1.3", address: "192.0.2.1:443", took: 5 * time.Millisecond, header: http.Header{}}
-	for i := 0; i < len(pairs); i += 2 {
-		a.header.Set(pairs[i], pairs[i+1])
+func responseWith(status int, header ...string) response {
+	r := response{status: status, proto: "HTTP/2.0", tls: "TLS 1.3", address: "192.0.2.1:443", took: 5 * time.Millisecond, header: http.Header{}}
+	for i := 0; i < len(header); i += 2 {
+		r.header.Set(header[i], header[i+1])
 	}
-	return a
+	return r
 }
 
-func streamHead() answer {
-	return status(200, "Content-Type", "text/event-stream; charset=utf-8", "Cache-Control", "no-cache, no-transform")
+func streamHead() response {
+	return responseWith(200, "Content-Type", "text/event-stream; charset=utf-8", "Cache-Control", "no-cache, no-transform")
 }
 
-// lived returns a stream with the odds at once, and a heartbeat at each of these
-// times, sent and come.
-func lived(life time.Duration, how ending, beats ...time.Duration) stream {
-	s := stream{head: streamHead(), ending: how, life: life, heard: 5 * time.Millisecond}
-	s.events = []event{{name: oddsEvent, id: "1:1", sent: noon.Add(-time.Hour), came: noon, at: s.heard}}
-	for _, at := range beats {
-		s.events = append(s.events, event{name: "heartbeat", sent: noon.Add(at), came: noon.Add(at), at: at})
-		s.longest, s.heard = max(s.longest, at-s.heard), at
+// streamOf returns a stream that had the odds at once, and a heartbeat after each of
+// these times.
+func streamOf(life time.Duration, how ending, heartbeats ...time.Duration) stream {
+	s := stream{head: streamHead(), ending: how, life: life, lastRead: 5 * time.Millisecond}
+	s.events = []event{{name: sseclient.OddsEvent, id: "1:1", sentAt: noon.Add(-time.Hour), receivedAt: noon, after: s.lastRead}}
+	for _, after := range heartbeats {
+		s.events = append(s.events, event{name: sseclient.HeartbeatEvent, sentAt: noon.Add(after), receivedAt: noon.Add(after), after: after})
+		s.longestSilence, s.lastRead = max(s.longestSilence, after-s.lastRead), after
 	}
 	return s
 }
@@ -46,105 +48,108 @@ func every(step, end time.Duration) (times []time.Duration) {
 	return times
 }
 
-// healthy returns what a good way shows.
+// healthy returns measurements without a fault.
 func healthy() *measurements {
 	m := &measurements{
-		raffle: 1, reach: status(200, "Etag", `"1:1"`), plain: 5 * time.Millisecond,
-		watched: []stream{lived(100*second, watching, 15*second, 30*second, 45*second, 60*second, 75*second, 90*second)},
-		poll:    poll{wait: 60 * second, quiet: 60 * second},
-		packed:  streamHead(), byField: kept, byQuery: kept,
-		unknown: status(404, "Content-Type", "application/json"),
+		raffleID: 1, plain: responseWith(200, "Etag", `"1:1"`),
+		streams:    []stream{streamOf(100*second, stillOpen, 15*second, 30*second, 45*second, 60*second, 75*second, 90*second)},
+		longPoll:   longPoll{answeredAfter: 60 * second},
+		compressed: streamHead(), byHeader: resumed, byQuery: resumed,
+		notFound: responseWith(404, "Content-Type", "application/json"),
 	}
-	m.unknown.body = []byte(`{"error":{"code":"NOT_FOUND","message":"raffle 9 is not known"}}`)
-	for range crowd {
-		m.crowd = append(m.crowd, lived(second, watching))
+	m.notFound.body = []byte(`{"error":{"code":"NOT_FOUND","message":"raffle 9 is not known"}}`)
+	for range concurrentStreams {
+		m.concurrent = append(m.concurrent, streamOf(second, stillOpen))
 	}
 	return m
 }
 
-func settled() *Config {
+// diagnoseDefault diagnoses measurements with default settings.
+func diagnoseDefault(m *measurements) []finding {
 	cfg := DefaultConfig()
-	return &cfg
+	return diagnose(&cfg, defaultLimits(&cfg), m)
 }
 
-// shift moves when a heartbeat came, not when it was sent.
-func shift(s *stream, i int, by time.Duration) {
-	s.events[i].came, s.events[i].at = s.events[i].came.Add(by), s.events[i].at+by
+// delay lets an event arrive later after it was sent.
+func delay(s *stream, i int, by time.Duration) {
+	s.events[i].receivedAt, s.events[i].after = s.events[i].receivedAt.Add(by), s.events[i].after+by
 }
 
-func TestDiagnose(t *testing.T) {
+func TestDiagnose_FindsEachFault(t *testing.T) {
 	t.Parallel()
-	cuts := func(lives ...stream) func(*measurements) { return func(m *measurements) { m.watched = lives } }
+	cuts := func(lives ...stream) func(*measurements) { return func(m *measurements) { m.streams = lives } }
 	for name, c := range map[string]struct {
-		way   func(*measurements)
-		check string // empty: all is ok
-		want  string // verdict, or the first product
-		text  string // in what was found or is to try
+		change func(*measurements) // of healthy measurements
+		check  string              // "": every check passes
+		want   string              // the verdict, or the product that comes first
+		text   string              // in the finding or its advice
 	}{
 		"healthy": {func(*measurements) {}, "", "", ""},
 		"clocks differ by an hour": {func(m *measurements) {
-			for i := range m.watched[0].events {
-				m.watched[0].events[i].sent = m.watched[0].events[i].sent.Add(time.Hour)
+			for i := range m.streams[0].events {
+				m.streams[0].events[i].sentAt = m.streams[0].events[i].sentAt.Add(time.Hour)
 			}
 		}, "", "", ""},
 		"two gateways' clocks": {func(m *measurements) {
-			other := lived(40*second, watching, 15*second, 30*second)
+			other := streamOf(40*second, stillOpen, 15*second, 30*second)
 			for i := range other.events {
-				other.events[i].sent = other.events[i].sent.Add(5 * second)
+				other.events[i].sentAt = other.events[i].sentAt.Add(5 * second)
 			}
-			m.watched = []stream{lived(40*second, sentAway, 15*second, 30*second), other}
+			m.streams = []stream{streamOf(40*second, drained, 15*second, 30*second), other}
 		}, "", "", ""},
-		"sent away by a gateway": {cuts(lived(20*second, sentAway, 15*second), lived(30*second, watching, 15*second)), "", "", ""},
-		"lived its life":         {cuts(lived(25*time.Minute, cut, every(15*second, 25*time.Minute)...)), "", "", ""},
-		"a long wait is cut":     {func(m *measurements) { m.poll = poll{cut: 50 * second, fault: status(504)} }, "", "", ""},
-		"a cache answers waits":  {func(m *measurements) { m.poll = poll{early: true, quiet: time.Millisecond} }, "", "", ""},
-		"too busy": {func(m *measurements) {
-			m.watched[0].longest, m.watched[0].heard, m.poll.quiet = second, 99*second, second
-		}, "idle cuts", "unknown", "--raffle"},
-		"the raffle ends":        {cuts(lived(5*second, finished)), "idle cuts", "unknown", "--raffle"},
-		"15 s":                   {cuts(lived(15*second, cut)), "idle cuts", "Envoy", "timeout: 0s"},
-		"15 s, heartbeat before": {cuts(lived(15*second, cut, 12*second)), "idle cuts", "Envoy", "timeouts.request"},
-		"a way with 10 s":        {cuts(lived(10*second, cut), lived(10*second, cut)), "idle cuts", "nginx", "proxy_read_timeout"},
+		"drained by a gateway":  {cuts(streamOf(20*second, drained, 15*second), streamOf(30*second, stillOpen, 15*second)), "", "", ""},
+		"reached its lifetime":  {cuts(streamOf(25*time.Minute, truncated, every(15*second, 25*time.Minute)...)), "", "", ""},
+		"a long wait is cut":    {func(m *measurements) { m.longPoll = longPoll{cutAfter: 50 * second, failure: responseWith(504)} }, "", "", ""},
+		"a cache answers waits": {func(m *measurements) { m.longPoll = longPoll{early: true, answeredAfter: time.Millisecond} }, "", "", ""},
+		"too many odds": {func(m *measurements) {
+			m.streams[0].longestSilence, m.streams[0].lastRead, m.longPoll.answeredAfter = second, 99*second, second
+		}, "idle timeout", "unknown", "--raffle"},
+		"the raffle ends":        {cuts(streamOf(5*second, raffleEnded)), "idle timeout", "unknown", "--raffle"},
+		"15 s":                   {cuts(streamOf(15*second, truncated)), "idle timeout", "Envoy", "timeout: 0s"},
+		"15 s, heartbeat before": {cuts(streamOf(15*second, truncated, 12*second)), "idle timeout", "Envoy", "timeouts.request"},
+		"a limit of 10 s":        {cuts(streamOf(10*second, truncated), streamOf(10*second, truncated)), "idle timeout", "nginx", "proxy_read_timeout"},
 		"a slow beginning": {func(m *measurements) {
-			slow := lived(second, cut)
-			slow.heard = 400 * time.Millisecond
-			m.watched = []stream{slow, lived(second, cut)}
-		}, "idle cuts", "nginx", "proxy_read_timeout"},
-		"30 s of life":        {cuts(lived(30*second, cut, 14*second, 28*second), lived(30*second, cut, 17*second)), "idle cuts", "Envoy", "max_stream_duration"},
-		"silence of 10 s":     {cuts(lived(22*second, cut, 12*second), lived(27*second, cut, 17*second)), "idle cuts", "nginx", "proxy_read_timeout"},
-		"accident":            {cuts(lived(33*second, cut, 17*second), lived(30*second, watching, 17*second)), "idle cuts", "nginx", "worker_shutdown_timeout"},
-		"a short wait is cut": {func(m *measurements) { m.poll = poll{cut: 20 * second, fault: status(504, "Server", "awselb/2.0")} }, "idle cuts", "ALB", "idle_timeout.timeout_seconds"},
-		"waits are refused":   {func(m *measurements) { m.poll = poll{fault: status(429)} }, "", "", ""},
-		"HAProxy by its words": {func(m *measurements) {
-			m.poll = poll{cut: 20 * second, fault: answer{status: 504, body: []byte("<h1>504</h1>\n" + haproxyGaveUp)}}
-		}, "idle cuts", "HAProxy", "timeout server"},
-		"nothing comes":              {cuts(stream{life: 100 * second}), "buffering", "FAULT", "nothing of the stream came in 1m40s"},
-		"a head comes, nothing else": {cuts(stream{head: streamHead(), life: 100 * second}), "buffering", "nginx", "proxy_buffering off"},
+			slow := streamOf(second, truncated)
+			slow.lastRead = 400 * time.Millisecond
+			m.streams = []stream{slow, streamOf(second, truncated)}
+		}, "idle timeout", "nginx", "proxy_read_timeout"},
+		"30 s of life":    {cuts(streamOf(30*second, truncated, 14*second, 28*second), streamOf(30*second, truncated, 17*second)), "idle timeout", "Envoy", "max_stream_duration"},
+		"silence of 10 s": {cuts(streamOf(22*second, truncated, 12*second), streamOf(27*second, truncated, 17*second)), "idle timeout", "nginx", "proxy_read_timeout"},
+		"accident":        {cuts(streamOf(33*second, truncated, 17*second), streamOf(30*second, stillOpen, 17*second)), "idle timeout", "nginx", "worker_shutdown_timeout"},
+		"a short wait is cut": {func(m *measurements) {
+			m.longPoll = longPoll{cutAfter: 20 * second, failure: responseWith(504, "Server", "awselb/2.0")}
+		}, "idle timeout", "ALB", "idle_timeout.timeout_seconds"},
+		"waits are refused": {func(m *measurements) { m.longPoll = longPoll{failure: responseWith(429)} }, "", "", ""},
+		"HAProxy by its own 504": {func(m *measurements) {
+			m.longPoll = longPoll{cutAfter: 20 * second, failure: response{status: 504, body: []byte("<h1>504</h1>\n" + haproxyTimeoutBody)}}
+		}, "idle timeout", "HAProxy", "timeout server"},
+		"nothing arrives":              {cuts(stream{life: 100 * second}), "buffering", "FAULT", "nothing of the stream arrived in 1m40s"},
+		"a head arrives, nothing else": {cuts(stream{head: streamHead(), life: 100 * second}), "buffering", "nginx", "proxy_buffering off"},
 		"the beginning is late": {func(m *measurements) {
-			m.watched[0].events[0].at = 3 * second
-			m.reach.header.Set("Cf-Ray", "x")
+			m.streams[0].events[0].after = 3 * second
+			m.plain.header.Set("Cf-Ray", "x")
 		}, "buffering", "Cloudflare", "Response Buffering"},
-		"two at a time":         {func(m *measurements) { shift(&m.watched[0], 1, 15*second); shift(&m.watched[0], 3, 15*second) }, "buffering", "FAULT", "a heartbeat came 15.0 s after"},
-		"no heartbeat":          {cuts(lived(100*second, watching)), "buffering", "FAULT", "silent for 1m40s"},
-		"refused":               {cuts(stream{head: status(503), life: time.Millisecond}), "buffering", "unknown", "503"},
-		"broken":                {cuts(stream{ending: cut, life: time.Millisecond, head: answer{err: errors.New("reset")}}), "buffering", "unknown", "reset"},
-		"compressed":            {func(m *measurements) { m.packed.header.Set("Content-Encoding", "br") }, "compression", "FAULT", `"br"`},
-		"held by a compressor":  {func(m *measurements) { m.packed = answer{err: context.DeadlineExceeded, took: 10 * second} }, "compression", "nginx", "gzip_types"},
-		"no header":             {func(m *measurements) { m.byField = dropped }, "Last-Event-ID", "FAULT", "?lastEventId= does"},
-		"no query":              {func(m *measurements) { m.byQuery = dropped }, "Last-Event-ID", "FAULT", "the header does"},
-		"neither":               {func(m *measurements) { m.byField, m.byQuery = dropped, dropped }, "Last-Event-ID", "FAULT", "neither arrives"},
-		"a busy raffle":         {func(m *measurements) { m.byField = unclear }, "Last-Event-ID", "unknown", "--raffle"},
-		"few streams":           {func(m *measurements) { m.crowd[3] = stream{head: status(503)} }, "many streams", "nginx", "limit_conn"},
-		"HTTP/1.1 with TLS":     {func(m *measurements) { m.reach.proto = "HTTP/1.1" }, "many streams", "FAULT", "six per host"},
-		"HTTP/1.1 without TLS":  {func(m *measurements) { m.reach.proto, m.reach.tls = "HTTP/1.1", "" }, "", "", ""},
-		"all come from a proxy": {tooManyOfOne, "many streams", "gateway", "--trusted-proxies"},
-		"errors are replaced":   {func(m *measurements) { m.unknown.body = []byte("<h1>Lost</h1>") }, "errors", "FAULT", "404"},
-		"not a stream":          {func(m *measurements) { m.watched[0].head.header.Set("Content-Type", "text/html") }, "reach", "FAULT", "text/html"},
-		"may be transformed":    {func(m *measurements) { m.watched[0].head.header.Set("Cache-Control", "no-cache") }, "reach", "nginx", "proxy_hide_header"},
+		"two at a time":                {func(m *measurements) { delay(&m.streams[0], 1, 15*second); delay(&m.streams[0], 3, 15*second) }, "buffering", "FAULT", "a heartbeat arrived 15.0 s after"},
+		"no heartbeat":                 {cuts(streamOf(100*second, stillOpen)), "buffering", "FAULT", "silent for 1m40s"},
+		"refused":                      {cuts(stream{head: responseWith(503), life: time.Millisecond}), "buffering", "unknown", "503"},
+		"broken":                       {cuts(stream{ending: truncated, life: time.Millisecond, head: response{err: errors.New("reset")}}), "buffering", "unknown", "reset"},
+		"compressed":                   {func(m *measurements) { m.compressed.header.Set("Content-Encoding", "br") }, "compression", "FAULT", `"br"`},
+		"delayed by a compressor":      {func(m *measurements) { m.compressed = response{err: context.DeadlineExceeded, took: 10 * second} }, "compression", "nginx", "gzip_types"},
+		"no header":                    {func(m *measurements) { m.byHeader = notResumed }, "Last-Event-ID", "FAULT", "?lastEventId= does"},
+		"no query":                     {func(m *measurements) { m.byQuery = notResumed }, "Last-Event-ID", "FAULT", "the header does"},
+		"neither":                      {func(m *measurements) { m.byHeader, m.byQuery = notResumed, notResumed }, "Last-Event-ID", "FAULT", "neither the header nor"},
+		"a busy raffle":                {func(m *measurements) { m.byHeader = resumeUnknown }, "Last-Event-ID", "unknown", "--raffle"},
+		"few streams":                  {func(m *measurements) { m.concurrent[3] = stream{head: responseWith(503)} }, "many streams", "nginx", "limit_conn"},
+		"HTTP/1.1 with TLS":            {func(m *measurements) { m.plain.proto = "HTTP/1.1" }, "many streams", "FAULT", "six per host"},
+		"HTTP/1.1 without TLS":         {func(m *measurements) { m.plain.proto, m.plain.tls = "HTTP/1.1", "" }, "", "", ""},
+		"all clients have one address": {tooManyOfOneClient, "many streams", "gateway", "--trusted-proxies"},
+		"errors are replaced":          {func(m *measurements) { m.notFound.body = []byte("<h1>Lost</h1>") }, "errors", "FAULT", "404"},
+		"not a stream":                 {func(m *measurements) { m.streams[0].head.header.Set("Content-Type", "text/html") }, "reach", "FAULT", "text/html"},
+		"may be transformed":           {func(m *measurements) { m.streams[0].head.header.Set("Cache-Control", "no-cache") }, "reach", "nginx", "proxy_hide_header"},
 	} {
 		m := healthy()
-		c.way(m)
-		findings := diagnose(settled(), m)
+		c.change(m)
+		findings := diagnoseDefault(m)
 		if c.check == "" {
 			if bad := slices.IndexFunc(findings, func(f finding) bool { return f.verdict != ok }); bad >= 0 {
 				t.Errorf("%s: %+v", name, findings[bad])
@@ -152,45 +157,42 @@ func TestDiagnose(t *testing.T) {
 			continue
 		}
 		f := findings[slices.IndexFunc(findings, func(f finding) bool { return f.check == c.check })]
-		var what strings.Builder
-		what.WriteString(f.what)
-		first := ""
-		for i, s := range f.try {
+		text, first := f.text, ""
+		for i, a := range f.advice {
 			if i == 0 {
-				first = string(s.product)
+				first = string(a.product)
 			}
-			what.WriteString("\n" + s.text)
+			text += "\n" + a.text
 		}
-		if (f.verdict.String() != c.want && first != c.want) || !strings.Contains(what.String(), c.text) {
-			t.Errorf("%s: %s, %s first: %s", name, f.verdict, first, what.String())
+		if (f.verdict.String() != c.want && first != c.want) || !strings.Contains(text, c.text) {
+			t.Errorf("%s: %s, %s first: %s", name, f.verdict, first, text)
 		}
 	}
 }
 
-func tooManyOfOne(m *measurements) {
-	refused := status(429)
+func tooManyOfOneClient(m *measurements) {
+	refused := responseWith(429)
 	refused.body = []byte(`{"error":{"code":"RESOURCE_EXHAUSTED","message":"too many"}}`)
-	m.crowd[3] = stream{head: refused}
+	m.concurrent[3] = stream{head: refused}
 }
 
-// The setting of a fault is named only where the fault is.
-func TestOnlyWhatIsWrong(t *testing.T) {
+func TestDiagnose_AdvisesOnlyOnTheFault(t *testing.T) {
 	t.Parallel()
 	m := healthy()
-	m.watched = []stream{lived(10*second, cut), lived(10*second, cut)}
-	for _, f := range diagnose(settled(), m) {
-		if (f.verdict == faulty) != (f.check == "idle cuts") {
+	m.streams = []stream{streamOf(10*second, truncated), streamOf(10*second, truncated)}
+	for _, f := range diagnoseDefault(m) {
+		if (f.verdict == faulty) != (f.check == "idle timeout") {
 			t.Errorf("%+v", f)
 		}
-		for _, s := range f.try {
-			if strings.Contains(s.text, "buffering") || strings.Contains(s.text, "Last-Event-ID") {
-				t.Errorf("%+v", s)
+		for _, a := range f.advice {
+			if strings.Contains(a.text, "buffering") || strings.Contains(a.text, "Last-Event-ID") {
+				t.Errorf("%+v", a)
 			}
 		}
 	}
 }
 
-// numbers reads what a fuzzer made up.
+// numbers derives measurements from a fuzzer's input.
 type numbers []byte
 
 func (n *numbers) next() int64 {
@@ -204,70 +206,74 @@ func (n *numbers) next() int64 {
 
 func (n *numbers) span() time.Duration { return time.Duration(n.next()) * 10 * time.Millisecond }
 
-func (n *numbers) head() answer {
-	a := answer{status: []int{0, 200, 204, 404, 429, 503, 504}[n.next()%7], took: n.span(), header: http.Header{}}
-	a.header.Set([]string{"Server", "Via", "Content-Encoding", "Content-Type"}[n.next()%4], []string{"nginx", "envoy", "gzip", "text/event-stream", ""}[n.next()%5])
-	if a.status == 0 {
-		a.err, a.header = errors.New("broken"), nil
+func (n *numbers) response() response {
+	r := response{status: []int{0, 200, 204, 404, 429, 503, 504}[n.next()%7], took: n.span(), header: http.Header{}}
+	r.header.Set([]string{"Server", "Via", "Content-Encoding", "Content-Type"}[n.next()%4], []string{"nginx", "envoy", "gzip", "text/event-stream", ""}[n.next()%5])
+	if r.status == 0 {
+		r.err, r.header = errors.New("broken"), nil
 	}
-	return a
+	return r
 }
 
 func (n *numbers) stream() stream {
-	s := stream{head: n.head(), ending: ending(n.next() % 4), life: n.span(), heard: n.span(), longest: n.span()}
+	s := stream{head: n.response(), ending: ending(n.next() % 4), life: n.span(), lastRead: n.span(), longestSilence: n.span()}
 	for range n.next() % 5 {
-		at := n.span()
-		s.events = append(s.events, event{name: []string{"heartbeat", oddsEvent, "reset"}[n.next()%3], at: at, came: noon.Add(at), sent: noon.Add(n.span())})
+		name := []string{sseclient.HeartbeatEvent, sseclient.OddsEvent, sseclient.ResetEvent}[n.next()%3]
+		after := n.span()
+		s.events = append(s.events, event{name: name, after: after, receivedAt: noon.Add(after), sentAt: noon.Add(n.span())})
 	}
 	return s
 }
 
-// Whatever was measured, each check says one thing, and a setting to change
-// where and only where there is a fault.
+// Whatever was measured, there is one finding per check, with advice if and only if
+// there is a fault.
 func FuzzDiagnose(f *testing.F) {
 	f.Add([]byte("0123456789012345678901234567890123456789"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n := numbers(data)
-		m := &measurements{reach: n.head(), plain: n.span(), packed: n.head(), unknown: n.head(), byField: resumed(n.next() % 3), byQuery: resumed(n.next() % 3)}
-		m.poll = poll{wait: n.span(), quiet: n.span(), cut: n.span(), fault: n.head(), early: n.next()%2 == 0}
+		m := &measurements{
+			plain: n.response(), compressed: n.response(), notFound: n.response(),
+			byHeader: resumption(n.next() % 3), byQuery: resumption(n.next() % 3),
+		}
+		m.longPoll = longPoll{answeredAfter: n.span(), cutAfter: n.span(), failure: n.response(), early: n.next()%2 == 0}
 		for range n.next() % 7 {
-			m.watched = append(m.watched, n.stream())
+			m.streams = append(m.streams, n.stream())
 		}
 		for range n.next() % 11 {
-			m.crowd = append(m.crowd, n.stream())
+			m.concurrent = append(m.concurrent, n.stream())
 		}
-		findings := diagnose(settled(), m)
+		findings := diagnoseDefault(m)
 		if len(findings) != 7 {
 			t.Fatalf("%d findings", len(findings))
 		}
 		for i, f := range findings {
-			if f.what == "" || strings.Contains(f.what, "%!") || (f.verdict == faulty) != (len(f.try) > 0) {
+			if f.text == "" || strings.Contains(f.text, "%!") || (f.verdict == faulty) != (len(f.advice) > 0) {
 				t.Errorf("%+v", f)
 			}
 			if slices.IndexFunc(findings, func(other finding) bool { return other.check == f.check }) != i {
-				t.Errorf("%s says two things", f.check)
+				t.Errorf("%s has two findings", f.check)
 			}
 		}
 	})
 }
 
-func TestWhoGaveUp(t *testing.T) {
+func TestLongPoll_DistinguishesCutsFromRefusals(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		answer answer
-		cut    bool
+		response response
+		cut      bool
 	}{
-		"nginx":            {answer{status: 504, took: 10 * second}, true},
-		"Cloudflare":       {answer{status: 524, took: 100 * second}, true},
-		"broken":           {answer{err: errors.New("EOF"), took: 10 * second}, true},
-		"refused":          {answer{status: 429, took: 10 * second}, false},
-		"refused at once":  {answer{status: 502, took: time.Millisecond}, false},
-		"ended by gateway": {answer{status: 504, took: 10 * second, body: []byte(`{"error":{"code":"X","message":"x"}}`)}, false},
+		"nginx":            {response{status: 504, took: 10 * second}, true},
+		"Cloudflare":       {response{status: 524, took: 100 * second}, true},
+		"broken":           {response{err: errors.New("EOF"), took: 10 * second}, true},
+		"refused":          {response{status: 429, took: 10 * second}, false},
+		"refused at once":  {response{status: 502, took: time.Millisecond}, false},
+		"ended by gateway": {response{status: 504, took: 10 * second, body: []byte(`{"error":{"code":"X","message":"x"}}`)}, false},
 	} {
-		var p poll
-		if p.refusedOrCut(c.answer); (p.cut > 0) != c.cut {
-			t.Errorf("%s: cut after %v", name, p.cut)
+		var p longPoll
+		if p.fail(c.response); (p.cutAfter > 0) != c.cut {
+			t.Errorf("%s: cut after %v", name, p.cutAfter)
 		}
 	}
 }

@@ -20,65 +20,66 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// visit is a run of the doctor, and what it must say.
-type visit struct {
-	url   string
-	fault string  // the check that finds one, and no other does; empty: all is well
-	named product // whose setting is among those to try
-	text  string  // in that setting
-	first bool    // answers name the product, so it comes first
-	also  string  // another check that finds one
+// expectation is a run of the doctor, and what it must report.
+type expectation struct {
+	url     string
+	fault   string  // the only check that must find a fault; "": none may
+	product product // that must be among those with advice
+	text    string  // that must be in the product's advice
+	first   bool    // the product must come first, since its responses name it
+	also    string  // another check that must find a fault
 }
 
-// examine runs all visits at once.
-func examine(t *testing.T, visits map[string]visit) {
+// diagnoseAll runs a diagnosis for every expectation at once.
+func diagnoseAll(t *testing.T, expectations map[string]expectation) {
 	t.Helper()
-	var all sync.WaitGroup
-	for name, v := range visits {
-		all.Go(func() {
+	var running sync.WaitGroup
+	for name, e := range expectations {
+		running.Go(func() {
 			var out bytes.Buffer
-			cfg := settingsFor(v.url)
-			if v.fault == "buffering" {
-				cfg.patience = 3 * time.Second // for nothing
+			limits := patient
+			if e.fault == "buffering" {
+				limits.timeout = 3 * time.Second // nothing arrives, however long it waits
 			}
-			err := Run(t.Context(), cfg, &out, io.Discard)
-			if wrong := v.check(out.String(), err); wrong != "" {
+			err := run(t.Context(), settings(e.url), limits, &out, io.Discard)
+			if wrong := e.check(out.String(), err); wrong != "" {
 				t.Errorf("%s: %s\n%s%v", name, wrong, out.String(), err)
 			}
 		})
 	}
-	all.Wait()
+	running.Wait()
 }
 
-// check returns what is wrong with a report.
-func (v *visit) check(out string, err error) string {
-	if v.fault == "" {
+// check returns what is wrong with a report, "" if nothing is.
+func (e *expectation) check(out string, err error) string {
+	if e.fault == "" {
 		if err != nil || strings.Count(out, " ok ") != 7 {
-			return "all is well, which it doesn't say"
+			return "not every check passed"
 		}
 		return ""
 	}
 	faults := 1
-	if v.also != "" {
+	if e.also != "" {
 		faults = 2
 	}
-	if exitCode(err) != exitFault || strings.Count(out, " FAULT ") != faults || !strings.Contains(out, strings.TrimSpace(fmt.Sprintf("%-14s FAULT", v.also))) {
-		return fmt.Sprintf("faults there are: %d", faults)
+	if exitCode(err) != exitFault || strings.Count(out, " FAULT ") != faults ||
+		!strings.Contains(out, strings.TrimSpace(fmt.Sprintf("%-14s FAULT", e.also))) {
+		return fmt.Sprintf("want %d faults", faults)
 	}
-	_, after, found := strings.Cut("\n"+out, fmt.Sprintf("\n%-14s FAULT ", v.fault))
+	_, after, found := strings.Cut("\n"+out, fmt.Sprintf("\n%-14s FAULT ", e.fault))
 	if !found {
-		return "the fault is of another kind"
+		return "another check found the fault"
 	}
 	for i, line := range strings.Split(after, "\n")[1:] {
 		name, text, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if name == string(v.named) && strings.Contains(text, v.text) && (i == 0 || !v.first) {
+		if name == string(e.product) && strings.Contains(text, e.text) && (i == 0 || !e.first) {
 			return ""
 		}
 	}
-	return fmt.Sprintf("%s is not told of %s", v.named, v.text)
+	return fmt.Sprintf("no advice to change %s of %s", e.text, e.product)
 }
 
-// exitCode returns that of a run's error.
+// exitCode returns the exit code in a run's error.
 func exitCode(err error) int {
 	if failure, ok := errors.AsType[*command.ExitError](err); ok {
 		return failure.Code
@@ -86,30 +87,22 @@ func exitCode(err error) int {
 	return 0
 }
 
-func TestDirectly(t *testing.T) {
+func TestDoctor_PassesAGatewayWithoutProxies(t *testing.T) {
 	t.Parallel()
-	examine(t, map[string]visit{"directly": {url: "http://" + setup(t).addr + "/"}})
+	diagnoseAll(t, map[string]expectation{"direct": {url: "http://" + startGateway(t, rafflev1.Raffle_OPEN) + "/"}})
 }
 
-func startNginx(t *testing.T, w *world) map[string]string {
-	t.Helper()
-	return front(t, "nginx", "nginx.conf", strings.NewReplacer("GATEWAY", w.addr), func(file, dir string) []string {
-		return []string{"-c", file, "-p", dir, "-g", "daemon off;"}
-	})
-}
-
-func TestBehindNginx(t *testing.T) {
+func TestDoctor_FindsFaultsOfNginx(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	at := startNginx(t, w)
-	examine(t, map[string]visit{
+	at := startNginx(t, startGateway(t, rafflev1.Raffle_OPEN))
+	diagnoseAll(t, map[string]expectation{
 		"good":      {url: "http://" + at["good"]},
 		"http2":     {url: "https://" + at["http2"]},
 		"http1":     {"https://" + at["http1"], "many streams", nginx, "`http2 on;`", true, ""},
 		"buffering": {"http://" + at["buffering"], "buffering", nginx, "proxy_ignore_headers X-Accel-Buffering", true, ""},
 		"gzip":      {"http://" + at["gzip"], "compression", nginx, "gzip_types", true, ""},
-		"timeout":   {"http://" + at["timeout"], "idle cuts", nginx, "proxy_read_timeout", true, ""},
-		"field":     {"http://" + at["field"], "Last-Event-ID", nginx, `proxy_set_header Last-Event-ID ""`, true, ""},
+		"timeout":   {"http://" + at["timeout"], "idle timeout", nginx, "proxy_read_timeout", true, ""},
+		"header":    {"http://" + at["header"], "Last-Event-ID", nginx, `proxy_set_header Last-Event-ID ""`, true, ""},
 		"query":     {"http://" + at["query"], "Last-Event-ID", nginx, "$is_args$args", true, ""},
 		"limit":     {"http://" + at["limit"], "many streams", nginx, "limit_conn", true, ""},
 		"errors":    {"http://" + at["errors"], "errors", nginx, "proxy_intercept_errors off", true, ""},
@@ -117,64 +110,61 @@ func TestBehindNginx(t *testing.T) {
 	})
 }
 
-func TestBehindHAProxy(t *testing.T) {
+func TestDoctor_FindsFaultsOfHAProxy(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	behind := startNginx(t, w)
-	at := front(t, "haproxy", "haproxy.cfg", strings.NewReplacer("GATEWAY", w.addr, "NGINX_GOOD", behind["good"], "NGINX_TRANSFORM", behind["transform"]), func(file, _ string) []string {
-		return []string{"-W", "-db", "-f", file}
-	})
-	examine(t, map[string]visit{
+	gateway := startGateway(t, rafflev1.Raffle_OPEN)
+	at := startHAProxy(t, gateway, startNginx(t, gateway))
+	diagnoseAll(t, map[string]expectation{
 		"good":        {url: "http://" + at["good"]},
 		"chain":       {url: "http://" + at["chain"]},
 		"client":      {url: "http://" + at["client"]},
 		"client2":     {url: "https://" + at["client2"]},
 		"compression": {url: "http://" + at["compression"]},
-		"packed":      {"http://" + at["packed"], "compression", haproxy, "compression type", false, "reach"},
-		"server":      {"http://" + at["server"], "idle cuts", haproxy, "timeout server", true, ""},
-		"field":       {"http://" + at["field"], "Last-Event-ID", haproxy, "http-request del-header Last-Event-ID", false, ""},
+		"compressed":  {"http://" + at["compressed"], "compression", haproxy, "compression type", false, "reach"},
+		"server":      {"http://" + at["server"], "idle timeout", haproxy, "timeout server", true, ""},
+		"header":      {"http://" + at["header"], "Last-Event-ID", haproxy, "http-request del-header Last-Event-ID", false, ""},
 	})
 }
 
-// A proxy that passes a stream's beginning on at once, and then two events at a
-// time, as one does that fills a buffer.
-func TestBehindABufferThatFills(t *testing.T) {
+// The proxy passes on the beginning of a stream at once, and then two events at a
+// time, as one that fills a buffer does.
+func TestDoctor_FindsABufferThatFills(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
-	target := &url.URL{Scheme: "http", Host: w.addr}
+	target := &url.URL{Scheme: "http", Host: startGateway(t, rafflev1.Raffle_OPEN)}
 	proxy := &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		FlushInterval:  -1,
-		ModifyResponse: func(r *http.Response) error { r.Body = &buffer{ReadCloser: r.Body}; return nil },
+		ModifyResponse: func(r *http.Response) error { r.Body = &pairingBody{body: r.Body}; return nil },
 	}
 	server := httptest.NewServer(proxy)
 	t.Cleanup(server.Close)
-	cfg := settingsFor(server.URL)
-	cfg.slack, cfg.Watch = 500*time.Millisecond, 3*heartbeat
+	cfg, limits := settings(server.URL), patient
+	cfg.Watch, limits.tolerance = 3*heartbeat, 500*time.Millisecond
 	var out bytes.Buffer
-	err := Run(t.Context(), cfg, &out, io.Discard)
-	if exitCode(err) != exitFault || !strings.Contains(out.String(), "buffering      FAULT    a heartbeat came") {
+	err := run(t.Context(), cfg, limits, &out, io.Discard)
+	if exitCode(err) != exitFault || !strings.Contains(out.String(), "buffering      FAULT    a heartbeat arrived") {
 		t.Errorf("%s%v", out.String(), err)
 	}
 }
 
-// buffer holds events back until there are two; the first goes through.
-type buffer struct {
-	io.ReadCloser
+// pairingBody passes on the first read, and later only two reads at a time.
+type pairingBody struct {
+	body  io.ReadCloser
 	reads int
 }
 
-func (b *buffer) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+func (b *pairingBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
 	if b.reads++; b.reads == 1 || err != nil {
 		return n, err
 	}
-	more, err := b.ReadCloser.Read(p[n:])
+	more, err := b.body.Read(p[n:])
 	return n + more, err
 }
 
-// What can't be measured is told, with exit code 2.
-func TestNotUnderstood(t *testing.T) {
+func (b *pairingBody) Close() error { return b.body.Close() }
+
+func TestDoctor_ExitsWith2IfItCannotMeasure(t *testing.T) {
 	t.Parallel()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/moved/") {
@@ -184,35 +174,34 @@ func TestNotUnderstood(t *testing.T) {
 		io.WriteString(w, "<h1>It works!</h1>")
 	}))
 	t.Cleanup(page.Close)
-	w := setup(t)
-	over := setupState(t, rafflev1.Raffle_CLOSED)
-	stranger := settingsFor("http://" + w.addr)
-	stranger.Raffle = 7
+	gateway := startGateway(t, rafflev1.Raffle_OPEN)
+	unknownRaffle := settings("http://" + gateway)
+	unknownRaffle.Raffle = 7
 	for want, cfg := range map[string]Config{
-		"connection refused":                    settingsFor("http://" + testenv.FreeAddress(t)),
-		"what no gateway says":                  settingsFor(page.URL),
-		`leads to "https://elsewhere.example/"`: settingsFor(page.URL + "/moved"),
-		"raffle 7 is not known":                 stranger,
-		"no raffle is open":                     settingsFor("http://" + over.addr),
-		"/no/such/api/v1/raffles":               settingsFor("http://" + w.addr + "/no/such"),
+		"connection refused":                        settings("http://" + testenv.FreeAddress(t)),
+		"does not answer as a gateway does":         settings(page.URL),
+		`redirects to "https://elsewhere.example/"`: settings(page.URL + "/moved"),
+		"raffle 7 is not known":                     unknownRaffle,
+		"no raffle is open":                         settings("http://" + startGateway(t, rafflev1.Raffle_CLOSED)),
+		"/no/such/api/v1/raffles":                   settings("http://" + gateway + "/no/such"),
 	} {
 		var out bytes.Buffer
-		err := Run(t.Context(), cfg, &out, io.Discard)
+		err := run(t.Context(), cfg, patient, &out, io.Discard)
 		if exitCode(err) != exitUnknown || !strings.Contains(err.Error(), want) || out.Len() > 0 {
 			t.Errorf("%s: got %v, %s", cfg.URL, err, out.String())
 		}
 	}
 }
 
-func TestStopped(t *testing.T) {
+func TestDoctor_ExitsWith2IfItIsInterrupted(t *testing.T) {
 	t.Parallel()
-	ctx, stop := context.WithCancel(t.Context())
-	cfg := settingsFor("http://" + setup(t).addr)
+	ctx, interrupt := context.WithCancel(t.Context())
+	cfg := settings("http://" + startGateway(t, rafflev1.Raffle_OPEN))
 	cfg.Watch = time.Hour
 	var out bytes.Buffer
-	err := Run(ctx, cfg, &out, writer(func(p []byte) {
+	err := run(ctx, cfg, patient, &out, writerFunc(func(p []byte) {
 		if strings.HasPrefix(string(p), "watching") {
-			stop()
+			interrupt()
 		}
 	}))
 	if exitCode(err) != exitUnknown || out.Len() > 0 {
@@ -220,20 +209,20 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-type writer func([]byte)
+type writerFunc func([]byte)
 
-func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
+func (w writerFunc) Write(p []byte) (int, error) { w(p); return len(p), nil }
 
-func TestValidate(t *testing.T) {
+func TestConfig_ChecksTheURL(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"http://localhost:9998", "https://example.org/raffles/"} {
-		if cfg := settingsFor(url); cfg.Validate() != nil {
+		if cfg := settings(url); cfg.Validate() != nil {
 			t.Errorf("%s: %v", url, cfg.Validate())
 		}
 	}
 	for _, url := range []string{"localhost:9998", "example.org", "ftp://example.org", "https://", "https://example.org/?a=1", "://"} {
-		if cfg := settingsFor(url); cfg.Validate() == nil {
-			t.Errorf("%s is taken", url)
+		if cfg := settings(url); cfg.Validate() == nil {
+			t.Errorf("%s is accepted", url)
 		}
 	}
 }
