@@ -19,7 +19,7 @@ type Proxy struct{ cmd *exec.Cmd }
 func StartNginx(t testing.TB, dir, config string) *Proxy {
 	t.Helper()
 	program, file := testenv.NeedProgram(t, "nginx"), write(t, dir, "nginx.conf", config)
-	return start(t, exec.Command(program, "-c", file, "-p", dir, "-g", "daemon off;")) //nolint:gosec // the installed nginx
+	return start(t, exec.Command(program, "-c", file, "-p", dir, "-g", "daemon off;")) //nolint:gosec,noctx // the installed nginx, which SIGTERM ends
 }
 
 // StartHAProxy runs HAProxy, a master and its worker, with the text of a
@@ -27,7 +27,7 @@ func StartNginx(t testing.TB, dir, config string) *Proxy {
 func StartHAProxy(t testing.TB, dir, config string) *Proxy {
 	t.Helper()
 	program, file := testenv.NeedProgram(t, "haproxy"), write(t, dir, "haproxy.cfg", config)
-	return start(t, exec.Command(program, "-W", "-db", "-f", file)) //nolint:gosec // the installed HAProxy
+	return start(t, exec.Command(program, "-W", "-db", "-f", file)) //nolint:gosec,noctx // the installed HAProxy, which SIGTERM ends
 }
 
 // Signal sends a signal to the proxy, such as the one that makes it reload.

@@ -90,6 +90,16 @@ func TestDiagnose_FindsEachFault(t *testing.T) {
 				m.streams[0].events[i].sentAt = m.streams[0].events[i].sentAt.Add(time.Hour)
 			}
 		}, "", "", ""},
+		"the first odds are old": {func(m *measurements) {
+			next := event{name: sseclient.OddsEvent, id: "1:2", sentAt: noon.Add(99 * second), receivedAt: noon.Add(99 * second), after: 99 * second}
+			m.streams[0].events = append(m.streams[0].events, next)
+		}, "", "", ""},
+		"odds are late": {func(m *measurements) {
+			for i, late := range []time.Duration{0, 4 * second} {
+				at := noon.Add(time.Duration(90+i) * second)
+				m.streams[0].events = append(m.streams[0].events, event{name: sseclient.OddsEvent, sentAt: at, receivedAt: at.Add(late)})
+			}
+		}, "buffering", "FAULT", "an event arrived 4.0 s after"},
 		"two gateways' clocks": {func(m *measurements) {
 			other := streamOf(40*second, stillOpen, 15*second, 30*second)
 			for i := range other.events {
