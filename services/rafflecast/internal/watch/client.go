@@ -7,40 +7,43 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
 )
 
 const (
-	firstRetry = 3 * time.Second  // until the server names another
-	silence    = 45 * time.Second // three heartbeats; a connection that says nothing for longer is dead
+	firstRetry = 3 * time.Second  // the reconnection time until the server sets one
+	maxSilence = 45 * time.Second // three heartbeats; a connection that is silent for longer is dead
 )
 
-// client is one EventSource.
+// client behaves like one EventSource.
 type client struct {
-	*record
-	url    string
-	http   *http.Client
-	lastID string
-	retry  time.Duration
+	history *history
+	url     string
+	http    *http.Client
+	lastID  string
+	retry   time.Duration // the reconnection time
 }
 
-// live keeps the client connected until it is told to stop or ctx ends.
-func (c *client) live(ctx context.Context) {
+// run keeps the client connected until it is stopped by 204 or ctx ends.
+func (c *client) run(ctx context.Context) {
 	for {
-		pause, again := c.connect(ctx)
-		if !again || !sleep(ctx, pause) {
+		retryIn, again := c.connect(ctx)
+		if !again || !ctxtime.Sleep(ctx, retryIn) {
 			return
 		}
 	}
 }
 
-// connect holds one connection. It returns how long to wait before the next, and
-// false where there is to be none.
-func (c *client) connect(ctx context.Context) (pause time.Duration, again bool) {
+// connect opens a stream and reads it to its end. It returns how long to wait
+// before the next, and whether there is to be one.
+func (c *client) connect(ctx context.Context) (retryIn time.Duration, again bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
 	if err != nil {
-		c.fault("the URL is wrong: %v", err)
+		c.history.fault("the URL is invalid: %v", err)
 		return 0, false
 	}
 	req.Header.Set("Accept", "text/event-stream")
@@ -49,73 +52,55 @@ func (c *client) connect(ctx context.Context) (pause time.Duration, again bool) 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		c.failed(c.retry)
+		c.history.fail(c.retry)
 		return c.retry, true
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return c.answered(resp)
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNoContent:
+		c.history.stop()
+		return 0, false
+	default:
+		retryIn := c.retryAfter(resp)
+		c.history.refuse(resp.StatusCode, retryIn)
+		return retryIn, true
 	}
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/event-stream" {
-		c.fault("the stream's content type is %q", kind)
+	if contentType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); contentType != "text/event-stream" {
+		c.history.fault("the stream's content type is %q", contentType)
 	}
 	c.read(resp.Body, cancel)
 	return c.retry, true
 }
 
-// answered takes an answer that is no stream.
-func (c *client) answered(resp *http.Response) (pause time.Duration, again bool) {
-	if resp.StatusCode == http.StatusNoContent {
-		c.stopped()
-		return 0, false
-	}
-	pause = c.retry
+// retryAfter returns the response's Retry-After, or else the reconnection time.
+func (c *client) retryAfter(resp *http.Response) time.Duration {
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
-		pause = time.Duration(seconds) * time.Second
+		return time.Duration(seconds) * time.Second
 	}
-	c.refused(resp.StatusCode, pause)
-	return pause, true
+	return c.retry
 }
 
-// read takes events until the connection ends.
-func (c *client) read(body io.Reader, cancel context.CancelFunc) {
-	c.connected()
-	dead := time.AfterFunc(silence, func() { c.silent(); cancel() })
-	defer dead.Stop()
-	s := newStream(&alive{body, dead}, c.lastID, c.retry)
+// read receives events until the connection ends. It cancels the request if the
+// connection is silent for too long.
+func (c *client) read(body io.ReadCloser, cancel context.CancelFunc) {
+	c.history.connect()
+	silence := time.AfterFunc(maxSilence, func() { c.history.silent(); cancel() })
+	defer silence.Stop()
+	events := sseclient.New(body, c.lastID, func() { silence.Reset(maxSilence) })
+	defer events.Close()
 	for {
-		e, ok := s.next()
-		c.lastID, c.retry = s.lastID, s.retry
-		if !ok {
-			c.lost(c.retry)
+		e, err := events.Next()
+		if err != nil {
+			c.history.disconnect(c.retry)
 			return
 		}
-		c.received(e, c.lastID)
-	}
-}
-
-// alive puts a timer off with everything that is read.
-type alive struct {
-	io.Reader
-	dead *time.Timer
-}
-
-func (a *alive) Read(p []byte) (int, error) {
-	n, err := a.Reader.Read(p)
-	if n > 0 {
-		a.dead.Reset(silence)
-	}
-	return n, err
-}
-
-// sleep waits, and tells whether ctx allowed it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+		c.lastID = e.ID
+		if e.Retry > 0 {
+			c.retry = e.Retry
+		}
+		if e.Data != "" {
+			c.history.receive(e)
+		}
 	}
 }

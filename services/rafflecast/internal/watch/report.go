@@ -9,91 +9,98 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
 )
 
-// sum is what all clients have seen.
-type sum struct {
-	open, connects, failures, resets, silences, events int
-
-	version  int64 // the newest
-	gap      time.Duration
-	late     time.Duration // from when the raffle's end was noticed to the last client's final odds
-	refusals map[int]int
-	faults   []string
+// summary is what all clients have seen.
+type summary struct {
+	counts    counts
+	connected int // clients
+	version   int64
+	delay     time.Duration // until the last client received the final odds
+	faults    []string
 }
 
-func (r *run) sum(last truth) sum {
-	s := sum{refusals: map[int]int{}}
+func (r *run) summarize(end raffleEnd) summary {
+	s := summary{counts: counts{refusals: map[int]int{}}}
 	for i, c := range r.clients {
-		c.mu.Lock()
-		if c.open {
-			s.open++
+		h := c.history
+		h.mu.Lock()
+		s.counts.add(&h.counts)
+		if h.connected {
+			s.connected++
 		}
-		s.connects += c.connects
-		s.failures += c.failures
-		s.resets += c.resets
-		s.silences += c.silences
-		s.events += c.events
-		s.version = max(s.version, c.version)
-		s.gap = max(s.gap, c.gap)
-		if c.final {
-			s.late = max(s.late, c.finalAt.Sub(last.at))
+		s.version = max(s.version, h.version)
+		if h.final {
+			s.delay = max(s.delay, h.finalAt.Sub(end.noticedAt))
 		}
-		for status, n := range c.refusals {
-			s.refusals[status] += n
-		}
-		for _, fault := range c.faults {
+		for _, fault := range h.faults {
 			s.faults = append(s.faults, fmt.Sprintf("client %d: %s", i, fault))
 		}
-		c.mu.Unlock()
+		h.mu.Unlock()
 	}
 	return s
 }
 
-// tell writes a line every few seconds until ctx ends.
-func (r *run) tell(ctx context.Context, w io.Writer) {
-	for began := time.Now(); sleep(ctx, 5*time.Second); {
-		s := r.sum(truth{})
-		fmt.Fprintf(w, "%4.0f s  %5d of %d connected  %6d connects  %10d events  version %d  %d faults\n",
-			time.Since(began).Seconds(), s.open, len(r.clients), s.connects, s.events, s.version, len(s.faults))
+// add adds what one client has counted.
+func (c *counts) add(one *counts) {
+	c.connects += one.connects
+	c.failures += one.failures
+	c.silences += one.silences
+	c.resets += one.resets
+	c.events += one.events
+	c.longestGap = max(c.longestGap, one.longestGap)
+	for status, n := range one.refusals {
+		c.refusals[status] += n
 	}
 }
 
-// mostFaults is how many faults are told in full.
-const mostFaults = 20
+// reportProgress writes a line every few seconds until ctx ends.
+func (r *run) reportProgress(ctx context.Context, w io.Writer) {
+	for start := time.Now(); ctxtime.Sleep(ctx, 5*time.Second); {
+		s := r.summarize(raffleEnd{})
+		fmt.Fprintf(w, "%4.0f s  %5d of %d connected  %6d connects  %10d events  version %d  %d faults\n",
+			time.Since(start).Seconds(), s.connected, len(r.clients), s.counts.connects, s.counts.events, s.version, len(s.faults))
+	}
+}
 
-// report writes what came of it, and returns the number of faults. The last lines
-// are for programs.
-func (r *run) report(w io.Writer, last truth) int {
-	s := r.sum(last)
+// maxFaultLines bounds how many faults the report lists.
+const maxFaultLines = 20
+
+// report writes the result and returns the number of faults. Its last lines, which
+// begin with RESULT, are for programs.
+func (r *run) report(w io.Writer, end raffleEnd) (faults int) {
+	s := r.summarize(end)
+	reconnects := max(0, s.counts.connects-len(r.clients))
 	for _, line := range []struct {
 		what  string
-		count any
+		value any
 	}{
 		{"clients", len(r.clients)},
-		{"events", s.events},
-		{"final version", last.version},
-		{"the last client had it after", s.late.Round(time.Millisecond)},
-		{"connects", s.connects},
-		{"of these, came back", max(0, s.connects-len(r.clients))},
-		{"longest without connection", s.gap.Round(time.Millisecond)},
-		{"no connection", s.failures},
-		{"silent connections given up", s.silences},
-		{"resets", s.resets},
+		{"events", s.counts.events},
+		{"final version", end.version},
+		{"received by all after", s.delay.Round(time.Millisecond)},
+		{"connects", s.counts.connects},
+		{"of these, reconnects", reconnects},
+		{"longest without connection", s.counts.longestGap.Round(time.Millisecond)},
+		{"requests without response", s.counts.failures},
+		{"silent connections closed", s.counts.silences},
+		{"resets", s.counts.resets},
 	} {
-		fmt.Fprintf(w, "%-30s %12v\n", line.what, line.count)
+		fmt.Fprintf(w, "%-30s %12v\n", line.what, line.value)
 	}
-	for _, status := range slices.Sorted(maps.Keys(s.refusals)) {
-		fmt.Fprintf(w, "%-30s %12d\n", fmt.Sprintf("answered %d %s", status, strings.ToLower(http.StatusText(status))), s.refusals[status])
+	for _, status := range slices.Sorted(maps.Keys(s.counts.refusals)) {
+		fmt.Fprintf(w, "%-30s %12d\n", fmt.Sprintf("answered %d %s", status, strings.ToLower(http.StatusText(status))), s.counts.refusals[status])
 	}
 	for i, fault := range s.faults {
-		if i == mostFaults {
+		if i == maxFaultLines {
 			fmt.Fprintf(w, "and %d more\n", len(s.faults)-i)
 			break
 		}
 		fmt.Fprintln(w, "FAULT", fault)
 	}
 	fmt.Fprintf(w, "RESULT reconnects %d\nRESULT longest_gap_ms %d\nRESULT resets %d\nRESULT faults %d\n",
-		max(0, s.connects-len(r.clients)), s.gap.Milliseconds(), s.resets, len(s.faults))
+		reconnects, s.counts.longestGap.Milliseconds(), s.counts.resets, len(s.faults))
 	return len(s.faults)
 }

@@ -1,0 +1,168 @@
+package watch
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
+)
+
+// history is what one client has seen. Safe for concurrent use.
+type history struct {
+	raffleID int64
+	changed  func() // called when the client may have become ready for what Run waits for
+
+	mu      sync.Mutex
+	version int64     // the newest
+	final   bool      // the final odds were received
+	finalAt time.Time // when they were
+	stopped bool      // by 204
+	allowed time.Duration // from the raffle's end to finalAt
+	faults  []string
+
+	connected bool
+	since     time.Time     // when connected last changed
+	retryIn   time.Duration // how long the client waits before it reconnects
+	counts    counts
+}
+
+// counts are what is counted of one client, or of all.
+type counts struct {
+	connects   int
+	failures   int // attempts that led to no response
+	silences   int // connections that were silent for too long
+	resets     int
+	events     int           // with odds
+	longestGap time.Duration // without a connection
+	refusals   map[int]int   // by status
+}
+
+// odds are the checked parts of an event's data.
+type odds struct {
+	ID, Version int64
+	State       string
+}
+
+// fault records a fault.
+func (h *history) fault(format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.faults = append(h.faults, fmt.Sprintf(format, args...))
+}
+
+// connect records that a stream began.
+func (h *history) connect() {
+	defer h.changed()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	if h.counts.connects++; h.counts.connects > 1 {
+		h.counts.longestGap = max(h.counts.longestGap, now.Sub(h.since))
+	}
+	h.connected, h.since = true, now
+}
+
+// disconnect records that a stream ended.
+func (h *history) disconnect(retryIn time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.connected, h.since, h.retryIn = false, time.Now(), retryIn
+}
+
+// fail records a request without a response.
+func (h *history) fail(retryIn time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts.failures++
+	h.retryIn = retryIn
+}
+
+// silent records that a connection was silent for too long.
+func (h *history) silent() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts.silences++
+}
+
+// refuse records a response that is neither a stream nor 204. It is no fault if the
+// gateway is draining or over a limit (503, 429), or has not received a new raffle
+// yet (404).
+func (h *history) refuse(status int, retryIn time.Duration) {
+	h.mu.Lock()
+	known := h.version > 0
+	h.counts.refusals[status]++
+	h.retryIn = retryIn
+	h.mu.Unlock()
+	switch {
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+	case status == http.StatusNotFound && !known:
+	default:
+		h.fault("answered %d", status)
+	}
+}
+
+// stop records 204, at which an EventSource stops.
+func (h *history) stop() {
+	h.mu.Lock()
+	final := h.final
+	h.stopped = true
+	h.mu.Unlock()
+	if !final {
+		h.fault("stopped by 204 before the final odds")
+	}
+	h.changed()
+}
+
+// receive checks an event.
+func (h *history) receive(e sseclient.Event) {
+	switch e.Name {
+	case sseclient.OddsEvent:
+		var o odds
+		if err := json.Unmarshal([]byte(e.Data), &o); err != nil {
+			h.fault("odds that are no JSON: %v", err)
+			return
+		}
+		if e.ID != fmt.Sprintf("%d:%d", h.raffleID, o.Version) || o.ID != h.raffleID {
+			h.fault("odds of raffle %d, version %d, with the id %q", o.ID, o.Version, e.ID)
+		}
+		h.receiveOdds(o)
+	case sseclient.ResetEvent:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.counts.resets++
+	case sseclient.HeartbeatEvent:
+	default:
+		h.fault("an event %q", e.Name)
+	}
+}
+
+// receiveOdds checks odds against the ones before them.
+func (h *history) receiveOdds(o odds) {
+	h.mu.Lock()
+	before, ended := h.version, h.final
+	h.counts.events++
+	h.version = max(h.version, o.Version)
+	if !ended && sseclient.FinalState(o.State) {
+		h.final, h.finalAt = true, time.Now()
+	}
+	h.mu.Unlock()
+	switch {
+	case o.Version == before:
+		h.fault("version %d was received twice", before)
+	case o.Version < before:
+		h.fault("version %d after version %d", o.Version, before)
+	case ended:
+		h.fault("version %d after the final version %d", o.Version, before)
+	}
+	h.changed()
+}
+
+// isStopped reports whether the client was stopped by 204.
+func (h *history) isStopped() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stopped
+}

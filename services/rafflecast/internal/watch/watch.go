@@ -1,0 +1,140 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
+	"github.com/rafflecast/rafflecast/services/rafflecast/load"
+)
+
+const (
+	pollInterval = 250 * time.Millisecond // between two calls of GetOdds
+	callTimeout  = 3 * time.Second        // for each
+	stopGrace    = 15 * time.Second       // for a client with the final odds to reconnect and be stopped
+)
+
+// raffleEnd is what participation reports once the raffle is closed.
+type raffleEnd struct {
+	version   int64
+	noticedAt time.Time // by us
+}
+
+// run is one run of the checker.
+type run struct {
+	cfg     Config
+	clients []*client
+	changes chan struct{} // capacity 1: a client's history has changed
+}
+
+// Run watches the raffle until it is closed and every client was stopped. It
+// writes a line every few seconds to progress, and the result to out. It returns an
+// error if the raffle is not closed in time, or a client saw what it must not see.
+func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	conns, err := load.Dial(cfg.Target, 1)
+	if err != nil {
+		return err
+	}
+	defer conns.Close()
+	return newRun(cfg).watch(ctx, conns[0], out, progress)
+}
+
+func (r *run) watch(ctx context.Context, participation *grpc.ClientConn, out, progress io.Writer) error {
+	watching, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { r.startClients(watching, &running) })
+	running.Go(func() { r.reportProgress(watching, progress) })
+	end, err := r.awaitEnd(ctx, rafflev1.NewParticipationServiceClient(participation))
+	if err == nil {
+		r.awaitStops(ctx, r.allowTime()+stopGrace)
+	}
+	stop()
+	running.Wait()
+	if err == nil {
+		r.check(end)
+	}
+	if faults := r.report(out, end); faults > 0 {
+		err = errors.Join(err, fmt.Errorf("%d faults", faults))
+	}
+	return err
+}
+
+func newRun(cfg Config) *run {
+	r := &run{cfg: cfg, changes: make(chan struct{}, 1)}
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	transport := &http.Transport{DialContext: dialer.DialContext, ResponseHeaderTimeout: 15 * time.Second, DisableCompression: true}
+	url := fmt.Sprintf("%s/api/v1/raffle/%d/subscribe", strings.TrimSuffix(cfg.Gateway, "/"), cfg.Raffle)
+	for range cfg.Clients {
+		r.clients = append(r.clients, &client{
+			history: &history{raffleID: int64(cfg.Raffle), changed: r.signalChange, counts: counts{refusals: map[int]int{}}},
+			url:     url, http: &http.Client{Transport: transport}, retry: firstRetry,
+		})
+	}
+	return r
+}
+
+func (r *run) signalChange() {
+	select {
+	case r.changes <- struct{}{}:
+	default:
+	}
+}
+
+// startClients starts the clients, evenly over cfg.Over.
+func (r *run) startClients(ctx context.Context, running *sync.WaitGroup) {
+	for _, c := range r.clients {
+		running.Go(func() { c.run(ctx) })
+		if !ctxtime.Sleep(ctx, r.cfg.Over/time.Duration(len(r.clients))) {
+			return
+		}
+	}
+}
+
+var errStillOpen = errors.New("it is still open")
+
+// awaitEnd polls GetOdds until the odds are final.
+func (r *run) awaitEnd(ctx context.Context, service rafflev1.ParticipationServiceClient) (raffleEnd, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	for {
+		call, done := context.WithTimeout(ctx, callTimeout)
+		resp, err := service.GetOdds(call, &rafflev1.GetOddsRequest{RaffleId: int64(r.cfg.Raffle)})
+		done()
+		if err == nil && sseclient.FinalState(resp.GetOdds().GetState().String()) {
+			return raffleEnd{resp.GetOdds().GetVersion(), time.Now()}, nil
+		}
+		if !ctxtime.Sleep(ctx, pollInterval) {
+			return raffleEnd{}, fmt.Errorf("the raffle was not closed within %v (last answer of %s: %w)", r.cfg.Timeout, r.cfg.Target, cmp.Or(err, errStillOpen))
+		}
+	}
+}
+
+// awaitStops waits until every client was stopped, or time is up.
+func (r *run) awaitStops(ctx context.Context, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, c := range r.clients {
+		for !c.history.isStopped() {
+			select {
+			case <-r.changes:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
