@@ -16,10 +16,10 @@ type history struct {
 	changed  func() // called when the client may have become ready for what Run waits for
 
 	mu      sync.Mutex
-	version int64     // the newest
-	final   bool      // the final odds were received
-	finalAt time.Time // when they were
-	stopped bool      // by 204
+	version int64         // the newest
+	final   bool          // the final odds were received
+	finalAt time.Time     // when they were
+	stopped bool          // by 204
 	allowed time.Duration // from the raffle's end to finalAt
 	faults  []string
 
