@@ -12,20 +12,19 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
-// answer is what one attempt led to.
+// answer is the result of one attempt at a request.
 type answer struct {
-	ordinal int32 // of the entry, where code is OK
-	code    codes.Code
-	reason  string        // from ErrorInfo, or the code's name
-	delay   time.Duration // from RetryInfo; 0: none was given
+	ordinal    int32 // of the entry, if it was acknowledged
+	code       codes.Code
+	reason     string        // from ErrorInfo, or else the code's name
+	retryDelay time.Duration // from RetryInfo; 0: none was given
 }
 
-func entered(resp *rafflev1.EnterResponse) answer {
+func answerOf(resp *rafflev1.EnterResponse) answer {
 	return answer{ordinal: resp.GetEntry().GetOrdinal()}
 }
 
-// failed reads the error of a call.
-func failed(err error) answer {
+func answerOfError(err error) answer {
 	st := status.Convert(err)
 	a := answer{code: st.Code(), reason: code.Code(st.Code()).String()}
 	for _, detail := range st.Details() {
@@ -33,22 +32,24 @@ func failed(err error) answer {
 		case *errdetails.ErrorInfo:
 			a.reason = d.GetReason()
 		case *errdetails.RetryInfo:
-			a.delay = d.GetRetryDelay().AsDuration()
+			a.retryDelay = d.GetRetryDelay().AsDuration()
 		}
 	}
 	return a
 }
 
-// streamed reads an answer of a stream.
-func streamed(resp *rafflev1.EnterStreamResponse) answer {
+func answerOfStream(resp *rafflev1.EnterStreamResponse) answer {
 	if st := resp.GetStatus(); st != nil {
-		return failed(status.ErrorProto(st))
+		return answerOfError(status.ErrorProto(st))
 	}
-	return entered(resp.GetEntered())
+	return answerOf(resp.GetEntered())
 }
 
-// refused tells whether the answer is final: sending the request again can't
-// change it.
+// acknowledged reports whether the entry is placed.
+func (a answer) acknowledged() bool { return a.code == codes.OK }
+
+// refused reports whether the request failed for good: sending it again cannot
+// change the answer.
 func (a answer) refused() bool {
 	switch a.code {
 	case codes.NotFound, codes.FailedPrecondition, codes.AlreadyExists, codes.InvalidArgument,
@@ -58,21 +59,24 @@ func (a answer) refused() bool {
 	return false
 }
 
-// Where the service names no delay, the first is firstDelay and each is twice
-// the one before; none is longer than maxDelay.
+// final reports whether the request needs no further attempt.
+func (a answer) final() bool { return a.acknowledged() || a.refused() }
+
+// If the service gives no delay, the first backoff is minBackoff, and each is twice
+// the one before. None is longer than maxBackoff, before jitter.
 const (
-	firstDelay = 50 * time.Millisecond
-	maxDelay   = 5 * time.Second
+	minBackoff = 50 * time.Millisecond
+	maxBackoff = 5 * time.Second
 )
 
-// pause returns how long to wait before attempt number n, from 1: at least what
-// the service asked for, at most twice that, so that callers who were refused
-// together don't come back together.
-func (a answer) pause(n int) time.Duration {
-	d := a.delay
+// backoff returns how long to wait before the next attempt, after as many as
+// attempts. It is at least the service's delay and at most twice that, so that
+// callers that were refused together do not return together.
+func (a answer) backoff(attempts int) time.Duration {
+	d := a.retryDelay
 	if d <= 0 {
-		d = firstDelay << min(n-1, 10)
+		d = minBackoff << min(attempts-1, 10)
 	}
-	d = min(d, maxDelay)
+	d = min(d, maxBackoff)
 	return d + rand.N(d)
 }

@@ -11,8 +11,8 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
-// Close closes a raffle, and writes its final odds to out. It waits half a minute
-// for a service that is away.
+// Close closes a raffle and writes its final odds to out. It waits up to 30 s for a
+// service that is unavailable.
 func Close(ctx context.Context, cfg CloseConfig, out io.Writer) error {
 	conns, err := Dial(cfg.Target, 1)
 	if err != nil {

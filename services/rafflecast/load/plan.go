@@ -4,39 +4,40 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 
+	"github.com/google/uuid"
+
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
-// Plan says what each request asks for. Numbers go round the raffles; within
-// each, round the members. Members' names and request ids are scattered, as
-// those of real members are, so that neither index of the database is written
-// in order. Immutable; safe for concurrent use.
+// Plan derives each request from its number. Consecutive requests enter one raffle
+// after another; within a raffle, one member after another. Members' ids and request
+// ids look random, as those of real members do, so that no index of the database is
+// written in order. Immutable, so safe for concurrent use.
 type Plan struct {
 	Raffles    []int64 // ids
-	Members    int     // in each raffle; 0: another one for each request
-	MaxEntries int     // of one member; only used where Members is 0
-	Seed       uint64  // tells one run's requests and members from another's
+	Members    int     // in each raffle; 0: so many that nobody is refused
+	MaxEntries int     // per member; used only if Members is 0
+	Seed       uint64  // distinguishes the requests and members of one run from another's
 }
 
-// Request writes request number n into req, in place.
+// Request overwrites req with request n.
 func (p *Plan) Request(n int64, req *rafflev1.EnterRequest) {
 	raffle, member := p.target(n)
-	id := p.RequestID(n)
-	req.RaffleId, req.MemberId, req.RequestId = p.Raffles[raffle], p.MemberID(member), textOf(id)
+	req.RaffleId, req.MemberId, req.RequestId = p.Raffles[raffle], p.MemberID(member), uuid.UUID(p.RequestID(n)).String()
 }
 
 // target returns the index of the raffle and the number of the member that
 // request n is for.
 func (p *Plan) target(n int64) (raffle int, member int64) {
 	raffles := int64(len(p.Raffles))
-	turn := n / raffles
+	within := n / raffles // the number within its raffle
 	if p.Members > 0 {
-		return int(n % raffles), turn % int64(p.Members)
+		return int(n % raffles), within % int64(p.Members)
 	}
-	return int(n % raffles), turn / int64(max(1, p.MaxEntries))
+	return int(n % raffles), within / int64(max(1, p.MaxEntries))
 }
 
-// MemberID returns the name of member number m: 16 hexadecimal digits.
+// MemberID returns the id of member m, 16 hexadecimal digits.
 func (p *Plan) MemberID(m int64) string {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], mix(uint64(m)+p.Seed))
@@ -55,35 +56,29 @@ func (p *Plan) RequestID(n int64) (id [16]byte) {
 	return id
 }
 
-// Number returns the number of the request with this id, and false where the id
-// is of no request of this plan.
+// Number returns the number of the request with an id, and whether the id belongs
+// to a request of this plan.
 func (p *Plan) Number(id [16]byte) (int64, bool) {
 	n := int64(binary.BigEndian.Uint64(id[8:]) & (1<<48 - 1))
 	return n, p.RequestID(n) == id
 }
 
-// chance tells whether request n is among the share, in percent, that is chosen
-// for what.
-func (p *Plan) chance(n int64, what uint64, percent int) bool {
-	return percent > 0 && mix(uint64(n)^p.Seed+what)%100 < uint64(percent)
+// The purposes for which requests are selected.
+const (
+	forRepeat uint64 = iota + 1 // to be sent twice at once
+	forCancel                   // to be sent again before their answer
+)
+
+// selects reports whether request n belongs to the percentage of requests that is
+// selected for a purpose.
+func (p *Plan) selects(n int64, purpose uint64, percent int) bool {
+	return percent > 0 && mix(uint64(n)^p.Seed+purpose)%100 < uint64(percent)
 }
 
-// mix scatters numbers over all of 64 bits, no two to the same place: the
+// mix is a bijection of 64-bit numbers that makes consecutive ones look random: the
 // finalizer of SplitMix64 (https://prng.di.unimi.it/splitmix64.c).
 func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
-}
-
-// textOf writes an id as text.
-func textOf(id [16]byte) string {
-	var text [36]byte
-	hex.Encode(text[0:], id[0:4])
-	hex.Encode(text[9:], id[4:6])
-	hex.Encode(text[14:], id[6:8])
-	hex.Encode(text[19:], id[8:10])
-	hex.Encode(text[24:], id[10:16])
-	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
-	return string(text[:])
 }

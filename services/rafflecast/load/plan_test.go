@@ -9,30 +9,30 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
-func TestARequestIDLeadsBackToItsNumber(t *testing.T) {
+func TestPlan_FindsTheNumberOfARequestID(t *testing.T) {
 	t.Parallel()
-	back := func(seed uint64, number uint64) bool {
+	roundTrip := func(seed uint64, number uint64) bool {
 		p := &Plan{Raffles: []int64{1}, Seed: seed}
 		n := int64(number >> 16)
 		got, ours := p.Number(p.RequestID(n))
 		return ours && got == n
 	}
-	if err := quick.Check(back, nil); err != nil {
+	if err := quick.Check(roundTrip, nil); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAnotherRunsRequestIDIsNotOurs(t *testing.T) {
+func TestPlan_RejectsRequestIDsOfOtherRuns(t *testing.T) {
 	t.Parallel()
 	one, other := &Plan{Seed: 1}, &Plan{Seed: 2}
 	for n := range int64(1000) {
 		if _, ours := one.Number(other.RequestID(n)); ours {
-			t.Fatalf("request %d of another run is taken for ours", n)
+			t.Fatalf("request %d of another run is accepted", n)
 		}
 	}
 }
 
-func TestRequestsAreValidAndSpreadAsTold(t *testing.T) {
+func TestPlan_SpreadsRequestsOverMembers(t *testing.T) {
 	t.Parallel()
 	p := &Plan{Raffles: []int64{7, 8, 9}, Members: 5, Seed: 42}
 	seen := map[string]int{}
@@ -58,7 +58,7 @@ func TestRequestsAreValidAndSpreadAsTold(t *testing.T) {
 	}
 }
 
-func TestWithoutMembersNobodyIsAskedBeyondTheLimit(t *testing.T) {
+func TestPlan_KeepsMembersBelowTheLimit(t *testing.T) {
 	t.Parallel()
 	p := &Plan{Raffles: []int64{1, 2}, MaxEntries: 3}
 	type place struct {

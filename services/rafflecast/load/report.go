@@ -6,61 +6,56 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
-// tell writes a line per second until ended is closed.
-func (r *run) tell(w io.Writer, ended <-chan struct{}) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	var before int64
-	for second := 1; ; second++ {
-		select {
-		case <-tick.C:
-		case <-ended:
-			return
+// reportProgress writes a line per second until stop is called.
+func (g *Generator) reportProgress(w io.Writer) (stop func()) {
+	ended := make(chan struct{})
+	var reporting sync.WaitGroup
+	reporting.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		var before int64
+		for second := 1; ; second++ {
+			select {
+			case <-tick.C:
+			case <-ended:
+				return
+			}
+			now := g.counters.acknowledged.Load()
+			fmt.Fprintf(w, "%4d s  %7d entries/s  %6d in flight  %10d acknowledged  %7d errors\n",
+				second, now-before, g.counters.inFlight.Load(), now, g.counters.failures.Load())
+			before = now
 		}
-		now := r.tally.acknowledged.Load()
-		fmt.Fprintf(w, "%4d s  %7d entries/s  %6d in flight  %10d acknowledged  %7d errors\n",
-			second, now-before, r.tally.inFlight.Load(), now, r.tally.failures.Load())
-		before = now
+	})
+	return func() { close(ended); reporting.Wait() }
+}
+
+// report writes a table of what was sent and answered.
+func (r *Result) report(w io.Writer, cfg *Config) {
+	fmt.Fprintf(w, "\nmode %s, %d in flight, %d connections, %d raffles\n", cfg.Mode, cfg.Concurrency, cfg.Connections, cfg.Raffles)
+	fmt.Fprintf(w, "%-28s %12.0f entries/s over %.1f s\n", "rate", r.Rate(), r.Elapsed.Seconds())
+	for _, percent := range []float64{50, 99, 99.9, 100} {
+		fmt.Fprintf(w, "%-28s %12.2f ms\n", fmt.Sprintf("latency p%v", percent), float64(r.Latency.ValueAtQuantile(percent))/1000)
+	}
+	line := func(what string, count int64) { fmt.Fprintf(w, "%-28s %12d\n", what, count) }
+	line("acknowledged", r.Acknowledged)
+	line("sent twice at once", r.Repeated)
+	line("cancelled and sent again", r.Cancelled)
+	line("without a final answer", r.Unknown)
+	for _, reason := range slices.Sorted(maps.Keys(r.Refused)) {
+		line("refused "+strings.ToUpper(reason), r.Refused[reason])
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.Retried)) {
+		line("retried "+strings.ToUpper(reason), r.Retried[reason])
 	}
 }
 
-// report writes the table of what was sent and answered.
-func (r *run) report(w io.Writer, lasted time.Duration) {
-	t := r.tally
-	h := t.histogram()
-	refused, retried := t.reasons()
-	var rate float64
-	if lasted > 0 {
-		rate = float64(t.acknowledged.Load()) / lasted.Seconds()
-	}
-	fmt.Fprintf(w, "\nmode %s, %d in flight, %d connections, %d raffles\n", r.cfg.Mode, r.cfg.Concurrency, r.cfg.Connections, r.cfg.Raffles)
-	fmt.Fprintf(w, "%-28s %12.0f entries/s over %.1f s\n", "rate", rate, lasted.Seconds())
-	for _, q := range []float64{50, 99, 99.9, 100} {
-		fmt.Fprintf(w, "%-28s %12.2f ms\n", fmt.Sprintf("latency p%v", q), float64(h.ValueAtQuantile(q))/1000)
-	}
-	fmt.Fprintf(w, "%-28s %12d\n", "acknowledged", t.acknowledged.Load())
-	fmt.Fprintf(w, "%-28s %12d\n", "sent twice at once", t.repeated.Load())
-	fmt.Fprintf(w, "%-28s %12d\n", "given up and sent again", t.givenUp.Load())
-	fmt.Fprintf(w, "%-28s %12d\n", "without a final answer", t.unknown.Load())
-	reasons(w, "refused", refused)
-	reasons(w, "tried again", retried)
-}
-
-func reasons(w io.Writer, what string, counts map[string]int64) {
-	for _, reason := range slices.Sorted(maps.Keys(counts)) {
-		fmt.Fprintf(w, "%-28s %12d\n", what+" "+strings.ToUpper(reason), counts[reason])
-	}
-}
-
-// report writes what the verification found. The last lines are for programs.
+// report writes what the verification found. Its last lines, which begin with
+// RESULT, are for programs.
 func (f *findings) report(w io.Writer, acknowledged int64) {
-	if f == nil {
-		fmt.Fprintf(w, "\nnot verified: no --database-url\nRESULT acknowledged %d\n", acknowledged)
-		return
-	}
 	fmt.Fprintf(w, "\nverified against %d rows\n", f.rows)
 	for _, line := range []struct {
 		what  string
@@ -68,13 +63,13 @@ func (f *findings) report(w io.Writer, acknowledged int64) {
 	}{
 		{"acknowledged, not stored", f.missing},
 		{"stored unlike acknowledged", f.altered},
-		{"answers that contradict", f.contradicted},
-		{"rows of one request", f.duplicates},
-		{"rows of refused requests", f.unwanted},
-		{"rows that nobody asked for", f.strangers},
+		{"contradicting answers", f.contradicted},
+		{"second rows of a request", f.duplicates},
+		{"rows of refused requests", f.refused},
+		{"rows without a request", f.unrequested},
 		{"raffles miscounted", f.miscounted},
-		{"members above the limit", f.above},
-		{"entries outside open time", f.untimely},
+		{"members above the limit", f.overLimit},
+		{"entries outside open time", f.outsideOpenTime},
 	} {
 		fmt.Fprintf(w, "%-28s %12d\n", line.what, line.count)
 	}

@@ -4,26 +4,24 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
 )
 
-// schedule gives out request numbers, each when its time has come. Safe for
-// concurrent use.
+// schedule hands out request numbers, each when it is due. Safe for concurrent use.
 type schedule struct {
-	start time.Time
-	every time.Duration // between two requests; 0: as soon as asked
-	count int64         // 0: no bound
-	end   time.Time     // zero: no bound
-	next  atomic.Int64
-	ended atomic.Bool
+	start    time.Time
+	interval time.Duration // between two requests; 0: as soon as they are asked for
+	count    int64         // 0: unbounded
+	end      time.Time     // zero: unbounded
+	next     atomic.Int64
+	stopped  atomic.Bool
 }
-
-// stop ends it: nothing more is given out.
-func (s *schedule) stop() { s.ended.Store(true) }
 
 func newSchedule(rate, count int, duration time.Duration) *schedule {
 	s := &schedule{start: time.Now(), count: int64(count)}
 	if rate > 0 {
-		s.every = time.Second / time.Duration(rate)
+		s.interval = time.Second / time.Duration(rate)
 	}
 	if duration > 0 {
 		s.end = s.start.Add(duration)
@@ -31,36 +29,24 @@ func newSchedule(rate, count int, duration time.Duration) *schedule {
 	return s
 }
 
-// take returns the next request's number once it is time to send it, and when
-// that was, which lies in the past where nobody came to take it in time. It
-// returns false when there are no more.
-func (s *schedule) take(ctx context.Context) (n int64, intended time.Time, ok bool) {
-	n = s.next.Add(1) - 1
-	if s.count > 0 && n >= s.count || ctx.Err() != nil || s.ended.Load() {
-		return 0, intended, false
-	}
-	if s.every > 0 {
-		intended = s.start.Add(time.Duration(n) * s.every)
-	} else {
-		intended = time.Now()
-	}
-	if !s.end.IsZero() && !intended.Before(s.end) {
-		return 0, intended, false
-	}
-	return n, intended, s.every == 0 || sleep(ctx, time.Until(intended)) && !s.ended.Load()
-}
+// stop ends the schedule: no more numbers are handed out.
+func (s *schedule) stop() { s.stopped.Store(true) }
 
-// sleep waits, and tells whether ctx allowed it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
+// take waits until the next request is due, and returns its number and the time at
+// which it was due, which is in the past if no sender was free then. ok is false if
+// there are no more requests.
+func (s *schedule) take(ctx context.Context) (n int64, due time.Time, ok bool) {
+	n = s.next.Add(1) - 1
+	if s.count > 0 && n >= s.count || ctx.Err() != nil || s.stopped.Load() {
+		return 0, due, false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+	if s.interval > 0 {
+		due = s.start.Add(time.Duration(n) * s.interval)
+	} else {
+		due = time.Now()
 	}
+	if !s.end.IsZero() && !due.Before(s.end) {
+		return 0, due, false
+	}
+	return n, due, s.interval == 0 || ctxtime.Sleep(ctx, time.Until(due)) && !s.stopped.Load()
 }

@@ -9,20 +9,20 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-func TestARateIsKeptAndAStallCountsAsLatency(t *testing.T) {
+func TestSchedule_KeepsTheRateThroughAStall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSchedule(100, 0, time.Second)
 		start := time.Now()
 		for n := range int64(100) {
-			got, intended, ok := s.take(t.Context())
-			if want := time.Duration(n) * 10 * time.Millisecond; !ok || got != n || intended.Sub(start) != want {
-				t.Fatalf("request %d: %d, %v, %v; want it meant for %v", n, got, intended.Sub(start), ok, want)
+			got, due, ok := s.take(t.Context())
+			if want := time.Duration(n) * 10 * time.Millisecond; !ok || got != n || due.Sub(start) != want {
+				t.Fatalf("request %d: %d, %v, %v; want it due at %v", n, got, due.Sub(start), ok, want)
 			}
 			if n == 10 {
-				time.Sleep(300 * time.Millisecond) // the service stalls
+				time.Sleep(300 * time.Millisecond) // of the bubble's clock: the service stalls
 			}
-			late := time.Since(intended)
+			late := time.Since(due)
 			if stalled := n >= 10 && n < 40; stalled != (late > 0) {
 				t.Errorf("request %d is %v late", n, late)
 			}
@@ -33,7 +33,7 @@ func TestARateIsKeptAndAStallCountsAsLatency(t *testing.T) {
 	})
 }
 
-func TestACountBoundsTheRequests(t *testing.T) {
+func TestSchedule_EndsAtTheCount(t *testing.T) {
 	t.Parallel()
 	s := newSchedule(0, 3, 0)
 	for range 3 {
@@ -46,7 +46,7 @@ func TestACountBoundsTheRequests(t *testing.T) {
 	}
 }
 
-func TestASenderThatWaitsForItsTimeStopsWhenTold(t *testing.T) {
+func TestSchedule_EndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -54,24 +54,24 @@ func TestASenderThatWaitsForItsTimeStopsWhenTold(t *testing.T) {
 		s := newSchedule(1, 0, 0)
 		s.take(ctx)
 		if _, _, ok := s.take(ctx); ok {
-			t.Error("went on")
+			t.Error("another request")
 		}
 	})
 }
 
-func TestAPauseIsWhatTheServiceAskedForAndAtMostTwice(t *testing.T) {
+func TestAnswer_BacksOffAsTheServiceAsks(t *testing.T) {
 	t.Parallel()
 	for range 100 {
-		asked := answer{code: codes.ResourceExhausted, delay: 100 * time.Millisecond}
-		if p := asked.pause(7); p < 100*time.Millisecond || p >= 200*time.Millisecond {
-			t.Fatalf("asked for 100ms, pauses %v", p)
+		withDelay := answer{code: codes.ResourceExhausted, retryDelay: 100 * time.Millisecond}
+		if d := withDelay.backoff(7); d < 100*time.Millisecond || d >= 200*time.Millisecond {
+			t.Fatalf("with a delay of 100ms: %v", d)
 		}
-		silent := answer{code: codes.Unavailable}
-		if p := silent.pause(3); p < 4*firstDelay || p >= 8*firstDelay {
-			t.Fatalf("third attempt pauses %v", p)
+		without := answer{code: codes.Unavailable}
+		if d := without.backoff(3); d < 4*minBackoff || d >= 8*minBackoff {
+			t.Fatalf("after three attempts: %v", d)
 		}
-		if p := silent.pause(900); p > 2*maxDelay {
-			t.Fatalf("late attempt pauses %v", p)
+		if d := without.backoff(900); d > 2*maxBackoff {
+			t.Fatalf("after many attempts: %v", d)
 		}
 	}
 }

@@ -5,299 +5,294 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
 )
 
-// A request on a stream bears its number and the slot that waits for its
-// answer, so that an answer that comes late is told from the slot's present one.
-const (
-	slotBits    = 16
-	maxInFlight = 60_000 // slots of one stream
-)
+// maxInFlight bounds the requests in flight. Each takes memory here and a place in
+// the service's queue.
+const maxInFlight = 60_000
 
-// stream sends requests over one EnterStream, opened again where it breaks.
-type stream struct {
-	*run
+// streamSender sends requests over one EnterStream, and opens another one whenever
+// it ends before every request is answered. A request's correlation id is its
+// number.
+type streamSender struct {
+	g      *Generator
 	client rafflev1.ParticipationServiceClient
-	free   chan int      // slots without a request
+	slots  chan struct{} // one for each request in flight
 	opened chan struct{} // closed once the first stream is open
 
-	mu    sync.Mutex // over slots
-	slots []slot
+	mu      sync.Mutex
+	pending map[int64]*pendingRequest // by number: sent, and without a final answer
 
-	sending sync.Mutex // over call and its Send
-	call    grpc.BidiStreamingClient[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
-	closing bool // all is answered: no more will be sent
+	sendMu   sync.Mutex // over Send, too
+	stream   grpc.BidiStreamingClient[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
+	finished bool // every request is answered
 }
 
-// slot is the place of one request in flight.
-type slot struct {
-	n        int64
-	intended time.Time
-	attempt  int
-	busy     bool
+// pendingRequest is a request without a final answer.
+type pendingRequest struct {
+	due      time.Time
+	attempts int
 }
 
-func (r *run) newStream(client rafflev1.ParticipationServiceClient, inFlight int) *stream {
-	s := &stream{run: r, client: client, free: make(chan int, inFlight), opened: make(chan struct{}), slots: make([]slot, inFlight)}
-	for i := range inFlight {
-		s.free <- i
-	}
-	return s
-}
-
-// streams drives one stream per connection. It fails where the service can't be
-// reached any more.
-func (r *run) streams(ctx, calls context.Context) error {
-	var drivers sync.WaitGroup
-	errs := make([]error, len(r.clients))
-	for i, client := range r.clients {
-		inFlight := (r.cfg.Concurrency + i) / len(r.clients)
+// sendByStreams sends requests over one stream per connection. It fails if the
+// service stays unreachable. It stops sending when ctx ends; calls bounds the
+// streams.
+func (g *Generator) sendByStreams(ctx, calls context.Context) error {
+	var senders sync.WaitGroup
+	errs := make([]error, len(g.conns))
+	for i, conn := range g.conns {
+		inFlight := (g.cfg.Concurrency + i) / len(g.conns)
 		if inFlight == 0 {
 			continue
 		}
-		drivers.Go(func() { errs[i] = r.newStream(client, inFlight).drive(ctx, calls) })
+		s := &streamSender{
+			g: g, client: rafflev1.NewParticipationServiceClient(conn),
+			slots: make(chan struct{}, inFlight), opened: make(chan struct{}), pending: make(map[int64]*pendingRequest, inFlight),
+		}
+		senders.Go(func() { errs[i] = s.run(ctx, calls) })
 	}
-	drivers.Wait()
+	senders.Wait()
 	return errors.Join(errs...)
 }
 
-// drive sends until the schedule ends and every answer is there.
-func (s *stream) drive(ctx, calls context.Context) error {
+// run sends until the schedule ends and every request is answered.
+func (s *streamSender) run(ctx, calls context.Context) error {
 	calls, stop := context.WithCancel(calls)
 	defer stop()
-	var feeding sync.WaitGroup
-	feeding.Go(func() { s.feed(ctx, calls) })
-	var err error
-	for failures := 0; failures <= s.cfg.Retries; failures++ {
-		var answers int
-		if answers, err = s.session(calls); err == nil {
-			break
-		}
-		if errors.Is(err, errAnnounced) {
-			failures = -1
-			continue
-		}
-		if answers > 0 {
-			failures = 0
-		}
-		a := failed(err)
-		s.tally.failed(a)
-		if !sleep(calls, a.pause(failures+1)) {
-			break
-		}
-	}
+	var sending sync.WaitGroup
+	sending.Go(func() { s.sendAll(ctx, calls) })
+	err := s.receiveAll(calls)
 	stop()
-	feeding.Wait()
-	s.abandon()
+	sending.Wait()
+	s.abandonPending()
 	return err
 }
 
-// feed puts every request into a free slot and sends it, then waits for all
-// answers and ends the stream.
-func (s *stream) feed(ctx, calls context.Context) {
+// abandonPending counts the requests that will not be answered any more.
+func (s *streamSender) abandonPending() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.g.counters.unknown.Add(int64(len(s.pending)))
+	s.g.counters.inFlight.Add(-int64(len(s.pending)))
+	clear(s.pending)
+}
+
+// sendAll sends every request, waits until all are answered, and closes the stream.
+func (s *streamSender) sendAll(ctx, calls context.Context) {
 	select {
 	case <-s.opened:
 	case <-calls.Done():
 		return
 	}
-	for {
-		i, ok := s.slot(calls)
+	for s.takeSlot(calls) {
+		n, due, ok := s.g.schedule.take(ctx)
 		if !ok {
-			return
-		}
-		n, intended, ok := s.schedule.take(ctx)
-		if !ok {
-			s.free <- i
+			<-s.slots
 			break
 		}
-		s.ledger.Sent(n)
-		s.tally.inFlight.Add(1)
+		s.g.outcomes.sent(n)
+		s.g.counters.inFlight.Add(1)
 		s.mu.Lock()
-		s.slots[i] = slot{n: n, intended: intended, busy: true}
+		s.pending[n] = &pendingRequest{due: due}
 		s.mu.Unlock()
-		s.send(i, n)
-		s.provoke(i, n)
+		s.send(n)
+		s.sendAgain(n)
 	}
-	for range s.slots {
-		if _, ok := s.slot(calls); !ok {
+	for range cap(s.slots) {
+		if !s.takeSlot(calls) {
 			return
 		}
 	}
-	s.sending.Lock()
-	defer s.sending.Unlock()
-	s.closing = true
-	_ = s.call.CloseSend() // what fails here, the receiver sees
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	s.finished = true
+	_ = s.stream.CloseSend() // Recv returns what fails here
 }
 
-// provoke sends some requests once more: at once, or before their answer.
-func (s *stream) provoke(i int, n int64) {
-	if s.plan.chance(n, toRepeat, s.cfg.RepeatPercent) {
-		s.tally.repeated.Add(1)
-		s.send(i, n)
+// sendAgain sends some requests a second time, at once or before the answer.
+func (s *streamSender) sendAgain(n int64) {
+	g := s.g
+	if g.plan.selects(n, forRepeat, g.cfg.RepeatPercent) {
+		g.counters.repeated.Add(1)
+		s.send(n)
 	}
-	if s.plan.chance(n, toGiveUp, s.cfg.GiveUpPercent) {
-		time.AfterFunc(s.cfg.GiveUpAfter, func() {
-			if s.waits(i, n) {
-				s.tally.givenUp.Add(1)
-				s.send(i, n)
+	if g.plan.selects(n, forCancel, g.cfg.GiveUpPercent) {
+		time.AfterFunc(g.cfg.GiveUpAfter, func() {
+			if s.isPending(n) {
+				g.counters.cancelled.Add(1)
+				s.send(n)
 			}
 		})
 	}
 }
 
-func (s *stream) slot(ctx context.Context) (int, bool) {
+func (s *streamSender) takeSlot(ctx context.Context) bool {
 	select {
-	case i := <-s.free:
-		return i, true
+	case s.slots <- struct{}{}:
+		return true
 	case <-ctx.Done():
-		return 0, false
+		return false
 	}
 }
 
-// waits tells whether request n still waits in slot i.
-func (s *stream) waits(i int, n int64) bool {
+func (s *streamSender) isPending(n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.slots[i].busy && s.slots[i].n == n
+	return s.pending[n] != nil
 }
 
-// send sends request n on the newest stream; where that is broken, the next one
-// begins with it. Call it once opened is closed.
-func (s *stream) send(i int, n int64) {
-	msg := &rafflev1.EnterStreamRequest{CorrelationId: n<<slotBits | int64(i), Enter: &rafflev1.EnterRequest{}}
-	s.plan.Request(n, msg.Enter)
-	s.sending.Lock()
-	defer s.sending.Unlock()
-	if !s.closing {
-		_ = s.call.Send(msg) // what fails here, the receiver sees
+// send sends request n on the newest stream. If that is broken, the next one sends
+// it. Call it after opened is closed.
+func (s *streamSender) send(n int64) {
+	msg := &rafflev1.EnterStreamRequest{CorrelationId: n, Enter: &rafflev1.EnterRequest{}}
+	s.g.plan.Request(n, msg.Enter)
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	if !s.finished {
+		_ = s.stream.Send(msg) // Recv returns what fails here
 	}
 }
 
-// session opens a stream, sends what waits, and reads answers until the end. It
-// returns how many there were, and an error where the stream broke.
-func (s *stream) session(ctx context.Context) (answers int, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	call, err := s.client.EnterStream(ctx)
-	if err != nil {
-		return 0, err
-	}
-	s.sending.Lock()
-	if s.call == nil {
-		close(s.opened)
-	}
-	s.call = call
-	if s.closing {
-		_ = call.CloseSend()
-	}
-	s.sending.Unlock()
-	var resending sync.WaitGroup // beside the reading, lest both sides wait to write
-	resending.Go(s.resend)
-	defer resending.Wait()
-	defer cancel()
-	announced := false
-	for {
-		resp, err := call.Recv()
-		if errors.Is(err, io.EOF) {
-			return answers, s.ended(announced)
-		}
-		if err != nil {
-			return answers, fmt.Errorf("stream: %w", err)
-		}
-		if resp.GetEnding() != nil {
-			announced = true
+// receiveAll opens streams and reads answers until every request is answered, or
+// more streams in a row fail than cfg.Retries without an answer.
+func (s *streamSender) receiveAll(ctx context.Context) error {
+	for failures := 0; ; {
+		answers, err := s.receiveStream(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errAnnouncedEnd):
+			failures = 0
 			continue
+		case answers > 0:
+			failures = 0
 		}
-		answers++
-		s.receive(ctx, resp)
+		failures++
+		a := answerOfError(err)
+		s.g.counters.failed(a)
+		if failures > s.g.cfg.Retries || !ctxtime.Sleep(ctx, a.backoff(failures)) {
+			return err
+		}
 	}
 }
 
 var (
-	// errEarly says that the service ended the stream, without an error or an
-	// announcement, while requests waited.
-	errEarly = errors.New("the service ended the stream early")
-	// errAnnounced says that the service ended the stream as it had announced:
-	// another one is opened at once.
-	errAnnounced = errors.New("the service ended the stream, as it had announced")
+	// errEarlyEnd says that the service ended a stream without an error or an
+	// announcement before every request was answered.
+	errEarlyEnd = errors.New("the service ended the stream early")
+	// errAnnouncedEnd says that the service ended a stream as it had announced.
+	errAnnouncedEnd = errors.New("the service ended the stream, as it had announced")
 )
 
-func (s *stream) ended(announced bool) error {
-	s.sending.Lock()
-	defer s.sending.Unlock()
-	switch {
-	case s.closing:
-		return nil
-	case announced:
-		return errAnnounced
+// receiveStream opens a stream, sends the pending requests, and reads answers until
+// the stream ends. It returns how many there were, and nil if every request is
+// answered.
+func (s *streamSender) receiveStream(ctx context.Context) (answers int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := s.client.EnterStream(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return errEarly
-}
-
-func (s *stream) resend() {
-	for i := range s.slots {
-		s.mu.Lock()
-		waiting := s.slots[i]
-		s.mu.Unlock()
-		if waiting.busy {
-			s.send(i, waiting.n)
+	s.setStream(stream)
+	var resending sync.WaitGroup // while answers are read, lest both sides wait to write
+	resending.Go(s.resendPending)
+	defer resending.Wait()
+	defer cancel()
+	announced := false
+	for {
+		resp, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return answers, s.endOfStream(announced)
+		case err != nil:
+			return answers, fmt.Errorf("stream: %w", err)
+		case resp.GetEnding() != nil:
+			announced = true
+		default:
+			answers++
+			s.receive(ctx, resp)
 		}
 	}
 }
 
-// receive notes an answer, and frees the slot or sends the request again.
-func (s *stream) receive(ctx context.Context, resp *rafflev1.EnterStreamResponse) {
-	n, i := resp.GetCorrelationId()>>slotBits, int(resp.GetCorrelationId()&(1<<slotBits-1))
-	a := streamed(resp)
-	s.note(n, a)
-	final := a.code == codes.OK || a.refused()
-	if !final {
-		s.tally.failed(a)
+func (s *streamSender) setStream(stream grpc.BidiStreamingClient[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	if s.stream == nil {
+		close(s.opened)
+	}
+	s.stream = stream
+	if s.finished {
+		_ = stream.CloseSend()
+	}
+}
+
+func (s *streamSender) endOfStream(announced bool) error {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	switch {
+	case s.finished:
+		return nil
+	case announced:
+		return errAnnouncedEnd
+	}
+	return errEarlyEnd
+}
+
+func (s *streamSender) resendPending() {
+	s.mu.Lock()
+	numbers := slices.Sorted(maps.Keys(s.pending))
+	s.mu.Unlock()
+	for _, n := range numbers {
+		if s.isPending(n) {
+			s.send(n)
+		}
+	}
+}
+
+// receive records an answer. If it is not final, the request is sent again later.
+func (s *streamSender) receive(ctx context.Context, resp *rafflev1.EnterStreamResponse) {
+	n, a := resp.GetCorrelationId(), answerOfStream(resp)
+	s.g.record(n, a)
+	if !a.final() {
+		s.g.counters.failed(a)
 	}
 	s.mu.Lock()
-	w := &s.slots[i]
-	if !w.busy || w.n != n {
+	request := s.pending[n]
+	if request == nil {
 		s.mu.Unlock()
-		return // answered before: this is the answer to a repeat
+		return // it was answered before, and was sent more than once
 	}
-	w.attempt++
-	again := !final && w.attempt <= s.cfg.Retries
-	w.busy = again
-	pending := *w
+	request.attempts++
+	attempts := request.attempts
+	again := !a.final() && attempts <= s.g.cfg.Retries
+	if !again {
+		delete(s.pending, n)
+	}
 	s.mu.Unlock()
 	switch {
 	case again:
-		time.AfterFunc(a.pause(pending.attempt), func() {
-			if ctx.Err() == nil && s.waits(i, n) {
-				s.send(i, n)
+		time.AfterFunc(a.backoff(attempts), func() {
+			if ctx.Err() == nil && s.isPending(n) {
+				s.send(n)
 			}
 		})
 		return
-	case final:
-		s.tally.answered(n, a, pending.intended)
+	case a.final():
+		s.g.counters.answered(a, request.due)
 	default:
-		s.tally.unknown.Add(1)
+		s.g.counters.unknown.Add(1)
 	}
-	s.tally.inFlight.Add(-1)
-	s.free <- i
-}
-
-// abandon counts what will have no answer any more.
-func (s *stream) abandon() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.slots {
-		if s.slots[i].busy {
-			s.slots[i].busy = false
-			s.tally.unknown.Add(1)
-			s.tally.inFlight.Add(-1)
-		}
-	}
+	s.g.counters.inFlight.Add(-1)
+	<-s.slots
 }

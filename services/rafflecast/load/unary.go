@@ -2,106 +2,112 @@ package load
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
 )
 
-// What chance decides on, for Plan.chance.
-const (
-	toRepeat uint64 = iota + 1
-	toGiveUp
-)
+// entryClient places entries by calls: gRPC's client, or an httpClient.
+type entryClient interface {
+	Enter(ctx context.Context, req *rafflev1.EnterRequest, options ...grpc.CallOption) (*rafflev1.EnterResponse, error)
+}
 
-// unary sends requests as unary calls, each from a goroutine of its own.
-func (r *run) unary(ctx, calls context.Context) {
+func (g *Generator) entryClients() (clients []entryClient) {
+	if g.cfg.Mode == HTTP {
+		return []entryClient{newHTTPClient(strings.TrimSuffix(g.cfg.Facade, "/"), g.cfg.Concurrency)}
+	}
+	for _, conn := range g.conns {
+		clients = append(clients, rafflev1.NewParticipationServiceClient(conn))
+	}
+	return clients
+}
+
+// sendByCalls sends requests as unary calls from as many goroutines as requests may
+// be in flight. It stops sending when ctx ends; calls bounds the calls.
+func (g *Generator) sendByCalls(ctx, calls context.Context) {
+	clients := g.entryClients()
 	var callers sync.WaitGroup
-	for i := range r.cfg.Concurrency {
-		client := r.clients[i%len(r.clients)]
+	for i := range g.cfg.Concurrency {
+		c := &caller{g: g, client: clients[i%len(clients)]}
 		callers.Go(func() {
 			var req rafflev1.EnterRequest
 			for {
-				n, intended, ok := r.schedule.take(ctx)
+				n, due, ok := g.schedule.take(ctx)
 				if !ok {
 					return
 				}
-				r.plan.Request(n, &req)
-				r.call(calls, client, n, &req, intended)
+				g.plan.Request(n, &req)
+				c.send(calls, n, &req, due)
 			}
 		})
 	}
 	callers.Wait()
 }
 
-// call sends one request until it has a final answer.
-func (r *run) call(ctx context.Context, client rafflev1.ParticipationServiceClient, n int64, req *rafflev1.EnterRequest, intended time.Time) {
-	r.ledger.Sent(n)
-	r.tally.inFlight.Add(1)
-	defer r.tally.inFlight.Add(-1)
-	var copied sync.WaitGroup
-	if r.plan.chance(n, toRepeat, r.cfg.RepeatPercent) {
-		r.tally.repeated.Add(1)
-		copied.Go(func() { r.settle(ctx, client, n, req) })
-	}
-	if r.plan.chance(n, toGiveUp, r.cfg.GiveUpPercent) {
-		if r.attempt(ctx, client, n, req, r.cfg.GiveUpAfter).code == codes.DeadlineExceeded {
-			r.tally.givenUp.Add(1)
-		}
-		// Where it was answered in time, it is sent again all the same, as by a
-		// caller who never saw the answer.
-	}
-	if a, ok := r.settle(ctx, client, n, req); ok {
-		r.tally.answered(n, a, intended)
-	} else {
-		r.tally.unknown.Add(1)
-	}
-	copied.Wait()
+// caller sends requests by one client. Safe for concurrent use.
+type caller struct {
+	g      *Generator
+	client entryClient
 }
 
-// settle sends a request until its answer is final, and tells whether it became so.
-func (r *run) settle(ctx context.Context, client rafflev1.ParticipationServiceClient, n int64, req *rafflev1.EnterRequest) (answer, bool) {
-	for attempt := 0; ; attempt++ {
-		a := r.attempt(ctx, client, n, req, r.cfg.Timeout)
-		if a.code == codes.OK || a.refused() {
+// send sends request n until it has a final answer: some requests twice at once,
+// and some once more after an attempt that is cancelled early.
+func (c *caller) send(ctx context.Context, n int64, req *rafflev1.EnterRequest, due time.Time) {
+	g := c.g
+	g.outcomes.sent(n)
+	g.counters.inFlight.Add(1)
+	defer g.counters.inFlight.Add(-1)
+	var second sync.WaitGroup
+	defer second.Wait()
+	if g.plan.selects(n, forRepeat, g.cfg.RepeatPercent) {
+		g.counters.repeated.Add(1)
+		second.Go(func() { c.retry(ctx, n, req) })
+	}
+	if g.plan.selects(n, forCancel, g.cfg.GiveUpPercent) {
+		// If it is answered in time it is sent again all the same, as by a caller who
+		// never saw the answer.
+		if c.attempt(ctx, n, req, g.cfg.GiveUpAfter).code == codes.DeadlineExceeded {
+			g.counters.cancelled.Add(1)
+		}
+	}
+	if a, ok := c.retry(ctx, n, req); ok {
+		g.counters.answered(a, due)
+	} else {
+		g.counters.unknown.Add(1)
+	}
+}
+
+// retry sends request n until its answer is final, and reports whether it became
+// so.
+func (c *caller) retry(ctx context.Context, n int64, req *rafflev1.EnterRequest) (answer, bool) {
+	for attempts := 1; ; attempts++ {
+		a := c.attempt(ctx, n, req, c.g.cfg.Timeout)
+		if a.final() {
 			return a, true
 		}
-		r.tally.failed(a)
-		if attempt >= r.cfg.Retries || !sleep(ctx, a.pause(attempt+1)) {
+		c.g.counters.failed(a)
+		if attempts > c.g.cfg.Retries || !ctxtime.Sleep(ctx, a.backoff(attempts)) {
 			return a, false
 		}
 	}
 }
 
-// attempt sends a request once, and notes the answer where it is final.
-func (r *run) attempt(ctx context.Context, client rafflev1.ParticipationServiceClient, n int64, req *rafflev1.EnterRequest, timeout time.Duration) answer {
+// attempt sends request n once and records the answer.
+func (c *caller) attempt(ctx context.Context, n int64, req *rafflev1.EnterRequest, timeout time.Duration) answer {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	resp, err := client.Enter(ctx, req)
 	var a answer
-	if err != nil {
-		a = failed(err)
+	if resp, err := c.client.Enter(ctx, req); err != nil {
+		a = answerOfError(err)
 	} else {
-		a = entered(resp)
+		a = answerOf(resp)
 	}
-	r.note(n, a)
+	c.g.record(n, a)
 	return a
-}
-
-// notOpen is the reason for which a closed raffle refuses.
-const notOpen = "RAFFLE_NOT_OPEN"
-
-// note writes an answer into the ledger, where it is final.
-func (r *run) note(n int64, a answer) {
-	if r.cfg.UntilClosed && a.reason == notOpen {
-		r.schedule.stop()
-	}
-	switch {
-	case a.code == codes.OK:
-		r.ledger.Acknowledge(n, a.ordinal)
-	case a.refused():
-		r.ledger.Refuse(n)
-	}
 }

@@ -7,199 +7,211 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
 )
 
-// readOnly is a connection to the service's database that only reads.
-type readOnly struct{ conn *pgx.Conn }
-
-// checkDatabase tells before the load begins of a URL that is wrong. The connection
-// is not kept: the database may be restarted under the load.
+// checkDatabase reports before the load begins that the database cannot be reached.
+// The connection is not kept, since the database may be restarted under the load.
 func checkDatabase(ctx context.Context, url string) error {
-	d, err := openDatabase(ctx, url)
-	d.close(ctx)
-	return err
+	if url == "" {
+		return nil
+	}
+	conn, err := connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
 }
 
-// openDatabase connects. An empty URL means no database.
-func openDatabase(ctx context.Context, url string) (*readOnly, error) {
-	if url == "" {
-		return nil, nil //nolint:nilnil // no database is a database that verifies nothing
-	}
+func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
-		// pgx quotes the URL without its password.
-		return nil, fmt.Errorf("database (--database-url): %w", err)
+		return nil, fmt.Errorf("database (--database-url): %w", err) // pgx leaves the password out
 	}
-	return &readOnly{conn}, nil
+	return conn, nil
 }
 
-func (d *readOnly) close(ctx context.Context) {
-	if d != nil {
-		_ = d.conn.Close(ctx)
+// Verify compares the service's database with the answers. It returns an error if
+// they differ.
+func (g *Generator) Verify(ctx context.Context, databaseURL string) error {
+	found, err := g.verifyAt(ctx, databaseURL)
+	if err != nil {
+		return err
 	}
+	return found.err()
 }
 
-// verifyLater opens the database and verifies. It gives a database that is on its
-// way back after a failure some time.
-func (r *run) verifyLater(ctx context.Context, url string) (*findings, error) {
+// verifyEventually is verifyAt that waits up to a minute for a database that is
+// restarting after a failure.
+func (g *Generator) verifyEventually(ctx context.Context, url string) (*findings, error) {
 	deadline := time.Now().Add(time.Minute)
 	for {
-		d, err := openDatabase(ctx, url)
+		err := checkDatabase(ctx, url)
 		if err == nil {
-			defer d.close(ctx)
-			return r.verify(ctx, d)
+			return g.verifyAt(ctx, url)
 		}
-		if time.Now().After(deadline) || !sleep(ctx, time.Second) {
+		if time.Now().After(deadline) || !ctxtime.Sleep(ctx, time.Second) {
 			return nil, err
 		}
 	}
 }
 
-// verify compares the database, as of one moment, with what was answered. It
-// returns nil findings where there is no database.
-func (r *run) verify(ctx context.Context, d *readOnly) (*findings, error) {
-	if d == nil {
-		return nil, nil //nolint:nilnil // not verified: no finding, no failure
+func (g *Generator) verifyAt(ctx context.Context, url string) (*findings, error) {
+	conn, err := connect(ctx, url)
+	if err != nil {
+		return nil, err
 	}
-	var c *check
-	err := pgx.BeginTxFunc(ctx, d.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
-		if c, err = r.newCheck(ctx, tx); err != nil {
+	defer conn.Close(context.WithoutCancel(ctx))
+	return g.verify(ctx, conn)
+}
+
+// verify compares a snapshot of the database with the answers. It only reads.
+func (g *Generator) verify(ctx context.Context, conn *pgx.Conn) (*findings, error) {
+	v := &verification{g: g, raffles: make(map[int64]*storedRaffle)}
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, conn, snapshot, func(tx pgx.Tx) error {
+		if err := v.readRaffles(ctx, tx); err != nil {
 			return err
 		}
-		return c.readEntries(ctx, tx)
+		return v.readEntries(ctx, tx)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
-	return c.finish(), nil
+	v.finish()
+	return &v.found, nil
 }
 
-// standing is a raffle as the database has it, and what its rows add up to.
-type standing struct {
-	index              int // in the plan
-	limit              int32
-	opens, closes      *time.Time
-	entries, members   int64 // the counters
-	counted, countedBy int64 // the rows, and their members
-}
-
-// check gathers the findings.
-type check struct {
-	*run
+// verification collects the findings.
+type verification struct {
+	g       *Generator
 	found   findings
-	raffles map[int64]*standing
-	// entries of each member in each raffle, by member number times the number of
-	// raffles plus the raffle's index; a ledger of its own, for its chunks.
-	entries Ledger
+	raffles map[int64]*storedRaffle
+	// entries counts the entries of each member in each raffle, at the member's number
+	// times the number of raffles plus the raffle's index.
+	entries sparseArray
 }
 
-func (r *run) newCheck(ctx context.Context, tx pgx.Tx) (*check, error) {
-	c := &check{run: r, raffles: make(map[int64]*standing)}
-	for i, id := range r.plan.Raffles {
-		c.raffles[id] = &standing{index: i}
+// storedRaffle is a raffle in the database.
+type storedRaffle struct {
+	index            int // in the plan
+	limit            int32
+	opensAt          *time.Time
+	closesAt         *time.Time
+	entries, members int64 // its counters
+	rows, rowMembers int64 // its entries that are not withdrawn, and their members
+}
+
+func (v *verification) readRaffles(ctx context.Context, tx pgx.Tx) error {
+	for i, id := range v.g.plan.Raffles {
+		v.raffles[id] = &storedRaffle{index: i}
 	}
 	rows, _ := tx.Query(ctx, `SELECT id, max_entries_per_member, opens_at, closes_at, entries, members
-		FROM raffles WHERE id = ANY($1)`, r.plan.Raffles)
+		FROM raffles WHERE id = ANY($1)`, v.g.plan.Raffles) // ForEachRow returns the error
 	var id int64
-	var read standing
-	_, err := pgx.ForEachRow(rows, []any{&id, &read.limit, &read.opens, &read.closes, &read.entries, &read.members}, func() error {
-		read.index = c.raffles[id].index
-		*c.raffles[id] = read
-		read = standing{}
-		return nil
-	})
-	return c, err
-}
-
-// row is an entry as the database has it.
-type row struct {
-	raffle    int64
-	member    string
-	ordinal   int32
-	request   *[16]byte
-	created   time.Time
-	withdrawn bool
-}
-
-func (c *check) readEntries(ctx context.Context, tx pgx.Tx) error {
-	rows, _ := tx.Query(ctx, `SELECT raffle_id, member_id, ordinal, request_id, created_at, withdrawn_at IS NOT NULL
-		FROM entries WHERE raffle_id = ANY($1)`, c.plan.Raffles)
-	var e row
-	_, err := pgx.ForEachRow(rows, []any{&e.raffle, &e.member, &e.ordinal, &e.request, &e.created, &e.withdrawn}, func() error {
-		if c.raffles[e.raffle] == nil {
-			return errors.New("a row of another raffle")
-		}
-		c.read(&e)
+	var read storedRaffle
+	_, err := pgx.ForEachRow(rows, []any{&id, &read.limit, &read.opensAt, &read.closesAt, &read.entries, &read.members}, func() error {
+		read.index = v.raffles[id].index
+		*v.raffles[id] = read
+		read = storedRaffle{}
 		return nil
 	})
 	return err
 }
 
-// read takes one row into account.
-func (c *check) read(e *row) {
-	c.found.rows++
-	s := c.raffles[e.raffle]
-	if s.opens != nil && e.created.Before(*s.opens) || s.closes != nil && !e.created.Before(*s.closes) {
-		c.found.untimely++
-	}
-	n, ours := int64(0), false
-	if e.request != nil {
-		n, ours = c.plan.Number(*e.request)
-	}
-	ours = ours && n < c.schedule.next.Load()
-	if !ours {
-		c.found.strangers++
-		if !e.withdrawn {
-			s.counted++
+// storedEntry is an entry in the database.
+type storedEntry struct {
+	raffle    int64
+	member    string
+	ordinal   int32
+	request   *[16]byte
+	createdAt time.Time
+	withdrawn bool
+}
+
+func (v *verification) readEntries(ctx context.Context, tx pgx.Tx) error {
+	rows, _ := tx.Query(ctx, `SELECT raffle_id, member_id, ordinal, request_id, created_at, withdrawn_at IS NOT NULL
+		FROM entries WHERE raffle_id = ANY($1)`, v.g.plan.Raffles) // ForEachRow returns the error
+	var e storedEntry
+	_, err := pgx.ForEachRow(rows, []any{&e.raffle, &e.member, &e.ordinal, &e.request, &e.createdAt, &e.withdrawn}, func() error {
+		raffle := v.raffles[e.raffle]
+		if raffle == nil {
+			return errors.New("a row of another raffle")
 		}
+		v.checkEntry(raffle, &e)
+		return nil
+	})
+	return err
+}
+
+// checkEntry compares one entry with its request.
+func (v *verification) checkEntry(raffle *storedRaffle, e *storedEntry) {
+	v.found.rows++
+	if raffle.opensAt != nil && e.createdAt.Before(*raffle.opensAt) || raffle.closesAt != nil && !e.createdAt.Before(*raffle.closesAt) {
+		v.found.outsideOpenTime++
+	}
+	if !e.withdrawn {
+		raffle.rows++
+	}
+	n, ours := v.numberOf(e)
+	if !ours {
+		v.found.unrequested++
 		return
 	}
-	c.match(n, e)
+	v.checkRequest(n, e)
 	if e.withdrawn {
 		return
 	}
-	s.counted++
-	raffle, member := c.plan.target(n)
-	switch c.entries.at(member*int64(len(c.plan.Raffles)) + int64(raffle)).Add(1) {
+	index, member := v.g.plan.target(n)
+	switch v.entries.at(member*int64(len(v.g.plan.Raffles)) + int64(index)).Add(1) {
 	case 1:
-		s.countedBy++
-	case uint32(s.limit) + 1:
-		c.found.above++
+		raffle.rowMembers++
+	case uint32(raffle.limit) + 1:
+		v.found.overLimit++
 	}
 }
 
-// match compares a row with what is known of its request.
-func (c *check) match(n int64, e *row) {
-	word := c.ledger.at(n)
-	old := word.Or(flagStored)
-	raffle, member := c.plan.target(n)
+// numberOf returns the number of the entry's request, and whether it is ours.
+func (v *verification) numberOf(e *storedEntry) (n int64, ours bool) {
+	if e.request == nil {
+		return 0, false
+	}
+	n, ours = v.g.plan.Number(*e.request)
+	return n, ours && n < v.g.schedule.next.Load()
+}
+
+// checkRequest compares an entry with the outcome of request n.
+func (v *verification) checkRequest(n int64, e *storedEntry) {
+	old := v.g.outcomes.words.at(n).Or(flagStored)
+	index, member := v.g.plan.target(n)
+	acknowledged := old & ordinalMask
 	switch {
 	case old&flagStored != 0:
-		c.found.duplicates++
+		v.found.duplicates++
 	case old&flagSent == 0:
-		c.found.strangers++
-	case old&ordinalMask == 0 && old&flagRefused != 0:
-		c.found.unwanted++
-	case old&ordinalMask != 0 && old&ordinalMask != uint32(e.ordinal),
-		e.raffle != c.plan.Raffles[raffle], e.member != c.plan.MemberID(member):
-		c.found.altered++
+		v.found.unrequested++
+	case acknowledged == 0 && old&flagRefused != 0:
+		v.found.refused++
+	case acknowledged != 0 && acknowledged != uint32(e.ordinal),
+		e.raffle != v.g.plan.Raffles[index], e.member != v.g.plan.MemberID(member):
+		v.found.altered++
 	}
 }
 
-// finish adds what shows only after the last row.
-func (c *check) finish() *findings {
-	c.ledger.each(func(_ int64, word uint32) {
+// finish adds what shows only after the last entry.
+func (v *verification) finish() {
+	v.g.outcomes.each(func(_ int64, word uint32) {
 		if word&ordinalMask != 0 && word&flagStored == 0 {
-			c.found.missing++
+			v.found.missing++
 		}
-		if word&flagDoubled != 0 {
-			c.found.contradicted++
+		if word&flagContradicted != 0 {
+			v.found.contradicted++
 		}
 	})
-	for _, s := range c.raffles {
-		if s.entries != s.counted || s.members != s.countedBy {
-			c.found.miscounted++
+	for _, raffle := range v.raffles {
+		if raffle.entries != raffle.rows || raffle.members != raffle.rowMembers {
+			v.found.miscounted++
 		}
 	}
-	return &c.found
 }

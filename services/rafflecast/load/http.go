@@ -21,62 +21,61 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
-// facade places entries by HTTP, as a page does. It has only Enter.
-type facade struct {
-	rafflev1.ParticipationServiceClient
+// httpClient places entries by HTTP/JSON, as a page does.
+type httpClient struct {
 	url  string
 	http *http.Client
 }
 
-func newFacade(url string, inFlight int) *facade {
-	return &facade{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}}}
+func newHTTPClient(url string, inFlight int) *httpClient {
+	return &httpClient{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}}}
 }
 
-// Enter fails as the gRPC call would.
-func (f *facade) Enter(ctx context.Context, req *rafflev1.EnterRequest, _ ...grpc.CallOption) (*rafflev1.EnterResponse, error) {
+// Enter returns what the gRPC call would return, errors included.
+func (c *httpClient) Enter(ctx context.Context, req *rafflev1.EnterRequest, _ ...grpc.CallOption) (*rafflev1.EnterResponse, error) {
 	query := url.Values{"memberId": {req.GetMemberId()}, "requestId": {req.GetRequestId()}}
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("%s/api/v1/raffle/%d?%s", f.url, req.GetRaffleId(), query.Encode()), nil)
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("%s/api/v1/raffle/%d?%s", c.url, req.GetRaffleId(), query.Encode()), nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := f.http.Do(post)
+	resp, err := c.http.Do(post)
 	if err != nil {
-		return nil, unanswered(ctx, err)
+		return nil, transportError(ctx, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return nil, unanswered(ctx, err)
+		return nil, transportError(ctx, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, refusal(resp, body)
+		return nil, responseError(resp, body)
 	}
 	entered := &rafflev1.EnterResponse{}
 	return entered, protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(body, entered)
 }
 
-// unanswered is the error of a request without a whole answer.
-func unanswered(ctx context.Context, err error) error {
+// transportError is the error of a request without a complete response.
+func transportError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return status.FromContextError(ctx.Err()).Err()
 	}
 	return status.Error(codes.Unavailable, err.Error())
 }
 
-// refusal reads an error's body. What is not the service's, but a proxy's on the
-// way, is worth another attempt.
-func refusal(resp *http.Response, body []byte) error {
-	var said struct {
+// responseError is the error in a response. One that is not the service's, but for
+// example a proxy's, is UNAVAILABLE: it is worth another attempt.
+func responseError(resp *http.Response, body []byte) error {
+	var answered struct {
 		Error struct{ Code, Reason, Message string }
 	}
-	err := json.Unmarshal(body, &said)
-	number, known := code.Code_value[said.Error.Code]
+	err := json.Unmarshal(body, &answered)
+	number, known := code.Code_value[answered.Error.Code]
 	if err != nil || !known {
 		return status.Error(codes.Unavailable, resp.Status)
 	}
-	st := status.New(codes.Code(number), said.Error.Message)
-	if said.Error.Reason != "" {
-		st, _ = st.WithDetails(&errdetails.ErrorInfo{Reason: said.Error.Reason})
+	st := status.New(codes.Code(number), answered.Error.Message)
+	if answered.Error.Reason != "" {
+		st, _ = st.WithDetails(&errdetails.ErrorInfo{Reason: answered.Error.Reason})
 	}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 		st, _ = st.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(seconds) * time.Second)})

@@ -16,10 +16,12 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// unreliable refuses every third request as busy, and breaks every stream after
-// fifty answers. It counts ordinals per request if it doubles.
+// unreliable is a service that refuses every third request as BUSY, and breaks every
+// stream after fifty answers. If it doubles entries, it answers each attempt with
+// another entry.
 type unreliable struct {
 	rafflev1.UnimplementedParticipationServiceServer
 	calls   atomic.Int32
@@ -74,80 +76,80 @@ func serveUnreliable(t *testing.T, u *unreliable) string {
 	return listener.Addr().String()
 }
 
-func TestWhatFailsIsSentAgainUntilItIsAnswered(t *testing.T) {
+func TestGenerator_RetriesUntilEveryRequestIsAnswered(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{Unary, Stream} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			cfg := settings(t, "--target="+serveUnreliable(t, &unreliable{}), "--mode="+mode, "--count=300", "--concurrency=40")
-			r := sent(t, cfg)
-			if got := r.tally.acknowledged.Load(); got != 300 || r.tally.unknown.Load() != 0 || r.tally.inFlight.Load() != 0 {
-				t.Errorf("%d of 300 acknowledged, %d unknown, %d in flight", got, r.tally.unknown.Load(), r.tally.inFlight.Load())
+			g, result := send(t, cfg)
+			if inFlight := g.counters.inFlight.Load(); result.Acknowledged != 300 || result.Unknown != 0 || inFlight != 0 {
+				t.Errorf("%d of 300 acknowledged, %d unknown, %d in flight", result.Acknowledged, result.Unknown, inFlight)
 			}
-			if _, retried := r.tally.reasons(); len(retried) == 0 {
-				t.Error("nothing was tried again")
+			if len(result.Retried) == 0 {
+				t.Error("no attempt was retried")
 			}
 		})
 	}
 }
 
-func TestAServiceThatPlacesARequestTwiceIsFoundOut(t *testing.T) {
+func TestGenerator_NoticesDoubledEntries(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{Unary, Stream} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			cfg := settings(t, "--target="+serveUnreliable(t, &unreliable{doubles: true}), "--mode="+mode, "--count=30", "--repeat-percent=100")
-			doubled := 0
-			r := sent(t, cfg)
-			r.ledger.each(func(_ int64, word uint32) {
-				if word&flagDoubled != 0 {
-					doubled++
+			g, _ := send(t, cfg)
+			contradicted := 0
+			g.outcomes.each(func(_ int64, word uint32) {
+				if word&flagContradicted != 0 {
+					contradicted++
 				}
 			})
-			if doubled == 0 { // some are lost with broken streams, and so are not doubled
-				t.Error("none of 30 doubled requests was noticed")
+			if contradicted == 0 { // not all are: some second answers are lost with broken streams
+				t.Error("none of 30 doubled entries was noticed")
 			}
 		})
 	}
 }
 
-func sent(t *testing.T, cfg Config) *run {
+// send sends a load for raffle 1.
+func send(t *testing.T, cfg Config) (*Generator, Result) {
 	t.Helper()
 	conns, err := Dial(cfg.Target, cfg.Connections)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(conns.Close)
-	r := newRun(cfg, &Plan{Raffles: []int64{1}, Seed: 1}, conns)
-	if err := r.send(t.Context(), io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func TestAServiceThatIsAwayIsGivenUpAfterTheLastRetry(t *testing.T) {
-	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	g := newGenerator(cfg, &Plan{Raffles: []int64{1}, Seed: 1}, conns)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	result, err := g.Send(ctx, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.Close()
-	cfg := settings(t, "--target="+listener.Addr().String(), "--mode=stream", "--count=10", "--retries=2")
+	return g, result
+}
+
+func TestGenerator_FailsAfterTheLastRetry(t *testing.T) {
+	t.Parallel()
+	cfg := settings(t, "--target="+testenv.FreeAddress(t), "--mode=stream", "--count=10", "--retries=2")
 	conns, err := Dial(cfg.Target, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conns.Close()
-	r := newRun(cfg, &Plan{Raffles: []int64{1}}, conns)
-	if err := r.send(t.Context(), io.Discard); err == nil {
+	g := newGenerator(cfg, &Plan{Raffles: []int64{1}}, conns)
+	result, err := g.Send(t.Context(), io.Discard)
+	if err == nil {
 		t.Error("no error")
 	}
-	if got := r.tally.acknowledged.Load(); got != 0 {
-		t.Errorf("%d acknowledged by nobody", got)
+	if result.Acknowledged != 0 || result.Retried["UNAVAILABLE"] != 3 {
+		t.Errorf("%d acknowledged, failed attempts %v", result.Acknowledged, result.Retried)
 	}
 }
 
-// busy is what a service answers that is asked for too much.
+// busy is the status of a service over its limit.
 func busy() *spb.Status {
 	st, err := status.New(codes.ResourceExhausted, "busy").WithDetails(
 		&errdetails.ErrorInfo{Reason: "BUSY", Domain: "rafflecast"}, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Millisecond)})

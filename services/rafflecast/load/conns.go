@@ -1,0 +1,36 @@
+package load
+
+import (
+	"fmt"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// Conns are connections to one service.
+type Conns []*grpc.ClientConn
+
+// roundRobin spreads calls over all addresses of a name, such as those of a
+// headless Service of Kubernetes.
+const roundRobin = `{"loadBalancingConfig":[{"round_robin":{}}]}`
+
+// Dial returns n connections, which connect when they are first used.
+func Dial(target string, n int) (Conns, error) {
+	conns := make(Conns, n)
+	for i := range conns {
+		conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(roundRobin))
+		if err != nil {
+			conns[:i].Close()
+			return nil, fmt.Errorf("connect to %s: %w", target, err)
+		}
+		conns[i] = conn
+	}
+	return conns, nil
+}
+
+// Close closes all of them.
+func (c Conns) Close() {
+	for _, conn := range c {
+		_ = conn.Close()
+	}
+}
