@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
 // bench is one run of the benchmark.
@@ -18,123 +20,158 @@ type bench struct {
 	out      io.Writer
 	log      io.Writer
 	database *database
-	nats     *process
-	service  *process
-	noop     *process
-	// streamed is what the last stream placed, for copy.
+	service  *part
+	noop     *part
+	cleanup  []func()
+	// streamed is what the last stream placed, which copy copies.
 	streamed struct {
 		plan *load.Plan
 		rows int64
 	}
-	turns map[string][]turn // by contestant, in the order of rounds
+	turns map[string][]turn // by workload, in the order of rounds
 }
 
-// turn is what a contestant achieved in a round.
+// turn is what a workload achieved in a round.
 type turn struct {
-	load.Result
-	used usage
+	result load.Result
+	used   usage
 }
 
-// Run measures everything and writes the result to out, and what it is doing to
-// log. It fails where the settings are wrong, a part does not start, or rows
+// Run measures everything. It writes the report to out, and what it is doing to
+// log. It returns an error if a setting is wrong, a part does not start, or rows
 // differ from what was acknowledged.
 func Run(ctx context.Context, cfg Config, out, log io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	dir, err := makeDir(cfg.Dir)
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // nothing is left to be done about it
 	b := &bench{cfg: cfg, out: out, log: log, turns: map[string][]turn{}}
-	defer b.stop(ctx)
-	if err := b.start(ctx, dir); err != nil {
+	defer b.stop()
+	if err := b.start(ctx); err != nil {
 		return err
 	}
 	if err := b.describe(ctx); err != nil {
 		return err
 	}
 	for round := 1; round <= cfg.Rounds; round++ {
-		for _, k := range cfg.chosen() {
-			if err := b.turn(ctx, round, &k); err != nil {
-				return fmt.Errorf("%s: %w", k.name, err)
+		for _, w := range cfg.chosen() {
+			if err := b.takeTurn(ctx, round, &w); err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
 			}
 		}
 	}
-	memory, err := b.memory(ctx)
-	if err != nil {
-		return fmt.Errorf("memory test: %w", err)
+	var memory *memoryUse
+	if cfg.Million > 0 {
+		var err error
+		if memory, err = b.measureMemory(ctx); err != nil {
+			return fmt.Errorf("memory test: %w", err)
+		}
 	}
 	b.report(memory)
 	return nil
 }
 
-// makeDir makes a directory for this run that the account of PostgreSQL can
-// enter, which is another one where this process is root's.
+// makeDir makes a directory for this run. PostgreSQL must be able to enter it, which
+// runs under another account if this process is root's.
 func makeDir(parent string) (string, error) {
 	dir, err := os.MkdirTemp(parent, "rafflecast-bench-")
 	if err != nil {
 		return "", err
 	}
-	return dir, os.Chmod(dir, 0o711) //nolint:gosec // as said; what matters inside has mode 0700
+	return dir, os.Chmod(dir, 0o711) //nolint:gosec // what matters inside has mode 0700
 }
 
-func (b *bench) start(ctx context.Context, dir string) (err error) {
+func (b *bench) start(ctx context.Context) error {
+	dir, err := makeDir(b.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	b.cleanup = append(b.cleanup, func() { _ = os.RemoveAll(dir) })
 	fmt.Fprintln(b.log, "starting PostgreSQL, NATS, the service and the no-op server")
 	if b.database, err = startDatabase(ctx, &b.cfg, dir); err != nil {
 		return err
 	}
-	if b.nats, err = b.cfg.startPart(ctx, "--part="+partNATS, "--store-dir="+filepath.Join(dir, "nats")); err != nil {
+	b.cleanup = append(b.cleanup, func() { b.database.stop(ctx) })
+	nats, err := b.startPart(ctx, "--part="+partNATS, "--store-dir="+filepath.Join(dir, "nats"))
+	if err != nil {
 		return err
 	}
-	if b.service, err = b.cfg.startPart(ctx, "--part="+partService, "--database-url="+b.database.server.URL(), "--nats-url="+b.nats.address); err != nil {
+	if b.service, err = b.startPart(ctx, "--part="+partService, "--database-url="+b.database.server.URL(), "--nats-url="+nats.address); err != nil {
 		return err
 	}
-	if b.noop, err = b.cfg.startPart(ctx, "--part="+partNoop); err != nil {
+	if b.noop, err = b.startPart(ctx, "--part="+partNoop); err != nil {
 		return err
 	}
-	fmt.Fprintf(b.log, "operations of the service: http://%s/debug/pprof/, of the no-op server: http://%s/debug/pprof/\n", b.service.ops, b.noop.ops)
+	fmt.Fprintf(b.log, "profiles of the service: http://%s/debug/pprof/, of the no-op server: http://%s/debug/pprof/\n", b.service.ops, b.noop.ops)
 	return b.database.makeTables(ctx)
 }
 
-func (b *bench) stop(ctx context.Context) {
-	b.service.stop()
-	b.noop.stop()
-	b.nats.stop()
-	b.database.stop(ctx)
+func (b *bench) stop() {
+	for len(b.cleanup) > 0 {
+		last := len(b.cleanup) - 1
+		b.cleanup[last]()
+		b.cleanup = b.cleanup[:last]
+	}
 }
 
-// turn lets one contestant take its turn.
-func (b *bench) turn(ctx context.Context, round int, k *contestant) error {
-	if err := b.database.settle(ctx); err != nil {
+// part is a process that runs one part of the benchmark.
+type part struct {
+	pid     int
+	address string
+	ops     string // the address of its operations port
+}
+
+func (b *bench) startPart(ctx context.Context, args ...string) (*part, error) {
+	command, err := b.cfg.program()
+	if err != nil {
+		return nil, err
+	}
+	command = append(append(command[:len(command):len(command)], args...), "--log-level=warn")
+	child, err := measure.Start(ctx, command, (*exec.Cmd).Start)
+	if err != nil {
+		return nil, err
+	}
+	b.cleanup = append(b.cleanup, child.Stop)
+	if len(child.Ready) != 2 {
+		return nil, fmt.Errorf("%v is ready with %q", args, child.Ready)
+	}
+	return &part{pid: child.PID(), address: child.Ready[0], ops: child.Ready[1]}, nil
+}
+
+// takeTurn lets one workload take its turn.
+func (b *bench) takeTurn(ctx context.Context, round int, w *workload) error {
+	if err := b.database.checkpoint(ctx); err != nil {
 		return err
 	}
-	server := 0
-	if k.run == nil {
-		server = b.service.pid()
-		if k.noop {
-			server = b.noop.pid()
-		}
-	}
 	var t turn
-	measure := func(run func() (load.Result, error)) (load.Result, error) {
-		defer b.profile(ctx, k)()
+	server := b.serverOf(w)
+	measured := func(run func() (load.Result, error)) (err error) {
+		defer b.profile(ctx, w)()
 		before := b.usage(server)
-		result, err := run()
+		t.result, err = run()
 		t.used = b.usage(server).since(before)
-		return result, err
+		return err
 	}
 	var err error
-	if k.run != nil {
-		t.Result, err = measure(func() (load.Result, error) { return k.run(b, ctx) })
+	if w.run != nil {
+		err = measured(func() (load.Result, error) { return w.run(b, ctx) })
 	} else {
-		t.Result, err = b.enter(ctx, k, measure)
+		err = b.enter(ctx, w, measured)
 	}
 	if err != nil {
 		return err
 	}
-	b.turns[k.name] = append(b.turns[k.name], t)
-	fmt.Fprintf(b.log, "round %d  %-16s %8.0f entries/s\n", round, k.name, t.Rate())
+	b.turns[w.name] = append(b.turns[w.name], t)
+	fmt.Fprintf(b.log, "round %d  %-16s %8.0f entries/s\n", round, w.name, t.result.Rate())
 	return nil
+}
+
+// serverOf returns the server that a workload calls, nil if it calls none.
+func (b *bench) serverOf(w *workload) *part {
+	switch {
+	case w.run != nil:
+		return nil
+	case w.noop:
+		return b.noop
+	}
+	return b.service
 }

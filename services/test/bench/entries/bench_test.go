@@ -41,7 +41,7 @@ func (c *partCommand) Run(ctx context.Context, log *slog.Logger) error {
 	return RunPart(ctx, c.Config, log)
 }
 
-// settings returns the configuration that these arguments give.
+// settings returns the configuration that some flags set.
 func settings(t *testing.T, args ...string) Config {
 	t.Helper()
 	var c Config
@@ -50,7 +50,7 @@ func settings(t *testing.T, args ...string) Config {
 }
 
 // The figures of so short a run mean nothing.
-func TestAShortRunEndsWithTheResults(t *testing.T) {
+func TestBench_EndsWithResults(t *testing.T) {
 	t.Parallel()
 	if _, err := localpg.Find(t.Context(), localpg.FindOptions{Offline: true}); err != nil {
 		testenv.SkipMissing(t, "PostgreSQL: "+err.Error())
@@ -73,21 +73,25 @@ $`
 	t.Log(out.String())
 }
 
-func TestConfig_ReportsAllErrors(t *testing.T) {
+func TestConfig_ChoosesWorkloads(t *testing.T) {
 	t.Parallel()
-	good := settings(t, "--only=unary,copy")
-	if err := good.Validate(); err != nil {
+	cfg := settings(t, "--only=unary,copy")
+	if err := cfg.Validate(); err != nil {
 		t.Error(err)
 	}
 	var chosen []string
-	for _, k := range good.chosen() {
-		chosen = append(chosen, k.name)
+	for _, w := range cfg.chosen() {
+		chosen = append(chosen, w.name)
 	}
 	if want := []string{"copy", "unary-64", "unary-256", "unary-1000"}; !slices.Equal(chosen, want) {
 		t.Errorf("chose %v, want %v", chosen, want)
 	}
-	bad := settings(t, "--rounds=0", "--million=1", "--only=swallow")
-	err := bad.Validate()
+}
+
+func TestConfig_ReportsAllErrors(t *testing.T) {
+	t.Parallel()
+	cfg := settings(t, "--rounds=0", "--million=1", "--only=swallow")
+	err := cfg.Validate()
 	for _, want := range []string{"--rounds=0", "--million=1", "--only=swallow"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
@@ -95,47 +99,20 @@ func TestConfig_ReportsAllErrors(t *testing.T) {
 	}
 }
 
-func TestRatiosAreMadeWithinARound(t *testing.T) {
+func TestRateRatio_ComparesWithinARound(t *testing.T) {
 	t.Parallel()
 	one := func(entries int64) turn {
-		return turn{Result: load.Result{Acknowledged: entries, Elapsed: time.Second}}
+		return turn{result: load.Result{Acknowledged: entries, Elapsed: time.Second}}
 	}
-	var out bytes.Buffer
-	// In the second round everything took ten times as long.
-	b := &bench{out: &out, turns: map[string][]turn{
+	// In the second round everything was ten times slower.
+	b := &bench{turns: map[string][]turn{
 		"a": {one(500), one(50), one(510)},
 		"b": {one(1000), one(100), one(1000)},
 	}}
-	b.ratio("a_per_b", "a", "b", result)
-	b.ratio("a_per_absent", "a", "absent", result)
-	if got := out.String(); got != "RESULT a_per_b 0.500\n" {
-		t.Errorf("got %q", got)
+	if got, ok := b.rateRatio("a", "b"); !ok || got != 0.5 {
+		t.Errorf("got %v, %v", got, ok)
 	}
-}
-
-func TestTheMiddle(t *testing.T) {
-	t.Parallel()
-	if got := middle([]float64{9, 1, 5}); got != 5 {
-		t.Errorf("of three: %v", got)
-	}
-	if got := middle([]float64{9, 1, 5, 7}); got != 6 {
-		t.Errorf("of four: %v", got)
-	}
-}
-
-func TestTheCPUOfThisProcessIsSeenFromOutside(t *testing.T) {
-	t.Parallel()
-	if readStat(os.Getpid()).parent != os.Getppid() {
-		t.Skip("there is no /proc")
-	}
-	before, own := readStat(os.Getpid()).own, selfCPU()
-	for selfCPU()-own < 5*tick {
-		continue // this is the use
-	}
-	if used := readStat(os.Getpid()).own - before; used < 4*tick {
-		t.Errorf("used %v, saw %v", 5*tick, used)
-	}
-	if bytes, err := resident(os.Getpid()); err != nil || bytes < 1<<20 {
-		t.Errorf("resident: %d, %v", bytes, err)
+	if _, ok := b.rateRatio("a", "absent"); ok {
+		t.Error("a ratio to a workload that took no part")
 	}
 }

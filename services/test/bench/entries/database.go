@@ -18,14 +18,14 @@ import (
 	"github.com/rafflecast/rafflecast/services/rafflecast/localpg"
 )
 
-// postgresSettings are the same for every contestant. Nothing is traded for
-// safety; the sizes keep checkpoints out of the turns, which each begin with one.
+// postgresSettings are the same for every workload. Nothing is traded for safety; the
+// sizes keep checkpoints out of the turns, each of which follows one.
 var postgresSettings = map[string]string{
 	"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
 	"shared_buffers": "1GB", "min_wal_size": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "max_connections": "200",
 }
 
-// database is the PostgreSQL that all contestants write to.
+// database is the PostgreSQL that all workloads write to.
 type database struct {
 	server *localpg.Server
 	pool   *pgxpool.Pool
@@ -68,7 +68,7 @@ func (d *database) findPostmaster(ctx context.Context) (int, error) {
 	if err := d.pool.QueryRow(ctx, "SHOW data_directory").Scan(&dir); err != nil {
 		return 0, err
 	}
-	file, err := os.Open(filepath.Join(dir, "postmaster.pid")) //nolint:gosec // our own server says where it is
+	file, err := os.Open(filepath.Join(dir, "postmaster.pid")) //nolint:gosec // the path comes from our own server
 	if err != nil {
 		return 0, err
 	}
@@ -79,9 +79,6 @@ func (d *database) findPostmaster(ctx context.Context) (int, error) {
 }
 
 func (d *database) stop(ctx context.Context) {
-	if d == nil {
-		return
-	}
 	if d.pool != nil {
 		d.pool.Close()
 	}
@@ -90,14 +87,14 @@ func (d *database) stop(ctx context.Context) {
 	_ = d.server.Stop(ctx) // its files are removed next
 }
 
-// settle writes out what the last contestant left, lest the next one pay for it.
-func (d *database) settle(ctx context.Context) error {
+// checkpoint writes out what the last workload left, lest the next one pay for it.
+func (d *database) checkpoint(ctx context.Context) error {
 	_, err := d.pool.Exec(ctx, "CHECKPOINT")
 	return err
 }
 
-// makeTables makes tables of the service's shape for the contestants beside it.
-// They take no part in its sweep.
+// makeTables makes tables like the service's for the workloads that do without it.
+// The service does not know them.
 func (d *database) makeTables(ctx context.Context) error {
 	_, err := d.pool.Exec(ctx, `
 		CREATE TABLE naive_raffles (LIKE raffles INCLUDING ALL);
@@ -106,7 +103,7 @@ func (d *database) makeTables(ctx context.Context) error {
 	return err
 }
 
-// describe returns the server's version and the settings that matter.
+// describe returns the server's version and the settings that affect writes.
 func (d *database) describe(ctx context.Context) (string, error) {
 	rows, _ := d.pool.Query(ctx, `SELECT format('%s=%s', name, current_setting(name)) FROM pg_settings
 		WHERE name IN ('server_version', 'fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size', 'wal_sync_method')
@@ -115,5 +112,5 @@ func (d *database) describe(ctx context.Context) (string, error) {
 	return fmt.Sprint(all), err
 }
 
-// errNotKept says that a contestant's rows are not what it was told to write.
+// errNotKept says that a workload's rows are not the ones that it should have written.
 var errNotKept = errors.New("the rows differ from what was acknowledged")

@@ -9,99 +9,95 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
 // million is the unit of the memory test.
 const million = 1_000_000
 
-// growth is the service's resident memory, in bytes, averaged over the million
-// entries after the first one and over the last million.
-type growth struct {
+// memoryUse is the service's resident memory, in bytes: the averages over the second
+// million entries and over the last million, and the maximum.
+type memoryUse struct {
 	early, late, most int64
 	rate              float64 // entries per second
 }
 
-// memory enters many millions over the stream and watches the service's memory.
-// It returns nil where that is not wanted.
-func (b *bench) memory(ctx context.Context) (*growth, error) {
-	if b.cfg.Million == 0 {
-		return nil, nil //nolint:nilnil // not wanted, no failure
-	}
+// measureMemory places many millions of entries by stream while it samples the
+// service's memory.
+func (b *bench) measureMemory(ctx context.Context) (*memoryUse, error) {
 	total := int64(b.cfg.Million) * million
 	fmt.Fprintf(b.log, "memory over %d entries\n", total)
-	cfg := b.loadConfig(&contestant{mode: load.Stream, callers: 1000})
+	cfg := b.loadConfig(&workload{mode: load.Stream, callers: 1000})
 	cfg.Count, cfg.Duration = int(total), 0
 	conns, err := load.Dial(cfg.Target, cfg.Connections)
 	if err != nil {
 		return nil, err
 	}
 	defer conns.Close()
-	session, err := load.Prepare(ctx, cfg, conns)
+	generator, err := load.Prepare(ctx, cfg, conns)
 	if err != nil {
 		return nil, err
 	}
-	watch := &watch{pid: b.service.pid(), session: session, total: total, ended: make(chan struct{}), done: make(chan struct{})}
-	go watch.run()
-	result, err := session.Send(ctx, io.Discard)
-	close(watch.ended)
-	<-watch.done
-	if err != nil {
+	sampler := &memorySampler{pid: b.service.pid, total: total}
+	stop := sampler.start(generator.Acknowledged)
+	result, err := generator.Send(ctx, io.Discard)
+	stop()
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if result.Acknowledged != total {
+	case sampler.err != nil:
+		return nil, sampler.err
+	case result.Acknowledged != total:
 		return nil, fmt.Errorf("%w: %d of %d entries acknowledged", errNotKept, result.Acknowledged, total)
 	}
-	if err := session.Verify(ctx, b.database.server.URL()); err != nil {
+	if err := generator.Verify(ctx, b.database.server.URL()); err != nil {
 		return nil, err
 	}
-	g := watch.growth()
-	g.rate = result.Rate()
-	return g, watch.err
+	return &memoryUse{early: mean(sampler.early), late: mean(sampler.late), most: sampler.most, rate: result.Rate()}, nil
 }
 
-// watch samples a process's memory.
-type watch struct {
+// memorySampler samples a process's memory.
+type memorySampler struct {
 	pid         int
-	session     *load.Session
 	total       int64
 	early, late []int64
 	most        int64
 	err         error
-	ended, done chan struct{}
 }
 
-func (w *watch) run() {
-	defer close(w.done)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			w.sample()
-		case <-w.ended:
-			return
+// start samples until stop is called, which waits for the last sample. entries
+// returns how many entries there are.
+func (s *memorySampler) start(entries func() int64) (stop func()) {
+	stopping, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				s.sample(entries())
+			case <-stopping:
+				return
+			}
 		}
-	}
+	}()
+	return func() { close(stopping); <-stopped }
 }
 
-func (w *watch) sample() {
-	bytes, err := resident(w.pid)
+func (s *memorySampler) sample(entries int64) {
+	bytes, err := measure.Resident(s.pid)
 	if err != nil {
-		w.err = err
+		s.err = err
 		return
 	}
-	w.most = max(w.most, bytes)
-	at := w.session.Acknowledged()
-	if million <= at && at < 2*million {
-		w.early = append(w.early, bytes)
+	s.most = max(s.most, bytes)
+	if million <= entries && entries < 2*million {
+		s.early = append(s.early, bytes)
 	}
-	if w.total-million <= at {
-		w.late = append(w.late, bytes)
+	if s.total-million <= entries {
+		s.late = append(s.late, bytes)
 	}
-}
-
-func (w *watch) growth() *growth {
-	return &growth{early: mean(w.early), late: mean(w.late), most: w.most}
 }
 
 func mean(values []int64) int64 {

@@ -18,11 +18,11 @@ import (
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 )
 
-// naiveCallers enter at once, each with a connection of its own.
+// naiveCallers is the number of concurrent callers, each with a connection of its own.
 const naiveCallers = 64
 
-// naive enters with a transaction per entry: lock the raffle, look what the
-// member has, insert, count.
+// naive places entries with a transaction for each: lock the raffle, read the
+// member's entries, insert, update the counters.
 type naive struct {
 	pool    *pgxpool.Pool
 	raffle  int64
@@ -44,10 +44,10 @@ func newNaive(ctx context.Context, pool *pgxpool.Pool) (*naive, error) {
 	return n, err
 }
 
-// run enters for a while.
+// run places entries for d.
 func (n *naive) run(ctx context.Context, d time.Duration) (load.Result, error) {
-	began := time.Now()
-	end := began.Add(d)
+	start := time.Now()
+	end := start.Add(d)
 	latencies := make([]*hdrhistogram.Histogram, naiveCallers)
 	errs := make([]error, naiveCallers)
 	var callers sync.WaitGroup
@@ -57,7 +57,7 @@ func (n *naive) run(ctx context.Context, d time.Duration) (load.Result, error) {
 			for now := time.Now(); now.Before(end) && errs[i] == nil; now = time.Now() {
 				if errs[i] = n.enter(ctx, n.next.Add(1)-1); errs[i] == nil {
 					n.entered.Add(1)
-					_ = latencies[i].RecordValue(time.Since(now).Microseconds()) // an hour is enough
+					_ = latencies[i].RecordValue(time.Since(now).Microseconds()) // fails only above an hour
 				}
 			}
 		})
@@ -66,11 +66,11 @@ func (n *naive) run(ctx context.Context, d time.Duration) (load.Result, error) {
 	for _, other := range latencies[1:] {
 		latencies[0].Merge(other)
 	}
-	result := load.Result{Acknowledged: n.entered.Load(), Elapsed: time.Since(began), Latency: latencies[0]}
+	result := load.Result{Acknowledged: n.entered.Load(), Elapsed: time.Since(start), Latency: latencies[0]}
 	return result, errors.Join(errors.Join(errs...), n.check(ctx))
 }
 
-// enter places entry number i.
+// enter places entry i.
 func (n *naive) enter(ctx context.Context, i int64) error {
 	member, request := n.plan.MemberID(i), n.plan.RequestID(i)
 	return pgx.BeginFunc(ctx, n.pool, func(tx pgx.Tx) error {
@@ -106,7 +106,7 @@ func (n *naive) enter(ctx context.Context, i int64) error {
 	})
 }
 
-// check compares the counter and the rows with what was entered.
+// check compares the counter and the rows with the number of entries placed.
 func (n *naive) check(ctx context.Context) error {
 	var counted, rows int64
 	err := n.pool.QueryRow(ctx, `SELECT entries, (SELECT count(*) FROM naive_entries e WHERE e.raffle_id = r.id)

@@ -20,19 +20,19 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 )
 
-// noop answers entries with the messages of the service and does nothing else:
-// no validation, no store.
+// noop is a server that answers entries as the service does, without validation or
+// a store.
 type noop struct {
 	rafflev1.UnimplementedRaffleServiceServer
 	rafflev1.UnimplementedParticipationServiceServer
-	at   *timestamppb.Timestamp
+	now  *timestamppb.Timestamp // when it started
 	odds *rafflev1.Odds
 }
 
 func newNoop() *noop {
 	now := timestamppb.New(time.Now())
 	half := 0.5
-	return &noop{at: now, odds: &rafflev1.Odds{
+	return &noop{now: now, odds: &rafflev1.Odds{
 		Id: 1, Version: 1000, State: rafflev1.Raffle_OPEN, Title: "Load",
 		Entries: 1_000_000, Members: 1_000_000, Winners: 1, WinnerProbability: &half, NextEntryProbability: &half, At: now,
 	}}
@@ -40,7 +40,7 @@ func newNoop() *noop {
 
 func (s *noop) enter(req *rafflev1.EnterRequest) *rafflev1.EnterResponse {
 	return &rafflev1.EnterResponse{
-		Entry:         &rafflev1.Entry{RaffleId: req.GetRaffleId(), MemberId: req.GetMemberId(), Ordinal: 1, CreatedAt: s.at},
+		Entry:         &rafflev1.Entry{RaffleId: req.GetRaffleId(), MemberId: req.GetMemberId(), Ordinal: 1, CreatedAt: s.now},
 		MemberEntries: 1,
 		Odds:          s.odds,
 	}
@@ -90,10 +90,10 @@ func serveNoop(ctx context.Context, ready func(address, ops string)) error {
 	rafflev1.RegisterRaffleServiceServer(server, handler)
 	rafflev1.RegisterParticipationServiceServer(server, handler)
 	operations := httpserver.New(ops.Handler(ops.NewRegistry(), func() error { return nil }))
-	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error { return server.Serve(listener) })
-	running.Go(func() error { return httpserver.Serve(operations, opsListener) })
-	running.Go(func() error { <-ctx.Done(); server.Stop(); return operations.Close() })
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return server.Serve(listener) })
+	g.Go(func() error { return httpserver.Serve(operations, opsListener) })
+	g.Go(func() error { <-ctx.Done(); server.Stop(); return operations.Close() })
 	ready(listener.Addr().String(), opsListener.Addr().String())
-	return running.Wait()
+	return g.Wait()
 }

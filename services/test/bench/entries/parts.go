@@ -5,23 +5,22 @@ package bench
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localnats"
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
-// The parts that run in processes of their own.
+// The parts, which run in processes of their own.
 const (
 	partService = "service"
 	partNoop    = "noop"
 	partNATS    = "nats"
 )
 
-// PartConfig configures a part. The settings of the service are in the environment, as
-// they are for the service itself.
+// PartConfig configures a part. The settings of the service are in the environment,
+// as they are for the service itself.
 type PartConfig struct {
 	Part        string                 `name:"part" env:"BENCH_PART_PART" required:"" enum:"service,noop,nats" help:"Part to run."`
 	StoreDir    string                 `name:"store-dir" env:"BENCH_PART_STORE_DIR" form:"a directory" help:"Directory in which NATS keeps its stream."`
@@ -30,15 +29,14 @@ type PartConfig struct {
 	Service     participation.Settings `embed:"" prefix:"participation-"`
 }
 
-// RunPart runs one part of the benchmark until ctx or the standard input ends,
-// whichever is first: the benchmark that started it holds the input's other end.
-// It writes one line once the part is ready: where it listens, and its
-// operations address.
+// RunPart runs one part of the benchmark until ctx ends or the benchmark that started
+// it. It writes a line once the part is ready: the address on which it listens, and
+// that of its operations port.
 func RunPart(ctx context.Context, cfg PartConfig, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // however it ends, the parent is gone
+		measure.ServeParent(func(string) string { return "" })
 		cancel()
 	}()
 	switch cfg.Part {
@@ -59,10 +57,10 @@ func RunPart(ctx context.Context, cfg PartConfig, log *slog.Logger) error {
 	return fmt.Errorf("--part=%s: must be service, noop or nats", cfg.Part)
 }
 
-func ready(address, ops string) { fmt.Println("READY", address, ops) }
+func ready(address, ops string) { measure.Ready(address, ops) }
 
-// serveEntries runs the service as it is deployed, with its default settings
-// where the environment says nothing else.
+// serveEntries runs the service as it is deployed, with its default settings unless
+// the environment changes them.
 func serveEntries(ctx context.Context, cfg PartConfig, log *slog.Logger) error {
 	service := participation.DefaultConfig()
 	service.Settings, service.DatabaseURL, service.NATSURL = cfg.Service, cfg.DatabaseURL, cfg.NATSURL

@@ -11,22 +11,19 @@ import (
 	"path/filepath"
 )
 
-// profile takes a CPU profile of the service while a contestant of it takes its
-// turn, where profiles are wanted. The returned function waits for it.
-func (b *bench) profile(ctx context.Context, k *contestant) (wait func()) {
-	if b.cfg.Profiles == "" || k.run != nil {
+// profile takes a CPU profile of the server that a workload calls, if profiles are
+// wanted. The returned function waits for it.
+func (b *bench) profile(ctx context.Context, w *workload) (wait func()) {
+	server := b.serverOf(w)
+	if b.cfg.Profiles == "" || server == nil {
 		return func() {}
-	}
-	part := b.service
-	if k.noop {
-		part = b.noop
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		seconds := max(1, int(b.cfg.Duration.Seconds()))
-		file := filepath.Join(b.cfg.Profiles, k.name+".pprof")
-		if err := fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", part.ops, seconds), file); err != nil {
+		file := filepath.Join(b.cfg.Profiles, w.name+".pprof")
+		if err := fetch(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", server.ops, seconds), file); err != nil {
 			fmt.Fprintln(b.log, "profile:", err)
 		}
 	}()
@@ -43,7 +40,7 @@ func fetch(ctx context.Context, url, file string) error {
 		return err
 	}
 	defer resp.Body.Close()
-	f, err := os.Create(file) //nolint:gosec // where the user wants it
+	f, err := os.Create(file) //nolint:gosec // the user names the directory
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,9 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
 func (b *bench) describe(ctx context.Context) error {
@@ -20,11 +21,12 @@ func (b *bench) describe(ctx context.Context) error {
 	return nil
 }
 
-// report writes the table, the ratios, and last the lines for programs.
-func (b *bench) report(memory *growth) {
+// report writes the table, the ratios, and last the lines for programs. memory is nil
+// without a memory test.
+func (b *bench) report(memory *memoryUse) {
 	fmt.Fprintf(b.out, "%-16s %10s %9s %9s %9s   %s\n", "", "entries/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs per entry: client, server, PostgreSQL; CPUs used by others")
-	for _, k := range b.cfg.chosen() {
-		b.line(k.name)
+	for _, w := range b.cfg.chosen() {
+		b.reportWorkload(w.name)
 	}
 	if memory != nil {
 		fmt.Fprintf(b.out, "\nmemory of the service over %d million entries at %.0f entries/s: %.1f MiB after the first million, %.1f MiB at the end, %.1f MiB at most\n",
@@ -32,35 +34,47 @@ func (b *bench) report(memory *growth) {
 	}
 	fmt.Fprintln(b.out)
 	for _, callers := range []string{"64", "256"} {
-		b.ratio("unary"+callers+"_per_noop", nameUnary+callers, nameNoopUnary+callers, "%-24s %.3f\n")
+		if ratio, ok := b.rateRatio(nameUnary+callers, nameNoopUnary+callers); ok {
+			fmt.Fprintf(b.out, "%-24s %.3f\n", "unary"+callers+"_per_noop", ratio)
+		}
 	}
-	b.ratio("stream_per_noop", nameStream, nameNoopStream, "%-24s %.3f\n")
-	b.bound()
+	if ratio, ok := b.rateRatio(nameStream, nameNoopStream); ok {
+		fmt.Fprintf(b.out, "%-24s %.3f\n", "stream_per_noop", ratio)
+	}
+	b.reportBound()
 	fmt.Fprintln(b.out)
-	b.ratio("stream_per_copy", nameStream, nameCopy, result)
-	b.ratio("stream_per_naive", nameStream, nameNaive, "RESULT %s %.1f\n")
-	b.ratio("unary1000_per_noop", nameUnary+"1000", nameNoopUnary+"1000", result)
+	b.reportResults(memory)
+}
+
+func (b *bench) reportResults(memory *memoryUse) {
+	for _, r := range []struct{ name, format, above, below string }{
+		{"stream_per_copy", "%.3f", nameStream, nameCopy},
+		{"stream_per_naive", "%.1f", nameStream, nameNaive},
+		{"unary1000_per_noop", "%.3f", nameUnary + "1000", nameNoopUnary + "1000"},
+	} {
+		if ratio, ok := b.rateRatio(r.above, r.below); ok {
+			measure.Result(b.out, r.name, r.format, ratio)
+		}
+	}
 	if turns := b.turns[nameUnary+"256"]; turns != nil {
-		fmt.Fprintf(b.out, "RESULT unary256_p99_ms %.2f\n", median(turns, quantile(99)))
+		measure.Result(b.out, "unary256_p99_ms", "%.2f", median(turns, quantile(99)))
 	}
 	if turns := b.turns[nameStream]; turns != nil {
-		fmt.Fprintf(b.out, "RESULT stream_entries_per_s %.0f\n", median(turns, rate))
+		measure.Result(b.out, "stream_entries_per_s", "%.0f", median(turns, rate))
 	}
 	if memory != nil {
-		fmt.Fprintf(b.out, "RESULT memory_growth_mib %.1f\n", mib(memory.late-memory.early))
+		measure.Result(b.out, "memory_growth_mib", "%.1f", mib(memory.late-memory.early))
 	}
 }
 
-const result = "RESULT %s %.3f\n"
-
-func (b *bench) line(name string) {
+func (b *bench) reportWorkload(name string) {
 	turns := b.turns[name]
 	fmt.Fprintf(b.out, "%-16s %10.0f", name, median(turns, rate))
-	for _, q := range []float64{50, 99, 99.9} {
-		if turns[0].Latency == nil {
+	for _, percent := range []float64{50, 99, 99.9} {
+		if turns[0].result.Latency == nil {
 			fmt.Fprintf(b.out, " %9s", "-")
 		} else {
-			fmt.Fprintf(b.out, " %9.2f", median(turns, quantile(q)))
+			fmt.Fprintf(b.out, " %9.2f", median(turns, quantile(percent)))
 		}
 	}
 	for _, part := range []func(usage) time.Duration{
@@ -69,61 +83,52 @@ func (b *bench) line(name string) {
 		func(u usage) time.Duration { return u.postgres },
 	} {
 		fmt.Fprintf(b.out, " %8.1f", median(turns, func(t *turn) float64 {
-			return float64(part(t.used).Microseconds()) / float64(t.Acknowledged)
+			return float64(part(t.used).Microseconds()) / float64(t.result.Acknowledged)
 		}))
 	}
-	fmt.Fprintf(b.out, " %8.2f\n", median(turns, func(t *turn) float64 { return t.used.others.Seconds() / t.Elapsed.Seconds() }))
+	fmt.Fprintf(b.out, " %8.2f\n", median(turns, func(t *turn) float64 { return t.used.others.Seconds() / t.result.Elapsed.Seconds() }))
 }
 
-// ratio writes the median of the rounds' ratios of two rates.
-func (b *bench) ratio(name, above, below, format string) {
+// rateRatio returns the ratio of two workloads' rates, and whether both took part.
+func (b *bench) rateRatio(above, below string) (ratio float64, ok bool) {
 	a, c := b.turns[above], b.turns[below]
 	if a == nil || c == nil {
-		return
+		return 0, false
 	}
-	ratios := make([]float64, len(a))
-	for i := range a {
-		ratios[i] = a[i].Rate() / c[i].Rate()
-	}
-	fmt.Fprintf(b.out, format, name, middle(ratios))
+	return measure.MedianRatio(values(a, rate), values(c, rate)), true
 }
 
-// bound writes what a stream could reach at most where client, server and
-// PostgreSQL share this machine: were the service to cost no more than a no-op,
-// its rows no more than by COPY, and no CPU ever idle.
-func (b *bench) bound() {
-	above, below := b.turns[nameNoopStream], b.turns[nameCopy]
-	if above == nil || below == nil {
+// reportBound writes the rate that a stream could at most reach while client, server
+// and PostgreSQL share this machine: if the service cost no more than a no-op, its
+// rows no more than by COPY, and no CPU were ever idle.
+func (b *bench) reportBound() {
+	noop, copied := b.turns[nameNoopStream], b.turns[nameCopy]
+	if noop == nil || copied == nil {
 		return
 	}
 	perEntry := func(t *turn) float64 {
-		return (t.used.client + t.used.server + t.used.postgres).Seconds() / float64(t.Acknowledged)
+		return (t.used.client + t.used.server + t.used.postgres).Seconds() / float64(t.result.Acknowledged)
 	}
-	most := float64(runtime.NumCPU()) / (median(above, perEntry) + median(below, perEntry))
+	most := float64(runtime.NumCPU()) / (median(noop, perEntry) + median(copied, perEntry))
 	fmt.Fprintf(b.out, "%-24s %.3f (%.0f entries/s: the CPUs of this machine, spent on noop-stream and copy alone)\n",
-		"stream_per_copy, at most", most/median(below, rate), most)
+		"stream_per_copy, at most", most/median(copied, rate), most)
 }
 
-func rate(t *turn) float64 { return t.Rate() }
+func rate(t *turn) float64 { return t.result.Rate() }
 
-// quantile returns a function to a turn's latency in milliseconds.
+// quantile returns a function that returns a turn's latency in milliseconds.
 func quantile(percent float64) func(*turn) float64 {
-	return func(t *turn) float64 { return float64(t.Latency.ValueAtQuantile(percent)) / 1000 }
+	return func(t *turn) float64 { return float64(t.result.Latency.ValueAtQuantile(percent)) / 1000 }
 }
 
-func median(turns []turn, of func(*turn) float64) float64 {
-	values := make([]float64, len(turns))
+func values(turns []turn, of func(*turn) float64) []float64 {
+	all := make([]float64, len(turns))
 	for i := range turns {
-		values[i] = of(&turns[i])
+		all[i] = of(&turns[i])
 	}
-	return middle(values)
+	return all
 }
 
-// middle returns the median.
-func middle(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
+func median(turns []turn, of func(*turn) float64) float64 { return measure.Median(values(turns, of)) }
 
 func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }

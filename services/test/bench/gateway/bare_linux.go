@@ -8,21 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rafflecast/rafflecast/services/internal/socket"
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
-// bare is the least that a Go server can do: one goroutine, one epoll, a frame
-// that is ready, and a send to each socket. It reads a request only as far as to
-// find the raffle, forgets who does not take a whole frame, and keeps no time.
+// bare is the least that a Go server can do: one goroutine, one epoll, a prepared
+// frame, and a send to each socket. It parses a request only as far as the raffle's
+// id, ignores that a socket does not take a whole frame, and has no timeouts.
 type bare struct {
-	epoll  int
-	listen int
-	topics map[int64][]int32
-	told   []byte // of standard input, and not yet a whole line
+	epoll   int
+	listen  int
+	sockets map[int64][]int32 // by raffle
+	input   []byte            // of standard input, not yet a whole line
 }
 
-// Bare serves until standard input ends.
-func Bare() error {
-	b := &bare{topics: make(map[int64][]int32)}
+// serveBare serves until standard input ends.
+func serveBare() error {
+	b := &bare{sockets: make(map[int64][]int32)}
 	var err error
 	if b.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return err
@@ -40,9 +41,9 @@ func Bare() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready", at.(*unix.SockaddrInet4).Port)
-	b.watch(b.listen)
-	b.watch(0)
+	measure.Ready(at.(*unix.SockaddrInet4).Port)
+	b.register(b.listen)
+	b.register(0)
 	var events [256]unix.EpollEvent
 	for {
 		n, err := unix.EpollWait(b.epoll, events[:], -1)
@@ -50,16 +51,17 @@ func Bare() error {
 			return err
 		}
 		for _, e := range events[:max(n, 0)] {
-			b.event(int(e.Fd))
+			b.handle(int(e.Fd))
 		}
 	}
 }
 
-func (b *bare) watch(fd int) {
+// register waits for a file descriptor to become readable.
+func (b *bare) register(fd int) {
 	_ = unix.EpollCtl(b.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
-func (b *bare) event(fd int) {
+func (b *bare) handle(fd int) {
 	switch fd {
 	case b.listen:
 		for {
@@ -68,35 +70,35 @@ func (b *bare) event(fd int) {
 				return
 			}
 			_ = unix.SetsockoptInt(c, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-			b.watch(c)
+			b.register(c)
 		}
 	case 0:
-		b.command()
+		b.readCommands()
 	default:
-		b.request(int32(fd))
+		b.readRequest(int32(fd))
 	}
 }
 
-func (b *bare) command() {
+func (b *bare) readCommands() {
 	var buf [4096]byte
 	n, err := unix.Read(0, buf[:])
 	if n <= 0 && err == nil {
 		os.Exit(0)
 	}
-	b.told = append(b.told, buf[:max(n, 0)]...)
+	b.input = append(b.input, buf[:max(n, 0)]...)
 	for {
-		line, rest, whole := bytes.Cut(b.told, []byte("\n"))
+		line, rest, whole := bytes.Cut(b.input, []byte("\n"))
 		if !whole {
 			return
 		}
 		if text := answer(string(line), b.publish); text != "" {
 			fmt.Println(text)
 		}
-		b.told = rest
+		b.input = rest
 	}
 }
 
-func (b *bare) request(fd int32) {
+func (b *bare) readRequest(fd int32) {
 	var buf [1024]byte
 	n, err := unix.Read(int(fd), buf[:])
 	var raffleID int64
@@ -109,12 +111,12 @@ func (b *bare) request(fd int32) {
 	}
 	head := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
 	_, _ = socket.Send(fd, append(head, frame(raffleID, 1)...))
-	b.topics[raffleID] = append(b.topics[raffleID], fd)
+	b.sockets[raffleID] = append(b.sockets[raffleID], fd)
 }
 
 func (b *bare) publish(raffleID, version int64) {
-	ready := frame(raffleID, version)
-	for _, fd := range b.topics[raffleID] {
-		_, _ = socket.Send(fd, ready)
+	prepared := frame(raffleID, version)
+	for _, fd := range b.sockets[raffleID] {
+		_, _ = socket.Send(fd, prepared)
 	}
 }

@@ -4,24 +4,32 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
-// Config is how much is measured.
+// Config says how much is measured.
 type Config struct {
 	Connections int
 	Turns       int           // of the three servers
-	Soak        time.Duration // 0: none
+	Soak        time.Duration // 0: no soak test
 	Out         io.Writer
 }
 
-// kinds of server, the gateway last, so that it is not the one to find caches
-// and clocks cold.
-var kinds = []string{"hub", "bare", "gateway"}
+// The kinds of server.
+const (
+	kindHub     = "hub"
+	kindBare    = "bare"
+	kindGateway = "gateway"
+)
 
-// figures are what each kind of server did, turn by turn.
-type figures map[string]map[string][]float64 // by kind, by name
+// kinds in the order of a turn: the gateway last, so that it does not pay for cold
+// caches and clocks.
+var kinds = []string{kindHub, kindBare, kindGateway}
+
+// figures holds the measured values, turn by turn, by kind of server and name.
+type figures map[string]map[string][]float64
 
 func (f figures) add(kind, name string, value float64) {
 	if f[kind] == nil {
@@ -30,123 +38,88 @@ func (f figures) add(kind, name string, value float64) {
 	f[kind][name] = append(f[kind][name], value)
 }
 
-func (f figures) median(kind, name string) float64 { return median(f[kind][name]) }
+func (f figures) median(kind, name string) float64 { return measure.Median(f[kind][name]) }
 
-// ratio returns the median over the turns of the gateway's figure by another's of
-// the same turn.
-func (f figures) ratio(name, by string) float64 {
-	var ratios []float64
-	for i, v := range f["gateway"][name] {
-		ratios = append(ratios, v/f[by][name][i])
-	}
-	return median(ratios)
+// last returns the value of the newest turn.
+func (f figures) last(kind, name string) float64 {
+	values := f[kind][name]
+	return values[len(values)-1]
 }
 
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	if len(sorted) == 0 {
-		return 0
-	}
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}
-
-// Run measures and reports; the last lines are for programs.
+// Run measures and writes a report. Its last lines, which begin with RESULT, are for
+// programs.
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.Soak > 0 {
 		return soak(ctx, cfg)
 	}
-	one, many := figures{}, figures{}
+	oneRaffle, manyRaffles := figures{}, figures{}
 	for turn := range cfg.Turns {
 		for _, kind := range kinds {
-			if err := oneRaffle(ctx, cfg, kind, one); err != nil {
+			if err := measureOneRaffle(ctx, cfg, kind, oneRaffle); err != nil {
 				return fmt.Errorf("one raffle, %s: %w", kind, err)
 			}
-			if err := manyRaffles(ctx, cfg, kind, many); err != nil {
+			if err := measureManyRaffles(ctx, cfg, kind, manyRaffles); err != nil {
 				return fmt.Errorf("many raffles, %s: %w", kind, err)
 			}
 		}
 		fmt.Fprintf(cfg.Out, "turn %d of %d: %.2f µs per delivery, bare %.2f, hub %.2f\n", turn+1, cfg.Turns,
-			last(one["gateway"]["cpu"]), last(one["bare"]["cpu"]), last(one["hub"]["cpu"]))
+			oneRaffle.last(kindGateway, "cpu"), oneRaffle.last(kindBare, "cpu"), oneRaffle.last(kindHub, "cpu"))
 	}
-	perBare, err := duel(ctx, cfg, "bare")
+	perBare, err := compare(ctx, cfg, kindBare)
 	if err != nil {
-		return fmt.Errorf("duel: %w", err)
+		return fmt.Errorf("compare with bare: %w", err)
 	}
-	stalledChange, err := stalled(ctx, cfg)
+	stalledChange, err := measureStalled(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("stalled reader: %w", err)
+		return fmt.Errorf("stalled clients: %w", err)
 	}
-	idle, err := idleLatency(ctx)
+	latency, err := measureLatency(ctx)
 	if err != nil {
 		return fmt.Errorf("latency: %w", err)
 	}
-	report(cfg.Out, cfg, one, many)
+	report(cfg.Out, cfg, oneRaffle, manyRaffles)
 	for _, r := range []struct {
 		name  string
 		value float64
 	}{
-		{"cpu_us_per_delivery", one.median("gateway", "cpu")},
+		{"cpu_us_per_delivery", oneRaffle.median(kindGateway, "cpu")},
 		{"cpu_per_bare", perBare},
-		{"cpu_per_hub", one.ratio("cpu", "hub")},
-		{"idle_bytes_per_connection", one.median("gateway", "idle bytes")},
-		{"connects_per_s", one.median("gateway", "connects")},
+		{"cpu_per_hub", measure.MedianRatio(oneRaffle[kindGateway]["cpu"], oneRaffle[kindHub]["cpu"])},
+		{"idle_bytes_per_connection", oneRaffle.median(kindGateway, "idle bytes")},
+		{"connects_per_s", oneRaffle.median(kindGateway, "connects")},
 		{"stalled_p99_change", stalledChange},
-		{"publish_to_socket_p50_ms", idle},
-		{"deliveries_per_s", one.median("gateway", "deliveries")},
+		{"publish_to_socket_p50_ms", latency},
+		{"deliveries_per_s", oneRaffle.median(kindGateway, "deliveries")},
 	} {
-		fmt.Fprintf(cfg.Out, "RESULT %s %.4g\n", r.name, r.value)
+		measure.Result(cfg.Out, r.name, "%.4g", r.value)
 	}
 	return nil
 }
 
-func last(values []float64) float64 { return values[len(values)-1] }
+// firstConnections are open before memory per connection is measured, so that what
+// a server allocates once does not count.
+const firstConnections = 100
 
-// oneRaffle measures all connections on one raffle.
-func oneRaffle(ctx context.Context, cfg Config, kind string, out figures) error {
+// measureOneRaffle measures all connections on one raffle.
+func measureOneRaffle(ctx context.Context, cfg Config, kind string, out figures) error {
 	s, err := newSession(ctx, kind, 1)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if _, err := s.dial(100); err != nil { // what is made once is not of a connection
+	if err := measureConnects(s, cfg, kind, out); err != nil {
 		return err
 	}
-	empty, err := s.server.ask("memory")
+	if _, err := s.rounds(3, 0); err != nil { // to warm up
+		return err
+	}
+	saturated, err := s.rounds(20, 0)
 	if err != nil {
 		return err
 	}
-	kernel := kernelMemory()
-	before, err := s.server.ask("cpu")
-	if err != nil {
-		return err
-	}
-	connects, err := s.dial(cfg.Connections - 100)
-	if err != nil {
-		return err
-	}
-	after, err := s.server.ask("cpu")
-	if err != nil {
-		return err
-	}
-	idle, err := s.server.ask("memory")
-	if err != nil {
-		return err
-	}
-	n := float64(cfg.Connections - 100)
-	out.add(kind, "connects", connects)
-	out.add(kind, "connect cpu", (after-before)/1e3/n)
-	out.add(kind, "idle bytes", (idle-empty)/n)
-	out.add(kind, "kernel bytes", float64(kernelMemory()-kernel)/n)
-	if _, err := s.rounds(3, 0); err != nil { // warm
-		return err
-	}
-	fast, err := s.rounds(20, 0)
-	if err != nil {
-		return err
-	}
-	out.add(kind, "cpu", fast.cpu)
-	out.add(kind, "deliveries", fast.perSecond)
-	out.add(kind, "last", fast.last)
+	out.add(kind, "cpu", saturated.cpu)
+	out.add(kind, "deliveries", saturated.perSecond)
+	out.add(kind, "last", saturated.last)
 	paced, err := s.rounds(20, 100*time.Millisecond)
 	if err != nil {
 		return err
@@ -154,14 +127,47 @@ func oneRaffle(ctx context.Context, cfg Config, kind string, out figures) error 
 	out.add(kind, "cpu at 10/s", paced.cpu)
 	out.add(kind, "p50", paced.p50)
 	out.add(kind, "p99", paced.p99)
-	s.client.close()
-	storm, err := s.dial(cfg.Connections)
-	out.add(kind, "storm", storm)
+	s.client.closeAll()
+	reconnects, err := s.dial(cfg.Connections)
+	out.add(kind, "reconnects", reconnects)
 	return err
 }
 
-// manyRaffles measures ten connections on each of a tenth as many raffles.
-func manyRaffles(ctx context.Context, cfg Config, kind string, out figures) error {
+// measureConnects opens all connections, and measures what each costs.
+func measureConnects(s *session, cfg Config, kind string, out figures) error {
+	if _, err := s.dial(firstConnections); err != nil {
+		return err
+	}
+	memoryBefore, slabBefore, err := s.memory()
+	if err != nil {
+		return err
+	}
+	cpuBefore, err := s.server.Ask(askCPU) // after memory, which costs a collection
+	if err != nil {
+		return err
+	}
+	n := cfg.Connections - firstConnections
+	connects, err := s.dial(n)
+	if err != nil {
+		return err
+	}
+	cpu, err := s.server.Ask(askCPU)
+	if err != nil {
+		return err
+	}
+	memory, slab, err := s.memory()
+	if err != nil {
+		return err
+	}
+	out.add(kind, "connects", connects)
+	out.add(kind, "connect cpu", (cpu-cpuBefore)/1e3/float64(n))
+	out.add(kind, "idle bytes", (memory-memoryBefore)/float64(n))
+	out.add(kind, "kernel bytes", (slab-slabBefore)/float64(n))
+	return nil
+}
+
+// measureManyRaffles measures ten connections on each of a tenth as many raffles.
+func measureManyRaffles(ctx context.Context, cfg Config, kind string, out figures) error {
 	s, err := newSession(ctx, kind, int64(cfg.Connections/10))
 	if err != nil {
 		return err
@@ -170,11 +176,11 @@ func manyRaffles(ctx context.Context, cfg Config, kind string, out figures) erro
 	if _, err := s.dial(cfg.Connections); err != nil {
 		return err
 	}
-	if _, err := s.rounds(2, 0); err != nil { // warm
+	if _, err := s.rounds(2, 0); err != nil { // to warm up
 		return err
 	}
-	fast, err := s.rounds(8, 0)
-	out.add(kind, "cpu", fast.cpu)
-	out.add(kind, "deliveries", fast.perSecond)
+	saturated, err := s.rounds(8, 0)
+	out.add(kind, "cpu", saturated.cpu)
+	out.add(kind, "deliveries", saturated.perSecond)
 	return err
 }

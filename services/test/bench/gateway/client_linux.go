@@ -2,8 +2,10 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -11,25 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// client is any number of watching clients in one goroutine.
+// client is any number of clients that watch raffles, in one goroutine. It parses
+// events by itself, since a library's cost per event would be a large part of what
+// is measured.
 type client struct {
 	epoll  int
-	conns  map[int]*watcher // by file descriptor
-	next   int              // source address to use
+	conns  map[int]*connection // by file descriptor
+	opened int                 // connections, ever
 	buf    []byte
 	events [512]unix.EpollEvent
 
-	// What is measured now: when each connection gets the version, after from.
+	// What is measured: when each connection receives a version.
 	version   int64
-	pending   int
-	from      time.Time
-	latencies []time.Duration
+	pending   int // connections that have not received it
+	start     time.Time
+	latencies []time.Duration // since start, of those that have
 }
 
-// watcher is one connection.
-type watcher struct {
-	raffle  int64
-	version int64 // newest that came
+// connection watches one raffle.
+type connection struct {
+	version int64 // the newest that was received
 }
 
 func newClient() (*client, error) {
@@ -37,18 +40,18 @@ func newClient() (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll descriptor: %w", err)
 	}
-	return &client{epoll: fd, conns: make(map[int]*watcher), buf: make([]byte, 64<<10)}, nil
+	return &client{epoll: fd, conns: make(map[int]*connection), buf: make([]byte, 64<<10)}, nil
 }
 
-// inFlight is how many connections are made at once.
-const inFlight = 256
+// maxDialing bounds the connections that are being opened at once.
+const maxDialing = 256
 
-// dial opens n connections, of which raffle names what each watches, and returns
-// how long it took until all had their first event.
+// dial opens n connections, of which connection i watches raffle(i), and returns how
+// long it took until all had their first event.
 func (c *client) dial(port, n int, raffle func(i int) int64) (time.Duration, error) {
 	c.expect(1, 0)
 	for i := 0; i < n || c.pending > 0; {
-		for ; i < n && c.pending < inFlight; i++ {
+		for ; i < n && c.pending < maxDialing; i++ {
 			if err := c.open(port, raffle(i), 0); err != nil {
 				return 0, err
 			}
@@ -58,25 +61,25 @@ func (c *client) dial(port, n int, raffle func(i int) int64) (time.Duration, err
 			return 0, fmt.Errorf("%d of %d connected: %w", len(c.conns)-c.pending, n, err)
 		}
 	}
-	return time.Since(c.from), nil
+	return time.Since(c.start), nil
 }
 
-// open makes one connection; receive bounds what the kernel takes for it, where
-// it is not 0, and it is not read then.
-func (c *client) open(port int, raffleID int64, receive int) error {
+// open opens one connection. If receiveBuffer is not 0, that is the size of the
+// socket's receive buffer in bytes, and the connection is never read.
+func (c *client) open(port int, raffleID int64, receiveBuffer int) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("make a socket: %w", err)
 	}
-	// Many source addresses, as from many clients; the ports of one don't suffice.
-	c.next++
+	// Connections come from many addresses: one address does not have enough ports.
+	c.opened++
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
-	source := [4]byte{127, byte(1 + c.next/200%200), byte(c.next / 40_000), byte(1 + c.next%200)}
+	source := [4]byte{127, byte(1 + c.opened/200%200), byte(c.opened / 40_000), byte(1 + c.opened%200)}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: source}); err != nil {
 		return fmt.Errorf("bind to %v: %w", source, err)
 	}
-	if receive > 0 {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receive)
+	if receiveBuffer > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 	}
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
 		return fmt.Errorf("connect from %v: %w", source, err)
@@ -85,41 +88,42 @@ func (c *client) open(port int, raffleID int64, receive int) error {
 	if _, err := unix.Write(fd, request); err != nil {
 		return fmt.Errorf("send a request: %w", err)
 	}
-	c.conns[fd] = &watcher{raffle: raffleID}
-	if receive > 0 {
+	c.conns[fd] = &connection{}
+	if receiveBuffer > 0 {
 		return nil
 	}
 	return unix.EpollCtl(c.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
-// close closes all connections.
-func (c *client) close() {
+// closeAll closes all connections.
+func (c *client) closeAll() {
 	for fd := range c.conns {
 		_ = unix.Close(fd)
 	}
 	clear(c.conns)
 }
 
-// drop closes n of the connections and returns how many they were.
-func (c *client) drop(n int) int {
-	dropped := 0
+// closeSome closes up to n connections and returns how many it closed.
+func (c *client) closeSome(n int) int {
+	closed := 0
 	for fd := range c.conns {
-		if dropped == n {
+		if closed == n {
 			break
 		}
 		_ = unix.Close(fd)
 		delete(c.conns, fd)
-		dropped++
+		closed++
 	}
-	return dropped
+	return closed
 }
 
-// expect begins to measure how a version comes to so many connections.
+// expect begins to measure when as many connections as are pending receive a
+// version.
 func (c *client) expect(version int64, pending int) {
-	c.version, c.pending, c.from, c.latencies = version, pending, time.Now(), c.latencies[:0]
+	c.version, c.pending, c.start, c.latencies = version, pending, time.Now(), c.latencies[:0]
 }
 
-// wait reads until all that was expected has come.
+// wait reads until no connection is pending.
 func (c *client) wait() error {
 	for c.pending > 0 {
 		if err := c.poll(10 * time.Second); err != nil {
@@ -129,13 +133,13 @@ func (c *client) wait() error {
 	return nil
 }
 
-var errNothing = errors.New("nothing came")
+var errTimeout = errors.New("nothing was received")
 
-// poll reads what has come, and waits for it where nothing has.
+// poll reads what has been received, and waits for it if that is nothing.
 func (c *client) poll(timeout time.Duration) error {
 	n, err := unix.EpollWait(c.epoll, c.events[:], int(timeout.Milliseconds()))
 	if n == 0 {
-		return errNothing
+		return errTimeout
 	}
 	if err != nil && !errors.Is(err, unix.EINTR) {
 		return err
@@ -151,22 +155,23 @@ func (c *client) poll(timeout time.Duration) error {
 func (c *client) read(fd int) error {
 	n, err := unix.Read(fd, c.buf)
 	if err != nil || n == 0 {
-		return fmt.Errorf("a connection ended: %w", errors.Join(err, errNothing))
+		return fmt.Errorf("a connection ended: %w", cmp.Or(err, io.EOF))
 	}
-	w := c.conns[fd]
+	conn := c.conns[fd]
 	version := newestVersion(c.buf[:n])
 	if version == 0 {
 		return nil // a heartbeat
 	}
-	if w.version < c.version && version >= c.version {
+	if conn.version < c.version && version >= c.version {
 		c.pending--
-		c.latencies = append(c.latencies, time.Since(c.from))
+		c.latencies = append(c.latencies, time.Since(c.start))
 	}
-	w.version = version
+	conn.version = version
 	return nil
 }
 
-// newestVersion returns the version of the last event in b, 0 where there is none.
+// newestVersion returns the version of the last event with an id in b, 0 if there is
+// none.
 func newestVersion(b []byte) int64 {
 	at := bytes.LastIndex(b, []byte("\nid: "))
 	if at < 0 && bytes.HasPrefix(b, []byte("id: ")) {
@@ -180,7 +185,7 @@ func newestVersion(b []byte) int64 {
 	return version
 }
 
-// percentile returns the share of the latencies of the last measurement.
+// percentile returns the latency that a share of the connections did not exceed.
 func (c *client) percentile(share float64) time.Duration {
 	slices.Sort(c.latencies)
 	return c.latencies[min(len(c.latencies)-1, int(share*float64(len(c.latencies))))]

@@ -13,23 +13,23 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
-// Gateway runs the service as it is, against the NATS server of url, until
-// standard input ends. Updates are not spaced, so that it can be measured how
-// many go out.
-func Gateway(url string) error {
+// serveGateway runs the service against the NATS server at url. Updates are not
+// conflated, so that every one is delivered and counted.
+func serveGateway(url string) error {
 	cfg := gateway.DefaultConfig()
 	cfg.NATSURL, cfg.Address, cfg.OpsAddress, cfg.ConflationInterval = url, "127.0.0.1:0", "127.0.0.1:0", 0
 	cfg.Started = func(at gateway.Addresses) {
 		go func() {
 			for !ready(at.Ops.String()) {
-				time.Sleep(10 * time.Millisecond) // it reads its first snapshot
+				time.Sleep(10 * time.Millisecond) // until it has its first snapshot
 			}
-			fmt.Println("ready", at.HTTP.(*net.TCPAddr).Port)
+			measure.Ready(at.HTTP.(*net.TCPAddr).Port)
 		}()
 	}
-	go control(func(int64, int64) {})
+	go serveClient(func(int64, int64) {})
 	return gateway.Run(context.Background(), cfg)
 }
 
@@ -46,9 +46,9 @@ func ready(ops string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// NATS runs a NATS server with the stream of odds, which it has in dir, and the
-// first version of so many raffles, until standard input ends.
-func NATS(dir string, raffles int64) error {
+// serveNATS runs a NATS server that keeps the stream of odds in dir, with the first
+// version of as many raffles.
+func serveNATS(dir string, raffles int64) error {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true, PingInterval: time.Hour})
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func NATS(dir string, raffles int64) error {
 			return err
 		}
 	}
-	fmt.Println("ready", s.Addr().(*net.TCPAddr).Port)
-	control(func(int64, int64) {})
+	measure.Ready(s.Addr().(*net.TCPAddr).Port)
+	serveClient(func(int64, int64) {})
 	return nil
 }

@@ -2,31 +2,32 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
-// hub is what one writes without thinking of cost: net/http, a goroutine and a
+// hub is the usual way to write such a server: net/http, with a goroutine and a
 // channel per client.
 type hub struct {
 	mu      sync.Mutex
 	clients map[int64]map[chan []byte]struct{}
 }
 
-// Hub serves until standard input ends.
-func Hub() error {
+// serveHub serves until standard input ends.
+func serveHub() error {
 	h := &hub{clients: make(map[int64]map[chan []byte]struct{})}
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready", l.Addr().(*net.TCPAddr).Port)
-	go control(h.publish)
+	measure.Ready(l.Addr().(*net.TCPAddr).Port)
+	go serveClient(h.publish)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/raffle/{id}/subscribe", h.subscribe)
 	return (&http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}).Serve(l)
@@ -62,13 +63,13 @@ func (h *hub) subscribe(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *hub) publish(raffleID, version int64) {
-	ready := frame(raffleID, version)
+	prepared := frame(raffleID, version)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for frames := range h.clients[raffleID] {
 		select {
-		case frames <- ready:
-		default:
+		case frames <- prepared:
+		default: // the client is too slow
 		}
 	}
 }

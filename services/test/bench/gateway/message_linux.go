@@ -13,7 +13,7 @@ import (
 
 var closesAt = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
-// message returns odds as they travel on NATS.
+// message returns odds as participation publishes them.
 func message(raffleID, version int64) []byte {
 	data, err := proto.Marshal(&rafflev1.Odds{
 		Id: raffleID, Version: version, State: rafflev1.Raffle_OPEN, Title: "Signed guitar",

@@ -1,0 +1,131 @@
+//go:build unix
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/load"
+)
+
+// workload is one way to place entries.
+type workload struct {
+	name    string
+	noop    bool   // at the no-op server instead of the service
+	mode    string // of load
+	callers int    // requests in flight
+	// run takes a turn; nil: over gRPC, by mode.
+	run func(*bench, context.Context) (load.Result, error)
+}
+
+// The workloads whose ratios are the benchmark's results.
+const (
+	nameNaive      = "naive"
+	nameStream     = "stream"
+	nameCopy       = "copy"
+	nameNoopStream = "noop-stream"
+	nameUnary      = "unary-"
+	nameNoopUnary  = "noop-unary-"
+)
+
+// workloads in the order of their turns: those that are compared follow each other,
+// and copy follows the stream whose rows it copies.
+var workloads = []workload{
+	{name: nameNaive, run: (*bench).naive},
+	{name: nameStream, mode: load.Stream, callers: 1000},
+	{name: nameCopy, run: (*bench).copy},
+	{name: nameNoopStream, noop: true, mode: load.Stream, callers: 1000},
+	{name: nameUnary + "64", mode: load.Unary, callers: 64},
+	{name: nameNoopUnary + "64", noop: true, mode: load.Unary, callers: 64},
+	{name: nameUnary + "256", mode: load.Unary, callers: 256},
+	{name: nameNoopUnary + "256", noop: true, mode: load.Unary, callers: 256},
+	{name: nameUnary + "1000", mode: load.Unary, callers: 1000},
+	{name: nameNoopUnary + "1000", noop: true, mode: load.Unary, callers: 1000},
+}
+
+func names() []string {
+	all := make([]string, len(workloads))
+	for i := range workloads {
+		all[i] = workloads[i].name
+	}
+	return all
+}
+
+// matching returns the names that begin with a prefix.
+func matching(prefix string) []string {
+	return slices.DeleteFunc(names(), func(name string) bool { return !strings.HasPrefix(name, prefix) })
+}
+
+// chosen returns the workloads that take part.
+func (c *Config) chosen() []workload {
+	only := c.only()
+	return slices.DeleteFunc(slices.Clone(workloads), func(w workload) bool {
+		return only != nil && !slices.ContainsFunc(only, func(prefix string) bool { return strings.HasPrefix(w.name, prefix) })
+	})
+}
+
+func (b *bench) naive(ctx context.Context) (load.Result, error) {
+	n, err := newNaive(ctx, b.database.pool)
+	if err != nil {
+		return load.Result{}, err
+	}
+	return n.run(ctx, b.cfg.Duration)
+}
+
+// copyRowsPerSecond is how many rows copy has per second of its turn if no stream
+// ran before it.
+const copyRowsPerSecond = 60_000
+
+func (b *bench) copy(ctx context.Context) (load.Result, error) {
+	plan, rows := b.streamed.plan, b.streamed.rows
+	if plan == nil {
+		plan = &load.Plan{Raffles: []int64{rand.Int64()}, MaxEntries: 1, Seed: rand.Uint64()}
+		rows = int64(copyRowsPerSecond * b.cfg.Duration.Seconds())
+	}
+	return copyRows(ctx, b.database.pool, plan, rows)
+}
+
+// loadConfig returns the generator's default settings for a workload, but without
+// requests that are sent again on purpose.
+func (b *bench) loadConfig(w *workload) load.Config {
+	cfg := load.DefaultConfig()
+	cfg.Target = b.serverOf(w).address
+	cfg.Mode, cfg.Concurrency, cfg.Connections, cfg.Duration = w.mode, w.callers, b.cfg.Connections, b.cfg.Duration
+	cfg.RepeatPercent, cfg.GiveUpPercent = 0, 0
+	return cfg
+}
+
+// enter takes a turn over gRPC, and verifies it. measured measures what it is given.
+func (b *bench) enter(ctx context.Context, w *workload, measured func(func() (load.Result, error)) error) error {
+	cfg := b.loadConfig(w)
+	conns, err := load.Dial(cfg.Target, cfg.Connections)
+	if err != nil {
+		return err
+	}
+	defer conns.Close()
+	generator, err := load.Prepare(ctx, cfg, conns)
+	if err != nil {
+		return err
+	}
+	var result load.Result
+	err = measured(func() (_ load.Result, err error) {
+		result, err = generator.Send(ctx, io.Discard)
+		return result, err
+	})
+	switch {
+	case err != nil:
+		return err
+	case result.Acknowledged == 0:
+		return fmt.Errorf("%s: nothing was acknowledged", w.name)
+	case w.noop:
+		return nil
+	case w.mode == load.Stream:
+		b.streamed.plan, b.streamed.rows = generator.Plan(), result.Acknowledged
+	}
+	return generator.Verify(ctx, b.database.server.URL())
+}

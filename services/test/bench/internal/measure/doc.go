@@ -1,0 +1,10 @@
+//go:build unix
+
+// Package measure is what both benchmarks share: child processes, the CPU time and
+// memory of processes, medians, and the lines for programs at the end of a report.
+//
+// A benchmark runs its parts in processes of their own, so that the CPU time of
+// each can be measured from outside. Parent and child talk in lines: the child
+// writes READY and where it listens, and then answers what it is asked; it ends
+// when its standard input does, so that it never outlives the parent.
+package measure
