@@ -32,8 +32,8 @@ type Config struct {
 	ClosesAfter time.Duration `name:"closes-after" env:"LOAD_CLOSES_AFTER" default:"0s" min:"1ms" max:"24h" zero:"never" help:"Time from the start until the raffles close."`
 
 	RepeatPercent int           `name:"repeat-percent" env:"LOAD_REPEAT_PERCENT" default:"1" min:"0" max:"100" unit:"percent" help:"Requests that are sent twice at once with the same request_id."`
-	GiveUpPercent int           `name:"give-up-percent" env:"LOAD_GIVE_UP_PERCENT" default:"1" min:"0" max:"100" unit:"percent" help:"Requests that are cancelled early, then sent again with the same request_id."`
-	GiveUpAfter   time.Duration `name:"give-up-after" env:"LOAD_GIVE_UP_AFTER" default:"2ms" min:"1us" max:"1m" help:"Time after which those are cancelled."`
+	CancelPercent int           `name:"cancel-percent" env:"LOAD_CANCEL_PERCENT" default:"1" min:"0" max:"100" unit:"percent" help:"Requests that are cancelled early, then sent again with the same request_id."`
+	CancelAfter   time.Duration `name:"cancel-after" env:"LOAD_CANCEL_AFTER" default:"2ms" min:"1us" max:"1m" help:"Time after which those are cancelled."`
 	Timeout       time.Duration `name:"timeout" env:"LOAD_TIMEOUT" default:"10s" min:"1ms" max:"5m" help:"Time for one attempt. A request without an answer by then is sent again."`
 	Retries       int           `name:"retries" env:"LOAD_RETRIES" default:"20" min:"0" max:"1000" unit:"attempts" help:"Attempts after the first, before the outcome of a request stays unknown."`
 }

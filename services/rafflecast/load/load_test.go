@@ -44,7 +44,7 @@ func TestRun_VerifiesEveryMode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			cfg := b.settings(t, append(args, "--repeat-percent=20", "--give-up-percent=20", "--give-up-after=1ms")...)
+			cfg := b.settings(t, append(args, "--repeat-percent=20", "--cancel-percent=20", "--cancel-after=1ms")...)
 			if err := Run(t.Context(), cfg, &out, t.Output()); err != nil {
 				t.Error(err)
 			}

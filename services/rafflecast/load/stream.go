@@ -16,10 +16,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
 )
 
-// maxInFlight bounds the requests in flight. Each takes memory here and a place in
-// the service's queue.
-const maxInFlight = 60_000
-
 // streamSender sends requests over one EnterStream, and opens another one whenever
 // it ends before every request is answered. A request's correlation id is its
 // number.
@@ -125,8 +121,8 @@ func (s *streamSender) sendAgain(n int64) {
 		g.counters.repeated.Add(1)
 		s.send(n)
 	}
-	if g.plan.selects(n, forCancel, g.cfg.GiveUpPercent) {
-		time.AfterFunc(g.cfg.GiveUpAfter, func() {
+	if g.plan.selects(n, forCancel, g.cfg.CancelPercent) {
+		time.AfterFunc(g.cfg.CancelAfter, func() {
 			if s.isPending(n) {
 				g.counters.cancelled.Add(1)
 				s.send(n)

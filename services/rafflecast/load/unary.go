@@ -69,10 +69,10 @@ func (c *caller) send(ctx context.Context, n int64, req *rafflev1.EnterRequest, 
 		g.counters.repeated.Add(1)
 		second.Go(func() { c.retry(ctx, n, req) })
 	}
-	if g.plan.selects(n, forCancel, g.cfg.GiveUpPercent) {
+	if g.plan.selects(n, forCancel, g.cfg.CancelPercent) {
 		// If it is answered in time it is sent again all the same, as by a caller who
 		// never saw the answer.
-		if c.attempt(ctx, n, req, g.cfg.GiveUpAfter).code == codes.DeadlineExceeded {
+		if c.attempt(ctx, n, req, g.cfg.CancelAfter).code == codes.DeadlineExceeded {
 			g.counters.cancelled.Add(1)
 		}
 	}

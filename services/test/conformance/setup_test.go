@@ -12,7 +12,7 @@ import (
 
 const (
 	oddsEvent = "raffle-winning-probability"
-	path      = "/api/v1/raffle/1/subscribe"
+	path      = "/api/v1/raffles/1/subscribe"
 	heartbeat = 500 * time.Millisecond
 )
 

@@ -78,7 +78,7 @@ func (d *doctor) measure(ctx context.Context) {
 	var all, short sync.WaitGroup
 	all.Go(func() { d.watch(watching) })
 	all.Go(func() { d.measureLongPoll(watching) })
-	short.Go(func() { d.m.notFound = d.getQuickly(ctx, "/api/v1/raffle/9223372036854775807/odds") })
+	short.Go(func() { d.m.notFound = d.getQuickly(ctx, "/api/v1/raffles/9223372036854775807/odds") })
 	short.Go(func() { d.m.compressed = d.requestCompressed(ctx) })
 	short.Go(func() {
 		d.m.byHeader = d.resume(ctx, func(id string) (string, http.Header) { return "", http.Header{"Last-Event-Id": {id}} })
@@ -113,7 +113,7 @@ func (d *doctor) findRaffle(ctx context.Context) error {
 			return err
 		}
 	}
-	d.rafflePath = fmt.Sprintf("/api/v1/raffle/%d", d.m.raffleID)
+	d.rafflePath = fmt.Sprintf("/api/v1/raffles/%d", d.m.raffleID)
 	for range 3 {
 		r := d.get(ctx, d.rafflePath+"/odds", nil)
 		var body struct{ State string }

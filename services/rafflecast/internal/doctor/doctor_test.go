@@ -181,7 +181,7 @@ func TestDoctor_ExitsWith2IfItCannotMeasure(t *testing.T) {
 		"connection refused":                        settings("http://" + testenv.FreeAddress(t)),
 		"does not answer as a gateway does":         settings(page.URL),
 		`redirects to "https://elsewhere.example/"`: settings(page.URL + "/moved"),
-		"raffle 7 is not known":                     unknownRaffle,
+		"RAFFLE_NOT_FOUND":                          unknownRaffle,
 		"no raffle is open":                         settings("http://" + startGateway(t, rafflev1.Raffle_CLOSED)),
 		"/no/such/api/v1/raffles":                   settings("http://" + gateway + "/no/such"),
 	} {

@@ -78,7 +78,7 @@ func newRun(cfg Config) *run {
 	r := &run{cfg: cfg, changes: make(chan struct{}, 1)}
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	transport := &http.Transport{DialContext: dialer.DialContext, ResponseHeaderTimeout: 15 * time.Second, DisableCompression: true}
-	url := fmt.Sprintf("%s/api/v1/raffle/%d/subscribe", strings.TrimSuffix(cfg.Gateway, "/"), cfg.Raffle)
+	url := fmt.Sprintf("%s/api/v1/raffles/%d/subscribe", strings.TrimSuffix(cfg.Gateway, "/"), cfg.Raffle)
 	for range cfg.Clients {
 		r.clients = append(r.clients, &client{
 			history: &history{raffleID: int64(cfg.Raffle), changed: r.signalChange, counts: counts{refusals: map[int]int{}}},

@@ -14,10 +14,10 @@ import (
 type Config struct {
 	Dir         string        `name:"dir" env:"BENCH_DIR" form:"a directory" help:"Directory on the disk to measure. What is written into it is removed afterwards. Without it, a temporary one is used."`
 	Cache       string        `name:"cache" env:"BENCH_CACHE" default:".data/cache" form:"a directory" help:"Directory in which PostgreSQL's programs are kept, if they have to be fetched."`
-	Rounds      int           `name:"rounds" env:"BENCH_ROUNDS" default:"3" min:"1" max:"100" unit:"rounds" help:"How often each contestant takes its turn."`
+	Rounds      int           `name:"rounds" env:"BENCH_ROUNDS" default:"3" min:"1" max:"100" unit:"rounds" help:"How often each workload takes its turn."`
 	Duration    time.Duration `name:"duration" env:"BENCH_DURATION" default:"5s" min:"100ms" max:"10m" help:"How long a turn is."`
 	Connections int           `name:"connections" env:"BENCH_CONNECTIONS" default:"1" min:"1" max:"64" unit:"connections" help:"Connections of the client by gRPC."`
-	Only        string        `name:"only" env:"BENCH_ONLY" form:"names of contestants or the beginnings of them, separated by commas" help:"Contestants that take part. Without it, all do."`
+	Only        string        `name:"only" env:"BENCH_ONLY" form:"names of workloads or the beginnings of them, separated by commas" help:"Workloads that take part. Without it, all do."`
 	Million     int           `name:"million" env:"BENCH_MILLION" default:"10" min:"2" max:"1000" unit:"million entries" zero:"no memory test" help:"Size of the memory test."`
 	Profiles    string        `name:"profiles" env:"BENCH_PROFILES" form:"a directory" help:"Directory for CPU profiles of the service under each load. Without it, none are taken."`
 

@@ -96,7 +96,7 @@ func (b *bench) loadConfig(w *workload) load.Config {
 	cfg := load.DefaultConfig()
 	cfg.Target = b.serverOf(w).address
 	cfg.Mode, cfg.Concurrency, cfg.Connections, cfg.Duration = w.mode, w.callers, b.cfg.Connections, b.cfg.Duration
-	cfg.RepeatPercent, cfg.GiveUpPercent = 0, 0
+	cfg.RepeatPercent, cfg.CancelPercent = 0, 0
 	return cfg
 }
 

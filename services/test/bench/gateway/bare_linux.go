@@ -21,8 +21,8 @@ type bare struct {
 	input   []byte            // of standard input, not yet a whole line
 }
 
-// serveBare serves until standard input ends.
-func serveBare() error {
+// ServeBare serves until standard input ends.
+func ServeBare() error {
 	b := &bare{sockets: make(map[int64][]int32)}
 	var err error
 	if b.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {

@@ -4,17 +4,34 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestMain(m *testing.M) {
-	if serves, err := Serve(os.Args[1:]); serves {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	if len(os.Args) > 1 {
+		if serve := servers[os.Args[1]]; serve != nil {
+			fmt.Fprintln(os.Stderr, serve(os.Args[2:]))
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
+}
+
+// servers are the servers that a session starts as processes of this program.
+var servers = map[string]func(args []string) error{
+	kindBare:    func([]string) error { return ServeBare() },
+	kindHub:     func([]string) error { return ServeHub() },
+	kindGateway: func(args []string) error { return ServeGateway(args[0]) },
+	"nats": func(args []string) error {
+		raffles, err := strconv.ParseInt(args[1], 10, 64)
+		if err != nil {
+			return err
+		}
+		return ServeNATS(args[0], raffles)
+	},
 }
 
 // The figures of so few connections mean nothing; that there are any does.

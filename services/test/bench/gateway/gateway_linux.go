@@ -16,9 +16,9 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
-// serveGateway runs the service against the NATS server at url. Updates are not
+// ServeGateway runs the service against the NATS server at url. Updates are not
 // conflated, so that every one is delivered and counted.
-func serveGateway(url string) error {
+func ServeGateway(url string) error {
 	cfg := gateway.DefaultConfig()
 	cfg.NATSURL, cfg.Address, cfg.OpsAddress, cfg.ConflationInterval = url, "127.0.0.1:0", "127.0.0.1:0", 0
 	cfg.Started = func(at gateway.Addresses) {
@@ -46,9 +46,9 @@ func ready(ops string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// serveNATS runs a NATS server that keeps the stream of odds in dir, with the first
+// ServeNATS runs a NATS server that keeps the stream of odds in dir, with the first
 // version of as many raffles.
-func serveNATS(dir string, raffles int64) error {
+func ServeNATS(dir string, raffles int64) error {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true, PingInterval: time.Hour})
 	if err != nil {
 		return err

@@ -18,8 +18,8 @@ type hub struct {
 	clients map[int64]map[chan []byte]struct{}
 }
 
-// serveHub serves until standard input ends.
-func serveHub() error {
+// ServeHub serves until standard input ends.
+func ServeHub() error {
 	h := &hub{clients: make(map[int64]map[chan []byte]struct{})}
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")

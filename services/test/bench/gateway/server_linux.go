@@ -10,26 +10,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
-// Serve runs the server that the arguments name, as newSession starts it, until
-// standard input ends. serves is false if they name none.
-func Serve(args []string) (serves bool, err error) {
-	switch {
-	case len(args) == 1 && args[0] == "bare":
-		return true, serveBare()
-	case len(args) == 1 && args[0] == "hub":
-		return true, serveHub()
-	case len(args) == 2 && args[0] == "gateway":
-		return true, serveGateway(args[1])
-	case len(args) == 3 && args[0] == "nats":
-		raffles, err := strconv.ParseInt(args[2], 10, 64)
-		if err != nil {
-			return true, err
-		}
-		return true, serveNATS(args[1], raffles)
-	}
-	return false, nil
-}
-
 // What the client asks a server for.
 const (
 	askCPU    = "cpu"    // the CPU time used, in ns

@@ -48,8 +48,8 @@ func newSession(ctx context.Context, kind string, raffles int64) (_ *session, er
 	return s, err
 }
 
-// start runs this program again on one core, with arguments for Serve. It returns
-// the process and the port on which it serves.
+// start runs this program again on one core, with the name and the arguments of a
+// server. It returns the process and the port on which it serves.
 func (s *session) start(ctx context.Context, core int, args ...string) (*measure.Child, int, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -38,19 +38,19 @@ func (r *run) Run(ctx context.Context) error {
 type bareServer struct{}
 
 // Run runs the command.
-func (bareServer) Run() error { return bench.Bare() }
+func (bareServer) Run() error { return bench.ServeBare() }
 
 type hubServer struct{}
 
 // Run runs the command.
-func (hubServer) Run() error { return bench.Hub() }
+func (hubServer) Run() error { return bench.ServeHub() }
 
 type realGateway struct {
 	URL string `arg:"" form:"the URL of a NATS server" help:"NATS server."`
 }
 
 // Run runs the command.
-func (g *realGateway) Run() error { return bench.Gateway(g.URL) }
+func (g *realGateway) Run() error { return bench.ServeGateway(g.URL) }
 
 type natsServer struct {
 	Dir     string `arg:"" form:"a directory" help:"Directory for the stream."`
@@ -58,7 +58,7 @@ type natsServer struct {
 }
 
 // Run runs the command.
-func (n *natsServer) Run() error { return bench.NATS(n.Dir, n.Raffles) }
+func (n *natsServer) Run() error { return bench.ServeNATS(n.Dir, n.Raffles) }
 
 func main() {
 	os.Exit(command.Main("bench-gateway", "Measures the gateway beside a bare epoll server and a net/http hub.", &commands{}))
