@@ -50,7 +50,7 @@ dashboard: ## make deploy/grafana/rafflecast.json from its source, deploy/intern
 	@cd deploy && GOWORK=off go run ./internal/dashboard >grafana/rafflecast.json
 
 pictures: $(BUILD)/with-postgres chromium ## take the pictures of the page again
-	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestABrowser ./services/test/e2e
+	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestPage_Pictures ./services/test/e2e
 
 PICTURES := $(CURDIR)/services/gateway/web/pictures
 
@@ -66,7 +66,7 @@ bench-gateway: $(BUILD)/bench-gateway ## measure the fan-out beside a bare epoll
 
 images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in deploy/images/build.sh, VERSION=1.2.3 for one
 	@deploy/images/build.sh >$(BUILD)/ko.log 2>&1 || { cat $(BUILD)/ko.log; exit 1; }
-	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestTheImages ./services/test/e2e && ls -l dist
+	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestImages_ ./services/test/e2e && ls -l dist
 
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto

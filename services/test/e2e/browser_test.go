@@ -3,28 +3,24 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// browser starts a headless Chromium that ends with the test, and returns a
-// context for its one tab. Without Chromium the test is skipped, in CI it fails.
-func browser(t *testing.T) context.Context {
+// startBrowser starts a headless Chromium, which ends with the test, and returns the
+// context of its one tab.
+func startBrowser(t *testing.T) context.Context {
 	t.Helper()
 	path := testenv.NeedProgram(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
 		chromedp.UserDataDir(t.TempDir()),
-		chromedp.NoSandbox, // root has none
+		chromedp.NoSandbox, // Chromium has no sandbox for root
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
@@ -34,7 +30,7 @@ func browser(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	tab, cancel := chromedp.NewContext(allocator, chromedp.WithErrorf(t.Logf))
 	t.Cleanup(func() { _ = chromedp.Cancel(tab); cancel() })
-	if err := chromedp.Do(tab); err != nil { // the first call starts it, and bounds its life
+	if err := chromedp.Do(tab); err != nil { // the first call starts the browser, and its context bounds the browser's life
 		t.Fatal(err)
 	}
 	return tab
@@ -58,51 +54,76 @@ func evaluate(t *testing.T, tab context.Context, script string) {
 	}
 }
 
-// until waits for a JavaScript expression to be true.
-func until(t *testing.T, tab context.Context, expression string, args ...any) {
+// awaitTrue waits until a JavaScript expression is true, for at most 20 s.
+func awaitTrue(t *testing.T, tab context.Context, expression string, args ...any) {
 	t.Helper()
 	expression = fmt.Sprintf(expression, args...)
 	if _, err := chromedp.Run(tab, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(20*time.Second))); err != nil {
 		text, _ := chromedp.Run(tab, chromedp.Evaluate[string](`document.body.innerText`))
-		t.Fatalf("never true: %s: %v; the page says:\n%s", expression, err, text)
+		t.Fatalf("did not become true: %s: %v; the page's text:\n%s", expression, err, text)
 	}
 }
 
-// look is how a screenshot's reader sees the page.
-type look struct {
-	name          string
-	width, height int64
-	scheme        string // light or dark
-}
-
-// shoot writes a picture of the page into $SCREENSHOTS, where that is set.
-func shoot(t *testing.T, tab context.Context, l look) {
+// openPage opens the page of a raffle with a title, and waits until its odds are live.
+func (b *testBundle) openPage(t *testing.T, tab context.Context, id int64, title string) {
 	t.Helper()
-	dir := os.Getenv("SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	do(t, tab, chromedp.EmulateViewport(l.width, l.height, chromedp.EmulateScale(2)),
-		chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-			_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}},
-			})
-			return err
-		}),
-		chromedp.Sleep(700*time.Millisecond)) // transitions end; no test depends on it
-	picture, err := chromedp.Run(tab, chromedp.CaptureScreenshot())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, l.name+".png"), picture, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	do(t, tab, chromedp.EmulateViewport(1200, 900), chromedp.Navigate(fmt.Sprintf("%s/raffle/%d", b.web, id)))
+	awaitTrue(t, tab, `document.querySelector("#title")?.textContent === %q`, title)
+	awaitTrue(t, tab, `document.querySelector("#connection").dataset.connection === "live"`)
 }
 
-// paceForPicture spreads entries over time where pictures are taken, so that
-// their chart has something to show.
-func paceForPicture() {
-	if os.Getenv("SCREENSHOTS") != "" {
-		time.Sleep(time.Duration(100+rand.IntN(400)) * time.Millisecond)
+func TestPage_ShowsTheOddsMove(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.client.create(t, "Signed guitar", 3)
+	b.awaitRaffle(t, id)
+	tab := startBrowser(t)
+	b.openPage(t, tab, id, "Signed guitar")
+	awaitTrue(t, tab, `document.querySelector("#odds").dataset.odds === ""`) // nobody has entered
+	evaluate(t, tab, `window.loadedOnce = true`)
+
+	// Members enter over gRPC.
+	for i := range 40 {
+		b.client.enter(t, id, fmt.Sprint("member-", i))
 	}
+	awaitTrue(t, tab, `document.querySelector("#odds").textContent.includes("7.5")`)
+	awaitTrue(t, tab, `document.querySelector("#entries").textContent.trim() === "40"`)
+
+	// Another one enters on the page, with the keyboard alone.
+	do(t, tab, chromedp.Focus("#member-id"), chromedp.KeyEvent("minji"), chromedp.KeyEvent(kb.Enter))
+	awaitTrue(t, tab, `document.querySelector("#entries").textContent.trim() === "41"`)
+	awaitTrue(t, tab, `document.querySelector("#enter-message").textContent.trim() !== ""`)
+
+	// The raffle is closed, which ends the stream.
+	b.client.closeRaffle(t, id)
+	awaitTrue(t, tab, `document.querySelector("#state").dataset.state === "CLOSED"`)
+	awaitTrue(t, tab, `document.querySelector("#connection").dataset.connection === "ended"`)
+	awaitTrue(t, tab, `document.querySelector("#enter-button").disabled`)
+	awaitTrue(t, tab, `window.loadedOnce`) // the page was not reloaded
+}
+
+func TestPlainEventSource_ReadsTheStream(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.client.create(t, `<img src=x onerror="window.broken=1">`, 1)
+	b.awaitRaffle(t, id)
+	tab := startBrowser(t)
+	do(t, tab, chromedp.Navigate(fmt.Sprintf("%s/raffle/%d", b.web, id)))
+	awaitTrue(t, tab, `document.querySelector("#title")?.textContent.startsWith("<img")`) // as text
+	evaluate(t, tab, fmt.Sprintf(`
+		window.seen = [];
+		window.source = new EventSource("/api/v1/raffle/%d/subscribe");
+		source.addEventListener("raffle-winning-probability", e => {
+			const odds = JSON.parse(e.data);
+			seen.push([odds.id, odds.winnerProbability, e.lastEventId]);
+		});`, id)) // the path of the first version
+	awaitTrue(t, tab, `seen.length === 1 && seen[0][1] === null && seen[0][2] === "%d:1"`, id)
+	b.client.enter(t, id, "7")
+	awaitTrue(t, tab, `seen.length === 2 && seen[1][1] === 100 && seen[1][2] === "%d:2"`, id)
+	b.client.enter(t, id, "8")
+	awaitTrue(t, tab, `seen.length === 3 && seen[2][0] === %d && seen[2][1] === 50`, id)
+	b.client.closeRaffle(t, id)
+	// After the final event and the end of the stream, 204 stops the EventSource.
+	awaitTrue(t, tab, `seen.length === 4 && source.readyState === EventSource.CLOSED`)
+	awaitTrue(t, tab, `!window.broken`)
 }

@@ -23,10 +23,10 @@ import (
 	"testing"
 )
 
-// TestTheImagesHoldOneStaticProgramEach checks what `make images` has built; that
-// target runs it, by the tag images, with IMAGES set to where they are, VERSION to their tag, and BASE
-// to what they are built on, if to anything.
-func TestTheImagesHoldOneStaticProgramEach(t *testing.T) {
+// TestImages_HoldOneStaticProgram checks the images that make images has built. That
+// target runs it with the build tag images, and with IMAGES set to their directory,
+// VERSION to their tag, and BASE to the image that they are based on, if any.
+func TestImages_HoldOneStaticProgram(t *testing.T) {
 	t.Parallel()
 	dir, version := os.Getenv("IMAGES"), os.Getenv("VERSION")
 	for _, program := range []string{"participation", "gateway", "rafflecast"} {
@@ -41,12 +41,12 @@ func TestTheImagesHoldOneStaticProgramEach(t *testing.T) {
 				checkFiles(t, root, program)
 			}
 			checkStatic(t, filepath.Join(root, "ko-app", program))
-			told := program + " " + version + "\nrevision " + image.Config.Labels["org.opencontainers.image.revision"] + "\n"
-			if out := runIn(t, root, program, "version"); !strings.HasPrefix(out, told) {
-				t.Errorf("it says of its version: %s", out)
+			identity := program + " " + version + "\nrevision " + image.Config.Labels["org.opencontainers.image.revision"] + "\n"
+			if out := runIn(t, root, program, "version"); !strings.HasPrefix(out, identity) {
+				t.Errorf("version prints %s", out)
 			}
 			if out := runIn(t, root, program, "--help"); !strings.Contains(out, "Usage: "+program) {
-				t.Errorf("--help says %s", out)
+				t.Errorf("--help prints %s", out)
 			}
 			checkSBOM(t, filepath.Join(dir, program+"-linux-*.spdx.json"))
 		})
@@ -68,7 +68,7 @@ type imageConfig struct {
 	}
 }
 
-// archive is an OCI layout: a file's content by its path.
+// archive is an OCI layout: the contents of its files by their paths.
 type archive map[string][]byte
 
 func readArchive(t *testing.T, file string) archive {
@@ -102,13 +102,13 @@ func each(t *testing.T, r io.Reader, f func(*tar.Header, []byte)) {
 	}
 }
 
-// blob returns what has this digest, and checks that it has.
+// blob returns the blob of a descriptor, and checks its digest.
 func (a archive) blob(t *testing.T, d descriptor) []byte {
 	t.Helper()
 	sum, _ := strings.CutPrefix(d.Digest, "sha256:")
 	content := a["blobs/sha256/"+sum]
 	if got := sha256.Sum256(content); hex.EncodeToString(got[:]) != sum {
-		t.Fatalf("%s is not in the archive as it should be", d.Digest)
+		t.Fatalf("the archive has no blob with the digest %s", d.Digest)
 	}
 	return content
 }
@@ -120,7 +120,8 @@ func decode(t *testing.T, content []byte, into any) {
 	}
 }
 
-// manifest returns the image for this machine, under the name of the archive's.
+// manifest returns the image for this machine's architecture: the descriptor with its
+// name, and those of its configuration and layers.
 func (a archive) manifest(t *testing.T) (named descriptor, config descriptor, layers []descriptor) {
 	t.Helper()
 	var index struct{ Manifests []descriptor }
@@ -190,11 +191,11 @@ func checkConfig(t *testing.T, c imageConfig, program, version string) {
 		}
 	}
 	if name := c.Config.Labels["name"]; !strings.HasSuffix(name, "/"+program+":"+version) {
-		t.Errorf("the image is called %q", name)
+		t.Errorf("the image's name is %q", name)
 	}
 }
 
-// checkFiles tells of files that are not the program.
+// checkFiles checks that the program is the only file.
 func checkFiles(t *testing.T, root, program string) {
 	t.Helper()
 	var files []string
@@ -223,8 +224,8 @@ func checkStatic(t *testing.T, binary string) {
 }
 
 // runIn runs a program with root as its file system, as the image's user, and
-// returns what it says. Where the test is not root's, it is root of its own user
-// namespace.
+// returns its output. If the test does not run as root, the program runs as root of a
+// user namespace instead.
 func runIn(t *testing.T, root, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/ko-app/"+program, args...)
@@ -243,7 +244,7 @@ func runIn(t *testing.T, root, program string, args ...string) string {
 	return string(out)
 }
 
-// checkSBOM looks for what every program of ours is made of.
+// checkSBOM checks that the SBOM lists a module that all our programs contain.
 func checkSBOM(t *testing.T, pattern string) {
 	t.Helper()
 	found, _ := filepath.Glob(pattern)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -17,15 +18,16 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/pgtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// instance is a participation process that is killed now and then.
+// instance is a participation process.
 type instance struct {
-	*program
-	clients
+	program *program
+	client  *client
 }
 
-// fleet is two of them on the same stores.
+// fleet is two instances on the same stores, which the test kills and replaces.
 type fleet struct {
 	t         *testing.T
 	args      []string
@@ -33,49 +35,96 @@ type fleet struct {
 	instances [2]instance
 }
 
+// launch starts or replaces an instance. Call it on the test's goroutine.
 func (f *fleet) launch(i int) {
+	f.t.Helper()
 	p := launch(f.t, "participation", f.args...)
-	c := dial(f.t, p.await(`participation is serving.* grpc=(\S+)`)[1])
+	c := dial(f.t, p.awaitLog(`participation is serving.* grpc=(\S+)`)[1])
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.instances[i] = instance{p, c}
 }
 
-// any returns one that may or may not be alive.
-func (f *fleet) any() instance {
+// any returns an instance, which may be dead.
+func (f *fleet) any() *client {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.instances[rand.IntN(len(f.instances))]
+	return f.instances[rand.IntN(len(f.instances))].client
 }
 
-// enter repeats a request until it is answered.
-func (f *fleet) enter(req *rafflev1.EnterRequest) {
+// enter sends a request again and again until it is acknowledged, for at most a
+// minute.
+func (f *fleet) enter(req *rafflev1.EnterRequest) error {
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+	defer cancel()
 	for {
-		call, cancel := context.WithTimeout(f.t.Context(), 2*time.Second)
+		call, done := context.WithTimeout(ctx, 2*time.Second)
 		_, err := f.any().entries.Enter(call, req)
-		cancel()
-		if err == nil || f.t.Context().Err() != nil {
-			return
+		done()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("an entry is not acknowledged: %w", err)
 		}
 	}
 }
 
-func TestInstancesKilledAtRandomLoseNothingAndNeverMoveTheStreamBackwards(t *testing.T) {
+// callers enter members until they are stopped.
+type callers struct {
+	stopped      atomic.Bool
+	running      sync.WaitGroup
+	acknowledged sync.Map      // member ids
+	progress     chan struct{} // capacity 1: an entry was acknowledged
+}
+
+// startCallers starts concurrent callers.
+func (f *fleet) startCallers(raffleID int64) *callers {
+	c := &callers{progress: make(chan struct{}, 1)}
+	for range 8 {
+		c.running.Go(func() {
+			for !c.stopped.Load() {
+				req := &rafflev1.EnterRequest{RaffleId: raffleID, MemberId: uuid.NewString(), RequestId: uuid.NewString()}
+				if err := f.enter(req); err != nil {
+					f.t.Error(err)
+					return
+				}
+				c.acknowledged.Store(req.GetMemberId(), true)
+				select {
+				case c.progress <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	return c
+}
+
+// await waits until entries were acknowledged n times.
+func (c *callers) await(t *testing.T, n int) {
+	t.Helper()
+	timeout := time.After(2 * time.Minute)
+	for range n {
+		select {
+		case <-c.progress:
+		case <-timeout:
+			t.Fatal("entries are no longer acknowledged")
+		}
+	}
+}
+
+func TestParticipation_LosesNothingWhenInstancesAreKilled(t *testing.T) {
 	t.Parallel()
 	database, server := pgtest.URL(t), natstest.Start(t)
 	f := &fleet{t: t, args: []string{
 		"serve", "--migrate", "--database-url=" + database, "--nats-url=" + server.URL(),
-		"--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--ops-address=127.0.0.1:0",
+		"--grpc-address=" + anyPort, "--http-address=" + anyPort, "--ops-address=" + anyPort,
 	}}
 	f.launch(0)
 	f.launch(1)
-	made, err := f.any().raffles.CreateRaffle(t.Context(), &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := made.GetRaffle().GetId()
-	var newest atomic.Int64
-	_, err = server.JetStream().Conn().Subscribe(oddsstream.AllLive, func(msg *nats.Msg) {
+	id := f.any().create(t, "A", 1)
+	var newest atomic.Int64 // version on the stream
+	_, err := server.JetStream().Conn().Subscribe(oddsstream.AllLive, func(msg *nats.Msg) {
 		var o rafflev1.Odds
 		if err := proto.Unmarshal(msg.Data, &o); err != nil || o.GetVersion() <= newest.Load() {
 			t.Errorf("version %d after %d (%v)", o.GetVersion(), newest.Load(), err)
@@ -86,57 +135,21 @@ func TestInstancesKilledAtRandomLoseNothingAndNeverMoveTheStreamBackwards(t *tes
 		t.Fatal(err)
 	}
 
-	var enough atomic.Bool
-	var calling sync.WaitGroup
-	var acknowledged sync.Map
-	progress := make(chan struct{}, 1)
-	for range 8 {
-		calling.Go(func() {
-			for !enough.Load() {
-				req := &rafflev1.EnterRequest{RaffleId: id, MemberId: uuid.NewString(), RequestId: uuid.NewString()}
-				f.enter(req)
-				acknowledged.Store(req.GetMemberId(), true)
-				select {
-				case progress <- struct{}{}:
-				default:
-				}
-			}
-		})
-	}
-	const rounds = 12
-	for range rounds {
-		for range 20 + rand.IntN(200) {
-			<-progress
-		}
+	callers := f.startCallers(id)
+	const kills = 12
+	for range kills {
+		callers.await(t, 20+rand.IntN(200))
 		victim := rand.IntN(2)
-		if _, err := f.instances[victim].stop(syscall.SIGKILL); err == nil {
-			t.Error("killed, and ended well?")
+		if _, err := f.instances[victim].program.stop(syscall.SIGKILL); err == nil {
+			t.Error("killed, but its exit code is 0")
 		}
 		f.launch(victim)
 	}
-	enough.Store(true)
-	calling.Wait()
-	f.verify(t, id, &acknowledged, &newest)
-}
+	callers.stopped.Store(true)
+	callers.running.Wait()
 
-// verify compares what was acknowledged with what is stored, and the stream's end
-// with the raffle.
-func (f *fleet) verify(t *testing.T, id int64, acknowledged *sync.Map, newest *atomic.Int64) {
-	t.Helper()
-	stored := map[string]int{}
-	for token := ""; ; {
-		page, err := f.any().entries.ListEntries(t.Context(), &rafflev1.ListEntriesRequest{RaffleId: id, PageSize: 1000, PageToken: token})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range page.GetEntries() {
-			stored[e.GetMemberId()]++
-		}
-		if token = page.GetNextPageToken(); token == "" {
-			break
-		}
-	}
-	acknowledged.Range(func(member, _ any) bool {
+	stored := f.listEntries(id)
+	callers.acknowledged.Range(func(member, _ any) bool {
 		if stored[member.(string)] != 1 {
 			t.Errorf("an acknowledged entry is stored %d times", stored[member.(string)])
 		}
@@ -144,13 +157,26 @@ func (f *fleet) verify(t *testing.T, id int64, acknowledged *sync.Map, newest *a
 	})
 	odds, err := f.any().entries.GetOdds(t.Context(), &rafflev1.GetOddsRequest{RaffleId: id})
 	if err != nil || int(odds.GetOdds().GetEntries()) != len(stored) {
-		t.Errorf("%d entries are stored, the odds say %v (%v)", len(stored), odds, err)
+		t.Errorf("%d entries are stored, but the odds are %v (%v)", len(stored), odds, err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for newest.Load() != odds.GetOdds().GetVersion() {
-		if time.Now().After(deadline) {
-			t.Fatalf("the stream ends with version %d, the raffle is at %d", newest.Load(), odds.GetOdds().GetVersion())
+	last := odds.GetOdds().GetVersion()
+	testenv.Eventually(t, fmt.Sprintf("the stream ends with version %d", last), 10*time.Second, func() bool { return newest.Load() == last })
+}
+
+// listEntries returns how many entries each member has.
+func (f *fleet) listEntries(raffleID int64) map[string]int {
+	f.t.Helper()
+	stored := map[string]int{}
+	for token := ""; ; {
+		page, err := f.any().entries.ListEntries(f.t.Context(), &rafflev1.ListEntriesRequest{RaffleId: raffleID, PageSize: 1000, PageToken: token})
+		if err != nil {
+			f.t.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		for _, e := range page.GetEntries() {
+			stored[e.GetMemberId()]++
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			return stored
+		}
 	}
 }

@@ -1,12 +1,8 @@
 package e2e_test
 
 import (
-	"bufio"
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -31,33 +27,33 @@ const production = "../../../deploy/kubernetes/overlays/production"
 // cluster is three NATS servers with the configuration of production.
 type cluster struct {
 	servers []*server.Server
-	ca      string // file
+	ca      string // path of its certificate
 }
 
-// startCluster starts the servers. Of their configuration only what a machine of
-// its own gives them is another here: addresses, paths, and the environment.
+// startCluster starts the servers. Of their configuration it replaces only what
+// depends on the machine: addresses, paths and environment variables.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(production, "nats.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 3)
+	routes := testenv.FreeAddresses(t, 3)
 	tls := testenv.NewAuthority(t).Dir()
 	c := &cluster{ca: filepath.Join(tls, "ca.crt")}
 	for i := range 3 {
 		c.servers = append(c.servers, startServer(t, replaceAll(t, string(text), map[string]string{
 			"$POD_NAME": fmt.Sprint("nats-", i), "$PARTICIPATION_PASSWORD": "first", "$GATEWAY_PASSWORD": "second",
 			"/etc/nats/tls": tls, "/data": t.TempDir(), "port: 4222": "host: 127.0.0.1, port: -1",
-			"http: 8222": "", "port: 6222": fmt.Sprint("host: 127.0.0.1, port: ", ports[i]),
-			"nats-0.nats.rafflecast.svc:6222": fmt.Sprint("127.0.0.1:", ports[0]),
-			"nats-1.nats.rafflecast.svc:6222": fmt.Sprint("127.0.0.1:", ports[1]),
-			"nats-2.nats.rafflecast.svc:6222": fmt.Sprint("127.0.0.1:", ports[2]),
+			"http: 8222": "", "port: 6222": "listen: " + routes[i],
+			"nats-0.nats.rafflecast.svc:6222": routes[0],
+			"nats-1.nats.rafflecast.svc:6222": routes[1],
+			"nats-2.nats.rafflecast.svc:6222": routes[2],
 		})))
 	}
 	for _, s := range c.servers {
 		if !s.ReadyForConnections(20 * time.Second) {
-			t.Fatal("a NATS server did not start")
+			t.Fatal("a NATS server did not start within 20 s")
 		}
 	}
 	return c
@@ -94,21 +90,7 @@ func startServer(t *testing.T, conf string) *server.Server {
 	return s
 }
 
-// freePorts returns ports that were free a moment ago.
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
-}
-
-// url returns the servers' URL for a user, as the secret in production has it.
+// url returns the URLs of the servers for a user, in the form of production's secret.
 func (c *cluster) url(user, password string) string {
 	var urls []string
 	for _, s := range c.servers {
@@ -117,76 +99,72 @@ func (c *cluster) url(user, password string) string {
 	return strings.Join(urls, ",")
 }
 
-func TestBothServicesRunOnTheNATSOfProduction(t *testing.T) {
+func TestServices_RunOnTheNATSOfProduction(t *testing.T) {
 	t.Parallel()
 	nats, database := startCluster(t), pgtest.URL(t)
-	launch(t, "participation", "migrate", "--database-url="+database).await("up to date")
-	participation := func() (*program, clients) {
-		p := launch(t, "participation", "serve", "--database-url="+database, "--nats-url="+nats.url("participation", "first"),
-			"--nats-ca="+nats.ca, "--stream-replicas=3",
-			"--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0", "--ops-address=127.0.0.1:0")
-		return p, dial(t, p.await(`participation is serving.* grpc=(\S+)`)[1])
+	if err := launch(t, "participation", "migrate", "--database-url="+database).awaitEnd(); err != nil {
+		t.Fatal(err)
 	}
-	first, s := participation()
-	system := &system{clients: s}
-	id := system.create(t, "Signed guitar", 1)
-	awaitMessages(t, nats, 1) // else the newest alone is published
-	system.enter(t, id, "1")
+	startParticipation := func() (*program, *client) {
+		p := launch(t, "participation", "serve", "--database-url="+database, "--nats-url="+nats.url("participation", "first"),
+			"--nats-ca="+nats.ca, "--stream-replicas=3", "--grpc-address="+anyPort, "--http-address="+anyPort, "--ops-address="+anyPort)
+		return p, dial(t, p.awaitLog(`participation is serving.* grpc=(\S+)`)[1])
+	}
+	first, c := startParticipation()
+	id := c.create(t, "Signed guitar", 1)
+	awaitMessages(t, nats, 1) // otherwise only the newest version is published
+	c.enter(t, id, "1")
 	awaitMessages(t, nats, 2)
-	// Another instance does not know the stream's end of this raffle: it asks.
-	second, s := participation()
-	system.clients = s
-	system.enter(t, id, "2")
+	// A new instance does not know the raffle's last message, and asks the stream for it.
+	second, c := startParticipation()
+	c.enter(t, id, "2")
 	awaitMessages(t, nats, 3)
 
 	// A gateway that starts now asks the stream for what its clients missed.
 	gateway := launch(t, "gateway", "serve", "--nats-url="+nats.url("gateway", "second"), "--nats-ca="+nats.ca, "--nats-api-prefix="+apiPrefix(t),
-		"--address=127.0.0.1:0", "--ops-address=127.0.0.1:0", "--drain-window=0s")
-	at := gateway.await(`gateway is serving.* http=(\S+) ops=(\S+)`)
-	system.web = "http://" + at[1]
-	gateway.await("took a snapshot")
-	events := bufio.NewScanner(system.get(t, fmt.Sprintf("/api/v1/raffle/%d/subscribe?lastEventId=%d:1", id, id)).Body)
+		"--address="+anyPort, "--ops-address="+anyPort, "--drain-window=0s")
+	web, ops := awaitGateway(t, gateway)
+	events := subscribe(t, fmt.Sprintf("%s/api/v1/raffles/%d/subscribe?lastEventId=%d:1", web, id, id))
 	for _, entries := range []int64{1, 2} {
-		if got := nextOdds(t, events); got.Entries != entries {
+		if got := events.nextOdds(); got.Entries != entries {
 			t.Errorf("of what was missed: %+v, want %d entries", got, entries)
 		}
 	}
-	system.enter(t, id, "3")
-	if got := nextOdds(t, events); got.Entries != 3 {
+	c.enter(t, id, "3")
+	if got := events.nextOdds(); got.Entries != 3 {
 		t.Errorf("live: %+v", got)
 	}
-	hasTheAutoscalersMetric(t, "http://"+at[2]+"/metrics")
+	checkAutoscalerMetric(t, ops+"/metrics")
 	for _, p := range []*program{first, second, gateway} {
-		p.mu.Lock()
-		if log := strings.Join(p.log, "\n"); strings.Contains(strings.ToLower(log), "permissions violation") {
+		if log := p.log(); strings.Contains(strings.ToLower(log), "permissions violation") {
 			t.Errorf("%s asks NATS for more than it may:\n%s", p.cmd.Path, log)
 		}
-		p.mu.Unlock()
 	}
 }
 
-// awaitMessages waits until the stream, with its three replicas, has so many.
+// awaitMessages waits until the stream, with its three replicas, has a number of
+// messages.
 func awaitMessages(t *testing.T, c *cluster, messages uint64) {
 	t.Helper()
 	js, err := jetstream.New(connectAs(t, c, "participation", "first", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; { // each turn waits for the server's answer
+	var info *jetstream.StreamInfo
+	testenv.Eventually(t, fmt.Sprintf("the stream has %d messages", messages), 20*time.Second, func() bool {
 		stream, err := js.Stream(t.Context(), oddsstream.Name)
-		if err == nil && stream.CachedInfo().State.Msgs >= messages {
-			if info := stream.CachedInfo(); info.Config.Replicas != 3 || len(info.Cluster.Replicas) != 2 {
-				t.Errorf("not on three servers: %+v", info.Cluster)
-			}
-			return
+		if err != nil {
+			return false
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the stream has no %d messages: %v", messages, err)
-		}
+		info = stream.CachedInfo()
+		return info.State.Msgs >= messages
+	})
+	if info.Config.Replicas != 3 || len(info.Cluster.Replicas) != 2 {
+		t.Errorf("not on three servers: %+v", info.Cluster)
 	}
 }
 
-// apiPrefix returns what the gateways of production are told.
+// apiPrefix returns NATS_API_PREFIX of production's gateways.
 func apiPrefix(t *testing.T) string {
 	t.Helper()
 	manifest, err := os.ReadFile(filepath.Join(production, "gateway.yaml"))
@@ -200,8 +178,9 @@ func apiPrefix(t *testing.T) string {
 	return string(value[1])
 }
 
-// hasTheAutoscalersMetric looks for what the manifests want to be measured.
-func hasTheAutoscalersMetric(t *testing.T, metrics string) {
+// checkAutoscalerMetric checks that the gateway reports the metric by which the
+// manifests scale it.
+func checkAutoscalerMetric(t *testing.T, metrics string) {
 	t.Helper()
 	manifest, err := os.ReadFile(filepath.Join(production, "autoscaler.yaml"))
 	if err != nil {
@@ -219,6 +198,8 @@ func hasTheAutoscalersMetric(t *testing.T, metrics string) {
 	}
 }
 
+// connectAs connects as a user. failed, if not nil, is called with the connection's
+// asynchronous errors.
 func connectAs(t *testing.T, c *cluster, user, password string, failed func(error)) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(c.url(user, password), nats.RootCAs(c.ca), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -231,99 +212,4 @@ func connectAs(t *testing.T, c *cluster, user, password string, failed func(erro
 	}
 	t.Cleanup(nc.Close)
 	return nc
-}
-
-func TestNATSUsersOfProductionMayDoNoMoreThanTheyNeed(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t)
-	for user, subjects := range map[string][]string{
-		"gateway second": {
-			"raffle.odds.1", "raffle.live.1", "$JS.API.STREAM.INFO.RAFFLE_ODDS", "$JS.API.STREAM.DELETE.RAFFLE_ODDS", "_INBOX.of.another",
-		},
-		"participation first": {"raffle.live.1", "$JS.API.STREAM.DELETE.RAFFLE_ODDS", "$JS.API.STREAM.PURGE.RAFFLE_ODDS", "$JS.API.STREAM.CREATE.OTHER"},
-	} {
-		name, password, _ := strings.Cut(user, " ")
-		refused := make(chan error, len(subjects))
-		nc := connectAs(t, c, name, password, func(err error) { refused <- err })
-		for _, subject := range subjects {
-			if err := nc.Publish(subject, nil); err != nil {
-				t.Fatal(err)
-			}
-			awaitRefusal(t, refused, name+" publishes "+subject, subject)
-		}
-	}
-	nc := connectAs(t, c, "gateway", "second", nil)
-	// These it may ask for, but nobody answers: they are not imported.
-	for _, subject := range []string{"STREAM.DELETE.RAFFLE_ODDS", "STREAM.PURGE.RAFFLE_ODDS", "STREAM.UPDATE.RAFFLE_ODDS", "STREAM.MSG.DELETE.RAFFLE_ODDS", "STREAM.NAMES"} {
-		if _, err := nc.Request(apiPrefix(t)+"."+subject, nil, 10*time.Second); !errors.Is(err, nats.ErrNoResponders) {
-			t.Errorf("%s: %v", subject, err)
-		}
-	}
-	for _, subject := range []string{">", "raffle.>", "$JS.>", "raffle.odds.*"} {
-		refused := make(chan error, 1)
-		nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
-		if _, err := nc.SubscribeSync(subject); err != nil {
-			t.Fatal(err)
-		}
-		awaitRefusal(t, refused, "gateway subscribes to "+subject, subject)
-	}
-	for _, with := range []string{c.url("gateway", "first"), strings.ReplaceAll(c.url("gateway", "second"), "gateway:second@", "")} {
-		if nc, err := nats.Connect(with, nats.RootCAs(c.ca)); err == nil {
-			nc.Close()
-			t.Errorf("connected as %s", with)
-		}
-	}
-}
-
-// The server does not ask whether a client may publish to where it wants its answer.
-func TestAGatewayCannotHaveAnswersStored(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t)
-	js, err := jetstream.New(connectAs(t, c, "participation", "first", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stream jetstream.Stream
-	for deadline := time.Now().Add(20 * time.Second); ; { // until there is a leader
-		if stream, err = js.CreateStream(t.Context(), oddsstream.Config(3)); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
-	nc := connectAs(t, c, "gateway", "second", nil)
-	prefix := apiPrefix(t)
-	ask := func(subject, reply string) {
-		if err := nc.PublishRequest(subject, reply, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 40 {
-		ask(prefix+".STREAM.INFO.RAFFLE_ODDS", oddsstream.Subject(1))
-		ask(prefix+".DIRECT.GET.RAFFLE_ODDS", oddsstream.Subject(1))
-		ask(prefix+".CONSUMER.DELETE.RAFFLE_ODDS.none", oddsstream.Subject(1))
-	}
-	// What comes after has its answer, so all before it have theirs.
-	if _, err := nc.Request(prefix+".STREAM.INFO.RAFFLE_ODDS", nil, 10*time.Second); err != nil {
-		t.Fatal(err)
-	}
-	info, err := stream.Info(t.Context())
-	if err != nil || info.State.LastSeq != 0 {
-		t.Errorf("%d answers were stored: %v", info.State.LastSeq, err)
-	}
-}
-
-func awaitRefusal(t *testing.T, refused <-chan error, what, subject string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	select {
-	case err := <-refused:
-		if !strings.Contains(err.Error(), "Permissions Violation") || !strings.Contains(err.Error(), `"`+subject+`"`) {
-			t.Errorf("%s: %v", what, err)
-		}
-	case <-ctx.Done():
-		t.Errorf("%s, and may", what)
-	}
 }

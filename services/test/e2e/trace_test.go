@@ -22,15 +22,15 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
-// receiver takes OTLP, by gRPC and by HTTP, as a collector does.
+// receiver receives OTLP by gRPC and by HTTP, as a collector does.
 type receiver struct {
 	collector.UnimplementedTraceServiceServer
-	grpc, http string // endpoints
+	grpcURL, httpURL string
 
 	mu    sync.Mutex
 	spans []*otlp.Span
-	raw   bytes.Buffer // everything that came
-	more  chan struct{}
+	raw   bytes.Buffer  // everything that was received
+	more  chan struct{} // capacity 1: spans were received
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -46,7 +46,7 @@ func newReceiver(t *testing.T) *receiver {
 	t.Cleanup(server.Stop)
 	web := httptest.NewServer(r)
 	t.Cleanup(web.Close)
-	r.grpc, r.http = "http://"+listener.Addr().String(), web.URL
+	r.grpcURL, r.httpURL = "http://"+listener.Addr().String(), web.URL
 	return r
 }
 
@@ -70,7 +70,7 @@ func (r *receiver) Export(_ context.Context, req *collector.ExportTraceServiceRe
 	return &collector.ExportTraceServiceResponse{}, nil
 }
 
-// ServeHTTP is POST /v1/traces.
+// ServeHTTP serves POST /v1/traces.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, httpReq *http.Request) {
 	var req collector.ExportTraceServiceRequest
 	body, err := io.ReadAll(httpReq.Body)
@@ -81,8 +81,8 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, httpReq *http.Request) {
 	_, _ = r.Export(httpReq.Context(), &req)
 }
 
-// child waits for a span of a trace with this name and parent.
-func (r *receiver) child(t *testing.T, traceID, parent []byte, name string) *otlp.Span {
+// awaitChild waits until a span with a parent and a name is received.
+func (r *receiver) awaitChild(t *testing.T, traceID, parent []byte, name string) *otlp.Span {
 	t.Helper()
 	for deadline := time.After(30 * time.Second); ; {
 		r.mu.Lock()
@@ -103,31 +103,30 @@ func (r *receiver) child(t *testing.T, traceID, parent []byte, name string) *otl
 	}
 }
 
-func TestOneTraceLeadsFromTheCallToTheLastConnection(t *testing.T) {
+func TestTrace_LeadsFromTheCallToTheLastConnection(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
-	quick := "OTEL_BSP_SCHEDULE_DELAY=50"
-	s := startIn(t,
-		[]string{quick, "OTEL_EXPORTER_OTLP_ENDPOINT=" + r.grpc, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"},
-		[]string{quick, "OTEL_EXPORTER_OTLP_ENDPOINT=" + r.http})
-	id := s.create(t, "A", 1)
-	s.watched(t, id)
-	watching := s.get(t, fmt.Sprintf("/api/v1/raffle/%d/subscribe", id))
-	defer watching.Body.Close()
+	soon := "OTEL_BSP_SCHEDULE_DELAY=50"
+	b := setupWith(t,
+		[]string{soon, "OTEL_EXPORTER_OTLP_ENDPOINT=" + r.grpcURL, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"},
+		[]string{soon, "OTEL_EXPORTER_OTLP_ENDPOINT=" + r.httpURL})
+	id := b.client.create(t, "A", 1)
+	b.awaitRaffle(t, id)
+	subscribe(t, fmt.Sprintf("%s/api/v1/raffles/%d/subscribe", b.web, id)).nextOdds()
 
 	trace, caller := bytes.Repeat([]byte{0xab}, 16), bytes.Repeat([]byte{0xcd}, 8)
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", fmt.Sprintf("00-%x-%x-01", trace, caller))
-	const member = "nobody-else-may-know"
-	if _, err := s.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: id, MemberId: member}); err != nil {
+	const member = "a-secret-member"
+	if _, err := b.client.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: id, MemberId: member}); err != nil {
 		t.Fatal(err)
 	}
-	call := r.child(t, trace, caller, "raffle.v1.ParticipationService/Enter")
-	batch := r.child(t, trace, call.GetSpanId(), "write entries")
-	sent := r.child(t, trace, batch.GetSpanId(), "send raffle.odds.*")
-	delivered := r.child(t, trace, sent.GetSpanId(), "process raffle.live.*")
+	call := r.awaitChild(t, trace, caller, "raffle.v1.ParticipationService/Enter")
+	batch := r.awaitChild(t, trace, call.GetSpanId(), "write entries")
+	sent := r.awaitChild(t, trace, batch.GetSpanId(), "send raffle.odds.*")
+	delivered := r.awaitChild(t, trace, sent.GetSpanId(), "process raffle.live.*")
 	for _, want := range []string{`key:"rafflecast.connections" value:{int_value:1}`, `key:"rafflecast.raffle.version" value:{int_value:2}`} {
 		if got := strings.ReplaceAll(fmt.Sprint(delivered.GetAttributes()), "  ", " "); !strings.Contains(got, want) {
-			t.Errorf("%s is not in %s", want, got)
+			t.Errorf("%s is not among %s", want, got)
 		}
 	}
 	r.mu.Lock()
@@ -142,6 +141,6 @@ func TestOneTraceLeadsFromTheCallToTheLastConnection(t *testing.T) {
 		t.Error("no span of the statement that inserts")
 	}
 	if bytes.Contains(r.raw.Bytes(), []byte(member)) {
-		t.Error("a trace names a member")
+		t.Error("a trace contains a member id")
 	}
 }

@@ -12,12 +12,21 @@ import (
 // a moment ago. Prefer port 0 if the program under test reports its port.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	return FreeAddresses(t, 1)[0]
+}
+
+// FreeAddresses returns n different addresses like FreeAddress.
+func FreeAddresses(t testing.TB, n int) (addresses []string) {
+	t.Helper()
+	for range n {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // not before all are open, so that they differ
+		addresses = append(addresses, l.Addr().String())
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addresses
 }
 
 // AwaitStatus polls a URL until a GET request is answered with the given status,
