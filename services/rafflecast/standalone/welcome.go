@@ -53,8 +53,8 @@ Rafflecast is running. Ctrl-C stops it.
 
 Try, in another terminal:
 
-  curl -N 'http://%[1]s/api/v1/raffle/1/subscribe'
-  curl -X POST 'http://%[1]s/api/v1/raffle/1?memberId=7'
+  curl -N 'http://%[1]s/api/v1/raffles/1/subscribe'
+  curl -X POST 'http://%[1]s/api/v1/raffles/1/entries?memberId=7'
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 -plaintext -d '{"raffleId":1,"memberId":"8"}' %[4]s raffle.v1.ParticipationService/Enter
 
 `, front.HTTP, front.Ops, entries.Ops, entries.GRPC, database)
