@@ -63,6 +63,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s := &service{cfg: &cfg, listeners: listeners, conns: conns, store: store, queue: queue}
+	s.watch = &databaseWatch{store: store, log: cfg.Log, answered: time.Now(), cause: errNotProbed}
 	s.writer = batch.New(store, batch.Config{
 		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
 		OnWritten: metrics.onWritten, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
@@ -88,6 +89,7 @@ type service struct {
 	writer    *batch.Writer
 	outbox    *outbox.Outbox
 	servers   *servers
+	watch     *databaseWatch
 }
 
 // run runs the parts until ctx ends or one fails. They stop in three phases, each
@@ -107,6 +109,7 @@ func (s *service) run(ctx context.Context) error {
 		var writers sync.WaitGroup
 		writers.Go(func() { s.writer.Run(writing) })
 		writers.Go(func() { scheduler.Run(writing, s.store, log) })
+		writers.Go(func() { s.watch.run(writing) })
 		writers.Wait()
 		s.drain(publishing)
 		return nil

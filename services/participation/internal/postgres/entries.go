@@ -65,14 +65,14 @@ func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]r
 func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (raffle.Decision, error) {
 	conn, err := s.writePool.Acquire(ctx)
 	if err != nil {
-		return raffle.Decision{}, &unwrittenError{err}
+		return raffle.Decision{}, unwritten(s.writePool, err)
 	}
 	// If the connection is still within the transaction, the pool closes it, and so
 	// the transaction is rolled back.
 	defer conn.Release()
 	admission, err := beginAdmission(ctx, conn, reqs)
 	if err != nil {
-		return raffle.Decision{}, &unwrittenError{err}
+		return raffle.Decision{}, unwritten(s.writePool, err)
 	}
 	d := admission.Decide(reqs)
 	var batch pgx.Batch

@@ -14,3 +14,6 @@ const MaxAttempts = maxAttempts
 
 // Unwritten marks an error as one that came before the commit.
 func Unwritten(err error) error { return &unwrittenError{err} }
+
+// NewPool is what Open does with its configuration.
+var NewPool = newPool

@@ -26,7 +26,7 @@ func (s *Store) ListEntries(ctx context.Context, raffleID int64, memberID string
 	if memberID != "" {
 		query, args = selectMemberEntries, []any{raffleID, memberID, after.Ordinal, limit}
 	}
-	err = read(ctx, func() error {
+	err = readOn(ctx, s.pool, func(conn *pgx.Conn) error {
 		var batch pgx.Batch // one round trip and one transaction
 		batch.Queue(Settings)
 		batch.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
@@ -37,7 +37,7 @@ func (s *Store) ListEntries(ctx context.Context, raffleID int64, memberID string
 			})
 			return err
 		})
-		return s.pool.SendBatch(ctx, &batch).Close()
+		return conn.SendBatch(ctx, &batch).Close()
 	})
 	if err == nil && len(list) == 0 {
 		_, err = s.Get(ctx, raffleID)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
@@ -29,11 +31,82 @@ func Open(ctx context.Context, url string, conns int, traces *telemetry.Traces) 
 		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(traces.Provider()),
 			otelpgx.WithMeterProvider(noop.NewMeterProvider()), otelpgx.WithDisableAcquireTracer())
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	return newPool(ctx, cfg)
+}
+
+// pingTimeout bounds the check of a connection that was idle for a while.
+const pingTimeout = 2 * time.Second
+
+// newPool returns a pool that keeps no connection to a server that does not take
+// writes, and none whose prepared statements have become useless.
+func newPool(ctx context.Context, cfg *pgxpool.Config) (*pgxpool.Pool, error) {
+	var pool atomic.Pointer[pgxpool.Pool]
+	reset := func() {
+		if p := pool.Load(); p != nil {
+			p.Reset()
+		}
+	}
+	cfg.PingTimeout = pingTimeout
+	keeps := cfg.ConnConfig.OnPgError
+	cfg.ConnConfig.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		if endsConnection(err) {
+			// What is wrong with this connection is wrong with the others, most likely.
+			reset()
+			return false
+		}
+		return keeps(conn, err)
+	}
+	cfg.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		if isReadOnly(conn) {
+			return errReadOnly
+		}
+		return nil
+	}
+	cfg.PrepareConn = func(_ context.Context, conn *pgx.Conn) (bool, error) {
+		if isReadOnly(conn) {
+			reset()
+			return false, nil
+		}
+		return true, nil
+	}
+	p, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open database pool: %w", err)
 	}
-	return pool, nil
+	pool.Store(p)
+	return p, nil
+}
+
+// errReadOnly means that the server is a standby, or a primary that was demoted.
+var errReadOnly = errors.New("the database server does not take writes")
+
+// isReadOnly reports whether the server has said that it does not take writes. It says
+// so when the connection is made, and again, before the end of a statement, when that
+// has changed. It costs nothing. PgBouncer keeps it to itself: behind it, Probe notices.
+// https://www.postgresql.org/docs/current/libpq-status.html#LIBPQ-PQPARAMETERSTATUS
+func isReadOnly(conn *pgx.Conn) bool {
+	return conn.PgConn().ParameterStatus("in_hot_standby") == "on" ||
+		conn.PgConn().ParameterStatus("default_transaction_read_only") == "on"
+}
+
+// endsConnection reports whether an error means that the connection, and most likely
+// every other one of its pool, can't be used any more.
+func endsConnection(err *pgconn.PgError) bool {
+	switch err.Code {
+	case "25006": // read only: a standby, or a primary that was demoted
+		return true
+	case "57P01", "57P02", "57P03": // the server stops or starts
+		return true
+	}
+	return isStale(err)
+}
+
+// isStale reports whether a statement can't be executed because it was prepared before
+// the schema was changed, or on another connection of PgBouncer. On a new connection it
+// can.
+func isStale(err *pgconn.PgError) bool {
+	return err.Code == "0A000" && err.Routine == "RevalidateCachedQuery" || // a result of another type
+		err.Code == "26000" || err.Code == "42P05" // no such prepared statement, or it exists already
 }
 
 // undefinedTable is PostgreSQL's error code for a table that does not exist.

@@ -74,8 +74,8 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 
 // Get reads one raffle. It fails with *raffle.NotFoundError.
 func (s *Store) Get(ctx context.Context, id int64) (r raffle.Raffle, err error) {
-	err = read(ctx, func() error {
-		rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1`, id)
+	err = readOn(ctx, s.pool, func(conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1`, id)
 		r, err = collectRaffle(rows, id)
 		return err
 	})
@@ -93,8 +93,8 @@ func collectRaffle(rows pgx.Rows, id int64) (raffle.Raffle, error) {
 // List reads at most limit raffles with ids above after, by ascending id. State 0
 // selects raffles of every state.
 func (s *Store) List(ctx context.Context, after int64, limit int, state raffle.State) (list []raffle.Raffle, err error) {
-	err = read(ctx, func() error {
-		rows, _ := s.pool.Query(ctx, `SELECT `+columns+` FROM raffles
+	err = readOn(ctx, s.pool, func(conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles
 			WHERE id > $1 AND ($3 = 0 OR state = $3) ORDER BY id LIMIT $2`, after, limit, state)
 		list, err = pgx.CollectRows(rows, scanRaffle)
 		return err

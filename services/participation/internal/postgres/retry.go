@@ -46,48 +46,81 @@ type unwrittenError struct{ error }
 
 func (e *unwrittenError) Unwrap() error { return e.error }
 
-// isRetryable reports whether err is a serialization failure, a deadlock, or an
-// unavailable database before anything was written.
+// isRetryable reports whether a retry is safe and may help at once. It is safe after a
+// statement failed, because PostgreSQL then rolls back, the commit included. It does
+// not help after a wait for a lock, nor if the server refuses the login.
 func isRetryable(err error) bool {
-	if _, ok := errors.AsType[*unwrittenError](err); ok && isUnavailable(err) {
+	pg, isPg := errors.AsType[*pgconn.PgError](err)
+	if isPg && (pg.Code == "40001" || pg.Code == "40P01") {
 		return true
 	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+	_, safe := errors.AsType[*unwrittenError](err)
+	if !safe && !(isPg && pg.SeverityUnlocalized == "ERROR") {
+		return false
+	}
+	if isPg && (pg.Code == lockNotAvailable || isLoginRefusal(pg)) {
+		return false
+	}
+	return isUnavailable(err)
+}
+
+// lockNotAvailable is PostgreSQL's error code for a lock that was not got in time.
+const lockNotAvailable = "55P03"
+
+// isLoginRefusal reports whether a server refuses to let us in: because of the role, the
+// password, pg_hba.conf, or the database.
+func isLoginRefusal(err *pgconn.PgError) bool {
+	return strings.HasPrefix(err.Code, "28") || err.Code == "3D000" || err.Code == "55000" || err.Code == "42501"
 }
 
 // classify returns err as raffle.ErrUnavailable if it means that the database is
-// unavailable, and without the mark of unwrittenError.
+// unavailable, as raffle.ErrLocked if another transaction held a lock for too long, and
+// without the mark of unwrittenError.
 func classify(err error) error {
 	if unwritten, ok := errors.AsType[*unwrittenError](err); ok {
 		err = unwritten.error
 	}
+	pg, isPg := errors.AsType[*pgconn.PgError](err)
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case isPg && pg.Code == lockNotAvailable:
+		return fmt.Errorf("%w: %w", raffle.ErrLocked, err)
 	case isUnavailable(err):
 		return fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
 	}
 	return err
 }
 
-// isUnavailable reports whether err means that the database cannot be reached or
-// cannot write at present.
+// isUnavailable reports whether err means that the database cannot be reached, lets
+// nobody in, or cannot write at present.
 func isUnavailable(err error) bool {
+	// Whatever the server has said, there is no connection.
+	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
+		return true
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// https://www.postgresql.org/docs/current/errcodes-appendix.html:
-		// connection, rollback, resources, operator, system.
-		for _, class := range []string{"08", "40", "53", "57", "58"} {
+		// connection, authorization, rollback, resources, operator, system.
+		for _, class := range []string{"08", "28", "40", "53", "57", "58"} {
 			if strings.HasPrefix(pg.Code, class) {
 				return true
 			}
 		}
 		// Read only: this is a standby, or a primary that was demoted. Idle in a
-		// transaction for too long: this process was frozen.
-		return pg.Code == "25006" || pg.Code == "25P03"
+		// transaction for too long: this process was frozen. No such database.
+		return pg.Code == "25006" || pg.Code == "25P03" || pg.Code == "3D000" || isStale(pg)
+	}
+	return errors.Is(err, errReadOnly) || isConnectionLost(err)
+}
+
+// isConnectionLost reports whether err means that a connection has ended, other than by
+// what the server has said.
+func isConnectionLost(err error) bool {
+	if _, said := errors.AsType[*pgconn.PgError](err); said {
+		return false
 	}
 	_, network := errors.AsType[net.Error](err)
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
-	return network || connecting || pgconn.SafeToRetry(err) ||
+	return network || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, pgconn.ErrConnClosed)
 }

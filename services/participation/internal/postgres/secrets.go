@@ -10,8 +10,8 @@ import (
 // made once, by a migration, so that all instances have the same one.
 func (s *Store) PageTokenKey(ctx context.Context) ([]byte, error) {
 	var key string
-	err := read(ctx, func() error {
-		return s.pool.QueryRow(ctx, `SELECT value FROM secrets WHERE name = 'page tokens'`, pgx.QueryExecModeExec).Scan(&key)
+	err := readOn(ctx, s.pool, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT value FROM secrets WHERE name = 'page tokens'`, pgx.QueryExecModeExec).Scan(&key)
 	})
 	return []byte(key), err
 }

@@ -11,6 +11,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -52,19 +54,54 @@ func New(pool, writePool *pgxpool.Pool, queue Queue) *Store {
 const Settings = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
 	set_config('idle_in_transaction_session_timeout', '5s', true)`
 
+// Reset makes both pools replace their connections: those that are idle at once, those
+// in use as soon as they are returned. It is for when the connections may lead to a
+// server that is not the primary any more.
+func (s *Store) Reset() {
+	s.pool.Reset()
+	s.writePool.Reset()
+}
+
+// probeReadsTimeout bounds the wait of Probe for the pool of reads, all of whose
+// connections may be in use.
+const probeReadsTimeout = time.Second
+
+// Probe checks that the database answers and takes writes. It fails with
+// raffle.ErrUnavailable or the cause of ctx. If a connection of either pool leads to a
+// server that does not take writes, it resets both.
+func (s *Store) Probe(ctx context.Context) error {
+	err := probe(ctx, s.writePool)
+	readsCtx, cancel := context.WithTimeout(ctx, probeReadsTimeout)
+	defer cancel()
+	if errors.Is(err, errReadOnly) || errors.Is(probe(readsCtx, s.pool), errReadOnly) {
+		s.Reset()
+	}
+	return classify(err)
+}
+
+func probe(ctx context.Context, pool *pgxpool.Pool) error {
+	var readOnly bool
+	err := pool.QueryRow(ctx, `SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean`,
+		pgx.QueryExecModeExec).Scan(&readOnly)
+	if err == nil && readOnly {
+		return errReadOnly
+	}
+	return err
+}
+
 // inTx runs f in a transaction, and repeats both if that is safe and may help.
 func inTx(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) error) error {
 	return retry(ctx, func() error {
 		tx, err := pool.Begin(ctx)
 		if err != nil {
-			return &unwrittenError{err}
+			return unwritten(pool, err)
 		}
 		defer func() { _ = tx.Rollback(ctx) }() // without effect after Commit
 		if _, err := tx.Exec(ctx, Settings); err != nil {
-			return &unwrittenError{err}
+			return unwritten(pool, err)
 		}
 		if err := f(tx); err != nil {
-			return &unwrittenError{err}
+			return unwritten(pool, err)
 		}
 		return tx.Commit(ctx)
 	})
@@ -78,4 +115,35 @@ func read(ctx context.Context, query func() error) error {
 		}
 		return nil
 	})
+}
+
+// readOn runs a query on a connection of a pool, and repeats it if that may help. It
+// never returns what a server has answered that does not take writes: that may be old.
+func readOn(ctx context.Context, pool *pgxpool.Pool, query func(*pgx.Conn) error) error {
+	return retry(ctx, func() error {
+		conn, err := pool.Acquire(ctx)
+		if err != nil {
+			return unwritten(pool, err)
+		}
+		defer conn.Release()
+		err = query(conn.Conn())
+		if isReadOnly(conn.Conn()) {
+			pool.Reset()
+			return &unwrittenError{errReadOnly}
+		}
+		return unwritten(pool, err)
+	})
+}
+
+// unwritten marks an error as one that came before the commit. If it means that the
+// connection was lost, the other connections of the pool are most likely lost, too, and
+// are replaced.
+func unwritten(pool *pgxpool.Pool, err error) error {
+	if err == nil {
+		return nil
+	}
+	if isConnectionLost(err) {
+		pool.Reset()
+	}
+	return &unwrittenError{err}
 }

@@ -11,6 +11,10 @@ import (
 // with the same request id.
 var ErrUnavailable = errors.New("the database is unavailable")
 
+// ErrLocked means that another transaction, which is not one of ours, holds a raffle for
+// longer than a call should wait. It is an ErrUnavailable. Nothing was changed.
+var ErrLocked = fmt.Errorf("%w: the raffle is locked by another transaction", ErrUnavailable)
+
 // ErrBusy means that too many calls are waiting already. Nothing was changed.
 var ErrBusy = errors.New("too many calls are waiting")
 
