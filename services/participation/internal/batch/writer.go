@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -25,7 +26,7 @@ type Config struct {
 	Queue      int           // calls that may wait in each partition; at least 1
 	Batch      int           // most entries in one transaction; at least 1
 	Timeout    time.Duration // for one transaction; after it the batch has failed
-	Log        *slog.Logger  // logs each batch that failed
+	Log        *slog.Logger  // logs batches that failed
 	// OnWritten, if set, is called with the outcome of each batch. Calls from
 	// several goroutines may overlap.
 	OnWritten func(Outcome)
@@ -50,6 +51,8 @@ type Writer struct {
 	cfg        Config
 	partitions []chan call
 
+	unavailableLog rate.Sometimes
+
 	mu      sync.RWMutex // held for reading while a call is put into a partition
 	stopped bool         // the partitions are closed
 }
@@ -64,7 +67,8 @@ type call struct {
 
 // New returns a writer. It writes nothing until Run is called.
 func New(store Store, cfg Config) *Writer {
-	w := &Writer{store: store, cfg: cfg, partitions: make([]chan call, cfg.Partitions)}
+	w := &Writer{store: store, cfg: cfg, partitions: make([]chan call, cfg.Partitions),
+		unavailableLog: rate.Sometimes{Interval: logInterval}}
 	for i := range w.partitions {
 		w.partitions[i] = make(chan call, cfg.Queue)
 	}
@@ -197,7 +201,7 @@ func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterReq
 		err = fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
 	}
 	if err != nil {
-		w.cfg.Log.ErrorContext(ctx, "a batch of entries failed", "entries", len(reqs), "error", err)
+		w.log(ctx, len(reqs), err)
 	}
 	if w.cfg.OnWritten != nil {
 		w.cfg.OnWritten(outcome(results, len(reqs), duration))
@@ -208,6 +212,22 @@ func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterReq
 		} else {
 			c.complete(&results[i])
 		}
+	}
+}
+
+// logInterval is the least time between two lines about batches that failed because the
+// database is unavailable: without it, hundreds would fail in a second.
+const logInterval = 10 * time.Second
+
+// log logs that a batch failed.
+func (w *Writer) log(ctx context.Context, entries int, err error) {
+	write := func() {
+		w.cfg.Log.ErrorContext(ctx, "a batch of entries failed", "entries", entries, "error", err)
+	}
+	if errors.Is(err, raffle.ErrUnavailable) {
+		w.unavailableLog.Do(write)
+	} else {
+		write()
 	}
 }
 

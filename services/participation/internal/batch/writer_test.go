@@ -1,11 +1,13 @@
 package batch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -359,5 +361,28 @@ func TestWriter_StopMayComeAtAnyTime(t *testing.T) {
 			})
 		}
 		calling.Wait()
+	}
+}
+
+func TestWriter_LogsOnceInAWhileThatTheDatabaseIsUnavailable(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want int
+	}{{raffle.ErrUnavailable, 1}, {errors.New("defect"), 3}} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg, log := testConfig, bytes.Buffer{}
+			cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+			w, stop := start(t, &fakeStore{err: c.err}, cfg)
+			for range 3 {
+				if _, err := w.Enter(t.Context(), entry("m")); !errors.Is(err, c.err) {
+					t.Error(err)
+				}
+			}
+			stop()
+			if strings.Count(log.String(), "level=ERROR") != c.want {
+				t.Errorf("%v: logged\n%s", c.err, log.String())
+			}
+		})
 	}
 }

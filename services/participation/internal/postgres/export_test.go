@@ -17,3 +17,6 @@ func Unwritten(err error) error { return &unwrittenError{err} }
 
 // NewPool is what Open does with its configuration.
 var NewPool = newPool
+
+// ErrReadOnly is the error of a server that does not take writes.
+var ErrReadOnly = errReadOnly

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,14 @@ func TestRetry_RepeatsOnlyWhatIsSafeAndMayHelp(t *testing.T) {
 		{"shutdown at the commit", code("57P01"), false, 1, true},
 		{"shutdown before", code("57P01"), true, postgres.MaxAttempts, true},
 		{"standby", code("25006"), true, postgres.MaxAttempts, true},
+		{"error of a statement at the commit", &pgconn.PgError{Code: "53100", SeverityUnlocalized: "ERROR"}, false, postgres.MaxAttempts, true},
+		{"wait for a lock", code("55P03"), true, 1, true},
+		{"refused login", code("28P01"), true, 1, true},
+		{"no such database", code("3D000"), true, 1, true},
+		{"outdated statement", &pgconn.PgError{Code: "0A000", Routine: "RevalidateCachedQuery"}, true, postgres.MaxAttempts, true},
+		{"unsupported statement", code("0A000"), true, 1, false},
+		{"lost prepared statement", code("26000"), true, postgres.MaxAttempts, true},
+		{"read only server", postgres.ErrReadOnly, true, postgres.MaxAttempts, true},
 		{"constraint", code("23505"), true, 1, false},
 		{"domain error", &raffle.NotFoundError{RaffleID: 1}, true, 1, false},
 		{"defect", defect, false, 1, false},
@@ -91,33 +100,7 @@ func TestStore_RetriesOnLostConnections(t *testing.T) {
 	}
 	defer other.Close(t.Context())
 	ctx := t.Context()
-	for _, c := range []struct {
-		name string
-		call func() error
-	}{
-		{"Get", func() error { _, err := b.Get(ctx, r.ID); return err }},
-		{"List", func() error { _, err := b.List(ctx, 0, 1, 0); return err }},
-		{"ListEntries", func() error { _, err := b.ListEntries(ctx, r.ID, "", raffle.EntryKey{}, 1); return err }},
-		{"Unpublished", func() error { _, err := b.Unpublished(ctx, 0); return err }},
-		{"EnterBatch", func() error {
-			_, err := b.EnterBatch(ctx, []raffle.EnterRequest{{RaffleID: r.ID, MemberID: "n"}})
-			return err
-		}},
-		{"Withdraw", func() error {
-			_, err := b.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: r.ID, MemberID: "m"})
-			return err
-		}},
-		{"Update", func() error {
-			_, err := b.Update(ctx, r.ID, raffle.Change{Title: new("B")}, raffle.RequestID{})
-			return err
-		}},
-		{"ApplySchedule", func() error { _, err := b.ApplySchedule(ctx); return err }},
-		{"BumpVersion", func() error { return b.BumpVersion(ctx, r.ID, 10) }},
-		{"Create", func() error {
-			_, err := b.Create(ctx, raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: 1}, raffle.RequestID{1})
-			return err
-		}},
-	} {
+	for _, c := range b.calls(ctx, r.ID) {
 		pids := b.connections(t)
 		var ended int
 		if err := other.QueryRow(ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) FROM unnest($1::integer[]) pid`, pids).Scan(&ended); err != nil || ended < 2 {
@@ -176,6 +159,40 @@ func TestStore_RetriesATransactionThatWasCutOff(t *testing.T) {
 		if got := b.verify(t, r.ID); got.EntryCount != 0 || got.Version != 3 {
 			t.Errorf("cut off before %s: %+v", statement, got)
 		}
+	}
+}
+
+// call is one method of a store.
+type call struct {
+	name string
+	call func() error
+}
+
+// calls are calls of all methods that touch a raffle with one entry of the member m.
+func (b *testBundle) calls(ctx context.Context, id int64) []call {
+	return []call{
+		{"Get", func() error { _, err := b.Get(ctx, id); return err }},
+		{"List", func() error { _, err := b.List(ctx, 0, 1, 0); return err }},
+		{"ListEntries", func() error { _, err := b.ListEntries(ctx, id, "", raffle.EntryKey{}, 1); return err }},
+		{"Unpublished", func() error { _, err := b.Unpublished(ctx, 0); return err }},
+		{"EnterBatch", func() error {
+			_, err := b.EnterBatch(ctx, []raffle.EnterRequest{{RaffleID: id, MemberID: "n"}})
+			return err
+		}},
+		{"Withdraw", func() error {
+			_, err := b.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: id, MemberID: "m"})
+			return err
+		}},
+		{"Update", func() error {
+			_, err := b.Update(ctx, id, raffle.Change{Title: new("B")}, raffle.RequestID{})
+			return err
+		}},
+		{"ApplySchedule", func() error { _, err := b.ApplySchedule(ctx); return err }},
+		{"BumpVersion", func() error { return b.BumpVersion(ctx, id, 10) }},
+		{"Create", func() error {
+			_, err := b.Create(ctx, raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: 1}, raffle.RequestID{1})
+			return err
+		}},
 	}
 }
 
@@ -244,5 +261,89 @@ func (*refusals) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQuery
 func (r *refusals) TraceBatchEnd(_ context.Context, _ *pgx.Conn, end pgx.TraceBatchEndData) {
 	if pg, ok := errors.AsType[*pgconn.PgError](end.Err); ok && pg.Code == "40001" {
 		r.Add(1)
+	}
+}
+
+// TestStore_RepeatsOutdatedStatements changes a column's type between the calls, so that
+// the statements which connections have prepared return another type than before.
+func TestStore_RepeatsOutdatedStatements(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := b.create(t, raffle.Raffle{MaxEntriesPerMember: 2})
+	b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "m"})
+	calls := b.calls(t.Context(), r.ID)
+	for i := range calls {
+		c := calls[i]
+		b.prepareEverywhere(t, r.ID)
+		if _, err := b.pool.Exec(t.Context(), fmt.Sprintf(`ALTER TABLE raffles ALTER title TYPE varchar(%d);
+			ALTER TABLE entries ALTER request_id TYPE uuid, ALTER member_id TYPE varchar(%d) COLLATE "C"`, 300+i, 100+i), pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.call(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// prepareEverywhere executes the statements on every connection of the pool.
+func (b *testBundle) prepareEverywhere(t *testing.T, id int64) {
+	t.Helper()
+	var running sync.WaitGroup
+	for range 16 {
+		running.Go(func() {
+			_, _ = b.Get(t.Context(), id)
+			_, _ = b.List(t.Context(), 0, 1, 0)
+			_, _ = b.ListEntries(t.Context(), id, "", raffle.EntryKey{}, 1)
+			_, _ = b.Unpublished(t.Context(), 0)
+			_, _ = b.EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: id, MemberID: "m", RequestID: raffle.RequestID{1}}})
+			_, _ = b.ApplySchedule(t.Context())
+		})
+	}
+	running.Wait()
+}
+
+func TestStore_IsUnavailableIfItMayNotLogIn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	name := fmt.Sprintf("closed_%x", rand.Uint64())
+	for _, statement := range []string{
+		"CREATE ROLE " + name + " NOLOGIN", "CREATE DATABASE " + name + " ALLOW_CONNECTIONS false",
+	} {
+		if _, err := b.pool.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, what := range []string{"DATABASE ", "ROLE "} {
+			if _, err := b.pool.Exec(context.Background(), "DROP "+what+name); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for what, change := range map[string]func(*pgx.ConnConfig){
+		"no such role":          func(c *pgx.ConnConfig) { c.User = name + "_absent" },
+		"role without login":    func(c *pgx.ConnConfig) { c.User = name },
+		"no such database":      func(c *pgx.ConnConfig) { c.Database = name + "_absent" },
+		"database is closed":    func(c *pgx.ConnConfig) { c.Database = name },
+		"a parameter it denies": func(c *pgx.ConnConfig) { c.RuntimeParams["nonsense"] = "1" },
+	} {
+		cfg := b.pool.Config().Copy()
+		change(cfg.ConnConfig)
+		pool, err := postgres.NewPool(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pool.Close()
+		refused := &testBundle{pool: pool}
+		refused.Store = postgres.New(pool, pool, refused)
+		for _, c := range append(refused.calls(t.Context(), 1),
+			call{"Checkpoint", func() error { return refused.Checkpoint(t.Context(), map[int64]int64{1: 1}) }},
+			call{"Check", func() error { return refused.Check(t.Context()) }},
+			call{"Probe", func() error { return refused.Probe(t.Context()) }},
+		) {
+			if err := c.call(); !errors.Is(err, raffle.ErrUnavailable) {
+				t.Errorf("%s: %s: %v", what, c.name, err)
+			}
+		}
 	}
 }

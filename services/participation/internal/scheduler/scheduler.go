@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Store is the database.
@@ -23,23 +25,26 @@ const (
 	interval = 500 * time.Millisecond
 	// timeout bounds one pass.
 	timeout = 10 * time.Second
+	// logInterval is the least time between two lines about passes that failed.
+	logInterval = 10 * time.Second
 )
 
 // Run applies the schedule every half second until ctx ends.
 func Run(ctx context.Context, store Store, log *slog.Logger) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	failures := &rate.Sometimes{Interval: logInterval}
 	for {
 		select {
 		case <-tick.C:
-			apply(ctx, store, log)
+			apply(ctx, store, log, failures)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func apply(ctx context.Context, store Store, log *slog.Logger) {
+func apply(ctx context.Context, store Store, log *slog.Logger, failures *rate.Sometimes) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	n, err := store.ApplySchedule(ctx)
@@ -47,6 +52,8 @@ func apply(ctx context.Context, store Store, log *slog.Logger) {
 	case err == nil && n > 0:
 		log.InfoContext(ctx, "raffles were opened or closed on time", "count", n)
 	case err != nil && !errors.Is(context.Cause(ctx), context.Canceled): // canceled: the service is stopping
-		log.WarnContext(ctx, "raffles can't be opened and closed on time: will try again", "error", err)
+		failures.Do(func() {
+			log.WarnContext(ctx, "raffles can't be opened and closed on time: will try again", "error", err)
+		})
 	}
 }
