@@ -40,7 +40,7 @@ type Settings struct {
 	HTTPAddress string `name:"http-address" env:"PARTICIPATION_HTTP_ADDRESS" default:"127.0.0.1:9080" is:"address" help:"Address of the HTTP/JSON API."`
 	OpsAddress  string `name:"ops-address" env:"PARTICIPATION_OPS_ADDRESS" default:"127.0.0.1:9091" is:"address" help:"Address of /livez, /readyz, /metrics and /debug/pprof/."`
 
-	DatabaseConns int  `name:"database-conns" env:"PARTICIPATION_DATABASE_CONNS" default:"16" min:"2" max:"1000" unit:"connections" help:"Most connections to the database for reads and for calls that manage raffles. Writing entries has one more for each partition, and two besides."`
+	DatabaseConns int  `name:"database-conns" env:"PARTICIPATION_DATABASE_CONNS" default:"16" min:"2" max:"1000" unit:"connections" help:"Most connections to the database for reads and for calls that manage raffles. Writing entries has one more for each partition, and five besides."`
 	Migrate       bool `name:"migrate" env:"PARTICIPATION_MIGRATE" default:"${participation_migrate=false}" help:"Bring the database's schema up to date at the start."`
 	Replicas      int  `name:"stream-replicas" env:"PARTICIPATION_STREAM_REPLICAS" default:"1" min:"1" max:"5" unit:"servers" help:"Servers of the NATS cluster that each keep a copy of the stream of odds."`
 

@@ -10,12 +10,14 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
+	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 )
 
 // writeConns is how many connections of the write pool are not for partitions: one is
-// for the scheduler, and one for the outbox.
-const writeConns = 2
+// for the scheduler, one for the outbox, one for the probe, and the rest wait for raffles
+// that are locked.
+const writeConns = 3 + batch.Lanes
 
 // connections are those to the database and to NATS.
 type connections struct {

@@ -17,7 +17,11 @@ import (
 // Store writes a batch in one transaction and returns one result per request, in
 // the order of the requests. If it returns an error, no result is known.
 type Store interface {
+	// Requests for a raffle that another transaction has locked have the result
+	// raffle.ErrLocked, after a wait that other raffles can bear.
 	EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error)
+	// EnterLocked is EnterBatch for a raffle that was locked: it waits for longer.
+	EnterLocked(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error)
 }
 
 // Config configures a Writer.
@@ -50,6 +54,7 @@ type Writer struct {
 	store      Store
 	cfg        Config
 	partitions []chan call
+	held       *held
 
 	unavailableLog rate.Sometimes
 
@@ -67,7 +72,7 @@ type call struct {
 
 // New returns a writer. It writes nothing until Run is called.
 func New(store Store, cfg Config) *Writer {
-	w := &Writer{store: store, cfg: cfg, partitions: make([]chan call, cfg.Partitions),
+	w := &Writer{store: store, cfg: cfg, held: newHeld(cfg.Queue), partitions: make([]chan call, cfg.Partitions),
 		unavailableLog: rate.Sometimes{Interval: logInterval}}
 	for i := range w.partitions {
 		w.partitions[i] = make(chan call, cfg.Queue)
@@ -125,7 +130,7 @@ func (w *Writer) enqueue(c call) error {
 
 // Waiting returns how many calls are queued.
 func (w *Writer) Waiting() int {
-	n := 0
+	n := int(w.held.calls.Load())
 	for _, partition := range w.partitions {
 		n += len(partition)
 	}
@@ -139,6 +144,10 @@ func (w *Writer) Run(ctx context.Context) {
 	for _, partition := range w.partitions {
 		flushing.Go(func() { w.flushAll(context.WithoutCancel(ctx), partition) })
 	}
+	var lanes sync.WaitGroup
+	for range Lanes {
+		lanes.Go(func() { w.lane(context.WithoutCancel(ctx)) })
+	}
 	<-ctx.Done()
 	w.mu.Lock()
 	w.stopped = true
@@ -147,6 +156,8 @@ func (w *Writer) Run(ctx context.Context) {
 	}
 	w.mu.Unlock()
 	flushing.Wait()
+	w.held.stop()
+	lanes.Wait()
 }
 
 // flushAll writes the calls of one partition, batch by batch, until it is closed
@@ -176,9 +187,24 @@ func (w *Writer) gather(calls []call, partition chan call) []call {
 	return calls
 }
 
-// flush writes those calls whose context has not ended, and completes all of
-// them. reqs is an empty slice with room for a batch, which is used again and again.
+// flush writes the calls of a partition, except those for raffles that are locked, which
+// go on waiting elsewhere.
 func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterRequest) {
+	here := calls[:0]
+	for _, c := range calls {
+		if !w.held.divert(c) {
+			here = append(here, c)
+		}
+	}
+	w.write(ctx, here, reqs, w.store.EnterBatch, false)
+}
+
+// write writes those calls whose context has not ended, by enter, and completes all of
+// them, except those that EnterBatch finds locked. reqs is an empty slice with room for
+// a batch, which is used again and again.
+func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterRequest,
+	enter func(context.Context, []raffle.EnterRequest) ([]raffle.EnterResult, error), patient bool,
+) {
 	live := calls[:0]
 	for _, c := range calls {
 		if c.ctx.Err() != nil {
@@ -194,7 +220,7 @@ func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	defer cancel()
 	ctx, end := w.trace(ctx, live)
 	start := time.Now()
-	results, err := w.store.EnterBatch(ctx, reqs)
+	results, err := enter(ctx, reqs)
 	duration := time.Since(start)
 	end(err)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -204,12 +230,15 @@ func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterReq
 		w.log(ctx, len(reqs), err)
 	}
 	if w.cfg.OnWritten != nil {
-		w.cfg.OnWritten(outcome(results, len(reqs), duration))
+		w.cfg.OnWritten(outcome(results, len(reqs), duration, patient))
 	}
 	for i, c := range live {
-		if err != nil {
+		switch {
+		case err != nil:
 			c.complete(&raffle.EnterResult{Err: err})
-		} else {
+		case !patient && errors.Is(results[i].Err, raffle.ErrLocked):
+			w.held.hold(c)
+		default:
 			c.complete(&results[i])
 		}
 	}
@@ -231,17 +260,22 @@ func (w *Writer) log(ctx context.Context, entries int, err error) {
 	}
 }
 
-// outcome counts the results of n requests; those without a result have failed.
-func outcome(results []raffle.EnterResult, n int, duration time.Duration) Outcome {
+// outcome counts the results of n requests; those without a result have failed. Those
+// that were found locked have failed if they were patient, and will be counted later if
+// not.
+func outcome(results []raffle.EnterResult, n int, duration time.Duration, patient bool) Outcome {
 	o := Outcome{Failed: n - len(results), Duration: duration}
 	for i := range results {
-		switch {
-		case results[i].Err != nil:
-			o.Rejected++
-		case results[i].Replayed:
+		switch err := results[i].Err; {
+		case err == nil && results[i].Replayed:
 			o.Replayed++
-		default:
+		case err == nil:
 			o.Placed++
+		case !patient && errors.Is(err, raffle.ErrLocked):
+		case errors.Is(err, raffle.ErrUnavailable):
+			o.Failed++
+		default:
+			o.Rejected++
 		}
 	}
 	return o

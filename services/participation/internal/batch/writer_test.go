@@ -51,6 +51,10 @@ func (s *fakeStore) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) 
 	}
 }
 
+func (s *fakeStore) EnterLocked(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return s.EnterBatch(ctx, reqs)
+}
+
 func (s *fakeStore) begin(reqs []raffle.EnterRequest, members []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -13,7 +14,13 @@ import (
 )
 
 // lockRaffles locks rows in id order, so that two batches cannot deadlock.
-const lockRaffles = `SELECT ` + columns + ` FROM raffles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
+// lockFreeRaffles leaves out those that another transaction has locked, and
+// selectRaffleIDs tells them from those that do not exist.
+const (
+	lockRaffles     = `SELECT ` + columns + ` FROM raffles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE`
+	lockFreeRaffles = lockRaffles + ` SKIP LOCKED`
+	selectRaffleIDs = `SELECT id FROM raffles WHERE id = ANY($1)`
+)
 
 // selectMemberStates reads what the members of a batch have, each member once. It is
 // one aggregate over a range of the primary key, which no plan can turn into a join
@@ -47,10 +54,88 @@ const countEntries = `
 // its result. If EnterBatch returns an error, no result is known: then nothing was
 // placed, or, if the error is raffle.ErrUnavailable and came at the commit, perhaps
 // everything that the rules allow.
+//
+// What is wrong with one raffle fails the requests for that raffle only: those for a
+// raffle that another transaction has locked for a quarter of a second have the result
+// raffle.ErrLocked.
 func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return s.enter(ctx, reqs, impatientSettings)
+}
+
+// EnterLocked is EnterBatch for a raffle that was locked: it waits for a second.
+func (s *Store) EnterLocked(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return s.enter(ctx, reqs, Settings)
+}
+
+func (s *Store) enter(ctx context.Context, reqs []raffle.EnterRequest, settings string) ([]raffle.EnterResult, error) {
+	results, err := s.enterTogether(ctx, reqs, settings, lockRaffles)
+	if err == nil || !concernsOneRaffle(err) {
+		return results, err
+	}
+	if errors.Is(err, raffle.ErrLocked) && len(raffleIDs(reqs)) > 1 {
+		results, err = s.enterTogether(ctx, reqs, settings, lockFreeRaffles)
+	}
+	if err == nil || !concernsOneRaffle(err) {
+		return results, err
+	}
+	return s.enterSplit(ctx, reqs, settings, err)
+}
+
+// concernsOneRaffle reports whether the cause of an error may be one raffle or its
+// entries, so that the requests for other raffles may succeed without it.
+func concernsOneRaffle(err error) bool {
+	return errors.Is(err, raffle.ErrLocked) || !errors.Is(err, raffle.ErrUnavailable) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// enterSplit enters a batch that has failed with err in two parts, each with half of the
+// raffles. Requests for a single raffle fail with err.
+func (s *Store) enterSplit(ctx context.Context, reqs []raffle.EnterRequest, settings string, err error) ([]raffle.EnterResult, error) {
+	results := make([]raffle.EnterResult, len(reqs))
+	ids := raffleIDs(reqs)
+	if len(ids) == 1 {
+		for i := range results {
+			results[i].Err = err
+		}
+		return results, nil
+	}
+	middle := ids[len(ids)/2]
+	for _, part := range []func(id int64) bool{
+		func(id int64) bool { return id < middle }, func(id int64) bool { return id >= middle },
+	} {
+		var places []int
+		var partReqs []raffle.EnterRequest
+		for i := range reqs {
+			if part(reqs[i].RaffleID) {
+				places, partReqs = append(places, i), append(partReqs, reqs[i])
+			}
+		}
+		partResults, err := s.enter(ctx, partReqs, settings)
+		for k, i := range places {
+			if err != nil {
+				results[i].Err = err
+			} else {
+				results[i] = partResults[k]
+			}
+		}
+	}
+	return results, nil
+}
+
+// raffleIDs returns the raffles of requests in ascending order, each once.
+func raffleIDs(reqs []raffle.EnterRequest) []int64 {
+	ids := make([]int64, len(reqs))
+	for i := range reqs {
+		ids[i] = reqs[i].RaffleID
+	}
+	return distinct(ids)
+}
+
+// enterTogether enters a batch in one transaction, and enqueues what it has changed.
+func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, settings, lock string) ([]raffle.EnterResult, error) {
 	var d raffle.Decision
 	err := retry(ctx, func() (err error) {
-		d, err = s.enterOnce(ctx, reqs)
+		d, err = s.enterOnce(ctx, reqs, settings, lock)
 		return err
 	})
 	if err != nil {
@@ -62,7 +147,7 @@ func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]r
 
 // enterOnce runs the transaction in two round trips: the first begins it, locks and
 // reads, and the second writes and commits.
-func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (raffle.Decision, error) {
+func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, settings, lock string) (raffle.Decision, error) {
 	conn, err := s.writePool.Acquire(ctx)
 	if err != nil {
 		return raffle.Decision{}, unwritten(s.writePool, err)
@@ -70,7 +155,7 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (raff
 	// If the connection is still within the transaction, the pool closes it, and so
 	// the transaction is rolled back.
 	defer conn.Release()
-	admission, err := beginAdmission(ctx, conn, reqs)
+	admission, err := beginAdmission(ctx, conn, reqs, settings, lock)
 	if err != nil {
 		return raffle.Decision{}, unwritten(s.writePool, err)
 	}
@@ -89,7 +174,7 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest) (raff
 // beginAdmission begins a transaction, locks the raffles of a batch, and reads the
 // clock and what the members have. Each statement has a snapshot of its own, so those
 // behind the lock see everything that was committed before the lock was taken.
-func beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest) (*raffle.Admission, error) {
+func beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest, settings, lock string) (*raffle.Admission, error) {
 	members := distinctMembers(reqs)
 	raffleIDs, memberIDs := make([]int64, len(members)), make([]string, len(members))
 	for i, m := range members {
@@ -108,8 +193,8 @@ func beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.Enter
 		batch     pgx.Batch
 	)
 	batch.Queue(`BEGIN`)
-	batch.Queue(Settings)
-	batch.Queue(lockRaffles, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(settings)
+	batch.Queue(lock, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
 		raffles, err = pgx.CollectRows(rows, scanRaffle)
 		return err
 	})
@@ -120,10 +205,32 @@ func beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.Enter
 		admission = raffle.NewAdmission(now, raffles, len(reqs))
 		return nil
 	})
+	if lock == lockFreeRaffles {
+		batch.Queue(selectRaffleIDs, distinct(raffleIDs)).Query(func(rows pgx.Rows) error {
+			return refuseLocked(admission, rows, raffles)
+		})
+	}
 	batch.Queue(selectMemberStates, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
 		return loadMembers(admission, rows, members)
 	})
 	return admission, conn.SendBatch(ctx, &batch).Close()
+}
+
+// refuseLocked refuses the requests for raffles that exist, which rows says, and are not
+// among those that were locked for this batch.
+func refuseLocked(admission *raffle.Admission, rows pgx.Rows, locked []raffle.Raffle) error {
+	ours := make(map[int64]bool, len(locked))
+	for i := range locked {
+		ours[locked[i].ID] = true
+	}
+	var id int64
+	_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+		if !ours[id] {
+			admission.Refuse(id, raffle.ErrLocked)
+		}
+		return nil
+	})
+	return err
 }
 
 // member identifies a member of a raffle.

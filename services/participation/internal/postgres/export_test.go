@@ -20,3 +20,10 @@ var NewPool = newPool
 
 // ErrReadOnly is the error of a server that does not take writes.
 var ErrReadOnly = errReadOnly
+
+// GatesInUse returns how many raffles have a gate.
+func (s *Store) GatesInUse() int {
+	s.gates.mu.Lock()
+	defer s.gates.mu.Unlock()
+	return len(s.gates.raffles)
+}

@@ -128,7 +128,7 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 ) (raffle.Raffle, error) {
 	var r raffle.Raffle
 	var changed bool
-	err := inTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.changeRaffle(ctx, raffleID, func(tx pgx.Tx) error {
 		changed = false
 		var err error
 		if r, err = lockRaffle(ctx, tx, raffleID); err != nil {

@@ -67,6 +67,12 @@ func isRetryable(err error) bool {
 // lockNotAvailable is PostgreSQL's error code for a lock that was not got in time.
 const lockNotAvailable = "55P03"
 
+// isLockTimeout reports whether err means that a lock was not got in time.
+func isLockTimeout(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == lockNotAvailable
+}
+
 // isLoginRefusal reports whether a server refuses to let us in: because of the role, the
 // password, pg_hba.conf, or the database.
 func isLoginRefusal(err *pgconn.PgError) bool {
@@ -80,11 +86,10 @@ func classify(err error) error {
 	if unwritten, ok := errors.AsType[*unwrittenError](err); ok {
 		err = unwritten.error
 	}
-	pg, isPg := errors.AsType[*pgconn.PgError](err)
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case isPg && pg.Code == lockNotAvailable:
+	case isLockTimeout(err):
 		return fmt.Errorf("%w: %w", raffle.ErrLocked, err)
 	case isUnavailable(err):
 		return fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)

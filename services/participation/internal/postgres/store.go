@@ -36,11 +36,12 @@ type Store struct {
 	// outbox, so that no number of other calls can keep these waiting.
 	writePool *pgxpool.Pool
 	queue     Queue
+	gates     *gates // of pool
 }
 
 // New returns a store on two pools of the same database. The caller closes them.
 func New(pool, writePool *pgxpool.Pool, queue Queue) *Store {
-	return &Store{pool: pool, writePool: writePool, queue: queue}
+	return &Store{pool: pool, writePool: writePool, queue: queue, gates: newGates(pool.Config().MaxConns)}
 }
 
 // Settings are set at the beginning of each transaction. They are local to the
@@ -50,9 +51,16 @@ func New(pool, writePool *pgxpool.Pool, queue Queue) *Store {
 // empty, and is kept, would otherwise scan the whole table for every request later.
 // This distorts the costs, so compilation, which depends on costs, is off. An instance
 // that freezes or loses its network between two statements must not hold the lock of a
-// raffle for longer than the idle timeout.
-const Settings = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
-	set_config('idle_in_transaction_session_timeout', '5s', true)`
+// raffle for longer than the idle timeout. A transaction waits for a lock for a second.
+const Settings = settingsButLock + `set_config('lock_timeout', '1s', true)`
+
+const (
+	settingsButLock = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
+		set_config('idle_in_transaction_session_timeout', '5s', true), `
+	// impatientSettings are those of a transaction that others wait for, which have
+	// nothing to do with the raffle that is locked.
+	impatientSettings = settingsButLock + `set_config('lock_timeout', '250ms', true)`
+)
 
 // Reset makes both pools replace their connections: those that are idle at once, those
 // in use as soon as they are returned. It is for when the connections may lead to a
@@ -87,6 +95,13 @@ func probe(ctx context.Context, pool *pgxpool.Pool) error {
 		return errReadOnly
 	}
 	return err
+}
+
+// changeRaffle runs f, which changes one raffle, in a transaction as inTx does. Calls for
+// a raffle that a stranger has locked fail with raffle.ErrLocked, and hold no more than
+// their share of the connections.
+func (s *Store) changeRaffle(ctx context.Context, raffleID int64, f func(pgx.Tx) error) error {
+	return s.gates.change(ctx, raffleID, func() error { return inTx(ctx, s.pool, f) })
 }
 
 // inTx runs f in a transaction, and repeats both if that is safe and may help.

@@ -12,7 +12,7 @@ import (
 // *raffle.NotOpenError or *raffle.EntryNotFoundError.
 func (s *Store) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffle.WithdrawResult, error) {
 	var res raffle.WithdrawResult
-	err := inTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.changeRaffle(ctx, req.RaffleID, func(tx pgx.Tx) error {
 		r, err := lockRaffle(ctx, tx, req.RaffleID)
 		if err != nil {
 			return err

@@ -18,6 +18,7 @@ type MemberState struct {
 type Admission struct {
 	now      time.Time
 	raffles  map[int64]*Raffle
+	refused  map[int64]error // why requests for a raffle can't be decided, by its id
 	members  map[memberKey]*MemberState
 	replayed map[replayKey]Entry
 	changed  map[int64]bool
@@ -49,6 +50,14 @@ func NewAdmission(now time.Time, raffles []Raffle, n int) *Admission {
 		a.raffles[raffles[i].ID] = &raffles[i]
 	}
 	return a
+}
+
+// Refuse makes all requests for a raffle fail with err.
+func (a *Admission) Refuse(raffleID int64, err error) {
+	if a.refused == nil {
+		a.refused = make(map[int64]error)
+	}
+	a.refused[raffleID] = err
 }
 
 // LoadMember sets what a member has. Members that have nothing may be left out.
@@ -94,6 +103,9 @@ func (a *Admission) Decide(reqs []EnterRequest) Decision {
 
 func (a *Admission) decide(req *EnterRequest) EnterResult {
 	r, ok := a.raffles[req.RaffleID]
+	if err := a.refused[req.RaffleID]; err != nil {
+		return EnterResult{Err: err}
+	}
 	if !ok {
 		return EnterResult{Err: &NotFoundError{RaffleID: req.RaffleID}}
 	}

@@ -1,0 +1,128 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// lockedStore is a Store in which raffles from 100 on are locked until a time, and
+// which waits as long for them as the database does.
+type lockedStore struct {
+	until time.Time
+}
+
+func (s *lockedStore) enter(reqs []raffle.EnterRequest, wait time.Duration) ([]raffle.EnterResult, error) {
+	results := make([]raffle.EnterResult, len(reqs))
+	waited := false
+	for i, req := range reqs {
+		results[i].Entry = raffle.Entry{RaffleID: req.RaffleID, MemberID: req.MemberID}
+		if req.RaffleID < 100 {
+			continue
+		}
+		if !waited {
+			time.Sleep(min(wait, max(0, time.Until(s.until))))
+			waited = true
+		}
+		if time.Now().Before(s.until) {
+			results[i] = raffle.EnterResult{Err: raffle.ErrLocked}
+		}
+	}
+	return results, nil
+}
+
+func (s *lockedStore) EnterBatch(_ context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return s.enter(reqs, 250*time.Millisecond)
+}
+
+func (s *lockedStore) EnterLocked(_ context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return s.enter(reqs, time.Second)
+}
+
+func TestWriter_LockedRafflesHoldUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig
+		counted := Outcome{}
+		var mu sync.Mutex
+		cfg.OnWritten = func(o Outcome) {
+			mu.Lock()
+			defer mu.Unlock()
+			counted.Placed += o.Placed
+			counted.Failed += o.Failed
+			counted.Rejected += o.Rejected
+		}
+		cfg.Timeout = time.Minute
+		w, stop := start(t, &lockedStore{until: time.Now().Add(time.Hour)}, cfg)
+		began := time.Now()
+		var calls sync.WaitGroup
+		const locked = 9 // raffles
+		for i := range locked {
+			calls.Go(func() {
+				_, err := w.Enter(t.Context(), raffle.EnterRequest{RaffleID: 100 + int64(i), MemberID: "m"})
+				if took := time.Since(began); !errors.Is(err, raffle.ErrLocked) || took > 4*time.Second {
+					t.Errorf("locked raffle %d after %v: %v", i, took, err)
+				}
+			})
+		}
+		synctest.Wait()
+		const free = 40
+		for i := range free { // four seconds
+			at := time.Now()
+			// The calls of a locked raffle go on coming.
+			calls.Go(func() {
+				if _, err := w.Enter(t.Context(), raffle.EnterRequest{RaffleID: 100, MemberID: "m"}); !errors.Is(err, raffle.ErrLocked) {
+					t.Error(err)
+				}
+			})
+			_, err := w.Enter(t.Context(), raffle.EnterRequest{RaffleID: 1, MemberID: fmt.Sprint(i)})
+			if took := time.Since(at); err != nil || took > time.Second {
+				t.Errorf("free raffle after %v: %v", took, err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		calls.Wait()
+		stop()
+		if counted.Placed != free || counted.Rejected != 0 {
+			t.Errorf("counted %+v", counted)
+		}
+		if n := w.Waiting(); n != 0 {
+			t.Errorf("%d calls wait", n)
+		}
+	})
+}
+
+func TestWriter_LockedRaffleIsEnteredOnceItIsFree(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &lockedStore{until: time.Now().Add(900 * time.Millisecond)}
+		w, _ := start(t, store, testConfig)
+		began := time.Now()
+		if _, err := w.Enter(t.Context(), raffle.EnterRequest{RaffleID: 100, MemberID: "m"}); err != nil || time.Since(began) != 900*time.Millisecond {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		time.Sleep(2 * cooldown)
+		if n := w.held.count.Load(); n != 0 {
+			t.Errorf("%d raffles still have a lane", n)
+		}
+	})
+}
+
+func TestWriter_StopWritesCallsForLockedRaffles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, stop := start(t, &lockedStore{until: time.Now().Add(time.Second)}, testConfig)
+		f := w.Submit(t.Context(), raffle.EnterRequest{RaffleID: 100, MemberID: "m"})
+		time.Sleep(300 * time.Millisecond)
+		stop()
+		if _, err := f.Result(); err != nil {
+			t.Error(err)
+		}
+	})
+}
