@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 // which waits as long for them as the database does.
 type lockedStore struct {
 	until time.Time
+	waits atomic.Int32 // of batches
 }
 
 func (s *lockedStore) enter(reqs []raffle.EnterRequest, wait time.Duration) ([]raffle.EnterResult, error) {
@@ -38,6 +40,12 @@ func (s *lockedStore) enter(reqs []raffle.EnterRequest, wait time.Duration) ([]r
 }
 
 func (s *lockedStore) EnterBatch(_ context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	began := time.Now()
+	defer func() {
+		if time.Since(began) > 0 {
+			s.waits.Add(1)
+		}
+	}()
 	return s.enter(reqs, 250*time.Millisecond)
 }
 
@@ -59,7 +67,8 @@ func TestWriter_LockedRafflesHoldUpNoOther(t *testing.T) {
 			counted.Rejected += o.Rejected
 		}
 		cfg.Timeout = time.Minute
-		w, stop := start(t, &lockedStore{until: time.Now().Add(time.Hour)}, cfg)
+		store := &lockedStore{until: time.Now().Add(time.Hour)}
+		w, stop := start(t, store, cfg)
 		began := time.Now()
 		var calls sync.WaitGroup
 		const locked = 9 // raffles
@@ -91,6 +100,9 @@ func TestWriter_LockedRafflesHoldUpNoOther(t *testing.T) {
 		stop()
 		if counted.Placed != free || counted.Rejected != 0 {
 			t.Errorf("counted %+v", counted)
+		}
+		if n := store.waits.Load(); n > 5 { // a batch has three calls
+			t.Errorf("the partition has waited for locked raffles %d times", n)
 		}
 		if n := w.Waiting(); n != 0 {
 			t.Errorf("%d calls wait", n)

@@ -259,7 +259,7 @@ func loadMembers(admission *raffle.Admission, rows pgx.Rows, members []member) e
 		state    raffle.MemberState
 		ordinals []int32
 		requests []pgtype.UUID
-		times    []time.Time
+		times    []pgtype.Timestamptz
 	)
 	columns := []any{&i, &state.EntryCount, &state.LastOrdinal, &ordinals, &requests, &times}
 	_, err := pgx.ForEachRow(rows, columns, func() error {
@@ -268,7 +268,7 @@ func loadMembers(admission *raffle.Admission, rows pgx.Rows, members []member) e
 		for k := range ordinals {
 			admission.LoadEntry(raffle.Entry{
 				RaffleID: m.raffleID, MemberID: m.memberID, Ordinal: ordinals[k],
-				RequestID: requests[k].Bytes, CreatedAt: times[k],
+				RequestID: requests[k].Bytes, CreatedAt: timeOf(times[k]),
 			})
 		}
 		return nil

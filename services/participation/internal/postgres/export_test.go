@@ -27,3 +27,6 @@ func (s *Store) GatesInUse() int {
 	defer s.gates.mu.Unlock()
 	return len(s.gates.raffles)
 }
+
+// MigrateTo migrates up to a version.
+var MigrateTo = migrateTo

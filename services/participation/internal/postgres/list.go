@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -32,7 +33,9 @@ func (s *Store) ListEntries(ctx context.Context, raffleID int64, memberID string
 		batch.Queue(query, args...).Query(func(rows pgx.Rows) (err error) {
 			list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (raffle.Entry, error) {
 				e := raffle.Entry{RaffleID: raffleID}
-				err := row.Scan(&e.MemberID, &e.Ordinal, &e.CreatedAt)
+				var created pgtype.Timestamptz
+				err := row.Scan(&e.MemberID, &e.Ordinal, &created)
+				e.CreatedAt = timeOf(created)
 				return e, err
 			})
 			return err

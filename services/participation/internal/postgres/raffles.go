@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -14,19 +15,28 @@ import (
 const columns = `id, title, winners, max_entries_per_member, opens_at, closes_at,
 	state, entries, members, version, created_at, updated_at`
 
+// scanRaffle reads a raffle. It can read every row, whatever somebody has written by
+// hand, so that one row does not keep those beside it from being read.
 func scanRaffle(row pgx.CollectableRow) (raffle.Raffle, error) {
 	var r raffle.Raffle
-	var opens, closes *time.Time
+	var opens, closes, created, updated pgtype.Timestamptz
 	err := row.Scan(&r.ID, &r.Title, &r.Winners, &r.MaxEntriesPerMember, &opens, &closes,
-		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &r.CreatedAt, &r.UpdatedAt)
-	if opens != nil {
-		r.OpensAt = *opens
-	}
-	if closes != nil {
-		r.ClosesAt = *closes
-	}
+		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &created, &updated)
+	r.OpensAt, r.ClosesAt, r.CreatedAt, r.UpdatedAt = timeOf(opens), timeOf(closes), timeOf(created), timeOf(updated)
 	return r, err
 }
+
+// timeOf returns a time, or the zero time if it is absent, infinite, or of a year that
+// the contract can't express.
+func timeOf(t pgtype.Timestamptz) time.Time {
+	if !t.Valid || t.InfinityModifier != pgtype.Finite || t.Time.UTC().Year() < 1 || t.Time.UTC().Year() > maxYear {
+		return time.Time{}
+	}
+	return t.Time
+}
+
+// maxYear is the last year that a google.protobuf.Timestamp can express.
+const maxYear = 9999
 
 // nullable returns nil for the zero time.
 func nullable(t time.Time) *time.Time {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -50,7 +51,9 @@ func storedEntries(ctx context.Context, tx pgx.Tx, raffleID int64, memberID stri
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (raffle.StoredEntry, error) {
 		e := raffle.StoredEntry{Entry: raffle.Entry{RaffleID: raffleID, MemberID: memberID}}
 		var request, withdrawRequest *raffle.RequestID
-		err := row.Scan(&e.Ordinal, &request, &e.CreatedAt, &e.Withdrawn, &withdrawRequest)
+		var created pgtype.Timestamptz
+		err := row.Scan(&e.Ordinal, &request, &created, &e.Withdrawn, &withdrawRequest)
+		e.CreatedAt = timeOf(created)
 		if request != nil {
 			e.RequestID = *request
 		}
