@@ -43,6 +43,9 @@ var statusTable = []statusRow{
 	row(codes.FailedPrecondition, "ENTRY_LIMIT_REACHED", func(e *raffle.EntryLimitError) metadata {
 		return metadata{"raffleId": decimal(e.RaffleID), "limit": decimal(e.Max)}
 	}),
+	row(codes.FailedPrecondition, "WITHDRAWAL_LIMIT_REACHED", func(e *raffle.WithdrawalLimitError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "limit": decimal(e.Max)}
+	}),
 	row(codes.FailedPrecondition, "TIME_PASSED", func(e *raffle.TimePassedError) metadata {
 		return metadata{"field": e.Field, "time": rfc3339(e.Time)}
 	}),

@@ -51,6 +51,10 @@ var statusCases = []struct {
 		metadata: metadata{"raffleId": "9", "state": "SCHEDULED", "opensAt": "2001-09-09T01:46:40.000005Z"},
 	},
 	{
+		err: &raffle.WithdrawalLimitError{RaffleID: 9, Max: 100}, code: codes.FailedPrecondition, reason: "WITHDRAWAL_LIMIT_REACHED",
+		metadata: metadata{"raffleId": "9", "limit": "100"},
+	},
+	{
 		err: &raffle.EntryLimitError{RaffleID: 9, Max: 2}, code: codes.FailedPrecondition, reason: "ENTRY_LIMIT_REACHED",
 		metadata: metadata{"raffleId": "9", "limit": "2"},
 	},

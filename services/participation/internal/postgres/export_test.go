@@ -1,5 +1,7 @@
 package postgres
 
+import "github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+
 // The statements whose plans are tested.
 const (
 	SelectMemberStates  = selectMemberStates
@@ -30,3 +32,9 @@ func (s *Store) GatesInUse() int {
 
 // MigrateTo migrates up to a version.
 var MigrateTo = migrateTo
+
+// ContentOf returns what is stored of a request to create a raffle.
+func ContentOf(r raffle.Raffle) ([]byte, error) {
+	req, err := creation(r, raffle.RequestID{})
+	return req.content, err
+}

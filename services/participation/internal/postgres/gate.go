@@ -36,14 +36,25 @@ func newGates(conns int32) *gates {
 // raffle.ErrLocked if another call meanwhile finds the raffle locked by a stranger.
 func (g *gates) change(ctx context.Context, raffleID int64, f func() error) (err error) {
 	at := g.enter(raffleID)
-	defer func() { g.leave(raffleID, at, isLockTimeout(err)) }()
+	entered := false
+	defer func() {
+		g.leave(raffleID, at, isLockTimeout(err))
+		if entered {
+			<-at.slots // only now, so that no other call tries what was in vain
+		}
+	}()
 	select {
 	case at.slots <- struct{}{}:
-		defer func() { <-at.slots }()
+		entered = true
 	case <-at.locked:
 		return raffle.ErrLocked
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+	select {
+	case <-at.locked:
+		return raffle.ErrLocked
+	default:
 	}
 	select {
 	case g.all <- struct{}{}:

@@ -109,17 +109,21 @@ func isStale(err *pgconn.PgError) bool {
 		err.Code == "26000" || err.Code == "42P05" // no such prepared statement, or it exists already
 }
 
-// undefinedTable is PostgreSQL's error code for a table that does not exist.
-const undefinedTable = "42P01"
+// PostgreSQL's error codes for a table and a column that do not exist.
+const (
+	undefinedTable  = "42P01"
+	undefinedColumn = "42703"
+)
 
-// ErrNotMigrated means that the database lacks tables that this version needs.
+// ErrNotMigrated means that the database lacks tables or columns that this version needs.
 var ErrNotMigrated = errors.New("the database is not migrated: run `participation migrate`, or start with --migrate")
 
 // Check checks that the database answers and has the schema. It fails with
 // ErrNotMigrated or raffle.ErrUnavailable.
 func (s *Store) Check(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, `SELECT `+columns+`, published_version, settled FROM raffles, secrets LIMIT 0`, pgx.QueryExecModeExec)
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == undefinedTable {
+	_, err := s.pool.Exec(ctx, `SELECT `+columns+`, published_version, settled,
+		(SELECT content FROM raffle_requests LIMIT 1) FROM raffles, secrets LIMIT 0`, pgx.QueryExecModeExec)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == undefinedTable || pg.Code == undefinedColumn) {
 		return ErrNotMigrated
 	}
 	return classify(err)

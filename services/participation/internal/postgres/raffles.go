@@ -51,11 +51,19 @@ func nullable(t time.Time) *time.Time {
 // Create fails with *raffle.TimesOutOfOrderError, *raffle.TimePassedError, and with
 // *raffle.RequestReusedError if another call had this request id.
 func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error) {
+	req, err := creation(r, id)
+	if err != nil {
+		return raffle.Raffle{}, err
+	}
 	var made raffle.Raffle
 	var first int64 // the raffle that the request made when it was executed before
-	err := inTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err = inTx(ctx, s.pool, func(tx pgx.Tx) error {
 		now, err := clock(ctx, tx)
 		if err != nil {
+			return err
+		}
+		// This comes before the rules: the raffle exists, whatever time it is now.
+		if first, err = req.find(ctx, tx); err != nil {
 			return err
 		}
 		if err := r.CheckTimes(now); err != nil {
@@ -69,7 +77,7 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 			return err
 		}
 		// If it was executed before, errReplayed rolls the second raffle back.
-		first, err = claimRequest(ctx, tx, id, made.ID, "CreateRaffle", now)
+		first, err = req.claim(ctx, tx, made.ID, now)
 		return err
 	})
 	if errors.Is(err, errReplayed) {
@@ -80,6 +88,10 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 	}
 	s.queue.Enqueue(ctx, made)
 	return made, nil
+}
+
+func creation(r raffle.Raffle, id raffle.RequestID) (request, error) {
+	return newRequest(id, "CreateRaffle", []any{r.Title, r.Winners, r.MaxEntriesPerMember, r.OpensAt.UTC(), r.ClosesAt.UTC()})
 }
 
 // Get reads one raffle. It fails with *raffle.NotFoundError.
@@ -115,30 +127,45 @@ func (s *Store) List(ctx context.Context, after int64, limit int, state raffle.S
 // Close closes a raffle. It fails with *raffle.NotFoundError,
 // *raffle.NotOpenError or *raffle.RequestReusedError.
 func (s *Store) Close(ctx context.Context, raffleID int64, id raffle.RequestID) (raffle.Raffle, error) {
-	return s.change(ctx, raffleID, id, "CloseRaffle", (*raffle.Raffle).Close)
+	return s.change(ctx, raffleID, id, "CloseRaffle", nil, (*raffle.Raffle).Close)
 }
 
 // Cancel calls a raffle off. It fails as Close does.
 func (s *Store) Cancel(ctx context.Context, raffleID int64, id raffle.RequestID) (raffle.Raffle, error) {
-	return s.change(ctx, raffleID, id, "CancelRaffle", (*raffle.Raffle).Cancel)
+	return s.change(ctx, raffleID, id, "CancelRaffle", nil, (*raffle.Raffle).Cancel)
 }
 
 // Update changes a raffle. It fails as Close does, and with
 // *raffle.ImmutableError, *raffle.TimesOutOfOrderError or *raffle.TimePassedError.
 func (s *Store) Update(ctx context.Context, raffleID int64, c raffle.Change, id raffle.RequestID) (raffle.Raffle, error) {
-	return s.change(ctx, raffleID, id, "UpdateRaffle", func(r *raffle.Raffle, now time.Time) error {
+	return s.change(ctx, raffleID, id, "UpdateRaffle", utc(c), func(r *raffle.Raffle, now time.Time) error {
 		return r.Update(c, now)
 	})
 }
 
+// utc returns a change with its times in UTC, so that equal times have equal texts.
+func utc(c raffle.Change) raffle.Change {
+	for _, t := range []**time.Time{&c.OpensAt, &c.ClosesAt} {
+		if *t != nil {
+			at := (*t).UTC()
+			*t = &at
+		}
+	}
+	return c
+}
+
 // change lets f change a raffle, under its lock and as of now, and stores it. A request
-// that was executed before changes nothing.
-func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID, call string,
+// that was executed before changes nothing. fields are what it asks for.
+func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID, call string, fields any,
 	f func(*raffle.Raffle, time.Time) error,
 ) (raffle.Raffle, error) {
+	req, err := newRequest(id, call, fields)
+	if err != nil {
+		return raffle.Raffle{}, err
+	}
 	var r raffle.Raffle
 	var changed bool
-	err := s.changeRaffle(ctx, raffleID, func(tx pgx.Tx) error {
+	err = s.changeRaffle(ctx, raffleID, func(tx pgx.Tx) error {
 		changed = false
 		var err error
 		if r, err = lockRaffle(ctx, tx, raffleID); err != nil {
@@ -148,7 +175,7 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 		if err != nil {
 			return err
 		}
-		first, err := claimRequest(ctx, tx, id, raffleID, call, now)
+		first, err := req.claim(ctx, tx, raffleID, now)
 		switch {
 		case errors.Is(err, errReplayed) && first != raffleID:
 			return &raffle.RequestReusedError{}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -76,6 +77,67 @@ func TestStore_ReplaysCallsByRequestID(t *testing.T) {
 	}
 }
 
+func TestStore_ReplaysACreationWhoseTimeHasPassed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	closes := time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	asked := raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: 1, ClosesAt: closes}
+	made, err := b.Create(t.Context(), asked, raffle.RequestID{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The hour passes: the request asks for a time that is over.
+	past := time.Now().Add(-time.Hour).Truncate(time.Microsecond)
+	asked.ClosesAt = past
+	hash, err := postgres.ContentOf(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.pool.Exec(t.Context(), `UPDATE raffle_requests SET content = $1`, hash); err != nil {
+		t.Fatal(err)
+	}
+	again, err := b.Create(t.Context(), asked, raffle.RequestID{1})
+	if err != nil || again.ID != made.ID {
+		t.Errorf("got %+v, %v", again, err)
+	}
+	if _, err := b.Create(t.Context(), asked, raffle.RequestID{2}); !errors.As(err, new(*raffle.TimePassedError)) {
+		t.Errorf("a new request: %v", err)
+	}
+	if _, err := b.pool.Exec(t.Context(), `UPDATE raffle_requests SET content = NULL`); err != nil { // an earlier version
+		t.Fatal(err)
+	}
+	if again, err := b.Create(t.Context(), asked, raffle.RequestID{1}); err != nil || again.ID != made.ID {
+		t.Errorf("request of an earlier version: %+v, %v", again, err)
+	}
+}
+
+func TestStore_RefusesARequestIDWithOtherContent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	at := time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	asked := raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: 1, OpensAt: at, ClosesAt: at.Add(time.Hour)}
+	if _, err := b.Create(t.Context(), asked, raffle.RequestID{1}); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*raffle.Raffle){
+		"title":    func(r *raffle.Raffle) { r.Title = "B" },
+		"winners":  func(r *raffle.Raffle) { r.Winners = 2 },
+		"limit":    func(r *raffle.Raffle) { r.MaxEntriesPerMember = 2 },
+		"opens":    func(r *raffle.Raffle) { r.OpensAt = time.Time{} },
+		"closes":   func(r *raffle.Raffle) { r.ClosesAt = r.ClosesAt.Add(time.Second) },
+		"too late": func(r *raffle.Raffle) { r.OpensAt, r.ClosesAt = time.Time{}, at.Add(-2*time.Hour) },
+	} {
+		other := asked
+		change(&other)
+		if r, err := b.Create(t.Context(), other, raffle.RequestID{1}); !isReused(err) {
+			t.Errorf("another %s: %+v, %v", what, r, err)
+		}
+	}
+	if list, err := b.List(t.Context(), 0, 10, 0); err != nil || len(list) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
 func isReused(err error) bool {
 	_, ok := errors.AsType[*raffle.RequestReusedError](err)
 	return ok
@@ -97,8 +159,13 @@ func TestStore_UpdateAndCancel(t *testing.T) {
 	if _, err := b.Update(t.Context(), r.ID, raffle.Change{OpensAt: &closes}, raffle.RequestID{}); !errors.As(err, new(*raffle.ImmutableError)) {
 		t.Errorf("contradiction: %v", err)
 	}
-	if replayed, err := b.Update(t.Context(), r.ID, raffle.Change{Title: new("C")}, raffle.RequestID{1}); err != nil || replayed.Title != "B" {
+	local := closes.In(time.FixedZone("", 3600))
+	same := raffle.Change{Title: new("B"), Winners: new(int32(7)), ClosesAt: &local}
+	if replayed, err := b.Update(t.Context(), r.ID, same, raffle.RequestID{1}); err != nil || replayed.Title != "B" || replayed.Version != 2 {
 		t.Errorf("replayed: %+v, %v", replayed, err)
+	}
+	if _, err := b.Update(t.Context(), r.ID, raffle.Change{Title: new("C")}, raffle.RequestID{1}); !isReused(err) {
+		t.Errorf("another change with the same request id: %v", err)
 	}
 	if cancelled, err := b.Cancel(t.Context(), r.ID, raffle.RequestID{2}); err != nil || cancelled.State != raffle.Cancelled || cancelled.Version != 3 {
 		t.Errorf("%+v, %v", cancelled, err)

@@ -125,6 +125,12 @@ func TestStore_CheckSaysWhatIsWrong(t *testing.T) {
 	if err := postgres.New(pool, pool, nil).Check(t.Context()); !errors.Is(err, postgres.ErrNotMigrated) {
 		t.Errorf("empty schema: %v", err)
 	}
+	if err := postgres.MigrateTo(t.Context(), pool, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.New(pool, pool, nil).Check(t.Context()); !errors.Is(err, postgres.ErrNotMigrated) {
+		t.Errorf("schema of an earlier version: %v", err)
+	}
 	if _, err := postgres.Open(t.Context(), "postgres://u:secret@host:port", 2, nil); err == nil {
 		t.Error("a bad URL was taken")
 	}

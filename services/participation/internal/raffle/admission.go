@@ -133,7 +133,7 @@ func (a *Admission) decide(req *EnterRequest) EnterResult {
 	case member.EntryCount >= r.MaxEntriesPerMember:
 		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: r.MaxEntriesPerMember}}
 	case member.LastOrdinal >= r.MaxEntriesPerMember+MaxWithdrawn:
-		return EnterResult{Err: &EntryLimitError{RaffleID: r.ID, Max: member.LastOrdinal}}
+		return EnterResult{Err: &WithdrawalLimitError{RaffleID: r.ID, Max: MaxWithdrawn}}
 	}
 	return EnterResult{Entry: a.place(r, member, req), MemberEntries: member.EntryCount}
 }

@@ -61,9 +61,9 @@ func TestAdmission_GivesEachRaffleOneVersionForAllItsEntries(t *testing.T) {
 func TestAdmission_RefusesByTheRules(t *testing.T) {
 	t.Parallel()
 	closed := openRaffle(1, 1)
-	closed.ID, closed.State = 2, Closed
+	closed.ID, closed.ClosesAt = 2, noon
 	later := openRaffle(1, 1)
-	later.ID, later.OpensAt = 3, noon.Add(time.Hour)
+	later.ID, later.State, later.OpensAt = 3, Scheduled, noon.Add(time.Hour)
 	a := NewAdmission(noon, []Raffle{openRaffle(1, 1), closed, later}, 0)
 	a.LoadMember(1, "full", MemberState{EntryCount: 1, LastOrdinal: 1})
 	d := a.Decide([]EnterRequest{
@@ -72,8 +72,8 @@ func TestAdmission_RefusesByTheRules(t *testing.T) {
 	if len(d.Placed) != 0 {
 		t.Errorf("placed %+v", d.Placed)
 	}
-	// The state of the third did not fit its times, so the batch corrects it.
-	if len(d.Changed) != 1 || d.Changed[0].ID != 3 || d.Changed[0].State != Scheduled || d.Changed[0].Version != 2 {
+	// The state of the second did not fit its times, so the batch corrects it.
+	if len(d.Changed) != 1 || d.Changed[0].ID != 2 || d.Changed[0].State != Closed || d.Changed[0].Version != 2 {
 		t.Errorf("changed %+v", d.Changed)
 	}
 	if limit, ok := errors.AsType[*EntryLimitError](d.Results[0].Err); !ok || limit.Max != 1 {
@@ -111,8 +111,8 @@ func TestAdmission_BoundsWithdrawnEntriesOfAMember(t *testing.T) {
 		a := NewAdmission(noon, []Raffle{openRaffle(1, 5)}, 0)
 		a.LoadMember(1, "restless", MemberState{EntryCount: 0, LastOrdinal: c.last})
 		err := a.Decide([]EnterRequest{enter("restless", 0)}).Results[0].Err
-		limit, refused := errors.AsType[*EntryLimitError](err)
-		if refused == c.ok || refused && limit.Max != 5+MaxWithdrawn {
+		limit, refused := errors.AsType[*WithdrawalLimitError](err)
+		if refused == c.ok || refused && limit.Max != MaxWithdrawn {
 			t.Errorf("after ordinal %d: %v", c.last, err)
 		}
 	}

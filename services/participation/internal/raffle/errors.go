@@ -98,3 +98,14 @@ type EntryLimitError struct {
 func (e *EntryLimitError) Error() string {
 	return fmt.Sprintf("the member has made all entries that raffle %d allows: %d", e.RaffleID, e.Max)
 }
+
+// WithdrawalLimitError means that a member has withdrawn so many entries that it can't
+// enter the raffle again.
+type WithdrawalLimitError struct {
+	RaffleID int64
+	Max      int32 // withdrawals after which a member can still enter
+}
+
+func (e *WithdrawalLimitError) Error() string {
+	return fmt.Sprintf("the member has withdrawn more than %d entries from raffle %d and can't enter it again", e.Max, e.RaffleID)
+}

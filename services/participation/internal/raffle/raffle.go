@@ -57,14 +57,15 @@ type Raffle struct {
 
 // StateAt returns the state that the raffle has at a time if no call changes it:
 // a raffle opens at OpensAt and closes at ClosesAt, even if the database learns of
-// it later.
+// it later. A raffle that is open stays open until it closes, even if the clock steps
+// back to a time before OpensAt.
 func (r *Raffle) StateAt(now time.Time) State {
 	switch {
 	case r.State.Final():
 		return r.State
 	case !r.ClosesAt.IsZero() && !now.Before(r.ClosesAt):
 		return Closed
-	case now.Before(r.OpensAt):
+	case r.State != Open && now.Before(r.OpensAt):
 		return Scheduled
 	}
 	return Open

@@ -23,6 +23,7 @@ func TestRaffle_ApplyScheduleFollowsTheClock(t *testing.T) {
 		{"no times", Open, time.Time{}, time.Time{}, Open},
 		{"opens later", Scheduled, noon.Add(1), time.Time{}, Scheduled},
 		{"opens now", Scheduled, noon, time.Time{}, Open},
+		{"opened, and the clock stepped back", Open, noon.Add(time.Hour), noon.Add(2 * time.Hour), Open},
 		{"closes later", Open, time.Time{}, noon.Add(1), Open},
 		{"closes now", Open, time.Time{}, noon, Closed},
 		{"came and went", Scheduled, noon.Add(-2), noon.Add(-1), Closed},
@@ -36,6 +37,21 @@ func TestRaffle_ApplyScheduleFollowsTheClock(t *testing.T) {
 		if changed := r.ApplySchedule(noon); changed != (c.state != c.want) || changed != (r.Version == 8) || r.State != c.want {
 			t.Errorf("%s: ApplySchedule %t, then %+v", c.name, changed, r)
 		}
+	}
+}
+
+func TestRaffle_OpenRaffleTakesEntriesAfterTheClockStepsBack(t *testing.T) {
+	t.Parallel()
+	r := openRaffle(1, 1)
+	r.OpensAt = noon
+	before := noon.Add(-time.Second)
+	d := NewAdmission(before, []Raffle{r}, 1).Decide([]EnterRequest{{RaffleID: 1, MemberID: "m"}})
+	if d.Results[0].Err != nil || d.Results[0].Raffle.State != Open {
+		t.Errorf("%+v", d.Results[0])
+	}
+	later := noon.Add(time.Hour)
+	if err := r.Update(Change{OpensAt: &later}, before); !errors.As(err, new(*ImmutableError)) {
+		t.Errorf("opens_at of an open raffle was changed: %v", err)
 	}
 }
 

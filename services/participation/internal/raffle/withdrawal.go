@@ -27,13 +27,17 @@ type StoredEntry struct {
 
 // Withdraw withdraws one of a member's entries, which are given by ascending
 // ordinal. It fails with *NotOpenError if the state of the raffle is final, and with
-// *EntryNotFoundError. A call that fails or is replayed changes nothing.
+// *EntryNotFoundError, or with *RequestReusedError if an earlier request with the same id
+// withdrew another entry. A call that fails or is replayed changes nothing.
 func (r *Raffle) Withdraw(req WithdrawRequest, entries []StoredEntry, now time.Time) (WithdrawResult, error) {
 	var res WithdrawResult
 	found := false
 	for _, e := range entries {
 		switch {
 		case e.Withdrawn && req.RequestID != RequestID{} && e.WithdrawRequestID == req.RequestID:
+			if req.Ordinal != 0 && req.Ordinal != e.Ordinal {
+				return res, &RequestReusedError{}
+			}
 			res.Entry, res.Replayed, found = e.Entry, true, true
 		case e.Withdrawn:
 		default:

@@ -52,6 +52,11 @@ func TestRaffle_Withdraw(t *testing.T) {
 	if _, err := closed.Withdraw(WithdrawRequest{RaffleID: 1}, entries(), noon); !errors.As(err, new(*NotOpenError)) {
 		t.Errorf("after the close: %v", err)
 	}
+	other := openRaffle(1, 5)
+	req := WithdrawRequest{RaffleID: 1, MemberID: "m", Ordinal: 1, RequestID: RequestID{2}}
+	if _, err := other.Withdraw(req, entries(), noon); !errors.As(err, new(*RequestReusedError)) {
+		t.Errorf("the id of a request that withdrew another entry: %v", err)
+	}
 	last := openRaffle(1, 1)
 	last.EntryCount, last.MemberCount = 1, 1
 	if _, err := last.Withdraw(WithdrawRequest{RaffleID: 1}, entries()[:1], noon); err != nil || last.EntryCount != 0 || last.MemberCount != 0 {
