@@ -33,10 +33,13 @@ type Callbacks struct {
 	OnError     func(error) // something failed that no call reports, as nats.ErrSlowConsumer
 }
 
-// pingInterval is how often the server is pinged. A connection on which nothing
-// passes any more, but which nobody closed, is given up after three pings without
-// an answer.
-const pingInterval = 2 * time.Second
+// A server that has not answered maxPings pings, pingInterval apart, is left for
+// another one. Servers that hang, and networks that drop packets, close no
+// connection.
+const (
+	pingInterval = time.Second
+	maxPings     = 2
+)
 
 // Connect starts to connect to the servers and returns before there is a
 // connection. It keeps trying for as long as it takes, even if the servers refuse
@@ -62,6 +65,7 @@ func connect(servers Servers, name string, log *slog.Logger, callbacks Callbacks
 		nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond),
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(pingInterval),
+		nats.MaxPingsOutstanding(maxPings),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			limited.warn("NATS cannot be reached; retrying", err)
 		}),

@@ -1,9 +1,15 @@
 package natsconn_test
 
 import (
+	"bufio"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
@@ -22,5 +28,55 @@ func TestConnect_InvalidURLIsReportedWithoutPassword(t *testing.T) {
 	_, err := natsconn.Connect(natsconn.Servers{URL: "nats://me:secret@[::1"}, "test", slog.New(slog.DiscardHandler), natsconn.Callbacks{})
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestConnect_LeavesASilentServer has a server that answers the first ping of each
+// connection and then nothing any more, as one that hangs.
+func TestConnect_LeavesASilentServer(t *testing.T) {
+	t.Parallel()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_, _ = io.WriteString(conn, `INFO {"server_id":"S","version":"2.11.0","max_payload":1024,"headers":true}`+"\r\n")
+				lines := bufio.NewScanner(conn)
+				for answered := false; lines.Scan(); {
+					if lines.Text() == "PING" && !answered {
+						answered = true
+						_, _ = io.WriteString(conn, "PONG\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	connected, left := make(chan struct{}, 1), make(chan struct{}, 1)
+	signal := func(c chan struct{}) {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+	nc, err := natsconn.Connect(natsconn.Servers{URL: "nats://" + l.Addr().String()}, "test", slog.New(slog.DiscardHandler),
+		nats.ConnectHandler(func(*nats.Conn) { signal(connected) }),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) { signal(left) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	within(t, "the connection", connected)
+	began := time.Now()
+	within(t, "the end of the connection", left)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the silent server was left after %v", took)
 	}
 }
