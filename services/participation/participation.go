@@ -28,7 +28,8 @@ const drainTimeout = 2 * time.Second
 // tracerName names this service as the library that makes its spans.
 const tracerName = "github.com/rafflecast/rafflecast/services/participation"
 
-// Run serves until ctx ends. Then it finishes the calls in flight, publishes what
+// Run serves until ctx ends. Until the database is ready, calls are answered with
+// UNAVAILABLE. When ctx ends, Run finishes the calls in flight, publishes what
 // they have changed, and returns nil. It returns an error if the configuration is
 // invalid, if the database does not become ready in time, or if a listener fails.
 func Run(ctx context.Context, cfg Config) error {
@@ -58,12 +59,8 @@ func Run(ctx context.Context, cfg Config) error {
 	metrics := newMetrics()
 	queue := outbox.NewQueue(cfg.ConflationInterval)
 	store := postgres.New(conns.pool, conns.writePool, queue)
-	ready := func(ctx context.Context) error { return prepareDatabase(ctx, &cfg, conns.pool, store) }
-	if err := awaitDatabase(ctx, &cfg, ready); err != nil {
-		return err
-	}
 	s := &service{cfg: &cfg, listeners: listeners, conns: conns, store: store, queue: queue}
-	s.watch = &databaseWatch{store: store, log: cfg.Log, answered: time.Now(), cause: errNotProbed}
+	s.watch = newDatabaseWatch(store, cfg.Log)
 	s.writer = batch.New(store, batch.Config{
 		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
 		OnWritten: metrics.onWritten, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
@@ -73,9 +70,10 @@ func Run(ctx context.Context, cfg Config) error {
 		Tracer: traces.Tracer(tracerName), Log: cfg.Log,
 	})
 	metrics.registerGauges(&cfg, s.writer, queue, conns)
-	if s.servers, err = newServers(ctx, &cfg, store, s.writer, metrics, traces); err != nil {
+	if s.servers, err = newServers(ctx, &cfg, store, s.writer, s.watch, metrics, traces); err != nil {
 		return err
 	}
+	s.watch.onProbed = s.servers.setServing
 	return s.run(ctx)
 }
 
@@ -106,6 +104,13 @@ func (s *service) run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		defer stopPublishing()
+		if prepared, err := s.prepare(gctx); !prepared {
+			return err
+		}
+		g.Go(func() error {
+			s.outbox.Run(publishing, s.conns.reconnected)
+			return nil
+		})
 		var writers sync.WaitGroup
 		writers.Go(func() { s.writer.Run(writing) })
 		writers.Go(func() { scheduler.Run(writing, s.store, log) })
@@ -114,18 +119,39 @@ func (s *service) run(ctx context.Context) error {
 		s.drain(publishing)
 		return nil
 	})
-	g.Go(func() error {
-		s.outbox.Run(publishing, s.conns.reconnected)
-		return nil
-	})
-	at := s.listeners.addresses()
-	log.Info("participation is serving", "grpc", at.GRPC.String(), "http", at.HTTP.String(), "ops", at.Ops.String())
-	if s.cfg.Started != nil {
-		s.cfg.Started(at)
-	}
 	err := g.Wait()
 	log.Info("participation has stopped", "error", err)
 	return err
+}
+
+// prepare waits for the database, and lets calls through once it can be used. Until then
+// they are answered with UNAVAILABLE, and /readyz says why. It reports whether calls are let through; if ctx ends before, that is
+// no error.
+func (s *service) prepare(ctx context.Context) (bool, error) {
+	var key []byte
+	ready := func(ctx context.Context) (err error) {
+		if err = prepareDatabase(ctx, s.cfg, s.conns.pool, s.store); err == nil {
+			key, err = s.store.PageTokenKey(ctx)
+		}
+		if err != nil {
+			s.watch.waits(err)
+		}
+		return err
+	}
+	if err := awaitDatabase(ctx, s.cfg, ready); err != nil {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		return false, err
+	}
+	s.watch.available()
+	s.servers.takeCalls(key)
+	at := s.listeners.addresses()
+	s.cfg.Log.Info("participation is serving", "grpc", at.GRPC.String(), "http", at.HTTP.String(), "ops", at.Ops.String())
+	if s.cfg.Started != nil {
+		s.cfg.Started(at)
+	}
+	return true, nil
 }
 
 // newPhase returns the context of one phase of the stop. It outlives ctx: it ends when

@@ -16,6 +16,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/test/bufconn"
 
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
@@ -35,6 +36,10 @@ type servers struct {
 	health          *health.Server
 	stopping        chan struct{} // closed when the stop begins
 	shutdownTimeout time.Duration
+
+	watch        *databaseWatch
+	prepared     chan struct{} // closed when the database can be used
+	pageTokenKey []byte        // set before prepared is closed
 }
 
 const (
@@ -45,17 +50,17 @@ const (
 	readTimeout = 10 * time.Second
 )
 
-func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, metrics *metrics, traces *telemetry.Traces) (*servers, error) {
-	s := &servers{
+func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, watch *databaseWatch,
+	metrics *metrics, traces *telemetry.Traces,
+) (s *servers, err error) {
+	s = &servers{
 		health: health.NewServer(), stopping: make(chan struct{}), inMemory: bufconn.Listen(inMemoryBuffer),
-		shutdownTimeout: cfg.StopTimeout,
+		shutdownTimeout: cfg.StopTimeout, watch: watch, prepared: make(chan struct{}),
 	}
-	pageTokenKey, err := store.PageTokenKey(ctx)
-	if err != nil {
-		return nil, err
-	}
+	s.setServing(false)
 	if s.grpc, err = grpcapi.NewServer(store, writer, grpcapi.Config{
-		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge, PageTokenKey: pageTokenKey,
+		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
+		Ready: s.prepared, PageTokenKey: func() []byte { return s.pageTokenKey },
 		Registry: metrics.registry, Traces: traces, Log: cfg.Log,
 	}); err != nil {
 		return nil, err
@@ -76,17 +81,39 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	return s, nil
 }
 
-// ready is what /readyz reports: the service takes calls until it stops, whether or
-// not PostgreSQL and NATS are available. If it depended on them, a failure of the one
-// database would take all instances out of the load balancer at the same time, and
-// callers would get a refused connection instead of UNAVAILABLE with a retry delay.
+// takeCalls lets calls through from now on.
+func (s *servers) takeCalls(pageTokenKey []byte) {
+	s.pageTokenKey = pageTokenKey
+	close(s.prepared)
+	s.setServing(true)
+}
+
+// setServing sets the health of the whole server and of each service by its name.
+// https://grpc.io/docs/guides/health-checking/
+func (s *servers) setServing(serving bool) {
+	status := healthv1.HealthCheckResponse_NOT_SERVING
+	if serving {
+		status = healthv1.HealthCheckResponse_SERVING
+	}
+	for _, service := range []string{
+		"", rafflev1.RaffleService_ServiceDesc.ServiceName, rafflev1.ParticipationService_ServiceDesc.ServiceName,
+	} {
+		s.health.SetServingStatus(service, status)
+	}
+}
+
+// ready is what /readyz reports: the service takes calls from when the database was
+// prepared until it stops, except after seconds without the database. A restart or a
+// failover of the database is shorter: then callers get UNAVAILABLE with a retry delay,
+// and no instance leaves the load balancer. An instance that alone is cut off leaves it,
+// and its callers reach the others. Whether NATS is available makes no difference.
 func (s *servers) ready() error {
 	select {
 	case <-s.stopping:
 		return errors.New("stopping")
 	default:
-		return nil
 	}
+	return s.watch.ready()
 }
 
 // serve serves on l until ctx ends or a server fails. Then it refuses new calls, lets
@@ -109,7 +136,7 @@ func (s *servers) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.shutdownTimeout)
 	defer cancel()
 	close(s.stopping)
-	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
+	s.health.Shutdown() // NOT_SERVING, whatever the database does from here on
 	// Both stop at the same time, so that neither waits for slow clients of the other.
 	var stopped sync.WaitGroup
 	stopped.Go(func() {

@@ -32,10 +32,16 @@ type databaseWatch struct {
 	store prober
 	log   *slog.Logger
 
-	mu        sync.Mutex
-	answered  time.Time // when it last did
-	cause     error     // why it does not; nil if it does
-	onChanged func(ready bool)
+	onProbed func(ready bool)
+
+	mu       sync.Mutex
+	answered time.Time // when it last did
+	cause    error     // why it does not; nil if it does
+}
+
+// newDatabaseWatch returns a watch of a database that has not answered yet.
+func newDatabaseWatch(store prober, log *slog.Logger) *databaseWatch {
+	return &databaseWatch{store: store, log: log, cause: errNotProbed, onProbed: func(bool) {}}
 }
 
 // run asks until ctx ends.
@@ -72,9 +78,21 @@ func (w *databaseWatch) probe(ctx context.Context) {
 	case err == nil && before != nil:
 		w.log.InfoContext(ctx, "the database is available")
 	}
-	if w.onChanged != nil {
-		w.onChanged(w.ready() == nil)
-	}
+	w.onProbed(w.ready() == nil)
+}
+
+// waits says why the database can't be used at the start.
+func (w *databaseWatch) waits(cause error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cause = cause
+}
+
+// available says that the database can be used.
+func (w *databaseWatch) available() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cause, w.answered = nil, time.Now()
 }
 
 // errNotProbed is the cause before the first answer.

@@ -66,7 +66,7 @@ func TestConnect_LeavesASilentServer(t *testing.T) {
 		default:
 		}
 	}
-	nc, err := natsconn.Connect(natsconn.Servers{URL: "nats://" + l.Addr().String()}, "test", slog.New(slog.DiscardHandler),
+	nc, err := natsconn.ConnectWith(natsconn.Servers{URL: "nats://" + l.Addr().String()}, "test", slog.New(slog.DiscardHandler), natsconn.Callbacks{},
 		nats.ConnectHandler(func(*nats.Conn) { signal(connected) }),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) { signal(left) }))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
@@ -94,6 +95,91 @@ func (d *deadline) unary(ctx context.Context, req any, info *grpc.UnaryServerInf
 	defer cancel()
 	return next(ctx, req)
 }
+
+// readiness refuses calls of our services until the database can be used.
+type readiness struct{ ready <-chan struct{} }
+
+func (r *readiness) check(fullMethod string) error {
+	if r.ready == nil || !strings.HasPrefix(fullMethod, "/raffle.") {
+		return nil
+	}
+	select {
+	case <-r.ready:
+		return nil
+	default:
+		return fmt.Errorf("%w: the service is starting", raffle.ErrUnavailable)
+	}
+}
+
+func (r *readiness) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	if err := r.check(info.FullMethod); err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+func (r *readiness) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if err := r.check(info.FullMethod); err != nil {
+		return err
+	}
+	return next(srv, stream)
+}
+
+// ending ends streams at the stop that nothing else ends: a client may watch the health
+// of the service, or keep a stream of reflection open, for as long as it likes.
+type ending struct {
+	stopping <-chan struct{}
+	slots    chan struct{} // holds a value for each such stream
+	exempt   map[string]bool
+}
+
+// endingNotice is how long a client that watches the service's health has to hear that
+// it does not serve any more.
+const endingNotice = 100 * time.Millisecond
+
+// newEnding returns an ending for at most n streams at once of all methods but the
+// exempt ones.
+func newEnding(stopping <-chan struct{}, n int, exempt ...string) *ending {
+	return &ending{stopping: stopping, slots: make(chan struct{}, n), exempt: set(exempt)}
+}
+
+func (e *ending) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if e.exempt[info.FullMethod] {
+		return next(srv, stream)
+	}
+	select {
+	case e.slots <- struct{}{}:
+		defer func() { <-e.slots }()
+	default:
+		return raffle.ErrBusy
+	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	// Only the end of the stream interrupts a Recv. So the handler may outlive this call,
+	// by the time that gRPC takes to end the stream.
+	ended := make(chan error, 1)
+	go func() { ended <- next(srv, &streamUntil{stream, ctx}) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-e.stopping:
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(endingNotice):
+		return fmt.Errorf("%w: the service is stopping", raffle.ErrUnavailable)
+	}
+}
+
+// streamUntil is a stream with a context that ends earlier.
+type streamUntil struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // it is what the method returns
+}
+
+// Context implements grpc.ServerStream.
+func (s *streamUntil) Context() context.Context { return s.ctx }
 
 func set(names []string) map[string]bool {
 	s := make(map[string]bool, len(names))

@@ -5,8 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"fmt"
+	"sync"
 )
 
 // pageTokens writes and reads page tokens: where a page ended, encrypted and
@@ -14,28 +13,28 @@ import (
 // holder nothing, and is refused by any other query.
 //
 // Safe for concurrent use.
-type pageTokens struct{ aead cipher.AEAD }
+type pageTokens struct{ aead func() cipher.AEAD }
 
-// newPageTokens returns page tokens under a secret.
-func newPageTokens(secret []byte) (*pageTokens, error) {
-	if len(secret) == 0 {
-		return nil, errors.New("page tokens need a key")
-	}
-	key := sha256.Sum256(append([]byte("page tokens: "), secret...))
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		return nil, fmt.Errorf("make the cipher of page tokens: %w", err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("make the cipher of page tokens: %w", err)
-	}
-	return &pageTokens{aead: aead}, nil
+// newPageTokens returns page tokens under a secret, which is asked for with the first
+// token.
+func newPageTokens(secret func() []byte) *pageTokens {
+	return &pageTokens{aead: sync.OnceValue(func() cipher.AEAD {
+		key := sha256.Sum256(append([]byte("page tokens: "), secret()...))
+		block, err := aes.NewCipher(key[:])
+		if err != nil {
+			panic(err) // it takes any key of 32 bytes
+		}
+		aead, err := cipher.NewGCMWithRandomNonce(block)
+		if err != nil {
+			panic(err) // it takes any cipher with blocks of 16 bytes
+		}
+		return aead
+	})}
 }
 
 // seal returns the token for a position within the answer to a query.
 func (p *pageTokens) seal(query string, position []byte) string {
-	sealed := p.aead.Seal(nil, nil, position, []byte(query)) //nolint:gosec // the AEAD draws each nonce by itself
+	sealed := p.aead().Seal(nil, nil, position, []byte(query)) //nolint:gosec // the AEAD draws each nonce by itself
 	return base64.RawURLEncoding.EncodeToString(sealed)
 }
 
@@ -45,7 +44,7 @@ func (p *pageTokens) open(query, token string) ([]byte, error) {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err == nil {
 		var position []byte
-		if position, err = p.aead.Open(nil, nil, sealed, []byte(query)); err == nil {
+		if position, err = p.aead().Open(nil, nil, sealed, []byte(query)); err == nil {
 			return position, nil
 		}
 	}

@@ -65,7 +65,7 @@ func TestPageTokens_AreOpaque(t *testing.T) {
 
 func TestPageTokens_AreBoundToTheirQuery(t *testing.T) {
 	t.Parallel()
-	b, other, foreign := setup(t, nil), setup(t, nil), setup(t, func(cfg *Config) { cfg.PageTokenKey = []byte("of another database") })
+	b, other, foreign := setup(t, nil), setup(t, nil), setup(t, func(cfg *Config) { cfg.PageTokenKey = func() []byte { return []byte("of another database") } })
 	b.store.list = []raffle.Entry{{MemberID: "a", Ordinal: 1}, {MemberID: "a", Ordinal: 2}}
 	page, err := b.entries.ListEntries(t.Context(), &rafflev1.ListEntriesRequest{RaffleId: 1, PageSize: 1})
 	if err != nil {

@@ -4,6 +4,7 @@
 package grpcapi
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -32,6 +33,8 @@ const (
 	// maxCalls is how many calls may be under way, except those that have a bounded
 	// queue of their own: more would only wait for a connection to the database.
 	maxCalls = 512
+	// maxWatches is how many streams of health and reflection may be open.
+	maxWatches = 256
 )
 
 // Store reads and changes raffles, and reads and withdraws entries.
@@ -50,9 +53,12 @@ type Config struct {
 	// entries new requests, give or take 10 %, so that clients spread over all
 	// instances. 0 means without end.
 	MaxConnectionAge time.Duration
-	// PageTokenKey is the secret that encrypts page tokens. Instances that share it
-	// accept each other's tokens.
-	PageTokenKey []byte
+	// Until Ready is closed, all calls are refused with raffle.ErrUnavailable, except those
+	// of health and reflection. nil means that it is closed.
+	Ready <-chan struct{}
+	// PageTokenKey returns the secret that encrypts page tokens. Instances that share it
+	// accept each other's tokens. It is called once, after Ready is closed.
+	PageTokenKey func() []byte
 	Registry     prometheus.Registerer // takes the metrics of calls
 	Traces       *telemetry.Traces
 	Log          *slog.Logger
@@ -66,10 +72,10 @@ func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := newPageTokens(cfg.PageTokenKey)
-	if err != nil {
-		return nil, err
+	if cfg.PageTokenKey == nil {
+		return nil, errors.New("page tokens need a key")
 	}
+	tokens := newPageTokens(cfg.PageTokenKey)
 	server := grpc.NewServer(append(interceptors(&cfg, validator), transport(&cfg)...)...)
 	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: store, tokens: tokens})
 	rafflev1.RegisterParticipationServiceServer(server, &participationService{
@@ -82,8 +88,9 @@ func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error
 }
 
 // interceptors returns what every call passes, from the outside in: metrics,
-// status, recovery, then for unary calls validation, admission and deadline. A
-// stream of entries validates each of its messages, and is bounded, by itself.
+// status, recovery, readiness, then for unary calls validation, admission and deadline. A
+// stream of entries validates each of its messages, and is bounded, by itself; other
+// streams are ended at the stop.
 func interceptors(cfg *Config, validator *validator) []grpc.ServerOption {
 	metrics := newCalls(cfg.Registry)
 	statuses := &statuses{log: cfg.Log}
@@ -95,10 +102,13 @@ func interceptors(cfg *Config, validator *validator) []grpc.ServerOption {
 	const enter = rafflev1.ParticipationService_Enter_FullMethodName
 	admission := newAdmission(maxCalls, enter, healthv1.Health_Check_FullMethodName)
 	deadline := newDeadline(timeout, enter)
+	readiness := &readiness{ready: cfg.Ready}
+	ending := newEnding(cfg.Stopping, maxWatches, rafflev1.ParticipationService_EnterStream_FullMethodName)
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(metrics.unary, statuses.unary, recovery.UnaryServerInterceptor(recovered(cfg.Log)),
-			validator.unary, admission.unary, deadline.unary),
-		grpc.ChainStreamInterceptor(metrics.stream, statuses.stream, recovery.StreamServerInterceptor(recovered(cfg.Log))),
+			readiness.unary, validator.unary, admission.unary, deadline.unary),
+		grpc.ChainStreamInterceptor(metrics.stream, statuses.stream, ending.stream,
+			recovery.StreamServerInterceptor(recovered(cfg.Log)), readiness.stream),
 	}
 }
 

@@ -91,7 +91,7 @@ func setup(t *testing.T, change func(*Config)) *testBundle {
 	t.Helper()
 	b := &testBundle{store: &fakeStore{call: succeed}, stopping: make(chan struct{})}
 	cfg := Config{
-		Health: health.NewServer(), Stopping: b.stopping, PageTokenKey: []byte("secret"),
+		Health: health.NewServer(), Stopping: b.stopping, PageTokenKey: func() []byte { return []byte("secret") },
 		Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	if change != nil {
