@@ -115,7 +115,13 @@ func TestEnter_SucceedsWhileAnotherInstanceIsFrozen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"}); err != nil {
-		t.Errorf("while another instance is frozen: %v", err)
-	}
+	// Until PostgreSQL ends the frozen transaction, calls are refused with a delay
+	// after which to retry.
+	testenv.Eventually(t, "the raffle is free again", 10*time.Second, func() bool {
+		_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"})
+		if err != nil {
+			wantError(t, err, codes.Unavailable, "STORE_UNAVAILABLE")
+		}
+		return err == nil
+	})
 }

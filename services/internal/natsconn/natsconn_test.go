@@ -73,9 +73,9 @@ func TestConnect_LeavesASilentServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	within(t, "the connection", connected)
+	await(t, connected, "the connection")
 	began := time.Now()
-	within(t, "the end of the connection", left)
+	await(t, left, "the end of the connection")
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the silent server was left after %v", took)
 	}
