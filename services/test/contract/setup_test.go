@@ -119,9 +119,14 @@ func glob(t *testing.T, pattern string) (paths []string) {
 	return paths
 }
 
+// installing is held while packages of npm are installed.
+var installing sync.Mutex
+
 // nodePackages returns a directory with packages of npm, which stays between runs.
 func nodePackages(t *testing.T, packages ...string) string {
 	t.Helper()
+	installing.Lock()
+	defer installing.Unlock()
 	npm := testenv.NeedProgram(t, "npm")
 	name := strings.NewReplacer("@", "", "/", "-").Replace(strings.Join(packages, "-"))
 	dir, err := filepath.Abs(filepath.Join(repository, ".build", "npm", name))
@@ -145,17 +150,25 @@ func nodePackages(t *testing.T, packages ...string) string {
 	return dir
 }
 
-// script copies a script of testdata to where its packages are.
+// script copies a script of testdata to where its packages are, until the test ends.
 func script(t *testing.T, dir, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
+	source, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+	file, err := os.CreateTemp(dir, "*-"+name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return name
+	t.Cleanup(func() { _ = os.Remove(file.Name()) })
+	if _, err := file.Write(source); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return file.Name()
 }
 
 // service is a running participation with raffle 1, which is open.

@@ -1,7 +1,12 @@
 package httpapi
 
 import (
+	"bufio"
+	"io"
+	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -81,5 +86,35 @@ func TestErrors_HideTheTextOfLibraries(t *testing.T) {
 		if (code == codes.Unavailable) != (got.header.Get("Retry-After") != "") {
 			t.Errorf("%v: %v", code, got.header)
 		}
+	}
+}
+
+func TestErrors_BodyThatDoesNotArrive(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	h, err := New(t.Context(), b.conn, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ReadTimeout = 100 * time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, "POST /api/v1/raffles/1/entries HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(body), `"reason":"BODY_TIMEOUT"`) {
+		t.Errorf("%d %s, %v", resp.StatusCode, body, err)
 	}
 }
