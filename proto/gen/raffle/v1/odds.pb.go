@@ -30,7 +30,8 @@ type Odds struct {
 	// The raffle's id, from 1.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Counts the changes of the raffle, from 1. It only grows, by at least 1 with
-	// each change, and two Odds of one raffle with equal versions are equal.
+	// each change, and two Odds of one raffle with equal epochs and versions are
+	// equal.
 	Version int64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	// The state as of this version.
 	State Raffle_State `protobuf:"varint,3,opt,name=state,proto3,enum=raffle.v1.Raffle_State" json:"state,omitempty"`
@@ -56,7 +57,16 @@ type Odds struct {
 	// raffle.
 	ClosesAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=closes_at,json=closesAt,proto3" json:"closes_at,omitempty"`
 	// When this version was made, by the database's clock.
-	At            *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=at,proto3" json:"at,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=at,proto3" json:"at,omitempty"`
+	// Identifies this life of the raffle: random, and made with the raffle. If a
+	// database loses a raffle and makes another one with the same id, that one has
+	// another epoch, and its versions begin anew. Empty if it comes from a service
+	// that does not know epochs yet; then any epoch is meant.
+	Epoch string `protobuf:"bytes,14,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Whether the database does not hold this raffle any more, for example after it
+	// was restored to an earlier time. The state is CANCELLED. Only messages on NATS
+	// have this.
+	Removed       bool `protobuf:"varint,15,opt,name=removed,proto3" json:"removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -182,11 +192,25 @@ func (x *Odds) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Odds) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *Odds) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
 var File_raffle_v1_odds_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\n" +
-	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xb5\x04\n" +
+	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xe5\x04\n" +
 	"\x04Odds\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12-\n" +
@@ -201,7 +225,9 @@ const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\bopens_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\aopensAt\x127\n" +
 	"\tcloses_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bclosesAt\x12*\n" +
-	"\x02at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x02atB\x15\n" +
+	"\x02at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
+	"\x05epoch\x18\x0e \x01(\tR\x05epoch\x12\x18\n" +
+	"\aremoved\x18\x0f \x01(\bR\aremovedB\x15\n" +
 	"\x13_winner_probabilityB\x19\n" +
 	"\x17_next_entry_probabilityBf\n" +
 	"\x18com.rafflecast.raffle.v1B\tOddsProtoP\x01Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"

@@ -120,7 +120,10 @@ type Raffle struct {
 	// When the raffle was created, by the database's clock.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// When the raffle was last changed, by the database's clock.
-	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	// Identifies this life of the raffle: random, and made with the raffle. Another
+	// raffle that has the same id later has another epoch.
+	Epoch         string `protobuf:"bytes,13,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -239,11 +242,18 @@ func (x *Raffle) GetUpdatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Raffle) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
 var File_raffle_v1_raffle_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
-	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\xba\x05\n" +
+	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\xd5\x05\n" +
 	"\x06Raffle\x12\x1a\n" +
 	"\x02id\x18\x01 \x01(\x03B\n" +
 	"\xe0A\b\xbaH\x04\"\x02(\x01R\x02id\x12%\n" +
@@ -260,7 +270,8 @@ const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\tcreatedAt\x12>\n" +
 	"\n" +
-	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\tupdatedAt\"]\n" +
+	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\tupdatedAt\x12\x19\n" +
+	"\x05epoch\x18\r \x01(\tB\x03\xe0A\x03R\x05epoch\"]\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tSCHEDULED\x10\x01\x12\b\n" +
