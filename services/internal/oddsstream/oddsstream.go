@@ -77,3 +77,66 @@ func Config(replicas int) jetstream.StreamConfig {
 		RePublish:         &jetstream.RePublish{Source: AllStored, Destination: live + "{{wildcard(1)}}"},
 	}
 }
+
+// Names are the names of a stream of odds and its subjects. The zero value has no
+// prefix.
+type Names struct {
+	// Prefix separates environments that share a NATS cluster.
+	Prefix string
+}
+
+// Stream returns the name of the stream.
+func (n Names) Stream() string {
+	if n.Prefix == "" {
+		return Name
+	}
+	return strings.ToUpper(n.Prefix) + "_" + Name
+}
+
+// AllStored returns what matches the subject of every raffle in the stream.
+func (n Names) AllStored() string { return n.subject(AllStored) }
+
+// AllLive returns what matches every subject on which the server republishes what it
+// has stored.
+func (n Names) AllLive() string { return n.subject(AllLive) }
+
+// Subject returns the subject under which a raffle's odds are stored.
+func (n Names) Subject(raffleID int64) string { return n.subject(Subject(raffleID)) }
+
+// RaffleID returns the raffle of a stored or live subject, and reports whether the
+// subject is one of these.
+func (n Names) RaffleID(subject string) (int64, bool) {
+	subject, ok := strings.CutPrefix(subject, n.subject(""))
+	if !ok {
+		return 0, false
+	}
+	return RaffleID(subject)
+}
+
+func (n Names) subject(s string) string {
+	if n.Prefix == "" {
+		return s
+	}
+	return n.Prefix + "." + s
+}
+
+// The keys of the stream's metadata.
+const (
+	// DatabaseKey holds the id of the database whose odds the stream holds. Only
+	// services on that database may publish.
+	DatabaseKey = "rafflecast.database"
+	// ReconciledKey holds "true" once the stream has all raffles of the database. Before
+	// that, a raffle that is not in the stream may exist nevertheless.
+	ReconciledKey = "rafflecast.reconciled"
+)
+
+// Reconciled reports whether the stream with this metadata has all raffles of its
+// database. Earlier versions of participation write no metadata, so a stream without
+// ours counts as reconciled.
+func Reconciled(metadata map[string]string) bool {
+	return metadata[ReconciledKey] == "true" || metadata[DatabaseKey] == "" && metadata[ReconciledKey] == ""
+}
+
+// MaxVersion is the highest version of a raffle that a reader may believe. A message
+// with a higher one is damage: nothing could be newer.
+const MaxVersion = 1 << 62

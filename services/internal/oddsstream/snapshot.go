@@ -21,48 +21,64 @@ const (
 	inactiveThreshold = 30 * time.Second
 )
 
+// ErrBehind means that a snapshot was read from a replica that does not have the
+// stream's last message yet. It also occurs if that message was deleted.
+var ErrBehind = errors.New("the replica that answered is behind the stream's leader")
+
 // Snapshot calls take with each raffle's newest message in the stream, as of the
 // time of the call or later. A raffle may come more than once, its newest last.
 // Snapshot ends even if messages are stored faster than it reads. 10,000 raffles
-// take 40 to 80 ms.
+// take 40 to 80 ms. It returns the stream's state and configuration as they were
+// before.
 //
 // An error means that take may not have been called with every raffle. It is ctx's
-// error if ctx ended first.
-func Snapshot(ctx context.Context, js jetstream.JetStream, take func(subject string, data []byte)) error {
-	err := snapshot(ctx, js, take)
+// error if ctx ended first, and ErrBehind if the stream's last message did not come.
+func Snapshot(ctx context.Context, js jetstream.JetStream, names Names, take func(jetstream.Msg, *jetstream.MsgMetadata)) (*jetstream.StreamInfo, error) {
+	info, err := snapshot(ctx, js, names, take)
 	if err != nil {
-		return fmt.Errorf("read stream %s: %w", Name, err)
+		return info, fmt.Errorf("read stream %s: %w", names.Stream(), err)
 	}
-	return nil
+	return info, nil
 }
 
-func snapshot(ctx context.Context, js jetstream.JetStream, take func(subject string, data []byte)) error {
-	consumer, err := createConsumer(ctx, js)
+func snapshot(ctx context.Context, js jetstream.JetStream, names Names, take func(jetstream.Msg, *jetstream.MsgMetadata)) (*jetstream.StreamInfo, error) {
+	before, err := streamInfo(ctx, js, names)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer deleteConsumer(ctx, js, consumer)
+	consumer, err := createConsumer(ctx, js, names)
+	if err != nil {
+		return before, err
+	}
+	defer deleteConsumer(ctx, js, names, consumer)
 	// Looked up after the consumer was created, so that no message which was some
 	// raffle's newest then has a higher sequence.
-	until, err := lastSequence(ctx, js)
+	after, err := streamInfo(ctx, js, names)
 	if err != nil {
-		return err
+		return before, err
 	}
+	var highest uint64
 	for pending := consumer.CachedInfo().NumPending; pending > 0; {
-		if pending, err = fetch(ctx, consumer, int(min(pending, fetchBatch)), until, take); err != nil {
-			return err
+		if pending, err = fetch(ctx, consumer, int(min(pending, fetchBatch)), after.State.LastSeq, func(m jetstream.Msg, meta *jetstream.MsgMetadata) {
+			highest = max(highest, meta.Sequence.Stream)
+			take(m, meta)
+		}); err != nil {
+			return before, err
 		}
 	}
-	return nil
+	if highest < before.State.LastSeq && before.State.Msgs > 0 {
+		return before, fmt.Errorf("up to message %d of %d: %w", highest, before.State.LastSeq, ErrBehind)
+	}
+	return before, nil
 }
 
 // createConsumer creates a consumer of each raffle's newest message.
-func createConsumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+func createConsumer(ctx context.Context, js jetstream.JetStream, names Names) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return js.CreateConsumer(ctx, Name, jetstream.ConsumerConfig{
+	return js.CreateConsumer(ctx, names.Stream(), jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
-		FilterSubject:     AllStored,
+		FilterSubject:     names.AllStored(),
 		AckPolicy:         jetstream.AckNonePolicy,
 		MemoryStorage:     true,
 		Replicas:          1,
@@ -72,25 +88,25 @@ func createConsumer(ctx context.Context, js jetstream.JetStream) (jetstream.Cons
 
 // deleteConsumer deletes the consumer, even if ctx has ended. If that fails, the
 // server does so by itself after inactiveThreshold.
-func deleteConsumer(ctx context.Context, js jetstream.JetStream, consumer jetstream.Consumer) {
+func deleteConsumer(ctx context.Context, js jetstream.JetStream, names Names, consumer jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
 	defer cancel()
-	_ = js.DeleteConsumer(ctx, Name, consumer.CachedInfo().Name)
+	_ = js.DeleteConsumer(ctx, names.Stream(), consumer.CachedInfo().Name)
 }
 
-func lastSequence(ctx context.Context, js jetstream.JetStream) (uint64, error) {
+func streamInfo(ctx context.Context, js jetstream.JetStream, names Names) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := js.Stream(ctx, Name)
+	stream, err := js.Stream(ctx, names.Stream())
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return stream.CachedInfo().State.LastSeq, nil
+	return stream.CachedInfo(), nil
 }
 
 // fetch calls take with up to n messages and returns how many are left up to the
 // sequence until.
-func fetch(ctx context.Context, consumer jetstream.Consumer, n int, until uint64, take func(subject string, data []byte)) (left uint64, err error) {
+func fetch(ctx context.Context, consumer jetstream.Consumer, n int, until uint64, take func(jetstream.Msg, *jetstream.MsgMetadata)) (left uint64, err error) {
 	fetchCtx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	batch, err := consumer.Fetch(n, jetstream.FetchContext(fetchCtx))
@@ -104,7 +120,7 @@ func fetch(ctx context.Context, consumer jetstream.Consumer, n int, until uint64
 			return 0, err
 		}
 		received++
-		take(msg.Subject(), msg.Data())
+		take(msg, meta)
 		left = meta.NumPending
 		if meta.Sequence.Stream >= until {
 			return 0, nil // the rest of the batch came later, and there may be no end of it

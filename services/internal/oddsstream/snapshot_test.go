@@ -17,13 +17,13 @@ func TestSnapshot_EndsOnBusyStream(t *testing.T) {
 	t.Parallel()
 	js := natstest.Start(t).JetStream()
 	ctx := t.Context()
-	if err := oddsstream.Snapshot(ctx, js, nil); !errors.Is(err, jetstream.ErrStreamNotFound) {
+	if _, err := oddsstream.Snapshot(ctx, js, oddsstream.Names{}, nil); !errors.Is(err, jetstream.ErrStreamNotFound) {
 		t.Errorf("no stream: %v", err)
 	}
 	if _, err := js.CreateStream(ctx, oddsstream.Config(1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := oddsstream.Snapshot(ctx, js, nil); err != nil {
+	if _, err := oddsstream.Snapshot(ctx, js, oddsstream.Names{}, nil); err != nil {
 		t.Errorf("an empty stream: %v", err)
 	}
 	const raffles = 2500 // more than two batches
@@ -40,7 +40,8 @@ func TestSnapshot_EndsOnBusyStream(t *testing.T) {
 	<-js.PublishAsyncComplete()
 	publish(1, 1)
 	newest, taken := map[string]int{}, 0
-	err := oddsstream.Snapshot(ctx, js, func(subject string, data []byte) {
+	_, err := oddsstream.Snapshot(ctx, js, oddsstream.Names{}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) {
+		subject, data := m.Subject(), m.Data()
 		value, err := strconv.Atoi(string(data))
 		if err != nil || value < newest[subject] {
 			t.Errorf("%s: %q after %d", subject, data, newest[subject])
@@ -90,7 +91,7 @@ func TestSnapshot_CoversEachRaffleWhileAllChange(t *testing.T) {
 	}()
 	for range 50 {
 		got := make(map[string]bool)
-		if err := oddsstream.Snapshot(ctx, js, func(subject string, _ []byte) { got[subject] = true }); err != nil || len(got) != raffles {
+		if _, err := oddsstream.Snapshot(ctx, js, oddsstream.Names{}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) { got[m.Subject()] = true }); err != nil || len(got) != raffles {
 			t.Fatalf("%d raffles, %v", len(got), err)
 		}
 	}
@@ -112,7 +113,7 @@ func TestSnapshot_EndsWithContext(t *testing.T) {
 	<-js.PublishAsyncComplete()
 	ctx, cancel := context.WithCancel(t.Context())
 	from, taken := time.Now(), 0
-	err := oddsstream.Snapshot(ctx, js, func(string, []byte) {
+	_, err := oddsstream.Snapshot(ctx, js, oddsstream.Names{}, func(jetstream.Msg, *jetstream.MsgMetadata) {
 		if taken++; taken == 10 {
 			cancel()
 		}

@@ -123,7 +123,8 @@ func (j *JetStream) State(ctx context.Context) (State, error) {
 // Versions implements Stream.
 func (j *JetStream) Versions(ctx context.Context) (map[int64]int64, error) {
 	versions := make(map[int64]int64)
-	err := oddsstream.Snapshot(ctx, j.js, func(subject string, data []byte) {
+	_, err := oddsstream.Snapshot(ctx, j.js, oddsstream.Names{}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) {
+		subject, data := m.Subject(), m.Data()
 		var odds rafflev1.Odds
 		if id, ok := oddsstream.RaffleID(subject); ok && proto.Unmarshal(data, &odds) == nil {
 			versions[id] = odds.GetVersion()
