@@ -3,6 +3,8 @@
 package odds
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
 // Event is the name of the event that carries odds.
@@ -24,24 +27,50 @@ const Event = "raffle-winning-probability"
 // characters.
 const MaxFrame = 2 << 10
 
-// Update is one version of a raffle's odds. It is immutable, except for Delivery,
-// so any number of goroutines may read it.
+// Update is one version of a raffle's odds. It is immutable, except for Delivery and
+// until the cache has taken it, so any number of goroutines may read it.
 type Update struct {
 	RaffleID int64
+	Epoch    string // names the life of the raffle; versions count within it
 	Version  int64
 	State    string    // as in the contract: OPEN and so on
-	Final    bool      // no other version will follow
+	Final    bool      // no other version will follow in this life
+	Removed  bool      // the raffle does not exist any more; it is the last of this life
 	At       time.Time // when the version was made, by the database's clock
 	JSON     []byte    // the event's data; a part of Frame
-	Frame    []byte    // the event as it is sent
+	Frame    []byte    // the event as it is sent on a connection with one raffle
+	Body     []byte    // Frame without its id line
+	Position Position  // in the stream
+	// Life counts the lives of raffles in the order in which the cache has met them,
+	// from 1. Of two updates of a raffle, the one of the higher life is newer, and
+	// within a life the one of the higher version. The cache sets it.
+	Life uint32
 	// Delivery follows the update to the connections. It is nil for an update that
 	// was not received live.
 	Delivery *Delivery
 }
 
+// Newer reports whether u comes after a version that a client has in a life; both are
+// 0 if it has none.
+func (u *Update) Newer(life uint32, version int64) bool {
+	return u.Life > life || u.Life == life && u.Version > version
+}
+
+// Position is the position of a message in the stream.
+type Position struct {
+	Stream   int64 // counts the streams that there were, one after another
+	Sequence uint64
+}
+
+// After reports whether p comes after other.
+func (p Position) After(other Position) bool {
+	return p.Stream > other.Stream || p.Stream == other.Stream && p.Sequence > other.Sequence
+}
+
 // view is the event's data; the contract fixes its names and their order.
 type view struct {
 	ID                   int64    `json:"id"`
+	Epoch                string   `json:"epoch"`
 	Version              int64    `json:"version"`
 	State                string   `json:"state"`
 	Title                string   `json:"title"`
@@ -56,21 +85,39 @@ type view struct {
 	At                   *string  `json:"at"`
 }
 
-// Decode decodes an encoded raffle.v1.Odds. It fails if payload is not one, or lacks
-// a raffle id or a version.
+// noEpoch is the epoch of odds that come from a participation which knows no epochs.
+const noEpoch = "0"
+
+// maxEpoch is the length of the longest epoch.
+const maxEpoch = 32
+
+// isEpoch reports whether text may be an epoch: letters, digits and hyphens.
+func isEpoch(text string) bool {
+	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-"
+	return text != "" && len(text) <= maxEpoch && strings.Trim(text, allowed) == ""
+}
+
+// Decode decodes an encoded raffle.v1.Odds. It fails if payload is not one, or has
+// no raffle id, version or epoch that could be right.
 func Decode(payload []byte) (*Update, error) {
 	var m rafflev1.Odds
 	if err := proto.Unmarshal(payload, &m); err != nil {
 		return nil, fmt.Errorf("decode odds: %w", err)
 	}
-	if m.GetId() <= 0 || m.GetVersion() <= 0 {
+	epoch := cmp.Or(m.GetEpoch(), noEpoch)
+	switch {
+	case m.GetId() <= 0 || m.GetVersion() <= 0:
 		return nil, errors.New("decode odds: no raffle id or version")
+	case m.GetVersion() > oddsstream.MaxVersion:
+		return nil, errors.New("decode odds: the version is too high to be right")
+	case !isEpoch(epoch):
+		return nil, errors.New("decode odds: malformed epoch")
 	}
-	state := m.GetState().String()
-	data, err := json.Marshal(view{
+	u, err := encode(view{
 		ID:                   m.GetId(),
+		Epoch:                epoch,
 		Version:              m.GetVersion(),
-		State:                state,
+		State:                m.GetState().String(),
 		Title:                m.GetTitle(),
 		Entries:              m.GetEntries(),
 		Members:              m.GetMembers(),
@@ -82,20 +129,50 @@ func Decode(payload []byte) (*Update, error) {
 		ClosesAt:             timestamp(m.GetClosesAt()),
 		At:                   timestamp(m.GetAt()),
 	})
+	if err != nil {
+		return nil, err
+	}
+	u.Removed = m.GetRemoved()
+	u.Final = m.GetState() >= rafflev1.Raffle_CLOSED || u.Removed
+	u.At = m.GetAt().AsTime()
+	return u, nil
+}
+
+// encode returns the update that a view shows.
+func encode(v view) (*Update, error) {
+	data, err := json.Marshal(v)
 	if err != nil { // a number that JSON cannot express
 		return nil, fmt.Errorf("encode odds: %w", err)
 	}
-	frame := sse.AppendEvent(nil, ID(m.GetId(), m.GetVersion()), Event, data)
+	id := AppendID(nil, v.ID, v.Epoch, v.Version)
+	frame := sse.AppendEvent(nil, string(id), Event, data)
 	end := len(frame) - len("\n\n")
 	return &Update{
-		RaffleID: m.GetId(),
-		Version:  m.GetVersion(),
-		State:    state,
-		Final:    m.GetState() >= rafflev1.Raffle_CLOSED,
-		At:       m.GetAt().AsTime(),
+		RaffleID: v.ID,
+		Epoch:    v.Epoch,
+		Version:  v.Version,
+		State:    v.State,
 		JSON:     frame[end-len(data) : end : end],
 		Frame:    frame,
+		Body:     frame[bytes.IndexByte(frame, '\n')+1:],
 	}, nil
+}
+
+// Removal returns the last update of a raffle's life whose newest is u, and which does
+// not exist any more. It is what participation publishes for such a raffle.
+func Removal(u *Update) (*Update, error) {
+	var v view
+	if err := json.Unmarshal(u.JSON, &v); err != nil {
+		return nil, fmt.Errorf("decode odds: %w", err)
+	}
+	v.Version, v.State, v.NextEntryProbability = u.Version+1, rafflev1.Raffle_CANCELLED.String(), nil
+	removal, err := encode(v)
+	if err != nil {
+		return nil, err
+	}
+	removal.Final, removal.Removed = true, true
+	removal.At, removal.Position, removal.Life = u.At, u.Position, u.Life
+	return removal, nil
 }
 
 // TimeFormat is the format of times, which are in UTC.
@@ -108,32 +185,48 @@ func timestamp(t *timestamppb.Timestamp) *string {
 	return new(t.AsTime().Format(TimeFormat))
 }
 
-// ID returns the event id of a version: <raffle>:<version>.
-func ID(raffleID, version int64) string {
-	return strconv.FormatInt(raffleID, 10) + ":" + strconv.FormatInt(version, 10)
+// ID returns the event id of an update: <raffle>:<epoch>:<version>.
+func ID(u *Update) string { return string(AppendID(nil, u.RaffleID, u.Epoch, u.Version)) }
+
+// AppendID appends the event id of a version.
+func AppendID(b []byte, raffleID int64, epoch string, version int64) []byte {
+	b = strconv.AppendInt(b, raffleID, 10)
+	b = append(append(append(b, ':'), epoch...), ':')
+	return strconv.AppendInt(b, version, 10)
+}
+
+// Seen is what a client has of a raffle. The zero value is nothing.
+type Seen struct {
+	Epoch   string
+	Version int64
 }
 
 // ParseIDs parses the ids of several raffles, separated by commas, and calls yield
 // with each valid one.
-func ParseIDs(ids string, yield func(raffleID, version int64)) {
+func ParseIDs(ids string, yield func(raffleID int64, seen Seen)) {
 	for id := range strings.SplitSeq(ids, ",") {
-		if raffleID, version, ok := ParseID(id); ok {
-			yield(raffleID, version)
+		if raffleID, seen, ok := ParseID(id); ok {
+			yield(raffleID, seen)
 		}
 	}
 }
 
 // ParseID parses an event id and reports whether it is valid. Clients send event
-// ids back as Last-Event-ID.
-func ParseID(id string) (raffleID, version int64, ok bool) {
+// ids back as Last-Event-ID. An id without an epoch, <raffle>:<version>, is from a
+// gateway that knows no epochs.
+func ParseID(id string) (raffleID int64, seen Seen, ok bool) {
 	before, after, _ := strings.Cut(id, ":")
 	raffleID, err := strconv.ParseInt(before, 10, 64)
 	if err != nil || raffleID <= 0 {
-		return 0, 0, false
+		return 0, Seen{}, false
 	}
-	version, err = strconv.ParseInt(after, 10, 64)
-	if err != nil || version <= 0 {
-		return 0, 0, false
+	epoch, text, hasEpoch := strings.Cut(after, ":")
+	if !hasEpoch {
+		epoch, text = noEpoch, after
 	}
-	return raffleID, version, true
+	version, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || version <= 0 || !isEpoch(epoch) {
+		return 0, Seen{}, false
+	}
+	return raffleID, Seen{epoch, version}, true
 }

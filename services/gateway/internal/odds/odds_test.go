@@ -10,9 +10,10 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
-func encode(t *testing.T, m *rafflev1.Odds) []byte {
+func encodeMessage(t *testing.T, m *rafflev1.Odds) []byte {
 	t.Helper()
 	data, err := proto.Marshal(m)
 	if err != nil {
@@ -24,25 +25,28 @@ func encode(t *testing.T, m *rafflev1.Odds) []byte {
 func TestDecode_WritesEventOfContract(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 22, 10, 0, 0, 123_456_000, time.UTC)
-	u, err := Decode(encode(t, &rafflev1.Odds{
-		Id: 1, Version: 57, State: rafflev1.Raffle_OPEN, Title: "Signed guitar",
+	u, err := Decode(encodeMessage(t, &rafflev1.Odds{
+		Id: 1, Epoch: "a1b2", Version: 57, State: rafflev1.Raffle_OPEN, Title: "Signed guitar",
 		Entries: 42, Members: 40, Winners: 1, MaxEntriesPerMember: 1, WinnerProbability: new(100.0 / 42), NextEntryProbability: new(100.0 / 43),
 		ClosesAt: timestamppb.New(time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)), At: timestamppb.New(at),
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "id: 1:57\nevent: raffle-winning-probability\ndata: " +
-		`{"id":1,"version":57,"state":"OPEN","title":"Signed guitar","entries":42,"members":40,"winners":1,"maxEntriesPerMember":1,` +
+	want := "id: 1:a1b2:57\nevent: raffle-winning-probability\ndata: " +
+		`{"id":1,"epoch":"a1b2","version":57,"state":"OPEN","title":"Signed guitar","entries":42,"members":40,"winners":1,"maxEntriesPerMember":1,` +
 		`"winnerProbability":2.380952380952381,"nextEntryProbability":2.3255813953488373,"opensAt":null,` +
 		`"closesAt":"2026-11-30T12:00:00.000Z","at":"2026-11-22T10:00:00.123Z"}` + "\n\n"
 	if string(u.Frame) != want {
 		t.Errorf("got\n%swant\n%s", u.Frame, want)
 	}
-	if data := string(u.JSON); want != "id: 1:57\nevent: raffle-winning-probability\ndata: "+data+"\n\n" {
+	if data := string(u.JSON); want != "id: 1:a1b2:57\nevent: raffle-winning-probability\ndata: "+data+"\n\n" {
 		t.Errorf("JSON: %s", data)
 	}
-	if u.RaffleID != 1 || u.Version != 57 || u.State != "OPEN" || u.Final || !u.At.Equal(at) {
+	if body := string(u.Body); want != "id: 1:a1b2:57\n"+body {
+		t.Errorf("body: %s", body)
+	}
+	if u.RaffleID != 1 || u.Epoch != "a1b2" || u.Removed || u.Version != 57 || u.State != "OPEN" || u.Final || !u.At.Equal(at) {
 		t.Errorf("got %+v", u)
 	}
 }
@@ -56,7 +60,7 @@ func TestDecode_FinalStates(t *testing.T) {
 		rafflev1.Raffle_CANCELLED: true,
 		rafflev1.Raffle_DRAWN:     true,
 	} {
-		u, err := Decode(encode(t, &rafflev1.Odds{Id: 1, Version: 1, State: state}))
+		u, err := Decode(encodeMessage(t, &rafflev1.Odds{Id: 1, Version: 1, State: state}))
 		if err != nil || u.Final != final {
 			t.Errorf("%v: %+v, %v", state, u, err)
 		}
@@ -67,8 +71,8 @@ func TestDecode_FinalStates(t *testing.T) {
 func TestDecode_LongestFrame(t *testing.T) {
 	t.Parallel()
 	at := timestamppb.New(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
-	u, err := Decode(encode(t, &rafflev1.Odds{
-		Id: math.MaxInt64, Version: math.MaxInt64, State: rafflev1.Raffle_CANCELLED, Title: strings.Repeat("<", 200), // six bytes each in JSON
+	u, err := Decode(encodeMessage(t, &rafflev1.Odds{
+		Id: math.MaxInt64, Epoch: strings.Repeat("z", maxEpoch), Version: oddsstream.MaxVersion, State: rafflev1.Raffle_CANCELLED, Title: strings.Repeat("<", 200), // six bytes each in JSON
 		Entries: math.MaxInt64, Members: math.MaxInt64, Winners: math.MaxInt32, MaxEntriesPerMember: math.MaxInt32,
 		WinnerProbability: new(1.2345678901234567e-300), NextEntryProbability: new(1.2345678901234567e-300), OpensAt: at, ClosesAt: at, At: at,
 	}))
@@ -117,17 +121,72 @@ func FuzzDecode(f *testing.F) {
 }
 
 func FuzzParseID(f *testing.F) {
-	for _, id := range []string{"1:57", "", ":", "1:", "a:b", "-1:5", "1:0", "9223372036854775807:9223372036854775807", "1:2:3"} {
+	for _, id := range []string{
+		"1:57", "1:a1b2:57", "", ":", "1:", "1::57", "a:b", "-1:5", "1:0", "1:a:0", "9223372036854775807:zZ-0:9223372036854775807", "1:2:3:4", "1:a\nb:3",
+	} {
 		f.Add(id)
 	}
 	f.Fuzz(func(t *testing.T, id string) {
-		raffleID, version, ok := ParseID(id)
+		raffleID, seen, ok := ParseID(id)
 		if !ok {
 			return
 		}
-		r, v, ok := ParseID(ID(raffleID, version))
-		if !ok || r != raffleID || v != version || r <= 0 || v <= 0 {
-			t.Errorf("%q was parsed as %d, %d", id, raffleID, version)
+		again := string(AppendID(nil, raffleID, seen.Epoch, seen.Version))
+		r, s, ok := ParseID(again)
+		if !ok || r != raffleID || s != seen || r <= 0 || s.Version <= 0 || strings.ContainsAny(again, ",\n") {
+			t.Errorf("%q was parsed as %d, %+v", id, raffleID, seen)
 		}
 	})
+}
+
+func TestParseID_Table(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]Seen{
+		"7:a1b2:57": {"a1b2", 57}, "7:0:57": {"0", 57},
+		"7:57":  {"0", 57}, // from a gateway without epochs
+		"7::57": {}, "7:a,b:57": {}, "7:a1b2:": {}, "7:a1b2:-1": {}, "7:a:b:1": {}, "x:a:1": {},
+	} {
+		if _, got, ok := ParseID(id); got != want || ok != (want != Seen{}) {
+			t.Errorf("%q: %+v, %t", id, got, ok)
+		}
+	}
+}
+
+func TestDecode_EpochsAndDamage(t *testing.T) {
+	t.Parallel()
+	if u, err := Decode(encodeMessage(t, &rafflev1.Odds{Id: 1, Version: 2})); err != nil || u.Epoch != "0" || ID(u) != "1:0:2" {
+		t.Errorf("without an epoch: %+v, %v", u, err)
+	}
+	u, err := Decode(encodeMessage(t, &rafflev1.Odds{Id: 1, Version: 2, Epoch: "e", State: rafflev1.Raffle_CANCELLED, Removed: true}))
+	if err != nil || !u.Removed || !u.Final {
+		t.Errorf("removed: %+v, %v", u, err)
+	}
+	for _, m := range []*rafflev1.Odds{
+		{Id: 1, Version: math.MaxInt64, Epoch: "e"}, {Id: 1, Version: 1, Epoch: "a:b"}, {Id: 1, Version: 1, Epoch: "a,b"},
+		{Id: 1, Version: 1, Epoch: "a\nb"}, {Id: 1, Version: 1, Epoch: strings.Repeat("a", maxEpoch+1)},
+	} {
+		if u, err := Decode(encodeMessage(t, m)); err == nil {
+			t.Errorf("decoded %+v", u)
+		}
+	}
+}
+
+func TestRemoval_IsLastOfItsLife(t *testing.T) {
+	t.Parallel()
+	u, err := Decode(encodeMessage(t, &rafflev1.Odds{
+		Id: 1, Epoch: "e", Version: 5, State: rafflev1.Raffle_OPEN, Title: "Lamp", Entries: 4, Winners: 1, NextEntryProbability: new(20.0),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Life = 3
+	got, err := Removal(u)
+	if err != nil || ID(got) != "1:e:6" || got.State != "CANCELLED" || !got.Final || !got.Removed || got.Life != 3 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for _, want := range []string{`"state":"CANCELLED"`, `"title":"Lamp"`, `"entries":4`, `"nextEntryProbability":null`} {
+		if !strings.Contains(string(got.JSON), want) {
+			t.Errorf("%s lacks %s", got.JSON, want)
+		}
+	}
 }
