@@ -16,6 +16,10 @@ const (
 	// maxDeepUpdates bounds how many updates all deep ring buffers hold together. An
 	// update takes 0.6 KB, so they hold 60 MB, and twice as much at worst.
 	maxDeepUpdates = 100_000
+
+	// absentTimeout is how long a raffle may be absent from complete snapshots before
+	// it counts as removed. A purged stream is filled again long before.
+	absentTimeout = 10 * time.Second
 )
 
 // Cache holds the newest odds of every raffle and some updates before them. Make
@@ -27,6 +31,11 @@ type Cache struct {
 	rings map[int64]*ring // by raffle id; none is empty
 	ids   []int64         // the keys of rings, ascending
 	deep  map[int64]*ring // those of rings that are deep
+	// removed has what ended the last life of a raffle that does not exist any more, so
+	// that an older message which comes late does not bring it back.
+	removed map[int64]ending
+	// lives counts the lives that raffles have had.
+	lives uint32
 	// generation counts how often messages may have been missed.
 	generation int
 	// changed has, for each raffle that somebody waits for, a channel that is closed
@@ -34,11 +43,19 @@ type Cache struct {
 	changed map[int64]chan struct{}
 }
 
+// ending is the removal of a raffle.
+type ending struct {
+	epoch    string
+	version  int64
+	position odds.Position
+}
+
 // New returns an empty cache.
 func New() *Cache {
 	return &Cache{
 		maxDeepUpdates: maxDeepUpdates,
-		rings:          make(map[int64]*ring), deep: make(map[int64]*ring), changed: make(map[int64]chan struct{}),
+		rings:          make(map[int64]*ring), deep: make(map[int64]*ring),
+		removed: make(map[int64]ending), changed: make(map[int64]chan struct{}),
 	}
 }
 
@@ -52,16 +69,21 @@ func (c *Cache) Newest(raffleID int64) *odds.Update {
 	return nil
 }
 
-// Since returns the updates of a raffle after a version, in order. If older updates
-// are no longer buffered, it returns only the newest, and complete is false. If
-// nothing newer than the version is known, it returns none, and complete is true.
-func (c *Cache) Since(raffleID, version int64) (updates []*odds.Update, complete bool) {
+// Since returns the updates of a raffle after what a client has seen, in order. If
+// older updates are no longer buffered, or belong to another life than what the client
+// has seen, it returns only the newest, and complete is false. If nothing newer is
+// known, it returns none, and complete is true.
+func (c *Cache) Since(raffleID int64, seen odds.Seen) (updates []*odds.Update, complete bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if r := c.rings[raffleID]; r != nil {
-		return r.since(version)
+	r := c.rings[raffleID]
+	switch {
+	case r == nil:
+		return nil, true
+	case r.newest().Epoch != seen.Epoch:
+		return []*odds.Update{r.newest()}, false
 	}
-	return nil, true
+	return r.since(seen.Version)
 }
 
 // List returns up to limit newest odds that keep accepts, of raffles with ids above
@@ -92,18 +114,18 @@ func (c *Cache) Len() int {
 // closed is what Changed returns if there is nothing to wait for.
 var closed = func() chan struct{} { ch := make(chan struct{}); close(ch); return ch }()
 
-// Changed returns a channel that is closed when a raffle gets its next update, or
-// is closed already if a newer version than this one is known.
-func (c *Cache) Changed(raffleID, version int64) <-chan struct{} {
+// Changed returns a channel that is closed when u's raffle gets its next update or is
+// removed, or is closed already if u is not the newest any more.
+func (c *Cache) Changed(u *odds.Update) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := c.rings[raffleID]; r != nil && r.newest().Version > version {
+	if r := c.rings[u.RaffleID]; r == nil || r.newest().Newer(u.Life, u.Version) {
 		return closed
 	}
-	if c.changed[raffleID] == nil {
-		c.changed[raffleID] = make(chan struct{})
+	if c.changed[u.RaffleID] == nil {
+		c.changed[u.RaffleID] = make(chan struct{})
 	}
-	return c.changed[raffleID]
+	return c.changed[u.RaffleID]
 }
 
 // Invalidate records that messages of any raffle may have been missed, and returns
@@ -118,22 +140,27 @@ func (c *Cache) Invalidate() (generation int) {
 
 // Put adds an update that was received live and reports whether it is newer than
 // what is cached; an older one is ignored. If contiguous is false, messages may have
-// been missed directly before it.
+// been missed directly before it. The removal of a raffle is newer only if the raffle
+// is known.
 func (c *Cache) Put(u *odds.Update, contiguous bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.rings[u.RaffleID]
-	switch {
-	case r == nil:
-		c.add(u, c.generation)
-		return true
-	case u.Version <= r.newest().Version:
-		return false
-	case r.generation != c.generation || !contiguous:
-		r.reset(c.generation)
+	if r != nil {
+		r.present = c.generation
 	}
-	r.push(u)
-	c.notify(u.RaffleID)
+	switch c.order(u, r) {
+	case older, equal:
+		return false
+	case firstOfLife:
+		return c.begin(u, r, c.generation)
+	case newer:
+		u.Life = r.newest().Life
+		if r.generation != c.generation || !contiguous {
+			r.reset(c.generation)
+		}
+		c.push(u, r)
+	}
 	return true
 }
 
@@ -144,19 +171,147 @@ func (c *Cache) Merge(u *odds.Update, generation int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.rings[u.RaffleID]
-	switch {
-	case r == nil:
-		c.add(u, generation)
-		return true
-	case u.Version > r.newest().Version:
-		r.reset(generation)
-		r.push(u)
-		c.notify(u.RaffleID)
-		return true
-	case u.Version == r.newest().Version:
-		r.generation = max(r.generation, generation)
+	if r != nil {
+		r.present = max(r.present, generation)
 	}
-	return false
+	switch c.order(u, r) {
+	case older:
+		return false
+	case equal:
+		r.generation = max(r.generation, generation)
+		return false
+	case firstOfLife:
+		return c.begin(u, r, generation)
+	case newer:
+		u.Life = r.newest().Life
+		r.reset(generation)
+		c.push(u, r)
+	}
+	return true
+}
+
+// order is how an update relates to what is cached of its raffle.
+type order uint8
+
+const (
+	older order = iota
+	equal
+	newer
+	firstOfLife // the raffle was not known, or had another life
+)
+
+// order returns how u relates to r, which is nil if the raffle is not cached. Within a
+// life only a higher version is newer. Of two lives the one is newer that comes later
+// in the stream.
+func (c *Cache) order(u *odds.Update, r *ring) order {
+	if r == nil {
+		end, ended := c.removed[u.RaffleID]
+		if ended && !(u.Epoch == end.epoch && u.Version > end.version || u.Epoch != end.epoch && u.Position.After(end.position)) {
+			return older
+		}
+		return firstOfLife
+	}
+	newest := r.newest()
+	switch {
+	case u.Epoch != newest.Epoch && u.Position.After(newest.Position):
+		return firstOfLife
+	case u.Epoch != newest.Epoch || u.Version < newest.Version:
+		return older
+	case u.Version == newest.Version:
+		return equal
+	}
+	return newer
+}
+
+// begin adds a raffle, or a new life of one that r holds, with its first known update.
+// It reports false if the raffle was not known and does not exist.
+func (c *Cache) begin(u *odds.Update, r *ring, generation int) bool {
+	if u.Removed {
+		return c.remove(u, r)
+	}
+	c.lives++
+	u.Life = c.lives
+	delete(c.removed, u.RaffleID)
+	if r != nil {
+		r.reset(generation)
+		c.push(u, r)
+		return true
+	}
+	i, _ := slices.BinarySearch(c.ids, u.RaffleID)
+	c.ids = slices.Insert(c.ids, i, u.RaffleID)
+	c.rings[u.RaffleID] = &ring{generation: generation, present: generation, updates: []*odds.Update{u}}
+	c.notify(u.RaffleID)
+	return true
+}
+
+// push adds an update to r, whose life it is of.
+func (c *Cache) push(u *odds.Update, r *ring) {
+	if u.Removed {
+		c.remove(u, r)
+		return
+	}
+	r.push(u)
+	c.notify(u.RaffleID)
+}
+
+// remove forgets a raffle because of its last update, and reports whether it was known.
+func (c *Cache) remove(u *odds.Update, r *ring) bool {
+	c.removed[u.RaffleID] = ending{u.Epoch, u.Version, u.Position}
+	if r == nil {
+		return false
+	}
+	if u.Life == 0 { // the last life was never seen: it ends as it begins
+		c.lives++
+		u.Life = c.lives
+	}
+	c.forget(u.RaffleID)
+	return true
+}
+
+func (c *Cache) forget(raffleID int64) {
+	delete(c.rings, raffleID)
+	delete(c.deep, raffleID)
+	if i, found := slices.BinarySearch(c.ids, raffleID); found {
+		c.ids = slices.Delete(c.ids, i, i+1)
+	}
+	c.notify(raffleID)
+}
+
+// Absent returns the newest updates of the raffles that have been absent from complete
+// snapshots for so long that they count as removed, and how many others are absent.
+// The snapshot of this generation must have been complete.
+func (c *Cache) Absent(generation int) (gone []*odds.Update, others int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for _, r := range c.rings {
+		switch {
+		case r.present >= generation:
+			r.absentSince = time.Time{}
+		case r.absentSince.IsZero():
+			r.absentSince = now
+			others++
+		case now.Sub(r.absentSince) < absentTimeout:
+			others++
+		default:
+			gone = append(gone, r.newest())
+		}
+	}
+	return gone, others
+}
+
+// RemoveAbsent forgets a raffle that Absent has returned, unless something has been
+// heard of it since, and reports whether it did. If the stream gets it again, that is
+// another life.
+func (c *Cache) RemoveAbsent(newest *odds.Update) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.rings[newest.RaffleID]
+	if r == nil || r.newest() != newest {
+		return false
+	}
+	c.forget(newest.RaffleID)
+	return true
 }
 
 // Backfilled reports whether Backfill has nothing to add to a raffle.
@@ -213,14 +368,6 @@ func (c *Cache) limitDeep() {
 func (c *Cache) shrink(raffleID int64) {
 	c.deep[raffleID].shrink()
 	delete(c.deep, raffleID)
-}
-
-// add adds a raffle with its first known update.
-func (c *Cache) add(u *odds.Update, generation int) {
-	i, _ := slices.BinarySearch(c.ids, u.RaffleID)
-	c.ids = slices.Insert(c.ids, i, u.RaffleID)
-	c.rings[u.RaffleID] = &ring{generation: generation, updates: []*odds.Update{u}}
-	c.notify(u.RaffleID)
 }
 
 func (c *Cache) notify(raffleID int64) {

@@ -15,8 +15,11 @@ import (
 )
 
 func update(raffleID, version int64) *odds.Update {
-	return &odds.Update{RaffleID: raffleID, Version: version}
+	return &odds.Update{RaffleID: raffleID, Epoch: "e", Version: version}
 }
+
+// at is what a client has that has seen a version.
+func at(version int64) odds.Seen { return odds.Seen{Epoch: "e", Version: version} }
 
 // fill puts versions from..to of raffle 1, step apart.
 func fill(c *Cache, from, to, step int64) {
@@ -43,7 +46,7 @@ func versions(updates []*odds.Update) (versions []int64) {
 // expectSince fails unless these versions of raffle 1 come after version.
 func expectSince(t *testing.T, c *Cache, version int64, complete bool, want ...int64) {
 	t.Helper()
-	got, ok := c.Since(1, version)
+	got, ok := c.Since(1, at(version))
 	if !slices.Equal(versions(got), want) || ok != complete {
 		t.Errorf("since %d: %v, complete %t; want %v, %t", version, versions(got), ok, want, complete)
 	}
@@ -103,7 +106,7 @@ func TestCache_Since(t *testing.T) {
 	} {
 		t.Run(strconv.FormatInt(tt.version, 10), func(t *testing.T) {
 			t.Parallel()
-			got, complete := c.Since(1, tt.version)
+			got, complete := c.Since(1, at(tt.version))
 			if complete != tt.complete || int64(len(got)) != tt.n || (tt.n > 0 && got[0].Version != tt.first) {
 				t.Errorf("%v, complete %t", versions(got), complete)
 			}
@@ -115,7 +118,7 @@ func TestCache_ShallowUnlessResumed(t *testing.T) {
 	t.Parallel()
 	c := New()
 	fill(c, 1, 1000, 1)
-	if got, complete := c.Since(1, 1000-shallowDepth); len(got) != shallowDepth || !complete {
+	if got, complete := c.Since(1, at(1000-shallowDepth)); len(got) != shallowDepth || !complete {
 		t.Errorf("%d updates, complete %t", len(got), complete)
 	}
 	expectSince(t, c, 1000-shallowDepth-2, false, 1000)
@@ -135,7 +138,7 @@ func TestCache_SinceReturnsWhatNeverChanges(t *testing.T) {
 		if v == 300 {
 			c.Backfill(1, stored(200, 301))
 		}
-		got, _ := c.Since(1, v-9)
+		got, _ := c.Since(1, at(v-9))
 		all = append(all, held{got, versions(got)})
 		got = append(got, update(1, -1)) // a reader's own copy
 		all = append(all, held{got, versions(got)})
@@ -145,7 +148,7 @@ func TestCache_SinceReturnsWhatNeverChanges(t *testing.T) {
 			t.Fatalf("%v became %v", h.want, versions(h.updates))
 		}
 	}
-	if got, complete := c.Since(1, 900); len(got) != 100 || !complete || slices.Contains(versions(got), -1) {
+	if got, complete := c.Since(1, at(900)); len(got) != 100 || !complete || slices.Contains(versions(got), -1) {
 		t.Errorf("%v, complete %t", versions(got), complete)
 	}
 }
@@ -199,7 +202,7 @@ func TestCache_BackfillIsKept(t *testing.T) {
 	// holds what the stream holds, whoever asks.
 	first := 350 - int64(deepDepth) + 1
 	for _, version := range []int64{349, 320, 300, first, first - 1} {
-		if got, complete := c.Since(1, version); int64(len(got)) != 350-version || !complete {
+		if got, complete := c.Since(1, at(version)); int64(len(got)) != 350-version || !complete {
 			t.Errorf("since %d: %d updates, complete %t", version, len(got), complete)
 		}
 	}
@@ -231,7 +234,7 @@ func TestCache_BackfillMustMeetTheRing(t *testing.T) {
 			c := New()
 			fill(c, 10, 11, 1)
 			c.Backfill(1, tt.stored)
-			got, complete := c.Since(1, tt.since)
+			got, complete := c.Since(1, at(tt.since))
 			if complete != tt.complete || c.Backfilled(1) != tt.backfilled || got[len(got)-1].Version != 11 {
 				t.Errorf("%v, complete %t, backfilled %t", versions(got), complete, c.Backfilled(1))
 			}
@@ -251,14 +254,14 @@ func TestCache_ShrinksWhatNobodyResumes(t *testing.T) {
 		for range 5 {
 			time.Sleep(resumeTimeout - 1)
 			c.Shrink()
-			if got, complete := c.Since(1, 50); len(got) != 60 || !complete {
+			if got, complete := c.Since(1, at(50)); len(got) != 60 || !complete {
 				t.Errorf("while clients resume: %d updates, complete %t", len(got), complete)
 			}
 		}
 		time.Sleep(resumeTimeout)
-		c.Since(1, 110) // a client that has missed nothing
+		c.Since(1, at(110)) // a client that has missed nothing
 		c.Shrink()
-		if got, complete := c.Since(1, 110-shallowDepth); len(got) != shallowDepth || !complete {
+		if got, complete := c.Since(1, at(110-shallowDepth)); len(got) != shallowDepth || !complete {
 			t.Errorf("afterwards: %d updates, complete %t", len(got), complete)
 		}
 		expectSince(t, c, 50, false, 110)
@@ -284,22 +287,22 @@ func TestCache_BoundsDeepRings(t *testing.T) {
 		}
 		backfill(1)
 		backfill(2)
-		c.Since(1, 50) // 2 is now the one that was not resumed for the longest time
+		c.Since(1, at(50)) // 2 is now the one that was not resumed for the longest time
 		time.Sleep(time.Second)
 		backfill(3)
 		for id, want := range map[int64]bool{1: true, 2: false, 3: true} {
-			if _, complete := c.Since(id, 50); complete != want || c.Backfilled(id) != want {
+			if _, complete := c.Since(id, at(50)); complete != want || c.Backfilled(id) != want {
 				t.Errorf("raffle %d: complete %t", id, complete)
 			}
 		}
 		// They grow beyond the bound by themselves, too.
 		time.Sleep(time.Second)
-		c.Since(3, 50)
+		c.Since(3, at(50))
 		for v := int64(101); v <= 160; v++ {
 			c.Put(update(3, v), true)
 		}
 		c.Shrink()
-		if _, complete := c.Since(3, 50); !complete || c.Backfilled(1) {
+		if _, complete := c.Since(3, at(50)); !complete || c.Backfilled(1) {
 			t.Errorf("complete %t, raffle 1 is deep: %t", complete, c.Backfilled(1))
 		}
 	})
@@ -309,8 +312,8 @@ func TestCache_List(t *testing.T) {
 	t.Parallel()
 	c := New()
 	for _, id := range []int64{5, 1, 9, 3, 7} {
-		c.Put(&odds.Update{RaffleID: id, Version: 1, State: fmt.Sprint(id%4 == 1)}, true)
-		c.Put(&odds.Update{RaffleID: id, Version: 2, State: fmt.Sprint(id%4 == 1)}, true)
+		c.Put(&odds.Update{RaffleID: id, Epoch: "e", Version: 1, State: fmt.Sprint(id%4 == 1)}, true)
+		c.Put(&odds.Update{RaffleID: id, Epoch: "e", Version: 2, State: fmt.Sprint(id%4 == 1)}, true)
 	}
 	list := func(after int64, limit int, keep func(*odds.Update) bool) (ids []int64) {
 		for _, u := range c.List(after, limit, keep) {
@@ -345,10 +348,11 @@ func TestCache_Changed(t *testing.T) {
 		}
 	}
 	c.Put(update(1, 5), true)
-	if !isClosed(c.Changed(1, 4)) {
+	if !isClosed(c.Changed(&odds.Update{RaffleID: 1, Epoch: "e", Version: 4, Life: 1})) {
 		t.Error("version 5 is newer than 4")
 	}
-	one, two, other := c.Changed(1, 5), c.Changed(1, 5), c.Changed(2, 0)
+	c.Put(update(2, 1), true)
+	one, two, other := c.Changed(c.Newest(1)), c.Changed(c.Newest(1)), c.Changed(c.Newest(2))
 	c.Put(update(1, 5), true)
 	if isClosed(one) || isClosed(two) {
 		t.Error("version 5 is not newer than 5")
@@ -357,11 +361,14 @@ func TestCache_Changed(t *testing.T) {
 	if !isClosed(one) || !isClosed(two) || isClosed(other) {
 		t.Error("version 6 has changed something else than raffle 1")
 	}
-	c.Merge(update(2, 1), 0)
+	c.Merge(update(2, 2), 0)
 	if !isClosed(other) {
-		t.Error("a raffle that is new has not changed")
+		t.Error("a snapshot has changed nothing of raffle 2")
 	}
-	one = c.Changed(1, 6)
+	if !isClosed(c.Changed(update(3, 1))) {
+		t.Error("a raffle that does not exist any more has not changed")
+	}
+	one = c.Changed(c.Newest(1))
 	c.Merge(update(1, 7), c.generation)
 	if !isClosed(one) {
 		t.Error("a snapshot has changed nothing")
@@ -384,7 +391,7 @@ func TestCache_PutCostsTheSameHoweverDeep(t *testing.T) {
 		c.Put(u, true)
 	}
 	runtime.ReadMemStats(&after)
-	if got, complete := c.Since(1, puts+1-int64(deepDepth)); len(got) != deepDepth || !complete {
+	if got, complete := c.Since(1, at(puts+1-int64(deepDepth))); len(got) != deepDepth || !complete {
 		t.Fatalf("%d updates, complete %t", len(got), complete)
 	}
 	if each := (after.TotalAlloc - before.TotalAlloc) / puts; each > 64 {
@@ -445,7 +452,7 @@ func agree(t *testing.T, random *rand.Rand) {
 		}
 		known := c.Newest(1).Version
 		version := max(1, known-random.Int64N(500))
-		got, complete := c.Since(1, version)
+		got, complete := c.Since(1, at(version))
 		var want []int64
 		for _, u := range stream {
 			if u.Version > version && u.Version <= known {

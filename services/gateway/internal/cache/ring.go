@@ -27,11 +27,13 @@ const (
 // copying them. Until append copies it, up to as many dropped updates as there are
 // others stay in memory.
 type ring struct {
-	updates    []*odds.Update // ascending versions, the newest last
-	generation int            // of the cache; no message was missed within it
-	deep       bool
-	backfilled bool         // the stream has no message of the raffle that is not here
-	resumedAt  atomic.Int64 // Unix time in ns when a client last resumed from it while it is deep
+	updates     []*odds.Update // of one life, by version, the newest last
+	generation  int            // of the cache; no message was missed within it
+	deep        bool
+	backfilled  bool         // the stream has no message of the raffle that is not here
+	present     int          // the last generation in which the stream is known to have the raffle
+	absentSince time.Time    // when a complete snapshot first lacked it
+	resumedAt   atomic.Int64 // Unix time in ns when a client last resumed from it while it is deep
 }
 
 func (r *ring) newest() *odds.Update { return r.updates[len(r.updates)-1] }
@@ -80,6 +82,15 @@ func (r *ring) since(version int64) (updates []*odds.Update, complete bool) {
 // It reports whether it could: the last of the stream's updates must not be older
 // than the first one here.
 func (r *ring) backfill(stored []*odds.Update) bool {
+	of := r.newest()
+	isOther := func(u *odds.Update) bool { return u.Epoch != of.Epoch }
+	if len(stored) > 0 {
+		// What precedes and follows this life is none of its updates.
+		stored = slices.DeleteFunc(slices.Clone(stored), isOther)
+		if len(stored) == 0 {
+			return false
+		}
+	}
 	first := r.updates[0].Version
 	i := slices.IndexFunc(stored, func(u *odds.Update) bool { return u.Version >= first })
 	switch {
@@ -87,6 +98,11 @@ func (r *ring) backfill(stored []*odds.Update) bool {
 	case i < 0 || i > 0 && stored[i].Version != first:
 		return false
 	default:
+		for _, u := range stored[:i] {
+			if u.Life == 0 { // nobody else has it yet
+				u.Life = of.Life
+			}
+		}
 		r.updates = slices.Concat(stored[:i], r.updates)
 	}
 	r.deep, r.backfilled = true, true
