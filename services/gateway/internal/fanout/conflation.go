@@ -15,11 +15,11 @@ type conflation struct {
 // and is sent now.
 func (c *conflation) offer(u *odds.Update) bool {
 	switch {
-	case c.current != nil && u.Version <= c.current.Version:
+	case c.current != nil && !isNewer(u, c.current):
 	case !c.throttled:
 		c.current = u
 		return true
-	case c.pending == nil || u.Version > c.pending.Version:
+	case c.pending == nil || isNewer(u, c.pending):
 		c.pending = u
 	}
 	return false
@@ -34,3 +34,5 @@ func (c *conflation) endInterval() bool {
 	c.current, c.pending = c.pending, nil
 	return true
 }
+
+func isNewer(u, than *odds.Update) bool { return u.Newer(than.Life, than.Version) }

@@ -1,10 +1,11 @@
 package fanout
 
 import (
+	"errors"
+	"syscall"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
-	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
 )
 
 // The life of a connection:
@@ -24,6 +25,9 @@ import (
 //	expire    The timer wheel finds the connection when it has been silent for the
 //	          heartbeat, blocked for the write timeout, or open for its lifetime (or
 //	          for as long as the drain lets it).
+//	correct   If a client came back with a version that is not known here, another
+//	          instance may have been faster. If it is still not known by the time of the
+//	          first heartbeat, the client is sent a reset and what is known.
 //	remove    The connection leaves its topics, wheel and poller. The socket is closed;
 //	          the kernel delivers what was written. Done is called.
 
@@ -41,7 +45,7 @@ type conn struct {
 	lastWrite time.Duration
 
 	turn     uint8 // subscription to begin with when lagging, so that none starves
-	farewell bool  // its last frame has begun
+	timedOut bool  // the socket has failed because the client took nothing for too long
 	removed  bool
 	signals  signal // guarded by the shard's inbox
 	ending   Reason // why it ends at endsAt
@@ -91,6 +95,7 @@ func (c *conn) put(b []byte) (int, error) {
 func (c *conn) write(b []byte, now time.Duration) (int, outcome) {
 	n, err := c.put(b)
 	if err != nil {
+		c.timedOut = errors.Is(err, syscall.ETIMEDOUT)
 		return n, gone
 	}
 	if n > 0 || !c.blocked {
@@ -114,12 +119,13 @@ func (c *conn) send(frame []byte, now time.Duration) outcome {
 
 // sendUpdate sends an update unless the client has it. If nothing of the frame was
 // sent, it is not kept: by the time the socket takes bytes again there may be a newer
-// one.
-func (c *conn) sendUpdate(sub *Subscription, u *odds.Update, now time.Duration) outcome {
-	if u == nil || u.Version <= sub.LastSent {
+// one. buf is memory that a frame may use.
+func (c *conn) sendUpdate(sub *Subscription, u *odds.Update, now time.Duration, buf *[]byte) outcome {
+	if u == nil || !u.Newer(sub.Life, sub.LastSent) {
 		return writable
 	}
-	n, outcome := c.write(u.Frame, now)
+	frame, isShared := c.encoded(sub, u, buf)
+	n, outcome := c.write(frame, now)
 	switch {
 	case outcome == gone:
 		return gone
@@ -127,14 +133,14 @@ func (c *conn) sendUpdate(sub *Subscription, u *odds.Update, now time.Duration) 
 		c.lagging = true
 		return blocked
 	}
-	sub.LastSent, sub.Final = u.Version, u.Final
+	sub.noteSent(u)
 	sub.topic.written++
 	if outcome == blocked {
-		c.rest = u.Frame[n:]
+		c.keep(frame[n:], isShared)
 		return blocked
 	}
 	if u.Final && c.isFinal() {
-		return c.finish(now)
+		return finished
 	}
 	return writable
 }
@@ -147,7 +153,7 @@ func (c *conn) resume(now time.Duration, buf *[]byte) (delivered int, _ outcome)
 		return 0, outcome
 	}
 	if c.isFinal() {
-		return 0, c.finish(now)
+		return 0, finished
 	}
 	lagging := c.lagging
 	c.lagging = false
@@ -155,11 +161,9 @@ func (c *conn) resume(now time.Duration, buf *[]byte) (delivered int, _ outcome)
 	for i := 0; lagging && i < n; i++ {
 		at := (int(c.turn) + i) % n
 		sub := &c.subs[at]
-		before := sub.LastSent
-		outcome := c.sendUpdate(sub, sub.topic.conflation.current, now)
-		if sub.LastSent > before {
-			delivered++
-		}
+		before := sub.topic.written
+		outcome := c.sendUpdate(sub, sub.topic.conflation.current, now, buf)
+		delivered += sub.topic.written - before
 		if outcome != writable {
 			c.lagging, c.turn = true, uint8((at+1)%n)
 			return delivered, outcome
@@ -177,35 +181,4 @@ func (c *conn) isFinal() bool {
 		}
 	}
 	return true
-}
-
-// finish sends the last frame of a connection whose raffles are all final.
-func (c *conn) finish(now time.Duration) outcome {
-	if !c.farewell {
-		c.farewell = true
-		if ids := c.appendIDs(nil); len(ids) > 0 {
-			if outcome := c.send(append(ids, '\n'), now); outcome != writable {
-				return outcome
-			}
-		}
-	}
-	return finished
-}
-
-// appendIDs appends an id without an event that names all versions that the client
-// has of several raffles; the id of an update names only one.
-func (c *conn) appendIDs(b []byte) []byte {
-	if len(c.subs) == 1 {
-		return b
-	}
-	ids := make([]byte, 0, 16*len(c.subs))
-	for i := range c.subs {
-		if sub := &c.subs[i]; sub.LastSent > 0 {
-			if len(ids) > 0 {
-				ids = append(ids, ',')
-			}
-			ids = append(ids, odds.ID(sub.RaffleID, sub.LastSent)...)
-		}
-	}
-	return sse.AppendID(b, string(ids))
 }

@@ -3,6 +3,7 @@ package fanout
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -66,7 +67,7 @@ func TestConn_SendUpdate(t *testing.T) {
 			sub := &c.subs[0]
 			sub.LastSent = tt.lastSent
 			socketOf(c).err = tt.err
-			if got := c.sendUpdate(sub, u, time.Second); got != tt.want {
+			if got := c.sendUpdate(sub, u, time.Second, new([]byte)); got != tt.want {
 				t.Errorf("outcome %d, want %d", got, tt.want)
 			}
 			sent := sub.LastSent == 5 && tt.lastSent != 5
@@ -98,7 +99,7 @@ func TestConn_LastWriteOfBlockedConnection(t *testing.T) {
 		if c.lagging || c.rest != nil {
 			c.resume(now, new([]byte))
 		} else {
-			c.sendUpdate(&c.subs[0], c.subs[0].topic.conflation.current, now)
+			c.sendUpdate(&c.subs[0], c.subs[0].topic.conflation.current, now, new([]byte))
 		}
 		if c.lastWrite != step.lastWrite || !c.blocked {
 			t.Errorf("%+v: last write at %v, blocked %t", step, c.lastWrite, c.blocked)
@@ -114,7 +115,7 @@ func TestConn_ResumeSendsNewestOfEachRaffle(t *testing.T) {
 		if c.blocked {
 			c.lagging = true
 		} else {
-			c.sendUpdate(&c.subs[i], u, 0)
+			c.sendUpdate(&c.subs[i], u, 0, new([]byte))
 		}
 	}
 	offer(0, update(1, 1)) // blocks in its midst
@@ -132,9 +133,10 @@ func TestConn_ResumeSendsNewestOfEachRaffle(t *testing.T) {
 		}
 		socketOf(c).room += 7
 	}
-	want := slices.Concat(update(1, 1).Frame, update(3, 9).Frame, update(1, 10).Frame)
-	other := slices.Concat(update(1, 1).Frame, update(1, 10).Frame, update(3, 9).Frame)
-	if got := socketOf(c).taken; !bytes.Equal(got, want) && !bytes.Equal(got, other) || c.blocked || c.lagging || c.rest != nil {
+	first := withIDs(update(1, 1), "1:e:1")
+	want := first + withIDs(update(3, 9), "1:e:1,3:e:9") + withIDs(update(1, 10), "1:e:10,3:e:9")
+	other := first + withIDs(update(1, 10), "1:e:10") + withIDs(update(3, 9), "1:e:10,3:e:9")
+	if got := string(socketOf(c).taken); got != want && got != other || c.blocked || c.lagging || c.rest != nil {
 		t.Errorf("sent %q; blocked %t, lagging %t", got, c.blocked, c.lagging)
 	}
 }
@@ -149,7 +151,7 @@ func TestConn_ResumeStarvesNoRaffle(t *testing.T) {
 		for i := range c.subs {
 			c.subs[i].topic.conflation.current = update(int64(i+1), round+1)
 		}
-		socketOf(c).room = len(update(1, round+1).Frame)
+		socketOf(c).room = len(c.appendUpdate(nil, &c.subs[c.turn], c.subs[c.turn].topic.conflation.current))
 		c.resume(0, new([]byte))
 	}
 	for i := range c.subs {
@@ -241,11 +243,15 @@ func TestConn_BacklogOfSeveralRaffles(t *testing.T) {
 	}
 }
 
+// withIDs returns an update's event as it is sent on a connection with several raffles.
+func withIDs(u *odds.Update, ids string) string { return "id: " + ids + "\n" + string(u.Body) }
+
 func TestConn_FinishesWithIDsOfAllRaffles(t *testing.T) {
 	t.Parallel()
 	for _, step := range []int{1, 10, unlimited} {
 		c := testConn(t, 0, 1, 2)
 		c.subs[0].LastSent, c.subs[0].Final = 7, true
+		c.subs[0].topic.conflation.current = update(1, 7)
 		last := update(2, 3)
 		last.Final = true
 		c.subs[1].topic.conflation.current = last
@@ -255,7 +261,7 @@ func TestConn_FinishesWithIDsOfAllRaffles(t *testing.T) {
 			socketOf(c).room = step
 			_, outcome = c.resume(0, new([]byte))
 		}
-		want := string(last.Frame) + "id: 1:7,2:3\n\n"
+		want := withIDs(last, "1:e:7,2:e:3")
 		if got := string(socketOf(c).taken); got != want || outcome != finished {
 			t.Errorf("%d bytes at a time: %q, outcome %d", step, got, outcome)
 		}
@@ -264,5 +270,62 @@ func TestConn_FinishesWithIDsOfAllRaffles(t *testing.T) {
 	one.subs[0].Final = true
 	if _, outcome := one.resume(0, new([]byte)); outcome != finished || strings.Contains(string(socketOf(one).taken), "id:") {
 		t.Errorf("with one raffle: %q, outcome %d", socketOf(one).taken, outcome)
+	}
+}
+
+// Every id must name what the client has, and nothing else, wherever the connection is
+// cut and however much the socket takes at once.
+func TestConn_IDsNameAllRafflesThatTheClientHas(t *testing.T) {
+	t.Parallel()
+	for _, step := range []int{1, 50, 333, unlimited} {
+		c := testConn(t, 0, 1, 2, 3)
+		c.subs[2].LastSent = 4
+		for i, version := range []int64{30, 30, 5} {
+			c.subs[i].topic.conflation.current = update(int64(i+1), version)
+		}
+		c.backlog, c.lagging = &backlog{slices.Concat(updates(1, 1, 30), updates(2, 7, 30))}, true
+		var want strings.Builder
+		for v := int64(1); v <= 30; v++ {
+			want.WriteString(withIDs(update(1, v), fmt.Sprintf("1:e:%d,3:e:4", v)))
+		}
+		for v := int64(7); v <= 30; v++ {
+			want.WriteString(withIDs(update(2, v), fmt.Sprintf("1:e:30,2:e:%d,3:e:4", v)))
+		}
+		want.WriteString(withIDs(update(3, 5), "1:e:30,2:e:30,3:e:5"))
+		buf := new([]byte)
+		for outcome := blocked; outcome == blocked; {
+			socketOf(c).room = step
+			_, outcome = c.resume(0, buf)
+			clear((*buf)[:cap(*buf)]) // another connection uses it
+			if len(c.rest) > severalBatch+odds.MaxFrame {
+				t.Fatalf("%d bytes are kept", len(c.rest))
+			}
+		}
+		if got := string(socketOf(c).taken); got != want.String() {
+			t.Errorf("%d bytes at a time: %d bytes, want %d; %.300q", step, len(got), want.Len(), got)
+		}
+	}
+}
+
+//nolint:paralleltest // it measures what the whole process allocates
+func TestConn_DeliveryDoesNotAllocate(t *testing.T) {
+	all := updates(1, 1, 2000)
+	for _, raffles := range [][]int64{{1}, {1, 2}} {
+		c := testConn(t, unlimited, raffles...)
+		c.fd = 1 << 20 // encode as for a socket
+		buf, i := new([]byte), 0
+		deliver := func() {
+			sub, u := &c.subs[0], all[i]
+			frame, isShared := c.encoded(sub, u, buf)
+			if isShared != (len(raffles) == 1) || len(frame) < len(u.Body) {
+				t.Error("encoded wrongly")
+			}
+			sub.noteSent(u)
+			i++
+		}
+		deliver()
+		if n := testing.AllocsPerRun(1000, deliver); n > 0 {
+			t.Errorf("%d raffles: %v allocations", len(raffles), n)
+		}
 	}
 }

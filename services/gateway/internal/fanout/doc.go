@@ -44,7 +44,11 @@
 // # Invariants
 //
 //   - Publish never waits for a client. Memory per connection is constant.
-//   - A client is sent rising versions of a raffle, each at most once.
+//   - A client is sent rising versions of a raffle, each at most once. What does not
+//     follow from what it has seen, such as another life of the raffle, comes after a
+//     reset event.
+//   - With several raffles on a connection, every id names all versions that the client
+//     has.
 //   - A frame that was sent in part is completed before anything else is sent.
 //   - A lagging connection gets the newest update of each of its raffles once it is
 //     writable again. When updates stop, every connection that takes bytes has the

@@ -35,15 +35,10 @@ func (s *shard) expire(c *conn) {
 // closeExpired ends a connection whose time is over. If it is drained together with
 // others, the client is told its own wait, so that they do not all come back at once.
 func (s *shard) closeExpired(c *conn) {
-	if !c.blocked {
-		var farewell []byte
-		if c.ending == GoingAway {
-			cfg := &s.hub.cfg
-			farewell = sse.AppendRetry(nil, cfg.RetryMin+rand.N(cfg.RetryMax-cfg.RetryMin+1))
-		}
-		if farewell = c.appendIDs(farewell); len(farewell) > 0 {
-			_, _ = c.put(append(farewell, '\n')) // as much as it takes
-		}
+	if c.ending == GoingAway && !c.blocked {
+		cfg := &s.hub.cfg
+		farewell := sse.AppendRetry(nil, cfg.RetryMin+rand.N(cfg.RetryMax-cfg.RetryMin+1))
+		_, _ = c.put(append(farewell, '\n')) // as much as it takes
 	}
 	s.remove(c, c.ending)
 }

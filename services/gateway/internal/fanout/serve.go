@@ -13,11 +13,31 @@ import (
 
 // Subscription is a connection's subscription to a raffle.
 type Subscription struct {
-	LastSent int64 // newest version that the client has, or was sent
+	LastSent int64 // newest version that the client has, or was sent; 0: none
 	topic    *topic
 	RaffleID int64
-	index    int32 // among the topic's subscribers
-	Final    bool  // no version will follow LastSent
+	index    int32  // among the topic's subscribers
+	Life     uint32 // of LastSent, as odds.Update.Life
+	Final    bool   // no version will follow LastSent in this life
+	Reset    Reset  // why the next update is preceded by a reset event; 0: it is not
+}
+
+// noteSent notes that an update was sent, or has begun to be.
+func (s *Subscription) noteSent(u *odds.Update) {
+	s.LastSent, s.Life, s.Final, s.Reset = u.Version, u.Life, u.Final, 0
+}
+
+// isAheadOf reports whether the client has a higher version of u's life than u.
+func (s *Subscription) isAheadOf(u *odds.Update) bool {
+	return s.Life == u.Life && s.LastSent > u.Version
+}
+
+// resetBefore returns why u must be preceded by a reset event, or 0 if it need not.
+func (s *Subscription) resetBefore(u *odds.Update) Reset {
+	if s.Reset == 0 && s.LastSent > 0 && s.Life != u.Life {
+		return ResetAnotherLife
+	}
+	return s.Reset
 }
 
 // Stream is what a client is to be sent.
@@ -26,8 +46,8 @@ type Stream struct {
 	Subscriptions []Subscription
 	// Opening is sent first.
 	Opening []byte
-	// Backlog is sent next: updates of these raffles, each newer than the one before and
-	// than LastSent. Other connections may share the slice.
+	// Backlog is sent next: updates of those of these raffles whose Reset is 0, each newer
+	// than the one before and than LastSent. Other connections may share the slice.
 	Backlog []*odds.Update
 	// Done, if set, is called once when the connection has ended, and must not block. It
 	// is not called if Serve returns false.

@@ -20,8 +20,18 @@ func testConfig() Config {
 }
 
 func update(raffleID, version int64) *odds.Update {
-	id := odds.ID(raffleID, version)
-	return &odds.Update{RaffleID: raffleID, Version: version, Frame: sse.AppendEvent(nil, id, odds.Event, bytes.Repeat([]byte(id), 10))}
+	return updateIn(testEpoch, raffleID, version)
+}
+
+const testEpoch = "e"
+
+// updateIn returns an update of a life of a raffle. A later life has a later epoch.
+func updateIn(epoch string, raffleID, version int64) *odds.Update {
+	u := &odds.Update{RaffleID: raffleID, Epoch: epoch, Version: version, Position: odds.Position{Sequence: uint64(epoch[0])}}
+	id := odds.ID(u)
+	u.Frame = sse.AppendEvent(nil, id, odds.Event, bytes.Repeat([]byte(id), 10))
+	u.Body = u.Frame[bytes.IndexByte(u.Frame, '\n')+1:]
+	return u
 }
 
 // updates returns versions from..to of a raffle.
@@ -110,6 +120,21 @@ func (s *testShard) open(room int, stream Stream) *conn {
 		s.t.Fatal("the hub is draining")
 	}
 	stream.Opening = []byte(opening)
+	for i := range stream.Subscriptions {
+		sub := &stream.Subscriptions[i]
+		newest := s.hub.cfg.Cache.Newest(sub.RaffleID)
+		if newest == nil {
+			continue
+		}
+		if sub.LastSent > 0 {
+			sub.Life = newest.Life
+		}
+		for _, u := range stream.Backlog {
+			if u.RaffleID == sub.RaffleID {
+				u.Life = newest.Life
+			}
+		}
+	}
 	c := s.hub.newConn(stream)
 	c.endsAt += s.shard.now // which the test has moved
 	c.writer = &fakeSocket{t: s.t, room: room}
@@ -132,7 +157,9 @@ func socketOf(c *conn) *fakeSocket { return c.writer.(*fakeSocket) }
 func (s *testShard) publish(u *odds.Update) {
 	u.Delivery = &odds.Delivery{}
 	s.tracked = append(s.tracked, u)
-	s.hub.cfg.Cache.Put(u, true)
+	if !s.hub.cfg.Cache.Put(u, true) {
+		u.Life = s.hub.cfg.Cache.Newest(u.RaffleID).Life
+	}
 	s.hub.Publish(u)
 }
 
@@ -167,15 +194,20 @@ func (s *testShard) sent(c *conn) (got [][2]int64) {
 	for block := range bytes.SplitAfterSeq(rest, []byte("\n\n")) {
 		id, isUpdate := bytes.CutPrefix(block, []byte("id: "))
 		id, _, _ = bytes.Cut(id, []byte("\n"))
-		raffleID, version, isOne := odds.ParseID(string(id))
+		_, body, _ := bytes.Cut(block, []byte("\n"))
+		raffleID, version, isOne := int64(0), int64(0), false
+		odds.ParseIDs(string(id), func(r int64, seen odds.Seen) {
+			if bytes.Equal(body, updateIn(seen.Epoch, r, seen.Version).Body) {
+				raffleID, version, isOne = r, seen.Version, true
+			}
+		})
 		switch {
 		case !isUpdate: // a heartbeat, retry, or the torn end of a connection
 		case !bytes.HasSuffix(block, []byte("\n\n")):
 			if isComplete {
 				s.t.Errorf("a frame was left torn: %q", block)
 			}
-		case !isOne: // the ids of several
-		case !bytes.Equal(block, update(raffleID, version).Frame):
+		case !isOne:
 			s.t.Errorf("frames are mixed: %q", block)
 		default:
 			got = append(got, [2]int64{raffleID, version})

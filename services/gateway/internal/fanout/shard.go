@@ -20,6 +20,7 @@ type shard struct {
 	wheel     wheel
 	active    []*topic         // with a pass that has not ended
 	throttled []throttledTopic // by time
+	ahead     []aheadConn      // by time
 	sockets   []*conn          // by file descriptor
 	conns     int
 	blocked   int // connections that are blocked
@@ -58,6 +59,7 @@ func (s *shard) run() {
 func (s *shard) work() (busy bool) {
 	s.receive()
 	s.flushThrottled()
+	s.correctAhead()
 	s.wheel.advance(s.now, s.expire)
 	busy = s.deliver()
 	s.report()
@@ -111,6 +113,11 @@ func (s *shard) nextTimeout(busy bool) time.Duration {
 			wait = d
 		}
 	}
+	if len(s.ahead) > 0 {
+		if d := max(0, s.ahead[0].at-now); wait < 0 || d < wait {
+			wait = d
+		}
+	}
 	return wait
 }
 
@@ -125,8 +132,8 @@ func (s *shard) stop() bool {
 func (s *shard) accept(c *conn) {
 	s.conns++
 	c.lastWrite = s.now
-	s.wheel.add(c, s.due(c))
 	s.subscribe(c)
+	s.wheel.add(c, s.due(c))
 	if c.fd >= 0 {
 		if err := s.pollSocket(c); err != nil {
 			s.remove(c, Failed)
@@ -165,6 +172,10 @@ func (s *shard) settle(c *conn, wasBlocked bool, outcome outcome) {
 	}
 	switch outcome {
 	case gone:
+		if c.timedOut {
+			s.remove(c, Stalled)
+			return
+		}
 		s.remove(c, ClientGone)
 	case finished:
 		s.remove(c, Finished)

@@ -29,6 +29,8 @@ func discardInput(fd int32, received *int32) (why Reason, ended bool) {
 			continue
 		case errors.Is(err, unix.EAGAIN):
 			return 0, false
+		case errors.Is(err, unix.ETIMEDOUT):
+			return Stalled, true
 		case err != nil || n == 0:
 			return ClientGone, true
 		}
@@ -73,8 +75,10 @@ func detach(nc net.Conn, sendBuffer int, timeout time.Duration) (int32, error) {
 	if sendBuffer > 0 {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer) // a hint
 	}
-	// A connection to a host that has vanished may not even fill its buffer.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(timeout.Milliseconds()))
+	// A connection to a host that has vanished may not even fill its buffer. The kernel
+	// goes by whole segments: while a slow client takes bytes of one, its time runs on.
+	// So this is well above the write timeout, which goes by bytes.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 4*int(timeout.Milliseconds()))
 	return int32(fd), nil
 }
 

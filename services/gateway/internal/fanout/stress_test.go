@@ -148,11 +148,19 @@ func (s *stressRun) client(i int) {
 			if !ok {
 				continue
 			}
-			raffleID, version, _ := odds.ParseID(id)
-			if version <= last[raffleID] {
-				s.t.Errorf("client %d: raffle %d: version %d after %d", i, raffleID, version, last[raffleID])
+			version, risen := int64(0), 0
+			odds.ParseIDs(id, func(raffleID int64, seen odds.Seen) {
+				if version = seen.Version; version < last[raffleID] {
+					s.t.Errorf("client %d: raffle %d: version %d after %d", i, raffleID, version, last[raffleID])
+				} else if version > last[raffleID] {
+					risen++
+				}
+				last[raffleID] = version
+			})
+			if risen != 1 {
+				s.t.Errorf("client %d: an event brings something new of %d raffles", i, risen)
 			}
-			if last[raffleID] = version; last[1] == stressUpdates {
+			if last[1] == stressUpdates {
 				break
 			}
 			if i%4 == 0 && n%20 == 0 { // it stalls for about 20 ms
@@ -198,7 +206,7 @@ func TestHub_DropsClientThatKeepsSending(t *testing.T) {
 	conn.Write(make([]byte, maxInput))
 	r.ReadString('\n')
 	hub.Publish(update(1, 1))
-	if line, err := r.ReadString('\n'); line != "id: 1:1\n" {
+	if line, err := r.ReadString('\n'); line != "id: 1:e:1\n" {
 		t.Fatalf("after a little input: %q %v", line, err)
 	}
 	conn.Write([]byte("x"))
@@ -239,7 +247,7 @@ func TestHub_StopsAtAnyTime(t *testing.T) {
 						resp.Body.Close()
 					}
 				})
-				others.Go(func() { hub.Wait(t.Context(), 1, 1, time.Minute) })
+				others.Go(func() { hub.Wait(t.Context(), cfg.Cache.Newest(1), time.Minute) })
 			}
 			others.Go(func() { hub.Publish(update(1, 2)) })
 			others.Go(cancel)

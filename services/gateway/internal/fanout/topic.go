@@ -101,7 +101,7 @@ func (s *shard) offer(to subscriber, u *odds.Update) {
 		c.lagging = true
 		return
 	}
-	s.settle(c, false, c.sendUpdate(to.sub, u, s.now))
+	s.settle(c, false, c.sendUpdate(to.sub, u, s.now, &s.buf))
 }
 
 // subscribe adds a connection to the topics of its subscriptions.
@@ -114,8 +114,17 @@ func (s *shard) subscribe(c *conn) {
 			sub.topic.conflation.current = s.hub.cfg.Cache.Newest(sub.RaffleID)
 		}
 		sub.topic.subscribers.add(c, sub)
-		if current := sub.topic.conflation.current; current != nil && current.Version > sub.LastSent {
+		switch current := sub.topic.conflation.current; {
+		case current == nil:
+			// If the caller knew the raffle, it was removed since: the client comes back and
+			// is told.
+			if isNew && (sub.Life != 0 || c.backlog != nil) {
+				c.endsAt = s.now
+			}
+		case current.Newer(sub.Life, sub.LastSent):
 			c.lagging = true
+		case sub.isAheadOf(current):
+			s.ahead = append(s.ahead, aheadConn{c, s.now + s.hub.cfg.Heartbeat})
 		}
 	}
 }

@@ -4,28 +4,30 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
-// Wait is a long poll: it returns when a raffle has a newer version than this one,
+// Wait is a long poll: it returns when u is not the newest of its raffle any more,
 // after at most d, or when ctx ends. When the hub drains, it returns within the
 // window, and when the hub stops, at once.
-func (h *Hub) Wait(ctx context.Context, raffleID, version int64, d time.Duration) {
+func (h *Hub) Wait(ctx context.Context, u *odds.Update, d time.Duration) {
 	if !h.enter() {
 		return
 	}
 	defer h.exit()
-	h.polls.add(h.wait(ctx, raffleID, version, d))
+	h.polls.add(h.wait(ctx, u, d))
 }
 
-func (h *Hub) wait(ctx context.Context, raffleID, version int64, d time.Duration) Reason {
+func (h *Hub) wait(ctx context.Context, u *odds.Update, d time.Duration) Reason {
 	timeout := time.NewTimer(d)
 	defer timeout.Stop()
 	draining, drained := h.draining, (<-chan time.Time)(nil)
 	for {
-		changed := h.cfg.Cache.Changed(raffleID, version)
+		changed := h.cfg.Cache.Changed(u)
 		select {
 		case <-changed:
-			if u := h.cfg.Cache.Newest(raffleID); u != nil && u.Version > version {
+			if newest := h.cfg.Cache.Newest(u.RaffleID); newest == nil || isNewer(newest, u) {
 				return PollAnswered
 			}
 		case <-timeout.C:

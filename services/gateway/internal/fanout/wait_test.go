@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 )
 
 // poll starts a long poll for a version of raffle 1 newer than 5, and returns a channel
@@ -14,7 +16,7 @@ func poll(t *testing.T, ctx context.Context, hub *Hub, d time.Duration) <-chan t
 	took := make(chan time.Duration, 1)
 	from := time.Now()
 	go func() {
-		hub.Wait(ctx, 1, 5, d)
+		hub.Wait(ctx, &odds.Update{RaffleID: 1, Epoch: testEpoch, Version: 5, Life: 1}, d)
 		took <- time.Since(from)
 	}()
 	synctest.Wait()
@@ -82,7 +84,9 @@ func TestHub_Wait(t *testing.T) {
 func TestHub_WaitEndsWhenDrained(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		hub, err := NewHub(testConfig(), DisableDetach)
+		cfg := testConfig()
+		cfg.Cache.Put(update(1, 5), true)
+		hub, err := NewHub(cfg, DisableDetach)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +120,9 @@ func TestHub_WaitEndsWhenDrained(t *testing.T) {
 func TestHub_WaitEndsAtStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		hub, err := NewHub(testConfig(), DisableDetach)
+		cfg := testConfig()
+		cfg.Cache.Put(update(1, 5), true)
+		hub, err := NewHub(cfg, DisableDetach)
 		if err != nil {
 			t.Fatal(err)
 		}
