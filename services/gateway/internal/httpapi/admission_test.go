@@ -24,14 +24,14 @@ func TestAdmission_RefusesConnectionsBeyondItsLimits(t *testing.T) {
 			b.t.Error("a third of one client: no Retry-After")
 		}
 		const longPoll = "/api/v1/raffles/1/odds?wait=1s"
-		b.refused(http.MethodGet, longPoll, 429, "CLIENT_CONNECTION_LIMIT", "If-None-Match", `"1:1"`)
+		b.refused(http.MethodGet, longPoll, 429, "CLIENT_CONNECTION_LIMIT", "If-None-Match", `"1:e:1"`)
 
 		b.subscribe(subscribe1, "X-Forwarded-For", "192.0.2.1")
 		got := b.refused(http.MethodGet, subscribe1, 503, "CONNECTION_LIMIT", "X-Forwarded-For", "192.0.2.2")
 		if got.header.Get("Retry-After") == "" {
 			b.t.Error("a fourth: no Retry-After")
 		}
-		b.refused(http.MethodGet, longPoll, 503, "CONNECTION_LIMIT", "X-Forwarded-For", "192.0.2.2", "If-None-Match", `"1:1"`)
+		b.refused(http.MethodGet, longPoll, 503, "CONNECTION_LIMIT", "X-Forwarded-For", "192.0.2.2", "If-None-Match", `"1:e:1"`)
 
 		mine.Body.Close()
 		testenv.Eventually(b.t, "a place is free", 10*time.Second, func() bool { return b.hub.Open() == 2 })

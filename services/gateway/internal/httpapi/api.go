@@ -24,6 +24,9 @@ import (
 type Feed interface {
 	// Ready reports whether the cache has, or once had, the odds of all raffles.
 	Ready() bool
+	// Complete reports whether a raffle that the cache does not have does not exist. It
+	// may turn false again: for as long as a new stream is being filled.
+	Complete() bool
 	// Backfill adds to the cache what the stream still holds of a raffle, if it can.
 	Backfill(ctx context.Context, raffleID int64)
 }
@@ -117,7 +120,7 @@ func Refusals() []string { return respond.Labels() }
 // which raffles there are.
 func (a *API) CheckRaffle(text string) error {
 	id, err := raffleID(text)
-	if err != nil || !a.feed.Ready() {
+	if err != nil || !a.feed.Complete() {
 		return err
 	}
 	_, err = a.known(id)
@@ -129,7 +132,7 @@ func (a *API) known(id int64) (*odds.Update, error) {
 	if u := a.cache.Newest(id); u != nil {
 		return u, nil
 	}
-	if !a.feed.Ready() {
+	if !a.feed.Complete() {
 		return nil, errNotReady()
 	}
 	return nil, respond.Errorf(respond.RaffleNotFound, "raffle %d does not exist", id)

@@ -42,7 +42,9 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 		if err := a.waitFor(r, u, wait); err != nil {
 			return err
 		}
-		u = a.cache.Newest(id)
+		if u, err = a.known(id); err != nil { // it was removed
+			return err
+		}
 	}
 	w.Header().Set("ETag", etag(u))
 	w.Header().Set("Cache-Control", "public, max-age=1")
@@ -57,7 +59,7 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func etag(u *odds.Update) string { return `"` + odds.ID(u.RaffleID, u.Version) + `"` }
+func etag(u *odds.Update) string { return `"` + odds.ID(u) + `"` }
 
 // waitOf reads ?wait=; 0 means not to wait.
 func waitOf(query url.Values) (time.Duration, error) {
@@ -80,7 +82,7 @@ func (a *API) waitFor(r *http.Request, u *odds.Update, wait time.Duration) error
 		return err
 	}
 	defer a.admission.release(client)
-	a.hub.Wait(r.Context(), u.RaffleID, u.Version, wait)
+	a.hub.Wait(r.Context(), u, wait)
 	return nil
 }
 

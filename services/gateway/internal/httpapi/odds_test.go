@@ -14,7 +14,7 @@ func TestOdds_AnswersWithAnETag(t *testing.T) {
 		b.publish(update(1, 7))
 		const path = "/api/v1/raffles/1/odds"
 		resp := b.get(http.MethodGet, path)
-		if got := resp.Header.Get("ETag"); got != `"1:7"` {
+		if got := resp.Header.Get("ETag"); got != `"1:e:7"` {
 			b.t.Errorf("ETag: %s", got)
 		}
 		if got := resp.Header.Get("Cache-Control"); got != "public, max-age=1" {
@@ -24,7 +24,7 @@ func TestOdds_AnswersWithAnETag(t *testing.T) {
 			b.t.Errorf("%d %q", status, body)
 		}
 		for tag, want := range map[string]int{
-			`"1:7"`: 304, `W/"1:7"`: 304, `"1:6", "1:7"`: 304, "*": 304, `"1:6"`: 200, "1:7": 200, `"2:7"`: 200,
+			`"1:e:7"`: 304, `W/"1:e:7"`: 304, `"1:e:6", "1:e:7"`: 304, "*": 304, `"1:e:6"`: 200, "1:e:7": 200, `"2:e:7"`: 200,
 		} {
 			if status, _ := b.body(http.MethodGet, path, "If-None-Match", tag); status != want {
 				b.t.Errorf("If-None-Match: %s: %d", tag, status)
@@ -42,7 +42,7 @@ func TestOdds_WaitsForNewerOnes(t *testing.T) {
 		if first.StatusCode != http.StatusOK || first.Header.Get("Cache-Control") != "no-store" {
 			b.t.Errorf("no version known: %s %v", first.Status, first.Header)
 		}
-		if status, _ := b.body(http.MethodGet, path, "If-None-Match", `"1:0"`); status != 200 {
+		if status, _ := b.body(http.MethodGet, path, "If-None-Match", `"1:e:0"`); status != 200 {
 			b.t.Errorf("an old version: %d", status)
 		}
 		published := make(chan struct{})
@@ -54,8 +54,8 @@ func TestOdds_WaitsForNewerOnes(t *testing.T) {
 			b.publish(update(2, 1))
 			b.publish(update(1, 2))
 		}()
-		resp := b.get(http.MethodGet, path, "If-None-Match", `"1:1"`)
-		if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") != `"1:2"` {
+		resp := b.get(http.MethodGet, path, "If-None-Match", `"1:e:1"`)
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") != `"1:e:2"` {
 			b.t.Errorf("when they change: %s %v", resp.Status, resp.Header)
 		}
 		<-published
@@ -70,7 +70,7 @@ func TestOdds_EndTheWaitWithoutAChange(t *testing.T) {
 	forEach(t, allTransports, nil, func(b *testBundle) {
 		b.publish(update(1, 2))
 		from := time.Now()
-		status, _ := b.body(http.MethodGet, "/api/v1/raffles/1/odds?wait=1s", "If-None-Match", `"1:2"`)
+		status, _ := b.body(http.MethodGet, "/api/v1/raffles/1/odds?wait=1s", "If-None-Match", `"1:e:2"`)
 		took := time.Since(from)
 		late := !b.onSockets && took > 1200*time.Millisecond
 		if status != http.StatusNotModified || took < time.Second || late {

@@ -80,15 +80,14 @@ func raffleIDs(query url.Values, limit int) ([]int64, error) {
 	return ids, nil
 }
 
-// lastSeen returns the version that the client has of each raffle; 0 means none.
-// What clients send is a hint: anything that is no event id means none. The
-// Last-Event-ID header, which EventSource sends by itself, counts before
-// ?lastEventId=, which is as old as the page.
-func lastSeen(r *http.Request, query url.Values, ids []int64) []int64 {
-	seen := make([]int64, len(ids))
-	note := func(raffleID, version int64) {
+// lastSeen returns what the client has of each raffle. What clients send is a hint:
+// anything that is no event id means nothing. The Last-Event-ID header, which
+// EventSource sends by itself, counts before ?lastEventId=, which is as old as the page.
+func lastSeen(r *http.Request, query url.Values, ids []int64) []odds.Seen {
+	seen := make([]odds.Seen, len(ids))
+	note := func(raffleID int64, has odds.Seen) {
 		if i := slices.Index(ids, raffleID); i >= 0 {
-			seen[i] = version
+			seen[i] = has
 		}
 	}
 	for _, text := range query["lastEventId"] {

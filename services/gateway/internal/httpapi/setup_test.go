@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -148,11 +149,24 @@ func finalUpdate(raffleID, version int64) *odds.Update {
 
 func updateIn(raffleID, version int64, state string, final bool) *odds.Update {
 	data := fmt.Appendf(nil, `{"id":%d,"version":%d,"state":%q}`, raffleID, version, state)
-	return &odds.Update{
-		RaffleID: raffleID, Version: version, State: state, Final: final,
-		JSON: data, Frame: sse.AppendEvent(nil, odds.ID(raffleID, version), odds.Event, data),
-	}
+	return updateWith(testEpoch, raffleID, version, state, final, data)
 }
+
+const testEpoch = "e"
+
+// updateWith returns an update of a life of a raffle. A later life has a later epoch.
+func updateWith(epoch string, raffleID, version int64, state string, final bool, data []byte) *odds.Update {
+	u := &odds.Update{
+		RaffleID: raffleID, Epoch: epoch, Version: version, State: state, Final: final,
+		JSON: data, Position: odds.Position{Sequence: uint64(epoch[0])},
+	}
+	u.Frame = sse.AppendEvent(nil, odds.ID(u), odds.Event, data)
+	u.Body = u.Frame[bytes.IndexByte(u.Frame, '\n')+1:]
+	return u
+}
+
+// withIDs returns the event of an update as clients of several raffles get it.
+func withIDs(u *odds.Update, ids string) string { return "id: " + ids + "\n" + string(u.Body) }
 
 // frame returns the event of an update of an open raffle, as clients get it.
 func frame(raffleID, version int64) string { return string(update(raffleID, version).Frame) }
@@ -284,6 +298,7 @@ func isHeartbeat(block string) bool {
 type fakeFeed struct {
 	cache    *cache.Cache
 	notReady bool
+	filling  bool // a new stream is being filled
 	// depth is how many updates of a raffle can be had by a Backfill.
 	depth int
 
@@ -310,6 +325,8 @@ func (f *fakeFeed) store(u *odds.Update) {
 }
 
 func (f *fakeFeed) Ready() bool { return !f.notReady }
+
+func (f *fakeFeed) Complete() bool { return !f.notReady && !f.filling }
 
 func (f *fakeFeed) Backfill(_ context.Context, raffleID int64) {
 	f.mu.Lock()

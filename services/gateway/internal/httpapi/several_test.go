@@ -16,15 +16,15 @@ func TestSubscribeSeveral_StreamsAllRaffles(t *testing.T) {
 		b.publish(update(2, 7))
 		b.publish(update(3, 1))
 		s := b.subscribe(several + "&id=1")
-		if got := s.opening(); got != frame(1, 5) {
+		if got := s.opening(); got != withIDs(update(1, 5), "1:e:5") {
 			b.t.Errorf("got %q", got)
 		}
-		s.expect(frame(2, 7))
+		s.expect(withIDs(update(2, 7), "1:e:5,2:e:7"))
 		b.publish(update(3, 2))
 		b.publish(update(2, 8))
-		s.expect(frame(2, 8))
+		s.expect(withIDs(update(2, 8), "1:e:5,2:e:8"))
 		b.publish(update(1, 6))
-		s.expect(frame(1, 6))
+		s.expect(withIDs(update(1, 6), "1:e:6,2:e:8"))
 	})
 }
 
@@ -35,25 +35,25 @@ func TestSubscribeSeveral_EndsWhenAllAreFinal(t *testing.T) {
 		b.publish(update(2, 7))
 		s := b.subscribe(several)
 		s.opening()
-		s.expect(frame(2, 7))
+		s.expect(withIDs(update(2, 7), "1:e:5,2:e:7"))
 		b.publish(finalUpdate(2, 8))
-		s.expect(finalFrame(2, 8))
+		s.expect(withIDs(finalUpdate(2, 8), "1:e:5,2:e:8"))
 		b.publish(finalUpdate(1, 6))
-		s.expect(finalFrame(1, 6), "id: 1:6,2:8\n\n", "")
+		s.expect(withIDs(finalUpdate(1, 6), "1:e:6,2:e:8"), "")
 
 		// An EventSource comes back with the last id, and 204 tells it to stop.
-		if status, _ := b.body(http.MethodGet, several, "Last-Event-ID", "1:6,2:8"); status != http.StatusNoContent {
+		if status, _ := b.body(http.MethodGet, several, "Last-Event-ID", "1:e:6,2:e:8"); status != http.StatusNoContent {
 			b.t.Errorf("with the last id: %d", status)
 		}
-		if status, _ := b.body(http.MethodGet, several+"&lastEventId=1:6&lastEventId=2:8"); status != http.StatusNoContent {
+		if status, _ := b.body(http.MethodGet, several+"&lastEventId=1:e:6&lastEventId=2:e:8"); status != http.StatusNoContent {
 			b.t.Errorf("with the ids in the query: %d", status)
 		}
 		// A client that has missed some gets the rest, and the end.
-		back := b.subscribe(several, "Last-Event-ID", "2:8")
-		if got := back.opening(); got != finalFrame(1, 6) {
+		back := b.subscribe(several, "Last-Event-ID", "2:e:8")
+		if got := back.opening(); got != resetEvent(1, "your last event id does not name this raffle") {
 			b.t.Errorf("got %q", got)
 		}
-		back.expect("id: 1:6,2:8\n\n", "")
+		back.expect(withIDs(finalUpdate(1, 6), "1:e:6,2:e:8"), "")
 	})
 }
 
@@ -63,13 +63,17 @@ func TestSubscribeSeveral_ResumesEachRaffle(t *testing.T) {
 		query, header string
 		want          []string
 	}{
-		"one, by the header": {"", "1:18", []string{frame(1, 19), frame(1, 20), frame(2, 20)}},
-		"both, by the query": {"&lastEventId=1:19&lastEventId=2:19", "", []string{frame(1, 20), frame(2, 20)}},
+		"one, by the header": {"", "1:e:18", []string{
+			withIDs(update(1, 19), "1:e:19"), withIDs(update(1, 20), "1:e:20"),
+			resetEvent(2, "your last event id does not name this raffle"), withIDs(update(2, 20), "1:e:20,2:e:20"),
+		}},
+		"both, by the query": {"&lastEventId=1:e:19&lastEventId=2:e:19", "", []string{
+			withIDs(update(1, 20), "1:e:20,2:e:19"), withIDs(update(2, 20), "1:e:20,2:e:20"),
+		}},
 		"both, by an id of both": {
-			"&lastEventId=1:1", "1:20,2:3",
+			"&lastEventId=1:e:1", "1:e:20,2:e:3",
 			[]string{
-				"event: reset\ndata: {\"id\":2,\"reason\":\"the updates since your last event are gone\"}\n\n",
-				frame(2, 20),
+				resetEvent(2, "the updates since your last event are gone"), withIDs(update(2, 20), "1:e:20,2:e:20"),
 			},
 		},
 	} {
@@ -96,18 +100,19 @@ func TestSubscribeSeveral_ResetsLargeBacklog(t *testing.T) {
 		for id := int64(1); id <= 2; id++ {
 			for v := range int64(4) {
 				u := update(id, v+1)
-				u.Frame = append([]byte(":"+strings.Repeat("x", maxBacklog/5)+"\n"), u.Frame...)
+				long := ":" + strings.Repeat("x", maxBacklog/5) + "\n"
+				u.Frame, u.Body = append([]byte(long), u.Frame...), append([]byte(long), u.Body...)
 				b.feed.put(u)
 			}
 		}
-		s := b.subscribe(several + "&lastEventId=1:1&lastEventId=2:1")
+		s := b.subscribe(several + "&lastEventId=1:e:1&lastEventId=2:e:1")
 		var got []string
 		for range 5 {
 			block := s.next()
 			got = append(got, block[strings.LastIndex(strings.TrimSuffix(block, "\n\n"), "\n")+1:])
 		}
-		if len(got) != 5 || !strings.Contains(got[0], "too many updates") || !strings.Contains(got[0], `"id":2`) ||
-			got[3]+got[4] != dataLine(1, 4)+dataLine(2, 4) {
+		if len(got) != 5 || !strings.Contains(got[3], "too many updates") || !strings.Contains(got[3], `"id":2`) ||
+			got[2]+got[4] != dataLine(1, 4)+dataLine(2, 4) {
 			b.t.Errorf("got %q", got)
 		}
 	})
@@ -142,7 +147,37 @@ func TestSubscribeSeveral_RefusesBadIDs(t *testing.T) {
 		s := b.subscribe(path + "?" + strings.TrimSuffix(many.String(), "&id=101")) // 100
 		s.opening()
 		b.publish(update(100, 2))
-		for s.next() != frame(100, 2) {
+		for !strings.HasSuffix(s.next(), "\n"+string(update(100, 2).Body)) {
+		}
+	})
+}
+
+func resetEvent(raffleID int64, reason string) string {
+	return fmt.Sprintf("event: reset\ndata: {\"id\":%d,\"reason\":%q}\n\n", raffleID, reason)
+}
+
+// B11: after a cut, a client must get what it has missed of each raffle, and nothing
+// twice.
+func TestSubscribeSeveral_CutAnywhere(t *testing.T) {
+	t.Parallel()
+	forEach(t, allTransports, nil, func(b *testBundle) {
+		b.publish(update(1, 60))
+		b.publish(update(2, 1))
+		s := b.subscribe(several)
+		s.opening()
+		id, _, _ := strings.Cut(strings.TrimPrefix(s.next(), "id: "), "\n")
+		s.Body.Close()
+		for v := int64(61); v <= 63; v++ {
+			b.feed.put(update(1, v))
+		}
+		back := b.subscribe(several, "Last-Event-ID", id)
+		if got := back.opening(); got != withIDs(update(1, 61), "1:e:61,2:e:1") {
+			b.t.Errorf("got %q", got)
+		}
+		back.expect(withIDs(update(1, 62), "1:e:62,2:e:1"), withIDs(update(1, 63), "1:e:63,2:e:1"))
+		again := b.subscribe(several, "Last-Event-ID", "1:e:63,2:e:1")
+		if got := again.opening(); !isHeartbeat(got) {
+			b.t.Errorf("nothing was missed, got %q", got)
 		}
 	})
 }

@@ -2,9 +2,9 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
@@ -48,11 +48,12 @@ func (a *API) subscribeSeveral(w http.ResponseWriter, r *http.Request) error {
 
 // stream answers with the updates of raffles.
 func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, ids []int64) error {
-	if err := a.allKnown(ids); err != nil {
+	newest, err := a.allKnown(ids)
+	if err != nil {
 		return err
 	}
 	seen := lastSeen(r, query, ids)
-	if a.hasAll(ids, seen) {
+	if hasAll(newest, seen) {
 		w.WriteHeader(http.StatusNoContent) // an EventSource stops at that
 		return nil
 	}
@@ -68,7 +69,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 		return err
 	}
 	a.backfill(r.Context(), ids, seen)
-	stream := a.open(ids, seen)
+	stream := a.open(newest, seen)
 	stream.Done = func(fanout.Reason) { a.admission.release(client) }
 	if !a.hub.Serve(w, r, stream) {
 		a.admission.release(client)
@@ -77,19 +78,22 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 	return nil
 }
 
-func (a *API) allKnown(ids []int64) error {
-	for _, id := range ids {
-		if _, err := a.known(id); err != nil {
-			return err
+// allKnown returns the newest odds of all raffles.
+func (a *API) allKnown(ids []int64) ([]*odds.Update, error) {
+	newest := make([]*odds.Update, len(ids))
+	for i, id := range ids {
+		var err error
+		if newest[i], err = a.known(id); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return newest, nil
 }
 
 // hasAll reports whether the client has the final odds of all raffles.
-func (a *API) hasAll(ids, seen []int64) bool {
-	for i, id := range ids {
-		if u := a.cache.Newest(id); !u.Final || seen[i] < u.Version {
+func hasAll(newest []*odds.Update, seen []odds.Seen) bool {
+	for i, u := range newest {
+		if !u.Final || seen[i] != (odds.Seen{Epoch: u.Epoch, Version: u.Version}) {
 			return false
 		}
 	}
@@ -97,10 +101,13 @@ func (a *API) hasAll(ids, seen []int64) bool {
 }
 
 // backfill has the cache filled with what a client has missed, if that can be had.
-func (a *API) backfill(ctx context.Context, ids, seen []int64) {
+func (a *API) backfill(ctx context.Context, ids []int64, seen []odds.Seen) {
 	var backfills sync.WaitGroup
 	for i, id := range ids {
-		if seen[i] == 0 {
+		if seen[i].Version == 0 {
+			continue
+		}
+		if u := a.cache.Newest(id); u == nil || u.Epoch != seen[i].Epoch {
 			continue
 		}
 		if _, complete := a.cache.Since(id, seen[i]); !complete {
@@ -116,17 +123,21 @@ const maxBacklog = oddsstream.MessagesPerSubject * odds.MaxFrame
 
 // open returns what a connection begins with: when to come back, and of each raffle
 // the newest odds, or what the client has missed. A client that has missed nothing
-// gets a heartbeat, since proxies give up on a stream on which nothing comes.
-func (a *API) open(ids, seen []int64) fanout.Stream {
+// gets a heartbeat, since proxies give up on a stream on which nothing comes. newest
+// are the newest odds of the raffles, or have just been so.
+//
+// However many raffles there are, the memory of a connection that waits for its client
+// is small: updates are shared, and the fan-out encodes resets when it sends them.
+func (a *API) open(newest []*odds.Update, seen []odds.Seen) fanout.Stream {
 	stream := fanout.Stream{
 		Opening:       sse.AppendRetry(make([]byte, 0, 64), a.retry()),
-		Subscriptions: make([]fanout.Subscription, 0, len(ids)),
+		Subscriptions: make([]fanout.Subscription, 0, len(newest)),
 	}
-	room := maxBacklog
-	for i, id := range ids {
-		updates, reset := a.missed(id, seen[i], room)
-		if reset != "" {
-			stream.Opening = appendReset(stream.Opening, id, reset)
+	room, isQuiet := maxBacklog, true
+	for i, u := range newest {
+		sub, updates := a.resume(u, seen[i], room)
+		if sub.Reset == 0 && sub.LastSent == 0 && namesAny(seen) {
+			sub.Reset, updates = fanout.ResetNotNamed, nil
 		}
 		if i == 0 {
 			stream.Backlog = updates // shared with others
@@ -134,31 +145,44 @@ func (a *API) open(ids, seen []int64) fanout.Stream {
 			stream.Backlog = append(stream.Backlog, updates...)
 		}
 		room -= size(updates)
-		newest := a.cache.Newest(id)
-		hasFinal := newest.Final && seen[i] >= newest.Version
-		stream.Subscriptions = append(stream.Subscriptions, fanout.Subscription{RaffleID: id, LastSent: seen[i], Final: hasFinal})
+		isQuiet = isQuiet && len(updates) == 0 && sub.Reset == 0
+		stream.Subscriptions = append(stream.Subscriptions, sub)
 	}
-	if len(stream.Backlog) == 0 {
+	if isQuiet {
 		stream.Opening = fanout.AppendHeartbeat(stream.Opening)
 	}
 	return stream
 }
 
-// missed returns the updates of a raffle that a client has missed, or only the newest:
-// if the client has seen none, if the others are gone, or if they do not fit into room.
-// Of the latter two, reset is the reason that the client is told.
-func (a *API) missed(id, seen int64, room int) (updates []*odds.Update, reset string) {
-	if seen == 0 {
-		return []*odds.Update{a.cache.Newest(id)}, ""
+// namesAny reports whether a client has something of any raffle.
+func namesAny(seen []odds.Seen) bool {
+	return slices.ContainsFunc(seen, func(s odds.Seen) bool { return s.Version > 0 })
+}
+
+// resume returns the subscription to the raffle whose newest odds are u, for a client
+// that has seen something of it or nothing, and the updates that the client lacks, if
+// they fit into room. If they cannot be had, the subscription begins with a reset.
+func (a *API) resume(u *odds.Update, seen odds.Seen, room int) (fanout.Subscription, []*odds.Update) {
+	sub := fanout.Subscription{RaffleID: u.RaffleID}
+	if seen.Version == 0 {
+		return sub, []*odds.Update{u}
 	}
-	updates, complete := a.cache.Since(id, seen)
+	if seen.Epoch != u.Epoch {
+		sub.Reset = fanout.ResetAnotherLife
+		return sub, nil
+	}
+	updates, complete := a.cache.Since(u.RaffleID, seen)
 	switch {
 	case !complete:
-		return updates, "the updates since your last event are gone"
+		sub.Reset = fanout.ResetGone
+		return sub, nil
 	case len(updates) > 1 && size(updates) > room:
-		return updates[len(updates)-1:], "there were too many updates since your last events"
+		sub.Reset = fanout.ResetTooMany
+		return sub, nil
 	}
-	return updates, ""
+	sub.LastSent, sub.Life = seen.Version, u.Life
+	sub.Final = u.Final && seen.Version == u.Version
+	return sub, updates
 }
 
 // size returns how many bytes updates take on the wire.
@@ -167,9 +191,4 @@ func size(updates []*odds.Update) (bytes int) {
 		bytes += len(u.Frame)
 	}
 	return bytes
-}
-
-func appendReset(b []byte, raffleID int64, reason string) []byte {
-	data, _ := json.Marshal(map[string]any{"id": raffleID, "reason": reason})
-	return sse.AppendEvent(b, "", "reset", data)
 }

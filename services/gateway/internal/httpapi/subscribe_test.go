@@ -32,7 +32,7 @@ func TestSubscribe_SendsNewestAtOnce(t *testing.T) {
 				b.t.Errorf("%s: %q", name, got)
 			}
 		}
-		want := "id: 1:57\nevent: raffle-winning-probability\ndata: {\"id\":1,\"version\":57,\"state\":\"OPEN\"}\n\n"
+		want := "id: 1:e:57\nevent: raffle-winning-probability\ndata: {\"id\":1,\"version\":57,\"state\":\"OPEN\"}\n\n"
 		if got := s.opening(); got != want {
 			b.t.Errorf("got %q", got)
 		}
@@ -71,7 +71,8 @@ func TestSubscribe_BurstEndsWithItsNewest(t *testing.T) {
 		for last < 101 {
 			block := s.next()
 			id, _, _ := strings.Cut(strings.TrimPrefix(block, "id: "), "\n")
-			_, version, ok := odds.ParseID(id)
+			_, seen, ok := odds.ParseID(id)
+			version := seen.Version
 			if !ok || version <= last {
 				b.t.Fatalf("after version %d: %q", last, block)
 			}
@@ -135,10 +136,10 @@ func TestSubscribe_FinalEventEndsTheStream(t *testing.T) {
 			b.t.Errorf("a new client: %q", got)
 		}
 		back.expect("")
-		if status, body := b.body(http.MethodGet, subscribe1, "Last-Event-ID", "1:2"); status != http.StatusNoContent || body != "" {
+		if status, body := b.body(http.MethodGet, subscribe1, "Last-Event-ID", "1:e:2"); status != http.StatusNoContent || body != "" {
 			b.t.Errorf("with its id: %d %q", status, body)
 		}
-		if status, _ := b.body(http.MethodGet, subscribe1+"?lastEventId=1:2"); status != http.StatusNoContent {
+		if status, _ := b.body(http.MethodGet, subscribe1+"?lastEventId=1:e:2"); status != http.StatusNoContent {
 			b.t.Errorf("with its id in the query: %d", status)
 		}
 	})
@@ -157,19 +158,22 @@ func TestSubscribe_ResumesAfterLastEvent(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ path, header, want string }{
 		"nothing known":         {subscribe1, "", frames(50, 50)},
-		"in the cache":          {subscribe1, "1:48", frames(49, 50)},
-		"in the query":          {subscribe1 + "?lastEventId=1:48", "", frames(49, 50)},
-		"the header counts":     {subscribe1 + "?lastEventId=1:48", "1:49", frames(50, 50)},
-		"in the stream":         {subscribe1, "1:20", frames(21, 50)},
-		"the oldest of them":    {subscribe1, "1:10", frames(11, 50)},
-		"gone":                  {subscribe1, "1:9", resetRaffle1 + frames(50, 50)},
-		"another raffle's":      {subscribe1, "2:48", frames(50, 50)},
+		"in the cache":          {subscribe1, "1:e:48", frames(49, 50)},
+		"in the query":          {subscribe1 + "?lastEventId=1:e:48", "", frames(49, 50)},
+		"the header counts":     {subscribe1 + "?lastEventId=1:e:48", "1:e:49", frames(50, 50)},
+		"in the stream":         {subscribe1, "1:e:20", frames(21, 50)},
+		"the oldest of them":    {subscribe1, "1:e:10", frames(11, 50)},
+		"gone":                  {subscribe1, "1:e:9", resetRaffle1 + frames(50, 50)},
+		"another life":          {subscribe1, "1:d:48", resetEvent(1, "this is another raffle than the one you have seen") + frames(50, 50)},
+		"another life, ahead":   {subscribe1, "1:d:99", resetEvent(1, "this is another raffle than the one you have seen") + frames(50, 50)},
+		"without an epoch":      {subscribe1, "1:48", resetEvent(1, "this is another raffle than the one you have seen") + frames(50, 50)},
+		"another raffle's":      {subscribe1, "2:e:48", frames(50, 50)},
 		"not an id":             {subscribe1, "x:y:z", frames(50, 50)},
-		"not a version":         {subscribe1, "1:-48", frames(50, 50)},
-		"has the newest":        {subscribe1, "1:50", ""},
-		"another was ahead":     {subscribe1, "1:51", ""},
-		"one of several":        {subscribe1, "2:7,1:48", frames(49, 50)},
-		"not a number so large": {subscribe1, "1:99999999999999999999", frames(50, 50)},
+		"not a version":         {subscribe1, "1:e:-48", frames(50, 50)},
+		"has the newest":        {subscribe1, "1:e:50", ""},
+		"another was ahead":     {subscribe1, "1:e:51", ""},
+		"one of several":        {subscribe1, "2:e:7,1:e:48", frames(49, 50)},
+		"not a number so large": {subscribe1, "1:e:99999999999999999999", frames(50, 50)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -198,7 +202,7 @@ func TestSubscribe_ResumesAfterLastEvent(t *testing.T) {
 					if block == frame(1, 52) {
 						return
 					}
-					if block != frame(1, 51) || c.header == "1:51" {
+					if block != frame(1, 51) || c.header == "1:e:51" {
 						b.t.Fatalf("then %q", block)
 					}
 				}
@@ -234,7 +238,7 @@ func TestSubscribe_ResumesAfterLongestRetryOnBusyRaffle(t *testing.T) {
 				newest := total
 				for _, secondsAway := range []int64{retry, 1, 2*retry - 1, retry} {
 					seen := newest - secondsAway*perSecond
-					s := b.subscribe(subscribe1, "Last-Event-ID", odds.ID(1, seen*step))
+					s := b.subscribe(subscribe1, "Last-Event-ID", odds.ID(update(1, seen*step)))
 					if got := s.opening(); got != frame(1, (seen+1)*step) {
 						b.t.Fatalf("after %d s away: %q", secondsAway, got)
 					}
@@ -265,7 +269,7 @@ func TestSubscribeSeveral_BackfillsSideBySide(t *testing.T) {
 			ids, seen = append(ids, id+1), append(seen, id%3) // a third has seen none
 		}
 		from := time.Now()
-		(&API{cache: newest, feed: feed}).backfill(t.Context(), ids, seen)
+		(&API{cache: newest, feed: feed}).backfill(t.Context(), ids, seenOf(seen...))
 		if took := time.Since(from); took != slowBackfill || feed.backfills.Load() != 66 {
 			t.Errorf("%d backfills took %v", feed.backfills.Load(), took)
 		}
@@ -278,6 +282,8 @@ const slowBackfill = 2 * time.Second
 type slowFeed struct{ backfills atomic.Int32 }
 
 func (*slowFeed) Ready() bool { return true }
+
+func (*slowFeed) Complete() bool { return true }
 
 func (f *slowFeed) Backfill(context.Context, int64) {
 	f.backfills.Add(1)
@@ -295,17 +301,27 @@ func TestSubscribe_SharesBacklog(t *testing.T) {
 	newest.Put(stored[len(stored)-1], true)
 	newest.Backfill(1, stored)
 	a := &API{cache: newest}
-	one, other := a.open([]int64{1}, []int64{1}), a.open([]int64{1}, []int64{101})
+	one1 := []*odds.Update{newest.Newest(1)}
+	one, other := a.open(one1, seenOf(1)), a.open(one1, seenOf(101))
 	if len(one.Backlog) != len(stored)-1 || &one.Backlog[100] != &other.Backlog[0] || len(one.Opening) > 100 {
 		t.Errorf("%d and %d updates, %d bytes", len(one.Backlog), len(other.Backlog), len(one.Opening))
 	}
 	// That of several raffles must not be appended to the shared slice.
 	newest.Put(update(2, 1), true)
-	both := a.open([]int64{1, 2}, []int64{1, 0})
+	newest.Put(update(2, 2), true)
+	both := a.open([]*odds.Update{newest.Newest(1), newest.Newest(2)}, seenOf(1, 1))
 	newest.Put(update(1, int64(len(stored))+1), true)
 	if n := len(both.Backlog); n != len(stored) || both.Backlog[n-1].RaffleID != 2 {
 		t.Errorf("%d updates, the last of raffle %d", n, both.Backlog[n-1].RaffleID)
 	}
+}
+
+// seenOf returns what a client has that has seen a version of each raffle.
+func seenOf(versions ...int64) (seen []odds.Seen) {
+	for _, v := range versions {
+		seen = append(seen, odds.Seen{Epoch: testEpoch, Version: v})
+	}
+	return seen
 }
 
 func TestSubscribe_HeadOpensNoStream(t *testing.T) {
@@ -343,7 +359,7 @@ func TestSubscribe_DropsReaderThatTakesNothing(t *testing.T) {
 				b.t.Fatal("the slow one is not dropped after more than twice the write timeout")
 			}
 			b.publish(update(1, version))
-			for !strings.Contains(quick.next(), odds.ID(1, version)) {
+			for !strings.Contains(quick.next(), odds.ID(update(1, version))) {
 			}
 			<-pace.C
 		}
