@@ -56,7 +56,7 @@ func (f *Feed) Backfill(ctx context.Context, raffleID int64) {
 // Direct Get (ADR-31 of github.com/nats-io/nats-architecture-and-design). Any
 // replica answers it.
 func (f *Feed) readStored(ctx context.Context, raffleID int64) (stored []*odds.Update, err error) {
-	messages, err := jetstreamext.GetBatch(ctx, f.js, oddsstream.Name, maxBackfill, jetstreamext.GetBatchSubject(oddsstream.Subject(raffleID)))
+	messages, err := jetstreamext.GetBatch(ctx, f.js, f.cfg.Names.Stream(), maxBackfill, jetstreamext.GetBatchSubject(f.cfg.Names.Subject(raffleID)))
 	if err != nil {
 		return nil, fmt.Errorf("request messages: %w", err)
 	}
@@ -70,7 +70,10 @@ func (f *Feed) readStored(ctx context.Context, raffleID int64) (stored []*odds.U
 		if err != nil || u.RaffleID != raffleID {
 			continue // as when it was received
 		}
-		if n := len(stored); n == 0 || u.Version > stored[n-1].Version {
+		switch n := len(stored); {
+		case n > 0 && u.Epoch != stored[n-1].Epoch: // another life
+			stored = []*odds.Update{u}
+		case n == 0 || u.Version > stored[n-1].Version:
 			stored = append(stored, u)
 		}
 	}

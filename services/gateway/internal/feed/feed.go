@@ -29,7 +29,9 @@ type Config struct {
 	Connect func(natsconn.Callbacks) (*nats.Conn, error)
 	// APIPrefix comes before JetStream's subjects. Empty: $JS.API.
 	APIPrefix string
-	Cache     *cache.Cache
+	// Names are those of the stream and its subjects.
+	Names oddsstream.Names
+	Cache *cache.Cache
 	// Publish is called with each update that is newer than what the cache had, once
 	// the cache has it.
 	Publish func(*odds.Update)
@@ -38,6 +40,9 @@ type Config struct {
 	Received func(*odds.Update)
 	// SnapshotTaken, if set, is called after each snapshot, with its cause.
 	SnapshotTaken func(Cause)
+	// CheckFailed, if set, is called after each check of the stream's end that got no
+	// answer though there was a connection.
+	CheckFailed func()
 	// OnReady, if set, is called once, when Ready turns true.
 	OnReady func()
 	Log     *slog.Logger
@@ -45,10 +50,13 @@ type Config struct {
 
 // Feed follows the stream of odds. Make it with New.
 type Feed struct {
-	cfg   Config
-	nc    *nats.Conn
-	js    jetstream.JetStream
-	ready atomic.Bool
+	cfg      Config
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	ready    atomic.Bool
+	complete atomic.Bool
+	// leave leaves the server for another one.
+	leave func() error
 	// resync has capacity 1: the cause for which a snapshot should be taken.
 	resync    chan Cause
 	backfills singleflight.Group
@@ -60,6 +68,10 @@ type Feed struct {
 	// newest odds are read from the stream instead.
 	pendingMessages, pendingBytes int
 	checkInterval, requestTimeout time.Duration
+	// patience is how long checks may fail before the feed leaves the server.
+	patience time.Duration
+
+	behind int // snapshots in a row that lacked the stream's last message
 
 	badMessages, failedBackfills rate.Sometimes // limit how often these are logged
 
@@ -72,6 +84,7 @@ type Feed struct {
 // position is how far along the stream the feed is.
 type position struct {
 	created  time.Time // when the stream was created, by which another one is recognized
+	stream   int64     // counts the streams, also one that has lost its end
 	sequence uint64    // highest that was received live or is covered by a snapshot
 }
 
@@ -83,7 +96,7 @@ const logInterval = time.Minute
 func New(cfg Config) (*Feed, error) {
 	f := &Feed{
 		cfg: cfg, resync: make(chan Cause, 1),
-		pendingMessages: 65_536, pendingBytes: 32 << 20, checkInterval: checkInterval, requestTimeout: requestTimeout,
+		pendingMessages: 65_536, pendingBytes: 32 << 20, checkInterval: checkInterval, requestTimeout: requestTimeout, patience: patience,
 		badMessages:     rate.Sometimes{First: 10, Interval: logInterval},
 		failedBackfills: rate.Sometimes{Interval: logInterval},
 		cancelInFlight:  func() {},
@@ -101,12 +114,16 @@ func New(cfg Config) (*Feed, error) {
 		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	f.nc, f.js = nc, js
+	f.nc, f.js, f.leave = nc, js, nc.ForceReconnect
 	return f, nil
 }
 
 // Ready reports whether the cache has, or once had, the odds of all raffles.
 func (f *Feed) Ready() bool { return f.ready.Load() }
+
+// Complete reports whether a raffle that the cache does not have does not exist: the
+// last snapshot was of a stream that its participation has filled.
+func (f *Feed) Complete() bool { return f.complete.Load() }
 
 // Connected reports whether there is a connection to NATS.
 func (f *Feed) Connected() bool { return f.nc.IsConnected() }
@@ -114,7 +131,7 @@ func (f *Feed) Connected() bool { return f.nc.IsConnected() }
 // Run follows the stream until ctx ends, then closes the connection. Call it once.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.nc.Close()
-	sub, err := f.nc.Subscribe(oddsstream.AllLive, f.onMessage)
+	sub, err := f.nc.Subscribe(f.cfg.Names.AllLive(), f.onMessage)
 	if err != nil {
 		return fmt.Errorf("subscribe to odds: %w", err)
 	}
@@ -160,12 +177,13 @@ func (f *Feed) onMessage(msg *nats.Msg) {
 	f.mu.Lock()
 	gap := sequence > f.position.sequence+1
 	f.position.sequence = max(f.position.sequence, sequence)
+	at := odds.Position{Stream: f.position.stream, Sequence: sequence}
 	f.mu.Unlock()
 	if gap {
 		f.cfg.Cache.Invalidate()
 		f.requestSnapshot(Gap)
 	}
-	f.apply(msg.Subject, msg.Data, func(u *odds.Update) bool {
+	f.apply(msg.Subject, msg.Data, at, func(u *odds.Update) bool {
 		u.Delivery = &odds.Delivery{Received: time.Now(), Origin: telemetry.Extract(msg)}
 		if f.cfg.Received != nil {
 			f.cfg.Received(u)
@@ -177,16 +195,17 @@ func (f *Feed) onMessage(msg *nats.Msg) {
 // apply decodes a message, adds its odds to the cache with put, and publishes them
 // if they are new. A message that cannot be read is logged and dropped: no message
 // may stop the feed.
-func (f *Feed) apply(subject string, data []byte, put func(*odds.Update) bool) {
+func (f *Feed) apply(subject string, data []byte, at odds.Position, put func(*odds.Update) bool) {
 	u, err := odds.Decode(data)
 	if err != nil {
 		f.logBadMessage(subject, err)
 		return
 	}
-	if id, ok := oddsstream.RaffleID(subject); !ok || id != u.RaffleID {
+	if id, ok := f.cfg.Names.RaffleID(subject); !ok || id != u.RaffleID {
 		f.logBadMessage(subject, fmt.Errorf("it is of raffle %d", u.RaffleID))
 		return
 	}
+	u.Position = at
 	f.publishMu.Lock()
 	defer f.publishMu.Unlock()
 	if put(u) {

@@ -129,7 +129,7 @@ func TestFeed_BackfillsFromStream(t *testing.T) {
 	b.expectSince(1, last-10, false, last)
 	b.feed.Backfill(t.Context(), 1)
 	for _, missed := range []int64{10, int64(oddsstream.MessagesPerSubject)} { // all that the stream holds
-		if got, complete := b.cache.Since(1, last-missed); !complete || int64(len(got)) != missed || got[0].Version != last-missed+1 {
+		if got, complete := b.cache.Since(1, odds.Seen{Epoch: "0", Version: last - missed}); !complete || int64(len(got)) != missed || got[0].Version != last-missed+1 {
 			t.Errorf("since %d: %d updates, complete %t", last-missed, len(got), complete)
 		}
 	}

@@ -31,10 +31,10 @@ func (f *Feed) follow(ctx context.Context) {
 	defer retry.Stop()
 	retry.Stop()
 	var (
-		lastEnd  position // the stream's end at the last check
 		cause    Cause
 		delay    = retryFirst
 		failures = newFailures(f.cfg.Log)
+		checks   = &checks{feed: f, failingSince: time.Now(), patience: f.patience}
 	)
 	for {
 		select {
@@ -42,13 +42,14 @@ func (f *Feed) follow(ctx context.Context) {
 			return
 		case <-tick.C:
 			f.cfg.Cache.Shrink()
-			f.request(ctx, func(ctx context.Context) { lastEnd = f.check(ctx, lastEnd) })
+			f.request(ctx, checks.check)
 			continue
 		case cause = <-f.resync:
 		case <-retry.C: // for the same cause
 		}
+		var absent int
 		var err error
-		f.request(ctx, func(ctx context.Context) { err = f.snapshot(ctx) })
+		f.request(ctx, func(ctx context.Context) { absent, err = f.snapshot(ctx) })
 		if err != nil {
 			if ctx.Err() == nil {
 				failures.log(cause, err)
@@ -59,6 +60,7 @@ func (f *Feed) follow(ctx context.Context) {
 		}
 		retry.Stop()
 		delay, failures = retryFirst, newFailures(f.cfg.Log)
+		checks.snapshotTaken(absent)
 		f.cfg.Log.Info("odds: took a snapshot", "cause", cause, "raffles", f.cfg.Cache.Len())
 		if f.cfg.SnapshotTaken != nil {
 			f.cfg.SnapshotTaken(cause)
@@ -74,30 +76,6 @@ func (f *Feed) request(ctx context.Context, send func(context.Context)) {
 	f.cancelInFlight = cancel
 	f.mu.Unlock()
 	send(ctx)
-}
-
-// check requests a snapshot if the stream is another one, is shorter than what was
-// received, or had an end at the check before that has not been received even now.
-// It returns the stream's end.
-func (f *Feed) check(ctx context.Context, lastEnd position) position {
-	before := f.received()
-	end, err := f.streamEnd(ctx)
-	if err != nil {
-		return lastEnd // NATS is unavailable, which natsconn logs
-	}
-	after := f.received()
-	switch {
-	case !end.created.Equal(after.created):
-		f.requestSnapshot(AnotherStream)
-	case end.sequence < before.sequence:
-		f.mu.Lock()
-		f.position.sequence = end.sequence
-		f.mu.Unlock()
-		f.requestSnapshot(ShorterStream)
-	case lastEnd.created.Equal(end.created) && lastEnd.sequence > after.sequence:
-		f.requestSnapshot(MissedTail)
-	}
-	return end
 }
 
 func (f *Feed) received() position {

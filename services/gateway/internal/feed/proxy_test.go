@@ -23,6 +23,7 @@ type proxy struct {
 	changed *sync.Cond // state or held has changed
 	state   proxyState
 	conns   []net.Conn
+	spoilt  []byte       // what clients send in vain
 	held    bytes.Buffer // what clients have sent since the proxy fell silent
 }
 
@@ -84,6 +85,9 @@ func (p *proxy) forward(to, from net.Conn, fromClient bool) {
 		for p.state == silent {
 			p.changed.Wait()
 		}
+		if fromClient && p.spoilt != nil {
+			copy(buf[:n], bytes.ReplaceAll(buf[:n], p.spoilt, bytes.ToLower(p.spoilt)))
+		}
 		p.mu.Unlock()
 		if _, errWrite := to.Write(buf[:n]); err != nil || errWrite != nil {
 			return
@@ -95,7 +99,7 @@ func (p *proxy) forward(to, from net.Conn, fromClient bool) {
 func (p *proxy) awaitHeld(t *testing.T, text string) {
 	t.Helper()
 	late := false
-	timer := time.AfterFunc(patience, func() {
+	timer := time.AfterFunc(patienceOfTests, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		late = true
@@ -125,6 +129,13 @@ func (p *proxy) cut() {
 
 // silence has the proxy forward nothing until it heals.
 func (p *proxy) silence() { p.become(silent) }
+
+// spoil has the proxy change subjects with this part, so that requests are not answered.
+func (p *proxy) spoil(part string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spoilt = []byte(part)
+}
 
 // heal has the proxy forward everything, first what it held.
 func (p *proxy) heal() { p.become(forwarding) }

@@ -19,8 +19,8 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 )
 
-// patience is how long a test waits for something before it fails.
-const patience = 20 * time.Second
+// patienceOfTests is how long a test waits for something before it fails.
+const patienceOfTests = 20 * time.Second
 
 // testBundle is a feed with a real NATS server.
 type testBundle struct {
@@ -34,7 +34,8 @@ type testBundle struct {
 
 	mu        sync.Mutex
 	published map[int64][]int64 // versions, by raffle
-	changed   chan struct{}     // closed at the next update
+	last      map[int64]*odds.Update
+	changed   chan struct{} // closed at the next update
 }
 
 // setup starts a NATS server, without a stream.
@@ -42,7 +43,7 @@ func setup(t *testing.T) *testBundle {
 	t.Helper()
 	b := &testBundle{
 		t: t, server: natstest.Start(t), cache: cache.New(), causes: make(chan Cause, 100), ready: make(chan struct{}, 10),
-		published: make(map[int64][]int64), changed: make(chan struct{}),
+		published: make(map[int64][]int64), last: make(map[int64]*odds.Update), changed: make(chan struct{}),
 	}
 	b.js = b.server.JetStream()
 	return b
@@ -64,10 +65,11 @@ func (b *testBundle) config(url string) Config {
 func (b *testBundle) publishedOne(u *odds.Update) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if before := b.published[u.RaffleID]; len(before) > 0 && u.Version <= before[len(before)-1] {
-		b.t.Errorf("raffle %d: version %d was published after %v", u.RaffleID, u.Version, before)
+	if last := b.last[u.RaffleID]; last != nil && !u.Newer(last.Life, last.Version) {
+		b.t.Errorf("raffle %d: %s was published after %s", u.RaffleID, odds.ID(u), odds.ID(last))
 	}
-	if newest := b.cache.Newest(u.RaffleID); newest == nil || newest.Version < u.Version {
+	b.last[u.RaffleID] = u
+	if newest := b.cache.Newest(u.RaffleID); (newest == nil || newest.Newer(0, 0) && newest.Version < u.Version) && !u.Removed {
 		b.t.Errorf("raffle %d: version %d was published before the cache had it", u.RaffleID, u.Version)
 	}
 	b.published[u.RaffleID] = append(b.published[u.RaffleID], u.Version)
@@ -179,7 +181,7 @@ func (b *testBundle) republish(subject, sequence string, data []byte) {
 // awaitVersion waits until this version of a raffle is the last that was published.
 func (b *testBundle) awaitVersion(raffleID, version int64) {
 	b.t.Helper()
-	for deadline := time.After(patience); ; {
+	for deadline := time.After(patienceOfTests); ; {
 		b.mu.Lock()
 		versions, changed := b.published[raffleID], b.changed
 		b.mu.Unlock()
@@ -198,7 +200,7 @@ func (b *testBundle) awaitVersion(raffleID, version int64) {
 func (b *testBundle) awaitSnapshot(want Cause) {
 	b.t.Helper()
 	var others []Cause
-	for deadline := time.After(patience); ; {
+	for deadline := time.After(patienceOfTests); ; {
 		select {
 		case got := <-b.causes:
 			if got == want {
@@ -219,7 +221,7 @@ func (b *testBundle) nextSnapshot(want Cause) {
 		if got != want {
 			b.t.Fatalf("a snapshot for %q, not %q", got, want)
 		}
-	case <-time.After(patience):
+	case <-time.After(patienceOfTests):
 		b.t.Fatalf("no snapshot for %q", want)
 	}
 }
@@ -229,7 +231,7 @@ func await(t *testing.T, event <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-event:
-	case <-time.After(patience):
+	case <-time.After(patienceOfTests):
 		t.Fatal("did not happen: " + what)
 	}
 }
@@ -237,7 +239,7 @@ func await(t *testing.T, event <-chan struct{}, what string) {
 // expectSince fails unless these versions of a raffle come after version.
 func (b *testBundle) expectSince(raffleID, version int64, complete bool, want ...int64) {
 	b.t.Helper()
-	updates, ok := b.cache.Since(raffleID, version)
+	updates, ok := b.cache.Since(raffleID, odds.Seen{Epoch: "0", Version: version})
 	got := make([]int64, len(updates))
 	for i, u := range updates {
 		got[i] = u.Version

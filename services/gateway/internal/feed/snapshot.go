@@ -18,44 +18,101 @@ const snapshotTimeout = time.Minute
 // errNoStream is expected at the very first start: participation creates the stream.
 var errNoStream = errors.New("there is no stream " + oddsstream.Name + " yet: participation creates it")
 
+// maxBehind is how many snapshots in a row may lack the stream's last message. Then it
+// must have been deleted.
+const maxBehind = 4
+
 // snapshot merges each raffle's newest odds in the stream into the cache. They cover
-// all messages up to the end that the stream has now; later ones are received live.
-func (f *Feed) snapshot(ctx context.Context) error {
+// all messages up to the end that the stream has now; later ones are received live. It
+// returns how many raffles the stream lacks, but did not lack long enough to be removed.
+//
+// The messages may come from a replica that is behind. A snapshot that lacks the
+// stream's last message is not believed.
+func (f *Feed) snapshot(ctx context.Context) (absent int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	end, err := f.streamEnd(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	stream := f.beginStream(end)
 	generation := f.cfg.Cache.Invalidate()
-	err = oddsstream.Snapshot(ctx, f.js, func(subject string, data []byte) {
-		f.apply(subject, data, func(u *odds.Update) bool { return f.cfg.Cache.Merge(u, generation) })
+	_, err = oddsstream.Snapshot(ctx, f.js, f.cfg.Names, func(m jetstream.Msg, meta *jetstream.MsgMetadata) {
+		at := odds.Position{Stream: stream, Sequence: meta.Sequence.Stream}
+		f.apply(m.Subject(), m.Data(), at, func(u *odds.Update) bool { return f.cfg.Cache.Merge(u, generation) })
 	})
-	if err != nil {
-		return err
+	if errors.Is(err, oddsstream.ErrBehind) && f.behind < maxBehind-1 {
+		f.behind++
+		return 0, err
 	}
+	if err != nil && !errors.Is(err, oddsstream.ErrBehind) {
+		return 0, err
+	}
+	f.behind = 0
 	f.mu.Lock()
-	if !f.position.created.Equal(end.created) || end.sequence > f.position.sequence {
-		f.position = end
-	}
+	f.position.sequence = max(f.position.sequence, end.sequence)
 	f.mu.Unlock()
+	if !end.reconciled {
+		f.complete.Store(false)
+		return 0, nil
+	}
+	f.complete.Store(true)
 	if !f.ready.Swap(true) && f.cfg.OnReady != nil {
 		f.cfg.OnReady()
 	}
-	return nil
+	return f.removeAbsent(generation), nil
 }
 
-// streamEnd returns the position of the stream's last message.
-func (f *Feed) streamEnd(ctx context.Context) (position, error) {
+// beginStream notes which stream is read, and returns its number. Live messages that
+// came before are of an older one.
+func (f *Feed) beginStream(end streamEnd) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.position.created.Equal(end.created) {
+		f.position = position{created: end.created, stream: f.position.stream + 1}
+	}
+	return f.position.stream
+}
+
+// removeAbsent removes raffles that a complete snapshot of this generation and those of
+// the last seconds lacked, and returns how many more were absent.
+func (f *Feed) removeAbsent(generation int) (absent int) {
+	f.publishMu.Lock()
+	defer f.publishMu.Unlock()
+	gone, absent := f.cfg.Cache.Absent(generation)
+	for _, u := range gone {
+		removal, err := odds.Removal(u)
+		if err != nil || !f.cfg.Cache.RemoveAbsent(u) {
+			continue
+		}
+		f.cfg.Log.Warn("odds: removed a raffle that the stream does not have any more", "raffle", u.RaffleID, "version", u.Version)
+		f.cfg.Publish(removal)
+	}
+	return absent
+}
+
+// streamEnd is what a check of the stream finds.
+type streamEnd struct {
+	created    time.Time
+	sequence   uint64 // of the last message
+	subjects   int    // as many raffles have messages
+	reconciled bool   // a raffle without messages does not exist
+}
+
+// streamEnd looks at the stream.
+func (f *Feed) streamEnd(ctx context.Context) (streamEnd, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.requestTimeout)
 	defer cancel()
-	stream, err := f.js.Stream(ctx, oddsstream.Name)
+	stream, err := f.js.Stream(ctx, f.cfg.Names.Stream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return position{}, errNoStream
+		return streamEnd{}, errNoStream
 	}
 	if err != nil {
-		return position{}, fmt.Errorf("look up stream %s: %w", oddsstream.Name, err)
+		return streamEnd{}, fmt.Errorf("look up stream %s: %w", f.cfg.Names.Stream(), err)
 	}
 	info := stream.CachedInfo()
-	return position{info.Created, info.State.LastSeq}, nil
+	return streamEnd{
+		info.Created, info.State.LastSeq, int(info.State.NumSubjects), //nolint:gosec // G115: as many raffles as fit into memory
+		oddsstream.Reconciled(info.Config.Metadata),
+	}, nil
 }
