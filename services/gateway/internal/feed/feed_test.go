@@ -168,6 +168,7 @@ func TestFeed_ConcurrentBackfillsReadStreamOnce(t *testing.T) {
 	b, p := behindProxy(t)
 	b.publishUnseen(1, 1, 2, 3)
 	b.awaitVersion(1, 3)
+	b.awaitSnapshot(MissedTail) // its last request must not come in between
 	sub, err := b.js.Conn().SubscribeSync("$JS.API.DIRECT.GET." + oddsstream.Name)
 	if err != nil {
 		t.Fatal(err)
