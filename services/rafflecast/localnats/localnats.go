@@ -1,4 +1,4 @@
-// Package localnats runs a NATS server with JetStream inside this process.
+// Package localnats runs a NATS server with JetStream in this process.
 package localnats
 
 import (
@@ -12,17 +12,18 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Server is a running NATS server. Make it with Start.
+// Server is a running NATS server. Its methods are safe for concurrent use.
 type Server struct {
 	server *server.Server
 	token  string
 }
 
-// readyTimeout bounds the start, the recovery of the streams included.
+// readyTimeout bounds the start, which includes the recovery of streams.
 const readyTimeout = 30 * time.Second
 
-// Start runs a server on a free loopback port, with JetStream on disk in dir. It
-// refuses clients that don't have the random token in its URL.
+// Start runs a server on a free loopback port, with its streams on disk in dir, until
+// Stop; ctx bounds only the start. The server refuses clients without the random
+// token that its URL contains.
 func Start(ctx context.Context, dir string, log *slog.Logger) (*Server, error) {
 	token := rand.Text()
 	s, err := server.NewServer(&server.Options{
@@ -32,23 +33,23 @@ func Start(ctx context.Context, dir string, log *slog.Logger) (*Server, error) {
 		Port:                   server.RANDOM_PORT,
 		JetStream:              true,
 		StoreDir:               dir,
-		NoSigs:                 true, // signals are the process's affair
+		NoSigs:                 true, // the process handles signals
 		DisableJetStreamBanner: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configure the NATS server: %w", err)
 	}
 	s.SetLoggerV2(logger{log}, false, false, false)
-	go s.Start() // it ends with Shutdown
+	go s.Start() // ends with Shutdown
 	if !s.ReadyForConnections(readyTimeout) || ctx.Err() != nil {
 		s.Shutdown()
 		s.WaitForShutdown()
-		return nil, errors.Join(fmt.Errorf("the NATS server in %s was not ready within %v", dir, readyTimeout), context.Cause(ctx))
+		return nil, errors.Join(fmt.Errorf("the NATS server in %s did not become ready", dir), context.Cause(ctx))
 	}
 	return &Server{s, token}, nil
 }
 
-// URL returns where clients connect, with the token.
+// URL returns the URL for clients, which contains the token.
 func (s *Server) URL() string { return "nats://" + s.token + "@" + s.server.Addr().String() }
 
 // Stop ends the server and waits for it. Idempotent.

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-func TestOnlyThoseWithTheTokenGetIn(t *testing.T) {
+func TestServer_RefusesClientsWithoutTheToken(t *testing.T) {
 	t.Parallel()
 	s, err := Start(t.Context(), t.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -21,8 +21,8 @@ func TestOnlyThoseWithTheTokenGetIn(t *testing.T) {
 	}
 	nc.Close()
 	if _, err := nats.Connect("nats://" + s.server.Addr().String()); !errors.Is(err, nats.ErrAuthorization) {
-		t.Errorf("a stranger: %v", err)
+		t.Errorf("without the token: %v", err)
 	}
 	s.Stop()
-	s.Stop()
+	s.Stop() // is idempotent
 }

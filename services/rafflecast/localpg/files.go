@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/filelock"
 )
 
 const (
@@ -27,7 +28,7 @@ func (s *Server) lockDir(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
-	s.lock, err = lockFile(ctx, s.file("lock"))
+	s.lock, err = filelock.Open(ctx, s.file("lock"))
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		pid, _ := os.ReadFile(s.file("lock"))
 		return fmt.Errorf("in use by another run, pid %s", strings.TrimSpace(string(pid)))
@@ -38,31 +39,6 @@ func (s *Server) lockDir(ctx context.Context) (err error) {
 	_ = s.lock.Truncate(0)
 	_, _ = fmt.Fprintln(s.lock, os.Getpid()) // for the error above only
 	return nil
-}
-
-// lockFile opens a file for appending and takes an exclusive lock, which lasts until the last copy of
-// the file is closed, in whichever process. If the lock is still held when ctx ends, the error is
-// EWOULDBLOCK.
-func lockFile(ctx context.Context, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600) //nolint:gosec // G304: the caller's directory
-	if err != nil {
-		return nil, err
-	}
-	for {
-		last := ctx.Err() != nil
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if last || !errors.Is(err, syscall.EWOULDBLOCK) {
-			_ = f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }
 
 // openDir finds the directory of the server's files and the account to run it as.

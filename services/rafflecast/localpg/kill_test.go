@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/filelock"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
@@ -60,7 +61,7 @@ func TestInitdb_EndsWithItsParent(t *testing.T) {
 func TestStart_WaitsForProcessesOfKilledRun(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
-	log, err := lockFile(t.Context(), filepath.Join(cfg.Dir, "postgres.log"))
+	log, err := filelock.Open(t.Context(), filepath.Join(cfg.Dir, "postgres.log"))
 	must(t, err)
 	backend := exec.CommandContext(t.Context(), "sleep", "600")
 	backend.Stderr = log

@@ -20,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/filelock"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
@@ -198,7 +199,7 @@ func awaitUnlocked(t *testing.T, log string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	f, err := lockFile(ctx, log)
+	f, err := filelock.Open(ctx, log)
 	must(t, err)
 	must(t, f.Close())
 }

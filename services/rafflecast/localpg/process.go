@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/filelock"
 )
 
 // account is the user of the operating system that runs the server.
@@ -65,7 +67,7 @@ const (
 
 // openLog opens the log for a new child. It waits until no process of an earlier one has it open.
 func (s *Server) openLog(ctx context.Context) (*os.File, error) {
-	log, err := lockFile(ctx, s.file("postgres.log"))
+	log, err := filelock.Open(ctx, s.file("postgres.log"))
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, fmt.Errorf("PostgreSQL of an earlier run has not ended: %w", context.Cause(ctx))
 	}

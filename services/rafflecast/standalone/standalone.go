@@ -1,5 +1,5 @@
-// Package standalone runs the whole system in one process, with a NATS server
-// inside and a PostgreSQL that it supervises: for trying it, and for tests.
+// Package standalone runs the whole system in one process: both services, a NATS
+// server, and a PostgreSQL that it supervises.
 package standalone
 
 import (
@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,8 +19,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/participation"
-	"github.com/rafflecast/rafflecast/services/rafflecast/localnats"
-	"github.com/rafflecast/rafflecast/services/rafflecast/localpg"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/filelock"
 )
 
 // Config configures the system.
@@ -34,127 +34,95 @@ type Config struct {
 
 	Log *slog.Logger `kong:"-"`
 	Out io.Writer    `kong:"-"` // the welcome is written to it
-	// Started, if set, is called once, when everything is ready.
-	Started func(gateway.Addresses, participation.Addresses) `kong:"-"`
 }
 
 // Validate returns everything that is wrong with the settings.
 func (c *Config) Validate() error { return config.Validate(c) }
 
-// Run serves until ctx ends, then stops part after part, within 10 s.
+// Run serves until ctx ends, then stops the services and the stores, within 10 s.
 func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	// The ports first: if one is taken, nothing is started for nothing.
+	// The ports come first: if one is taken, nothing else needs to start.
 	ports, err := listen(ctx, &cfg)
 	if err != nil {
 		return err
 	}
 	defer ports.close()
-	dir, err := filepath.Abs(cfg.DataDir)
-	if err != nil {
-		return fmt.Errorf("data directory: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user; its own directory is private
-		return fmt.Errorf("data directory (--data-dir): %w", err)
-	}
-	unlock, err := lock(dir)
+	dir, unlock, err := openDataDir(ctx, cfg.DataDir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	var nats *localnats.Server
-	var postgres *localpg.Server
-	starting, startCtx := errgroup.WithContext(ctx)
-	starting.Go(func() (err error) {
-		nats, err = localnats.Start(startCtx, filepath.Join(dir, "nats"), cfg.Log)
-		return err
-	})
-	starting.Go(func() (err error) {
-		if cfg.DatabaseURL != "" {
-			return nil
-		}
-		if postgres, err = startPostgres(startCtx, dir, cfg.Log); err != nil {
-			return err
-		}
-		cfg.DatabaseURL = postgres.URL()
-		return nil
-	})
-	err = starting.Wait()
-	defer func() { err = errors.Join(err, stopStores(ctx, nats, postgres)) }()
+	stores, err := startStores(ctx, dir, cfg.DatabaseURL, cfg.Log)
 	if err != nil {
 		return err
 	}
-	return serve(ctx, cfg, ports, nats.URL(), postgres)
+	defer func() { err = errors.Join(err, stores.stop(ctx)) }()
+	return serve(ctx, &cfg, ports, stores)
 }
 
-func startPostgres(ctx context.Context, dir string, log *slog.Logger) (*localpg.Server, error) {
-	binaries, err := localpg.Find(ctx, localpg.FindOptions{CacheDir: filepath.Join(dir, "cache"), Log: log})
-	if err != nil {
-		return nil, err
+// lockTimeout is how long a process that was just killed may hold its lock.
+const lockTimeout = 500 * time.Millisecond
+
+// openDataDir makes the data directory if it is missing, and locks it until unlock is
+// called or the process ends.
+func openDataDir(ctx context.Context, name string) (dir string, unlock func(), err error) {
+	if dir, err = filepath.Abs(name); err != nil {
+		return "", nil, fmt.Errorf("data directory: %w", err)
 	}
-	return localpg.Start(ctx, localpg.Config{Binaries: binaries, Dir: filepath.Join(dir, "postgres"), Log: log})
-}
-
-func stopStores(ctx context.Context, nats *localnats.Server, postgres *localpg.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user; its own directory is private
+		return "", nil, fmt.Errorf("data directory (--data-dir): %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
-	if nats != nil {
-		nats.Stop()
+	lock, err := filelock.Open(ctx, filepath.Join(dir, "lock"))
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return "", nil, fmt.Errorf("another run uses %s: stop it, or choose another directory with --data-dir", dir)
 	}
-	if postgres == nil {
-		return nil
+	if err != nil {
+		return "", nil, fmt.Errorf("data directory (--data-dir): %w", err)
 	}
-	return postgres.Stop(ctx)
+	return dir, func() { _ = lock.Close() }, nil
 }
 
-// serve runs both services on the stores.
-func serve(ctx context.Context, cfg Config, ports *ports, natsURL string, postgres *localpg.Server) error {
-	database := "the one of DATABASE_URL"
-	if postgres != nil {
-		database = "psql '" + postgres.URL() + "'"
-	}
-	running, ctx := errgroup.WithContext(ctx)
+// serve runs both services on the stores until ctx ends or one of them fails.
+func serve(ctx context.Context, cfg *Config, ports *ports, stores *stores) error {
+	g, gctx := errgroup.WithContext(ctx)
+	servers := natsconn.ServerSettings{NATSURL: stores.nats.URL()}
 	started := make(chan participation.Addresses, 1)
-	nats := natsconn.ServerSettings{NATSURL: natsURL}
-	running.Go(func() error {
-		return participation.Run(ctx, participation.Config{
-			Database: participation.Database{DatabaseURL: cfg.DatabaseURL}, ServerSettings: nats, Settings: cfg.Participation,
+	g.Go(func() error {
+		return participation.Run(gctx, participation.Config{
+			Database: participation.Database{DatabaseURL: stores.databaseURL}, ServerSettings: servers, Settings: cfg.Participation,
 			Listeners: ports.participation, Log: cfg.Log,
-			Started: func(a participation.Addresses) { started <- a },
+			Started: func(at participation.Addresses) { started <- at },
 		})
 	})
-	running.Go(func() error {
-		var entries participation.Addresses
+	g.Go(func() error {
 		select {
-		case entries = <-started:
-		case <-ctx.Done():
+		case at := <-started:
+			return serveGateway(gctx, cfg, ports, stores, at)
+		case <-gctx.Done():
 			return nil
 		}
-		if err := makeFirstRaffle(ctx, entries.GRPC.String()); err != nil {
-			return err
-		}
-		return gateway.Run(ctx, gateway.Config{
-			ServerSettings: nats, Peers: gateway.Peers{ParticipationURL: "http://" + entries.HTTP.String()}, Settings: cfg.Gateway,
-			Listeners: ports.gateway, Log: cfg.Log,
-			Started: func(front gateway.Addresses) {
-				running.Go(func() error { return welcome(ctx, cfg, database, front, entries) })
-			},
-		})
 	})
-	if postgres != nil {
-		running.Go(func() error { return watch(ctx, postgres) })
-	}
-	return running.Wait()
+	g.Go(func() error { return stores.awaitFailure(gctx) })
+	return g.Wait()
 }
 
-// watch returns an error when PostgreSQL ends by itself.
-func watch(ctx context.Context, postgres *localpg.Server) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-postgres.Done():
-		return postgres.Err()
+// serveGateway makes the first raffle, runs the gateway, and writes the welcome once
+// the gateway is ready.
+func serveGateway(ctx context.Context, cfg *Config, ports *ports, stores *stores, participation participation.Addresses) error {
+	if err := makeFirstRaffle(ctx, participation.GRPC.String()); err != nil {
+		return err
 	}
+	var at gateway.Addresses
+	return gateway.Run(ctx, gateway.Config{
+		ServerSettings: natsconn.ServerSettings{NATSURL: stores.nats.URL()},
+		Peers:          gateway.Peers{ParticipationURL: "http://" + participation.HTTP.String()},
+		Settings:       cfg.Gateway, Listeners: ports.gateway, Log: cfg.Log,
+		Started: func(a gateway.Addresses) { at = a },
+		Ready:   func() { writeWelcome(cfg.Out, stores, at, participation) },
+	})
 }

@@ -3,8 +3,7 @@ package standalone
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"time"
+	"io"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -14,8 +13,8 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation"
 )
 
-// makeFirstRaffle makes a raffle where there is none, so that there is something
-// to look at. In an empty database it gets id 1.
+// makeFirstRaffle makes a raffle if there is none, so that there is something to
+// look at. In an empty database it gets id 1.
 func makeFirstRaffle(ctx context.Context, address string) error {
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -36,15 +35,13 @@ func makeFirstRaffle(ctx context.Context, address string) error {
 	return nil
 }
 
-// welcome tells where everything is, and what to try, once it can be tried.
-func welcome(ctx context.Context, cfg Config, database string, front gateway.Addresses, entries participation.Addresses) error {
-	if err := awaitReady(ctx, front.Ops.String()); err != nil {
-		return err
+// writeWelcome writes where everything is, and what to try.
+func writeWelcome(w io.Writer, stores *stores, gateway gateway.Addresses, participation participation.Addresses) {
+	database := "the one of DATABASE_URL"
+	if stores.postgres != nil {
+		database = "psql '" + stores.databaseURL + "'"
 	}
-	if cfg.Started != nil {
-		cfg.Started(front, entries)
-	}
-	_, err := fmt.Fprintf(cfg.Out, `
+	fmt.Fprintf(w, `
 Rafflecast is running. Ctrl-C stops it.
 
   the page        http://%[1]s/
@@ -57,27 +54,5 @@ Try, in another terminal:
   curl -X POST 'http://%[1]s/api/v1/raffles/1/entries?memberId=7'
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 -plaintext -d '{"raffleId":1,"memberId":"8"}' %[4]s raffle.v1.ParticipationService/Enter
 
-`, front.HTTP, front.Ops, entries.Ops, entries.GRPC, database)
-	return err
-}
-
-// awaitReady waits until the gateway at this operations address is ready.
-func awaitReady(ctx context.Context, address string) error {
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
-		if err != nil {
-			return fmt.Errorf("ask the gateway: %w", err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // stopping, which is no failure
-		}
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+`, gateway.HTTP, gateway.Ops, participation.Ops, participation.GRPC, database)
 }

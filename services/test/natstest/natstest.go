@@ -1,4 +1,4 @@
-// Package natstest runs real NATS servers with JetStream inside tests.
+// Package natstest runs NATS servers with JetStream in tests.
 package natstest
 
 import (
@@ -10,12 +10,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Server is a NATS server that can be stopped and started again on the same port
+// Server is a NATS server that can be stopped and started again with the same port
 // and data. Not safe for concurrent use.
 type Server struct {
 	t       testing.TB
 	options server.Options
-	change  func(*server.Options)
+	change  func(*server.Options) // called at each start
 	server  *server.Server
 }
 
@@ -25,7 +25,7 @@ func Start(t testing.TB) *Server {
 	return StartWith(t, func(*server.Options) {})
 }
 
-// StartWith is Start with options that change makes at each start.
+// StartWith is Start with options that change sets, at each start.
 func StartWith(t testing.TB, change func(*server.Options)) *Server {
 	t.Helper()
 	s := &Server{t: t, change: change, options: server.Options{
@@ -47,25 +47,25 @@ func (s *Server) Start() {
 	}
 	go s.server.Start()
 	if !s.server.ReadyForConnections(10 * time.Second) {
-		s.t.Fatal("the NATS server did not start")
+		s.t.Fatal("the NATS server did not start within 10 s")
 	}
 	s.options.Port = options.Port
 }
 
-// Stop stops the server; its data stay. Idempotent.
+// Stop stops the server. Its data stay. Idempotent.
 func (s *Server) Stop() {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 }
 
-// URL returns where clients connect.
+// URL returns the URL for clients.
 func (s *Server) URL() string { return s.server.ClientURL() }
 
-// Dir returns where the server keeps its data. It may be changed while the server
-// is stopped.
+// Dir returns the directory of the server's data, which may be changed while the
+// server is stopped.
 func (s *Server) Dir() string { return s.options.StoreDir }
 
-// JetStream returns a client's view, which ends with the test.
+// JetStream returns a client with a connection of its own, which ends with the test.
 func (s *Server) JetStream() jetstream.JetStream {
 	s.t.Helper()
 	nc, err := nats.Connect(s.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))

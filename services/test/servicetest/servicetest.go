@@ -9,13 +9,12 @@ package servicetest
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"testing"
+	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/test/pgtest"
-	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // anyPort makes a service listen on a free loopback port.
@@ -42,8 +41,8 @@ func StartParticipation(t testing.TB, natsURL string, options ...func(*participa
 	for _, option := range options {
 		option(&cfg)
 	}
-	at, stop := run(t, func(ctx context.Context, started func(participation.Addresses)) error {
-		cfg.Started = started
+	at, stop := run(t, func(ctx context.Context, ready func(participation.Addresses)) error {
+		cfg.Started = ready
 		return participation.Run(ctx, cfg)
 	})
 	return &Participation{GRPC: at.GRPC.String(), HTTP: at.HTTP.String(), DatabaseURL: cfg.DatabaseURL, Stop: stop}
@@ -70,13 +69,13 @@ func StartGateway(t testing.TB, natsURL string, options ...func(*gateway.Config)
 	for _, option := range options {
 		option(&cfg)
 	}
-	at, stop := run(t, func(ctx context.Context, started func(gateway.Addresses)) error {
-		cfg.Started = started
+	at, stop := run(t, func(ctx context.Context, ready func(gateway.Addresses)) error {
+		var at gateway.Addresses
+		cfg.Started = func(a gateway.Addresses) { at = a }
+		cfg.Ready = func() { ready(at) }
 		return gateway.Run(ctx, cfg)
 	})
-	g := &Gateway{HTTP: at.HTTP.String(), Ops: at.Ops.String(), Stop: stop}
-	testenv.AwaitStatus(t, "http://"+g.Ops+"/readyz", http.StatusOK)
-	return g
+	return &Gateway{HTTP: at.HTTP.String(), Ops: at.Ops.String(), Stop: stop}
 }
 
 func logger(t testing.TB) *slog.Logger {
@@ -84,17 +83,20 @@ func logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }
 
-// run calls serve on a goroutine and returns once it has called started. stop ends
+// readyTimeout bounds the start of a service.
+const readyTimeout = 30 * time.Second
+
+// run calls serve on a goroutine and returns once it has called ready. stop ends
 // serve and waits for it; it is called at the latest when the test ends.
-func run[Addresses any](t testing.TB, serve func(ctx context.Context, started func(Addresses)) error) (at Addresses, stop func()) {
+func run[Addresses any](t testing.TB, serve func(ctx context.Context, ready func(Addresses)) error) (at Addresses, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background()) // t.Context ends before the test's cleanups
-	started := make(chan Addresses, 1)
+	ready := make(chan Addresses, 1)
 	ended := make(chan struct{})
 	var err error
 	go func() {
 		defer close(ended)
-		err = serve(ctx, func(a Addresses) { started <- a })
+		err = serve(ctx, func(a Addresses) { ready <- a })
 	}()
 	stop = func() {
 		cancel()
@@ -106,9 +108,11 @@ func run[Addresses any](t testing.TB, serve func(ctx context.Context, started fu
 	}
 	t.Cleanup(stop)
 	select {
-	case at = <-started:
+	case at = <-ready:
 	case <-ended:
-		t.Fatal("the service ended before it served") // its error is reported by stop
+		t.Fatal("the service ended before it was ready") // stop reports its error
+	case <-time.After(readyTimeout):
+		t.Fatalf("the service was not ready within %v", readyTimeout)
 	}
 	return at, stop
 }

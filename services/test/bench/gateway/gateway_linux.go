@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -21,29 +20,11 @@ import (
 func ServeGateway(url string) error {
 	cfg := gateway.DefaultConfig()
 	cfg.NATSURL, cfg.Address, cfg.OpsAddress, cfg.ConflationInterval = url, "127.0.0.1:0", "127.0.0.1:0", 0
-	cfg.Started = func(at gateway.Addresses) {
-		go func() {
-			for !ready(at.Ops.String()) {
-				time.Sleep(10 * time.Millisecond) // until it has its first snapshot
-			}
-			measure.Ready(at.HTTP.(*net.TCPAddr).Port)
-		}()
-	}
+	var at gateway.Addresses
+	cfg.Started = func(a gateway.Addresses) { at = a }
+	cfg.Ready = func() { measure.Ready(at.HTTP.(*net.TCPAddr).Port) }
 	go serveClient(func(int64, int64) {})
 	return gateway.Run(context.Background(), cfg)
-}
-
-func ready(ops string) bool {
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+ops+"/readyz", http.NoBody)
-	if err != nil {
-		return false
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return false
-	}
-	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
 }
 
 // ServeNATS runs a NATS server that keeps the stream of odds in dir, with the first
