@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,8 +14,12 @@ const (
 	// Lanes is how many transactions, besides those of the partitions, wait for locked
 	// raffles at the same time.
 	Lanes = 2
-	// maxHeld is how long calls wait for a lane. After it they fail.
-	maxHeld = 2 * time.Second
+	// maxHeld is for how long a call is tried again while its raffle is locked. It is
+	// longer than the time after which the database ends the transaction of an instance
+	// that was frozen.
+	maxHeld = 3 * time.Second
+	// laneWait is how long calls wait for a lane. After it they fail.
+	laneWait = 2 * time.Second
 	// cooldown is how long a raffle goes on having a lane to itself after it was found
 	// locked, so that its next calls don't make a partition wait.
 	cooldown = time.Second
@@ -49,8 +54,17 @@ func newHeld(limit int) *held {
 	return h
 }
 
+// errHeld is the result of a call that is tried again.
+var errHeld = errors.New("the call is held")
+
+// mayWait reports whether a call whose raffle is locked may be tried again.
+func (c *call) mayWait() bool { return c.heldAt.IsZero() || time.Since(c.heldAt) < maxHeld }
+
 // hold adds a call for a raffle that was found locked.
 func (h *held) hold(c call) {
+	if c.heldAt.IsZero() {
+		c.heldAt = time.Now()
+	}
 	h.mu.Lock()
 	r := h.raffles[c.req.RaffleID]
 	if r == nil {
@@ -71,6 +85,7 @@ func (h *held) divert(c call) bool {
 	if h.count.Load() == 0 {
 		return false
 	}
+	c.heldAt = time.Now()
 	h.mu.Lock()
 	r := h.raffles[c.req.RaffleID]
 	taken := r != nil && h.add(r, c)
@@ -98,7 +113,7 @@ func (h *held) add(r *heldRaffle, c call) bool {
 func (h *held) enqueue(r *heldRaffle) {
 	r.queued = true
 	h.queue = append(h.queue, r)
-	h.expire(r, maxHeld, func() {
+	h.expire(r, laneWait, func() {
 		for i, waits := range h.queue {
 			if waits == r {
 				h.queue = append(h.queue[:i], h.queue[i+1:]...)
@@ -193,7 +208,7 @@ func (w *Writer) lane(ctx context.Context) {
 		if r == nil {
 			return
 		}
-		w.write(ctx, calls, make([]raffle.EnterRequest, 0, len(calls)), w.store.EnterLocked, true)
+		w.write(ctx, calls, make([]raffle.EnterRequest, 0, len(calls)), w.store.EnterLocked)
 		w.held.done(r)
 	}
 }

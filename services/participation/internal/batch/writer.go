@@ -68,6 +68,7 @@ type call struct {
 	ctx      context.Context //nolint:containedctx // a queued call has no other place for it
 	req      raffle.EnterRequest
 	complete func(*raffle.EnterResult)
+	heldAt   time.Time // when the raffle was found locked; zero: it was not
 }
 
 // New returns a writer. It writes nothing until Run is called.
@@ -106,7 +107,7 @@ func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest) *Future {
 // once, before SubmitFunc returns or later from another goroutine. complete must not
 // block and must not change the result.
 func (w *Writer) SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
-	if err := w.enqueue(call{ctx, req, complete}); err != nil {
+	if err := w.enqueue(call{ctx: ctx, req: req, complete: complete}); err != nil {
 		complete(&raffle.EnterResult{Err: err})
 	}
 }
@@ -196,14 +197,14 @@ func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterReq
 			here = append(here, c)
 		}
 	}
-	w.write(ctx, here, reqs, w.store.EnterBatch, false)
+	w.write(ctx, here, reqs, w.store.EnterBatch)
 }
 
 // write writes those calls whose context has not ended, by enter, and completes all of
-// them, except those that EnterBatch finds locked. reqs is an empty slice with room for
+// them, except those for locked raffles that may wait for longer. reqs is an empty slice with room for
 // a batch, which is used again and again.
 func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterRequest,
-	enter func(context.Context, []raffle.EnterRequest) ([]raffle.EnterResult, error), patient bool,
+	enter func(context.Context, []raffle.EnterRequest) ([]raffle.EnterResult, error),
 ) {
 	live := calls[:0]
 	for _, c := range calls {
@@ -229,14 +230,19 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	if err != nil {
 		w.log(ctx, len(reqs), err)
 	}
+	for i := range results {
+		if errors.Is(results[i].Err, raffle.ErrLocked) && live[i].mayWait() {
+			results[i].Err = errHeld
+		}
+	}
 	if w.cfg.OnWritten != nil {
-		w.cfg.OnWritten(outcome(results, len(reqs), duration, patient))
+		w.cfg.OnWritten(outcome(results, len(reqs), duration))
 	}
 	for i, c := range live {
 		switch {
 		case err != nil:
 			c.complete(&raffle.EnterResult{Err: err})
-		case !patient && errors.Is(results[i].Err, raffle.ErrLocked):
+		case errors.Is(results[i].Err, errHeld):
 			w.held.hold(c)
 		default:
 			c.complete(&results[i])
@@ -261,9 +267,8 @@ func (w *Writer) log(ctx context.Context, entries int, err error) {
 }
 
 // outcome counts the results of n requests; those without a result have failed. Those
-// that were found locked have failed if they were patient, and will be counted later if
-// not.
-func outcome(results []raffle.EnterResult, n int, duration time.Duration, patient bool) Outcome {
+// that are held will be counted when they have a result.
+func outcome(results []raffle.EnterResult, n int, duration time.Duration) Outcome {
 	o := Outcome{Failed: n - len(results), Duration: duration}
 	for i := range results {
 		switch err := results[i].Err; {
@@ -271,7 +276,7 @@ func outcome(results []raffle.EnterResult, n int, duration time.Duration, patien
 			o.Replayed++
 		case err == nil:
 			o.Placed++
-		case !patient && errors.Is(err, raffle.ErrLocked):
+		case errors.Is(err, errHeld):
 		case errors.Is(err, raffle.ErrUnavailable):
 			o.Failed++
 		default:

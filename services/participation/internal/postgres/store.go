@@ -56,7 +56,7 @@ const Settings = settingsButLock + `set_config('lock_timeout', '1s', true)`
 
 const (
 	settingsButLock = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
-		set_config('idle_in_transaction_session_timeout', '5s', true), `
+		set_config('idle_in_transaction_session_timeout', '2s', true), `
 	// impatientSettings are those of a transaction that others wait for, which have
 	// nothing to do with the raffle that is locked.
 	impatientSettings = settingsButLock + `set_config('lock_timeout', '250ms', true)`
