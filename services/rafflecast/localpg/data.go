@@ -42,7 +42,7 @@ func (s *Server) initdb(ctx context.Context, log *os.File, dir string) error {
 	if s.cfg.temp {
 		args = append(args, "--no-sync")
 	}
-	ended, err := startGuarded(s.command(ctx, log, "initdb", args...), s.cfg.shellOnly)
+	ended, err := startGuarded(s.command(ctx, log, "initdb", args...), syscall.SIGKILL, s.cfg.shellOnly)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (s *Server) file(name string) string { return filepath.Join(s.dir, name) }
 
 // lockDir makes cfg.Dir, and this run the only one on it.
 func (s *Server) lockDir(ctx context.Context) (err error) {
-	if err := os.MkdirAll(s.cfg.Dir, 0o755); err != nil { //nolint:gosec // G301: root's stand-in must enter it
+	if err := os.MkdirAll(s.cfg.Dir, 0o755); err != nil { //nolint:gosec // G301: root's account must enter it
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)

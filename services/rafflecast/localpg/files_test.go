@@ -42,7 +42,7 @@ func TestStart_FillsEmptyDataDirectory(t *testing.T) {
 	t.Parallel()
 	cfg := setupEmpty(t)
 	must(t, os.MkdirAll(filepath.Join(cfg.Dir, "data"), 0o755))
-	begin(t, cfg)
+	startServer(t, cfg)
 }
 
 func TestStart_EmptiesLargeLog(t *testing.T) {
@@ -51,7 +51,7 @@ func TestStart_EmptiesLargeLog(t *testing.T) {
 	log := filepath.Join(cfg.Dir, "postgres.log")
 	must(t, os.WriteFile(log, nil, 0o600))
 	must(t, os.Truncate(log, maxLogSize+1))
-	begin(t, cfg)
+	startServer(t, cfg)
 	if info, err := os.Stat(log); err != nil || info.Size() > 1<<20 {
 		t.Errorf("%v, %v", info, err)
 	}
@@ -70,7 +70,7 @@ func setupUnreachable(t *testing.T) Config {
 	return cfg
 }
 
-func TestStart_KeepsUnreachableFilesElsewhere(t *testing.T) {
+func TestStart_RelocatesUnreachableFiles(t *testing.T) {
 	t.Parallel()
 	cfg := setupUnreachable(t)
 	s, err := Start(t.Context(), cfg)
@@ -88,21 +88,21 @@ func TestStart_KeepsUnreachableFilesElsewhere(t *testing.T) {
 	if info.Mode().Perm() != 0o700 {
 		t.Errorf("mode of the parent is now %v", info.Mode())
 	}
-	again := begin(t, cfg)
+	again := startServer(t, cfg)
 	must(t, query(t.Context(), again.URL(), readTable))
 }
 
-func TestStart_MakesFilesElsewhereAnew(t *testing.T) {
+func TestStart_RecreatesRelocatedFiles(t *testing.T) {
 	t.Parallel()
 	cfg := setupUnreachable(t)
 	s, err := Start(t.Context(), cfg)
 	must(t, err)
 	must(t, s.Stop(t.Context()))
 	must(t, os.RemoveAll(s.dir))
-	begin(t, cfg)
+	startServer(t, cfg)
 }
 
-func TestStart_NeverForsakesData(t *testing.T) {
+func TestStart_RefusesToAbandonData(t *testing.T) {
 	t.Parallel()
 	cfg := setupUnreachable(t)
 	parent := filepath.Dir(filepath.Dir(cfg.Dir))
@@ -123,7 +123,7 @@ func TestStart_ReportsUnusableSharedDirectory(t *testing.T) {
 	wantError(t, err, cfg.Dir, "/proc/nowhere")
 }
 
-func TestStartTemp_KeepsNothingElsewhere(t *testing.T) {
+func TestStartTemp_RemovesRelocatedFiles(t *testing.T) {
 	cfg := setupUnreachable(t)
 	must(t, os.MkdirAll(cfg.Dir, 0o755))
 	t.Setenv("TMPDIR", cfg.Dir)

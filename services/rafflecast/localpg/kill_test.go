@@ -24,7 +24,7 @@ func TestServer_EndsWithItsParent(t *testing.T) {
 			h := startHelper(t, guard, cfg).awaitServer(t)
 			must(t, query(t.Context(), h.url, makeTable))
 			h.kill(t)
-			s := begin(t, cfg) // waits for the end of the killed run's server
+			s := startServer(t, cfg) // waits for the end of the killed run's server
 			must(t, query(t.Context(), s.URL(), readTable))
 		})
 	}
@@ -53,7 +53,7 @@ func TestInitdb_EndsWithItsParent(t *testing.T) {
 			})
 			h.kill(t)
 			cfg.Binaries = good
-			begin(t, cfg)
+			startServer(t, cfg)
 		})
 	}
 }
@@ -72,7 +72,7 @@ func TestStart_WaitsForProcessesOfKilledRun(t *testing.T) {
 	_, err = Start(ctx, cfg)
 	wantError(t, err, cfg.Dir, "PostgreSQL of an earlier run has not ended")
 	time.AfterFunc(50*time.Millisecond, func() { _ = backend.Process.Kill() })
-	begin(t, cfg)
+	startServer(t, cfg)
 	if err := backend.Wait(); err == nil {
 		t.Error("the earlier process had not been killed")
 	}
@@ -81,7 +81,7 @@ func TestStart_WaitsForProcessesOfKilledRun(t *testing.T) {
 func TestStart_LeavesForeignServerAlone(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
-	s := begin(t, cfg)
+	s := startServer(t, cfg)
 	must(t, s.Stop(t.Context()))
 	socket := openTemp(t)
 	must(t, os.Chmod(socket, 0o777))
@@ -116,7 +116,7 @@ func TestStart_IgnoresStalePIDFile(t *testing.T) {
 			t.Parallel()
 			cfg := setup(t)
 			must(t, os.WriteFile(filepath.Join(cfg.Dir, "data", "postmaster.pid"), []byte(content), 0o644))
-			begin(t, cfg)
+			startServer(t, cfg)
 		})
 	}
 }

@@ -78,7 +78,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 func StartTemp(ctx context.Context, cfg Config) (*Server, error) {
 	dir, err := os.MkdirTemp("", "rafflecast-pg-*")
 	if err == nil {
-		err = os.Chmod(dir, 0o711) //nolint:gosec // G302: root's stand-in must enter it; the data have mode 0700
+		err = os.Chmod(dir, 0o711) //nolint:gosec // G302: root's account must enter it; the data have mode 0700
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary directory: %w", err)
@@ -124,7 +124,7 @@ func (s *Server) launch(ctx context.Context) error {
 		return err
 	}
 	s.cmd = s.command(context.WithoutCancel(ctx), log, "postgres", s.arguments()...)
-	ended, err := startGuarded(s.cmd, s.cfg.shellOnly)
+	ended, err := startGuarded(s.cmd, syscall.SIGINT, s.cfg.shellOnly)
 	if err != nil {
 		return err
 	}
@@ -139,12 +139,10 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
-// command returns a program of the server, whose output goes to log. The end of ctx interrupts it.
+// command returns a program of the server, whose output goes to log. The end of ctx kills it.
 func (s *Server) command(ctx context.Context, log *os.File, name string, args ...string) *exec.Cmd {
 	cmd := s.acct.command(ctx, "/", filepath.Join(s.cfg.Binaries.Dir, name), args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
-	cmd.WaitDelay = quitTimeout
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,7 +25,7 @@ func TestStart_KeepsData(t *testing.T) {
 	must(t, query(t.Context(), s.URL(), makeTable))
 	must(t, s.Stop(t.Context()))
 	must(t, s.Err())
-	s = begin(t, cfg)
+	s = startServer(t, cfg)
 	var n int
 	must(t, query(t.Context(), s.URL(), readTable, &n))
 	if n != 42 {
@@ -36,7 +37,7 @@ func TestServer_IsPrivate(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
 	cfg.Settings = map[string]string{"work_mem": "7MB", "listen_addresses": "127.0.0.1"}
-	s := begin(t, cfg)
+	s := startServer(t, cfg)
 	for _, dir := range []string{s.socket, s.file("data")} {
 		info, err := os.Stat(dir)
 		must(t, err)
@@ -57,13 +58,13 @@ func TestServer_IsPrivate(t *testing.T) {
 	}
 }
 
-func TestServer_HasURLForPsql(t *testing.T) {
+func TestServer_URLWorksInPsql(t *testing.T) {
 	t.Parallel()
 	psql := testenv.NeedProgram(t, "psql")
 	cfg := setupEmpty(t)
 	cfg.Dir = filepath.Join(cfg.Dir, `a b+c%"é'`)
 	copyTemplate(t, cfg.Dir)
-	s := begin(t, cfg)
+	s := startServer(t, cfg)
 	out, err := exec.CommandContext(t.Context(), psql, "-XAtc", "SELECT 6*7", s.URL()).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "42" {
 		t.Errorf("psql %q: %s, %v", s.URL(), out, err)
@@ -71,7 +72,7 @@ func TestServer_HasURLForPsql(t *testing.T) {
 	must(t, query(t.Context(), s.URL(), "SELECT 1"))
 }
 
-func TestServer_MovesSocketIfPathIsUnfit(t *testing.T) {
+func TestServer_MovesSocketOutOfUnusablePath(t *testing.T) {
 	t.Parallel()
 	for name, sub := range map[string]string{"long": strings.Repeat("x", 100), "comma": "a,b"} {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +95,7 @@ func TestServer_MovesSocketIfPathIsUnfit(t *testing.T) {
 
 func TestStop_IsSafeConcurrently(t *testing.T) {
 	t.Parallel()
-	s := begin(t, setup(t))
+	s := startServer(t, setup(t))
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -111,14 +112,14 @@ func TestStop_IsSafeConcurrently(t *testing.T) {
 func TestStop_QuitsIfContextEnds(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
-	s := begin(t, cfg)
+	s := startServer(t, cfg)
 	must(t, query(t.Context(), s.URL(), makeTable))
 	must(t, s.cmd.Process.Signal(syscall.SIGSTOP)) // now only SIGKILL has an effect
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the caller gave up"))
 	wantError(t, s.Stop(ctx), cfg.Dir, "the caller gave up")
 	must(t, s.Err())
-	s = begin(t, cfg)
+	s = startServer(t, cfg)
 	must(t, query(t.Context(), s.URL(), readTable))
 }
 
@@ -128,14 +129,14 @@ func TestServer_ReportsItsEnd(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			cfg := setup(t)
-			s := begin(t, cfg)
+			s := startServer(t, cfg)
 			must(t, s.Err())
 			must(t, s.cmd.Process.Signal(sig))
 			<-s.Done()
 			wantError(t, s.Err(), "ended by itself", cfg.Dir, "LOG: ")
 			must(t, s.Stop(t.Context()))
 			wantError(t, s.Err(), "ended by itself")
-			begin(t, cfg)
+			startServer(t, cfg)
 		})
 	}
 }
@@ -143,9 +144,9 @@ func TestServer_ReportsItsEnd(t *testing.T) {
 func TestStart_RefusesSecondRun(t *testing.T) {
 	t.Parallel()
 	cfg := setup(t)
-	s := begin(t, cfg)
+	s := startServer(t, cfg)
 	_, err := Start(t.Context(), cfg)
-	wantError(t, err, cfg.Dir, "in use by another run, pid ")
+	wantError(t, err, cfg.Dir, "in use by another run, pid "+strconv.Itoa(os.Getpid()))
 	must(t, query(t.Context(), s.URL(), "SELECT 1"))
 }
 
@@ -164,7 +165,7 @@ func TestStart_QuotesLog(t *testing.T) {
 	_, err := Start(t.Context(), cfg)
 	wantError(t, err, cfg.Dir, `invalid value for parameter "max_connections": "many"`)
 	cfg.Settings = nil
-	begin(t, cfg)
+	startServer(t, cfg)
 }
 
 func TestStart_QuotesInitdb(t *testing.T) {
@@ -202,7 +203,7 @@ func TestStart_EndsWithContext(t *testing.T) {
 			wantError(t, <-result, cfg.Dir, "the caller gave up")
 			checkNothingLeft(t, cfg.Dir)
 			cfg.Binaries = good
-			begin(t, cfg)
+			startServer(t, cfg)
 		})
 	}
 }

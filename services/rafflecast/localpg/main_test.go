@@ -242,8 +242,8 @@ func openTemp(t *testing.T) string {
 	return dir
 }
 
-// begin starts a server, which is stopped at the end of the test.
-func begin(t *testing.T, cfg Config) *Server {
+// startServer starts a server, which is stopped at the end of the test.
+func startServer(t *testing.T, cfg Config) *Server {
 	t.Helper()
 	s, err := Start(t.Context(), cfg)
 	must(t, err)

@@ -100,12 +100,12 @@ func oneLine(text string) string {
 	return strings.Join(lines[max(0, len(lines)-4):], "; ")
 }
 
-// startGuarded starts cmd, which gets SIGINT if this process ends first, and returns a channel that
+// startGuarded starts cmd, which gets the signal if this process ends first, and returns a channel that
 // receives the result of cmd.Wait.
-func startGuarded(cmd *exec.Cmd, shellOnly bool) (ended <-chan error, err error) {
+func startGuarded(cmd *exec.Cmd, sig syscall.Signal, shellOnly bool) (ended <-chan error, err error) {
 	dismiss := func() {}
-	if shellOnly || !interruptWithParent(cmd) {
-		if dismiss, err = guardByShell(cmd); err != nil {
+	if shellOnly || !guardByKernel(cmd, sig) {
+		if dismiss, err = guardByShell(cmd, sig); err != nil {
 			return nil, err
 		}
 	}
@@ -122,18 +122,18 @@ func startGuarded(cmd *exec.Cmd, shellOnly bool) (ended <-chan error, err error)
 	return result, <-started
 }
 
-// shellGuard becomes the command in its arguments, and leaves a shell behind that interrupts the
-// command when the pipe at descriptor 3 breaks, but not if it has read a line from it.
-const shellGuard = `({ read -r line || kill -s INT $$; } <&3 >/dev/null 2>&1 3<&- &); exec "$@" 3<&-`
+// shellGuard becomes the command $@, and leaves a shell behind that sends it signal $0 when the pipe at
+// descriptor 3 breaks, but not if it has read a line from it.
+const shellGuard = `({ read -r line || kill -$0 $$; } <&3 >/dev/null 2>&1 3<&- &); exec "$@" 3<&-`
 
 // guardByShell makes cmd start through shellGuard. Once cmd has ended, dismiss ends the shell.
-func guardByShell(cmd *exec.Cmd) (dismiss func(), err error) {
+func guardByShell(cmd *exec.Cmd, sig syscall.Signal) (dismiss func(), err error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	cmd.ExtraFiles = []*os.File{r}
-	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", shellGuard, "sh"}, cmd.Args...)
+	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", shellGuard, strconv.Itoa(int(sig))}, cmd.Args...)
 	return func() {
 		_, _ = fmt.Fprintln(w)
 		_ = errors.Join(w.Close(), r.Close())

@@ -5,9 +5,9 @@ import (
 	"syscall"
 )
 
-// interruptWithParent makes the kernel interrupt cmd when the thread that starts it ends, and reports
-// whether the system can do that.
-func interruptWithParent(cmd *exec.Cmd) bool {
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGINT
+// guardByKernel makes the kernel send cmd the signal when the thread that starts cmd ends, and reports
+// whether this system can do that.
+func guardByKernel(cmd *exec.Cmd, sig syscall.Signal) bool {
+	cmd.SysProcAttr.Pdeathsig = sig
 	return true
 }

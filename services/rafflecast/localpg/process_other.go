@@ -2,6 +2,9 @@
 
 package localpg
 
-import "os/exec"
+import (
+	"os/exec"
+	"syscall"
+)
 
-func interruptWithParent(*exec.Cmd) bool { return false }
+func guardByKernel(*exec.Cmd, syscall.Signal) bool { return false }
