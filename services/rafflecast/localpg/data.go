@@ -78,14 +78,15 @@ func removeStalePIDFile(data string) error {
 // database is the name of the database and of its superuser.
 const database = "rafflecast"
 
-// dsn returns a URL, which both pgx and libpq take. A space must be %20: libpq does not read + as one.
+// dsn returns a URL, which both pgx and libpq take. A space must be %20: libpq does not read + as
+// one.
 func (s *Server) dsn(database string) string {
 	host := strings.ReplaceAll(url.QueryEscape(s.socket), "+", "%20")
 	return fmt.Sprintf("postgres:///%s?host=%s&port=%s&user=rafflecast&sslmode=disable", database, host, port)
 }
 
-// awaitReady returns when the database accepts connections. It retries while nobody answers and while
-// postgres says that it is starting; a start takes about 100 ms, hence the short pauses.
+// awaitReady returns when the database accepts connections. It retries while nobody answers and
+// while postgres says that it is starting; a start takes about 100 ms, hence the short pauses.
 func (s *Server) awaitReady(ctx context.Context) error {
 	for delay := 2 * time.Millisecond; ; delay = min(delay*5/4, 50*time.Millisecond) {
 		err := s.ensureDatabase(ctx)

@@ -51,7 +51,8 @@ func (s *Server) openDir(ctx context.Context) (err error) {
 	if s.acct, err = pickAccount(data); err != nil || !s.acct.isRoot {
 		return err
 	}
-	// A trial, because modes are not the whole truth. The end of ctx must not look like its failure.
+	// A trial, because modes are not the whole truth. The end of ctx must not look like its
+	// failure.
 	if s.acct.command(context.WithoutCancel(ctx), s.dir, "/bin/sh", "-c", ":").Run() == nil {
 		return nil
 	}
@@ -75,8 +76,8 @@ func (s *Server) openDir(ctx context.Context) (err error) {
 	return os.Chmod(dir, 0o755) //nolint:gosec // G302: the account must enter it
 }
 
-// makeShared makes a directory that every user may enter, whatever the umask. It does not change one
-// that exists.
+// makeShared makes a directory that every user may enter, whatever the umask. It does not change
+// one that exists.
 func makeShared(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
@@ -87,8 +88,8 @@ func makeShared(dir string) error {
 	return os.Chmod(dir, 0o755) //nolint:gosec // G302: that is its purpose
 }
 
-// makeSocketDir makes <dir>/run, or a directory under /tmp if a socket cannot have that path or a data
-// source name cannot: there a comma separates hosts.
+// makeSocketDir makes <dir>/run, or a directory under /tmp if a socket cannot have that path or a
+// data source name cannot: there a comma separates hosts.
 func (s *Server) makeSocketDir() (err error) {
 	s.socket = s.file("run")
 	if len(s.socket) > maxSocketDir || strings.Contains(s.socket, ",") {

@@ -42,7 +42,9 @@ func TestStart_FillsEmptyDataDirectory(t *testing.T) {
 	t.Parallel()
 	cfg := setupEmpty(t)
 	must(t, os.MkdirAll(filepath.Join(cfg.Dir, "data"), 0o755))
-	startServer(t, cfg)
+	cfg.Binaries = fakeProgram(t, "initdb", "echo initdb was called; exit 1")
+	_, err := Start(t.Context(), cfg)
+	wantError(t, err, "initdb was called")
 }
 
 func TestStart_EmptiesLargeLog(t *testing.T) {
@@ -57,7 +59,8 @@ func TestStart_EmptiesLargeLog(t *testing.T) {
 	}
 }
 
-// setupUnreachable returns a configuration whose directory only root can enter, as a clone under /root.
+// setupUnreachable returns a configuration whose directory only root can enter, as a clone under
+// /root.
 func setupUnreachable(t *testing.T) Config {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -95,23 +98,16 @@ func TestStart_RelocatesUnreachableFiles(t *testing.T) {
 func TestStart_RecreatesRelocatedFiles(t *testing.T) {
 	t.Parallel()
 	cfg := setupUnreachable(t)
-	s, err := Start(t.Context(), cfg)
-	must(t, err)
-	must(t, s.Stop(t.Context()))
-	must(t, os.RemoveAll(s.dir))
+	must(t, os.MkdirAll(cfg.Dir, 0o755))
+	must(t, os.Symlink(filepath.Join(cfg.sharedDir, "removed"), filepath.Join(cfg.Dir, "relocated")))
 	startServer(t, cfg)
 }
 
 func TestStart_RefusesToAbandonData(t *testing.T) {
 	t.Parallel()
 	cfg := setupUnreachable(t)
-	parent := filepath.Dir(filepath.Dir(cfg.Dir))
-	must(t, os.Chmod(parent, 0o755))
-	s, err := Start(t.Context(), cfg)
-	must(t, err)
-	must(t, s.Stop(t.Context()))
-	must(t, os.Chmod(parent, 0o700))
-	_, err = Start(t.Context(), cfg)
+	copyTemplate(t, cfg.Dir)
+	_, err := Start(t.Context(), cfg)
 	wantError(t, err, cfg.Dir, "cannot reach")
 }
 

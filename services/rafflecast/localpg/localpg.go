@@ -23,7 +23,8 @@ const (
 	quitTimeout  = 3 * time.Second        // between SIGQUIT and SIGKILL
 )
 
-// Config configures a server. Binaries and Dir are required, except that StartTemp makes Dir itself.
+// Config configures a server. Binaries and Dir are required, except that StartTemp makes Dir
+// itself.
 type Config struct {
 	Binaries Binaries          // from Find
 	Dir      string            // directory of everything that the server writes; made if missing
@@ -72,9 +73,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 // StartTemp runs a server on a new directory under os.TempDir, which is removed when the server
-// ends; cfg.Dir is ignored. It never waits for the disk (fsync, synchronous_commit and full_page_writes are off) and
-// takes 200 connections, unless cfg.Settings says otherwise. If this process is killed, the server
-// ends but its directory stays.
+// ends; cfg.Dir is ignored. It never waits for the disk (fsync, synchronous_commit and
+// full_page_writes are off) and takes 200 connections, unless cfg.Settings says otherwise. If this
+// process is killed, the server ends but its directory stays.
 func StartTemp(ctx context.Context, cfg Config) (*Server, error) {
 	dir, err := os.MkdirTemp("", "rafflecast-pg-*")
 	if err == nil {

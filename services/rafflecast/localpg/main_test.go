@@ -47,8 +47,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// runHelper prints the server's URL and the postmaster's pid. It stops the server when its input ends
-// or on SIGINT, and then prints "stopped".
+// runHelper prints the server's URL and the postmaster's pid. It stops the server when its input
+// ends or on SIGINT, and then prints "stopped".
 func runHelper(kind, dir, bin string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -100,8 +100,8 @@ func oneLine(text string) string {
 	return strings.Join(lines[max(0, len(lines)-4):], "; ")
 }
 
-// startGuarded starts cmd, which gets the signal if this process ends first, and returns a channel that
-// receives the result of cmd.Wait.
+// startGuarded starts cmd, which gets the signal if this process ends first, and returns a channel
+// that receives the result of cmd.Wait.
 func startGuarded(cmd *exec.Cmd, sig syscall.Signal, shellOnly bool) (ended <-chan error, err error) {
 	dismiss := func() {}
 	if shellOnly || !guardByKernel(cmd, sig) {
@@ -122,8 +122,8 @@ func startGuarded(cmd *exec.Cmd, sig syscall.Signal, shellOnly bool) (ended <-ch
 	return result, <-started
 }
 
-// shellGuard becomes the command $@, and leaves a shell behind that sends it signal $0 when the pipe at
-// descriptor 3 breaks, but not if it has read a line from it.
+// shellGuard becomes the command $@, and leaves a shell behind that sends it signal $0 when the
+// pipe at descriptor 3 breaks, but not if it has read a line from it.
 const shellGuard = `({ read -r line || kill -$0 $$; } <&3 >/dev/null 2>&1 3<&- &); exec "$@" 3<&-`
 
 // guardByShell makes cmd start through shellGuard. Once cmd has ended, dismiss ends the shell.
