@@ -34,7 +34,7 @@ func run(t *testing.T) *system {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	serve := exec.CommandContext(t.Context(), s.program, "run", "--data-dir="+t.TempDir(), "--log-level=warn")
+	serve := exec.CommandContext(t.Context(), s.program, "run", "--data-dir="+dataDir(t), "--log-level=warn")
 	serve.Env = append(os.Environ(), "DATABASE_URL=")
 	for _, address := range []string{
 		"GATEWAY_ADDRESS", "GATEWAY_OPS_ADDRESS",
@@ -139,4 +139,15 @@ func (s *system) scrape(t *testing.T) Metrics {
 		}
 	}
 	return metrics
+}
+
+// dataDir returns a directory that PostgreSQL's account reaches, so that nothing of
+// it is put elsewhere.
+func dataDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
