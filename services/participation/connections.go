@@ -46,7 +46,8 @@ func openConnections(ctx context.Context, cfg *Config, traces *telemetry.Traces)
 		return nil, err
 	}
 	servers := natsconn.Servers{URL: cfg.NATSURL, CA: cfg.NATSCA, Credentials: cfg.NATSCredentials}
-	c.nats, err = natsconn.Connect(servers, "rafflecast participation", cfg.Log, natsconn.Callbacks{OnReconnect: func() {
+	const name = "rafflecast participation"
+	c.nats, err = natsconn.Connect(servers, name, cfg.Log, natsconn.Callbacks{OnReconnect: func() {
 		select {
 		case c.reconnected <- struct{}{}:
 		default:

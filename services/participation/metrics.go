@@ -60,19 +60,22 @@ func newMetrics() *metrics {
 		}),
 		versionsBumped: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "versions_bumped_total",
-			Help: "Raffles whose version was bumped above the stream's, because the database was restored or has lost commits.",
+			Help: "Raffles whose version was bumped above the stream's, because the database was restored or " +
+				"has lost commits.",
 		}),
 	}
 	// Every result exists from the start, so that rate() sees the first increase.
 	for _, result := range []string{"placed", "replayed", "rejected", "failed", "busy"} {
 		m.entries.WithLabelValues(result)
 	}
-	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds, m.commitToStream, m.publishFailures, m.versionsBumped)
+	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds,
+		m.commitToStream, m.publishFailures, m.versionsBumped)
 	return m
 }
 
 func (m *metrics) onWritten(o batch.Outcome) {
-	for result, n := range map[string]int{"placed": o.Placed, "replayed": o.Replayed, "rejected": o.Rejected, "failed": o.Failed} {
+	counts := map[string]int{"placed": o.Placed, "replayed": o.Replayed, "rejected": o.Rejected, "failed": o.Failed}
+	for result, n := range counts {
 		m.entries.WithLabelValues(result).Add(float64(n))
 	}
 	m.batchEntries.Observe(float64(o.Placed + o.Replayed + o.Rejected + o.Failed))
@@ -88,7 +91,8 @@ func (m *metrics) onPublished(r raffle.Raffle) {
 // registerGauges adds the metrics whose values the parts of the service know.
 func (m *metrics) registerGauges(cfg *Config, writer *batch.Writer, queue *outbox.Queue, c *connections) {
 	m.gauge("entries_waiting", "Calls that wait in the queue to be written.", writer.Waiting)
-	m.gauge("entries_waiting_limit", "Calls that may wait in the queue, over all partitions.", func() int { return cfg.Partitions * cfg.Queue })
+	m.gauge("entries_waiting_limit", "Calls that may wait in the queue, over all partitions.",
+		func() int { return cfg.Partitions * cfg.Queue })
 	m.gauge("odds_waiting", "Raffles whose newest version is not in the stream yet.", queue.Pending)
 	m.gauge("nats_connected", "1 while the service is connected to NATS, 0 otherwise.", func() int {
 		if c.nats.IsConnected() {
@@ -114,7 +118,8 @@ var (
 		[]string{"db_client_connection_pool_name", "db_client_connection_state"}, nil)
 	poolMax = prometheus.NewDesc("db_client_connection_max", "Most connections to the database.",
 		[]string{"db_client_connection_pool_name"}, nil)
-	poolWait = prometheus.NewDesc(namespace+"_database_wait_seconds_total", "Time that callers spent waiting for a connection to the database.",
+	poolWait = prometheus.NewDesc(namespace+"_database_wait_seconds_total",
+		"Time that callers spent waiting for a connection to the database.",
 		[]string{"db_client_connection_pool_name"}, nil)
 )
 

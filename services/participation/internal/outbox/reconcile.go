@@ -44,7 +44,8 @@ func (r *reconciler) run(ctx context.Context, reconnected <-chan struct{}) {
 				r.cfg.Log.Info("the stream of odds was compared with the database", "cause", cause)
 				cause = ""
 			} else if ctx.Err() == nil {
-				r.cfg.Log.Warn("the stream of odds can't be compared with the database: will try again", "cause", cause, "error", err)
+				r.cfg.Log.Warn("the stream of odds can't be compared with the database: will try again",
+					"cause", cause, "error", err)
 			}
 		}
 		select {
@@ -121,8 +122,8 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 func (r *reconciler) compare(ctx context.Context, current *raffle.Raffle, inStream int64) error {
 	switch {
 	case inStream > current.Version:
-		r.cfg.Log.Warn("the stream is ahead of the database, which was restored or has lost commits: bumping the raffle's version",
-			"raffle", current.ID, "database", current.Version, "stream", inStream)
+		r.cfg.Log.Warn("the stream is ahead of the database, which was restored or has lost commits: "+
+			"bumping the raffle's version", "raffle", current.ID, "database", current.Version, "stream", inStream)
 		if err := r.source.BumpVersion(ctx, current.ID, inStream); err != nil {
 			return fmt.Errorf("bump version: %w", err)
 		}

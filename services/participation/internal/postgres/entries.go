@@ -46,7 +46,8 @@ const insertEntries = `
 
 const countEntries = `
 	UPDATE raffles r SET state = c.state, entries = c.entries, members = c.members, version = c.version, updated_at = $6
-	FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS c(id, state, entries, members, version)
+	FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
+		AS c(id, state, entries, members, version)
 	WHERE r.id = c.id`
 
 // EnterBatch places a batch of entries in one transaction and returns a result for

@@ -22,7 +22,8 @@ const (
 // ListEntries reads at most limit entries of a raffle that were not withdrawn, by
 // member and ordinal, starting behind the given key. If memberID is not empty, it
 // reads the entries of that member only. It fails with *raffle.NotFoundError.
-func (s *Store) ListEntries(ctx context.Context, raffleID int64, memberID string, after raffle.EntryKey, limit int) (list []raffle.Entry, err error) {
+func (s *Store) ListEntries(ctx context.Context, raffleID int64, memberID string, after raffle.EntryKey, limit int,
+) (list []raffle.Entry, err error) {
 	query, args := selectEntries, []any{raffleID, after.MemberID, after.Ordinal, limit}
 	if memberID != "" {
 		query, args = selectMemberEntries, []any{raffleID, memberID, after.Ordinal, limit}

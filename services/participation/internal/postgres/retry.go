@@ -55,7 +55,7 @@ func isRetryable(err error) bool {
 		return true
 	}
 	_, safe := errors.AsType[*unwrittenError](err)
-	if !safe && !(isPg && pg.SeverityUnlocalized == "ERROR") {
+	if !safe && (!isPg || pg.SeverityUnlocalized != "ERROR") {
 		return false
 	}
 	if isPg && (pg.Code == lockNotAvailable || isLoginRefusal(pg)) {

@@ -84,7 +84,8 @@ type NotOpenError struct {
 
 func (e *NotOpenError) Error() string {
 	if e.State == Scheduled {
-		return fmt.Sprintf("raffle %d is not open yet: it opens at %s", e.RaffleID, e.OpensAt.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("raffle %d is not open yet: it opens at %s",
+			e.RaffleID, e.OpensAt.UTC().Format(time.RFC3339))
 	}
 	return fmt.Sprintf("raffle %d is not open: it is %s", e.RaffleID, e.State)
 }
