@@ -28,6 +28,8 @@ type metrics struct {
 	commitToStream  prometheus.Histogram
 	publishFailures prometheus.Counter
 	versionsBumped  prometheus.Counter
+	rafflesRemoved  prometheus.Counter
+	damagedMessages prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -63,13 +65,21 @@ func newMetrics() *metrics {
 			Help: "Raffles whose version was bumped above the stream's, because the database was restored or " +
 				"has lost commits.",
 		}),
+		rafflesRemoved: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "raffles_removed_total",
+			Help: "Raffles that the stream had and the database has not, because it was restored or has lost commits. Their viewers were told that they are gone.",
+		}),
+		damagedMessages: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "damaged_messages_total",
+			Help: "Messages in the stream that can't be odds of their raffle. They are ignored, and the raffle's odds are published again.",
+		}),
 	}
 	// Every result exists from the start, so that rate() sees the first increase.
 	for _, result := range []string{"placed", "replayed", "rejected", "failed", "busy"} {
 		m.entries.WithLabelValues(result)
 	}
-	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds,
-		m.commitToStream, m.publishFailures, m.versionsBumped)
+	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds, m.commitToStream, m.publishFailures, m.versionsBumped,
+		m.rafflesRemoved, m.damagedMessages)
 	return m
 }
 
@@ -89,11 +99,17 @@ func (m *metrics) onPublished(r raffle.Raffle) {
 }
 
 // registerGauges adds the metrics whose values the parts of the service know.
-func (m *metrics) registerGauges(cfg *Config, writer *batch.Writer, queue *outbox.Queue, c *connections) {
+func (m *metrics) registerGauges(cfg *Config, writer *batch.Writer, queue *outbox.Queue, stream *outbox.JetStream, c *connections) {
 	m.gauge("entries_waiting", "Calls that wait in the queue to be written.", writer.Waiting)
 	m.gauge("entries_waiting_limit", "Calls that may wait in the queue, over all partitions.",
 		func() int { return cfg.Partitions * cfg.Queue })
 	m.gauge("odds_waiting", "Raffles whose newest version is not in the stream yet.", queue.Pending)
+	m.gauge("stream_foreign", "1 while the stream of odds belongs to another database, so that nothing is published, 0 otherwise.", func() int {
+		if stream.Foreign() != nil {
+			return 1
+		}
+		return 0
+	})
 	m.gauge("nats_connected", "1 while the service is connected to NATS, 0 otherwise.", func() int {
 		if c.nats.IsConnected() {
 			return 1

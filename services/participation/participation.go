@@ -19,6 +19,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
 	"github.com/rafflecast/rafflecast/services/participation/internal/outbox"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/participation/internal/scheduler"
 )
 
@@ -65,14 +66,17 @@ func Run(ctx context.Context, cfg Config) error {
 		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
 		OnWritten: metrics.onWritten, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
 	})
-	s.outbox = outbox.New(queue, outbox.NewJetStream(conns.js, cfg.Replicas), store, outbox.Config{
+	s.stream = outbox.NewJetStream(conns.js, cfg.Names(), cfg.Replicas)
+	s.outbox = outbox.New(queue, s.stream, store, outbox.Config{
 		OnPublished: metrics.onPublished, OnFailed: metrics.publishFailures.Inc, OnBumped: metrics.versionsBumped.Inc,
+		OnRemoved: metrics.rafflesRemoved.Inc, OnDamaged: metrics.damagedMessages.Inc,
 		Tracer: traces.Tracer(tracerName), Log: cfg.Log,
 	})
-	metrics.registerGauges(&cfg, s.writer, queue, conns)
+	metrics.registerGauges(&cfg, s.writer, queue, s.stream, conns)
 	if s.servers, err = newServers(ctx, &cfg, store, s.writer, s.watch, metrics, traces); err != nil {
 		return err
 	}
+	s.servers.foreign = s.stream.Foreign
 	s.watch.onProbed = s.servers.setServing
 	return s.run(ctx)
 }
@@ -85,6 +89,7 @@ type service struct {
 	store     *postgres.Store
 	queue     *outbox.Queue
 	writer    *batch.Writer
+	stream    *outbox.JetStream
 	outbox    *outbox.Outbox
 	servers   *servers
 	watch     *databaseWatch
@@ -132,6 +137,11 @@ func (s *service) prepare(ctx context.Context) (bool, error) {
 	ready := func(ctx context.Context) (err error) {
 		if err = prepareDatabase(ctx, s.cfg, s.conns.pool, s.store); err == nil {
 			key, err = s.store.PageTokenKey(ctx)
+		}
+		if err == nil {
+			var identity raffle.DatabaseIdentity
+			identity, err = s.store.Identity(ctx)
+			s.stream.UseDatabase(identity.ID)
 		}
 		if err != nil {
 			s.watch.waits(err)

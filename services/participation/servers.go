@@ -1,6 +1,7 @@
 package participation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type servers struct {
 	ops             *http.Server
 	health          *health.Server
 	stopping        chan struct{} // closed when the stop begins
+	foreign         func() error  // the stream of odds belongs to another database
 	shutdownTimeout time.Duration
 
 	watch        *databaseWatch
@@ -103,7 +105,8 @@ func (s *servers) setServing(serving bool) {
 }
 
 // ready is what /readyz reports: the service takes calls from when the database was
-// prepared until it stops, except after seconds without the database. A restart or a
+// prepared until it stops, except after seconds without the database, and unless it is
+// configured to publish into the stream of another database. A restart or a
 // failover of the database is shorter: then callers get UNAVAILABLE with a retry delay,
 // and no instance leaves the load balancer. An instance that alone is cut off leaves it,
 // and its callers reach the others. Whether NATS is available makes no difference.
@@ -113,7 +116,7 @@ func (s *servers) ready() error {
 		return errors.New("stopping")
 	default:
 	}
-	return s.watch.ready()
+	return cmp.Or(s.watch.ready(), s.foreign())
 }
 
 // serve serves on l until ctx ends or a server fails. Then it refuses new calls, lets

@@ -52,6 +52,9 @@ var firing = []firingCase{
 	{"RafflecastVersionsBumped", "6m", participationPod, series{ // bumped at the start, before the first scrape
 		`rafflecast_participation_versions_bumped_total{@participation}`: "_x20 4x80",
 	}, "The stream was ahead of the database for 4 raffles within the last hour. Entries may be lost."},
+	{"RafflecastStreamForeign", "2m", participationPod, series{
+		`rafflecast_participation_stream_foreign{@participation}`: "1x80",
+	}, "participation-1 publishes nothing, because the stream of odds belongs to another database (stream_foreign is 1)."},
 	{"RafflecastTargetDown", "6m", gatewayPod, series{
 		`up{@gateway}`: "0x80",
 	}, "Prometheus cannot scrape gateway-1 of rafflecast-gateway (up is 0)."},

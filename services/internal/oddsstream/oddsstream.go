@@ -1,8 +1,9 @@
 // Package oddsstream defines what participation and gateway share on NATS: the
-// stream of odds, its subjects, its configuration, and how it is read.
+// stream of odds, its subjects, its configuration and metadata, and how it is read.
 package oddsstream
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -10,21 +11,79 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Name is the name of the stream that keeps each raffle's newest odds and some
-// before them. A message is an encoded raffle.v1.Odds.
-const Name = "RAFFLE_ODDS"
+// Names are the names of a stream of odds and its subjects. The zero value has no
+// prefix.
+type Names struct {
+	// Prefix separates environments that share a NATS cluster. CheckPrefix says what it
+	// may be.
+	Prefix string
+}
 
+// The names without a prefix, as Names{} returns them.
 const (
+	Name      = "RAFFLE_ODDS"
+	AllStored = stored + "*"
+	AllLive   = live + "*"
+
 	stored = "raffle.odds."
 	live   = "raffle.live."
 )
 
-// AllStored matches the subject of every raffle in the stream.
-const AllStored = stored + "*"
+// maxPrefix is the length of the longest prefix.
+const maxPrefix = 32
 
-// AllLive matches every subject on which the server republishes what it has
+// CheckPrefix returns an error unless prefix can be the prefix of Names: lower-case
+// letters, digits and hyphens, at most 32.
+func CheckPrefix(prefix string) error {
+	const allowed = "abcdefghijklmnopqrstuvwxyz0123456789-"
+	if len(prefix) > maxPrefix || strings.Trim(prefix, allowed) != "" {
+		return errors.New("the prefix of the stream's names may have lower-case letters, digits and hyphens, at most 32")
+	}
+	return nil
+}
+
+// Stream returns the name of the stream, which keeps each raffle's newest odds and a
+// few before them. A message is an encoded raffle.v1.Odds.
+func (n Names) Stream() string {
+	if n.Prefix == "" {
+		return Name
+	}
+	return strings.ToUpper(n.Prefix) + "_" + Name
+}
+
+// AllStored returns what matches the subject of every raffle in the stream.
+func (n Names) AllStored() string { return n.subject(AllStored) }
+
+// AllLive returns what matches every subject on which the server republishes what it has
 // stored.
-const AllLive = live + "*"
+func (n Names) AllLive() string { return n.subject(AllLive) }
+
+// Subject returns the subject under which a raffle's odds are stored.
+func (n Names) Subject(raffleID int64) string {
+	return n.subject(stored + strconv.FormatInt(raffleID, 10))
+}
+
+// RaffleID returns the raffle of a stored or live subject, and reports whether the
+// subject is one of these.
+func (n Names) RaffleID(subject string) (int64, bool) {
+	subject, ok := strings.CutPrefix(subject, n.subject(""))
+	if !ok {
+		return 0, false
+	}
+	token, ok := strings.CutPrefix(subject, live)
+	if !ok {
+		token, ok = strings.CutPrefix(subject, stored)
+	}
+	id, err := strconv.ParseInt(token, 10, 64)
+	return id, ok && err == nil && id > 0
+}
+
+func (n Names) subject(s string) string {
+	if n.Prefix == "" {
+		return s
+	}
+	return n.Prefix + "." + s
+}
 
 const (
 	// ConflationInterval is the least time between two messages of one raffle. The
@@ -44,81 +103,35 @@ const (
 	MessagesPerSubject = int(2 * LongestRetry / ConflationInterval)
 )
 
-// Subject returns the subject under which a raffle's odds are stored.
-func Subject(raffleID int64) string { return stored + strconv.FormatInt(raffleID, 10) }
-
-// RaffleID returns the raffle of a stored or live subject, and reports whether the
-// subject is one of these.
-func RaffleID(subject string) (int64, bool) {
-	token, ok := strings.CutPrefix(subject, live)
-	if !ok {
-		token, ok = strings.CutPrefix(subject, stored)
-	}
-	id, err := strconv.ParseInt(token, 10, 64)
-	return id, ok && err == nil && id > 0
-}
-
 // Config returns the configuration of the stream with this many replicas.
 //
 // The server republishes each stored message on AllLive, with its sequence in a
 // header. So readers get stored messages only, and can tell from the sequences
 // whether they missed one, for the price of one core subscription.
-func Config(replicas int) jetstream.StreamConfig {
+func (n Names) Config(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:              Name,
+		Name:              n.Stream(),
 		Description:       "Newest odds of each raffle",
-		Subjects:          []string{AllStored},
+		Subjects:          []string{n.AllStored()},
 		Retention:         jetstream.LimitsPolicy,
 		Discard:           jetstream.DiscardOld,
 		MaxMsgsPerSubject: int64(MessagesPerSubject),
 		Storage:           jetstream.FileStorage,
 		Replicas:          replicas,
 		AllowDirect:       true,
-		RePublish:         &jetstream.RePublish{Source: AllStored, Destination: live + "{{wildcard(1)}}"},
+		RePublish:         &jetstream.RePublish{Source: n.AllStored(), Destination: n.subject(live + "{{wildcard(1)}}")},
 	}
 }
 
-// Names are the names of a stream of odds and its subjects. The zero value has no
-// prefix.
-type Names struct {
-	// Prefix separates environments that share a NATS cluster.
-	Prefix string
-}
+// Subject returns the subject of a raffle without a prefix.
+func Subject(raffleID int64) string { return Names{}.Subject(raffleID) }
 
-// Stream returns the name of the stream.
-func (n Names) Stream() string {
-	if n.Prefix == "" {
-		return Name
-	}
-	return strings.ToUpper(n.Prefix) + "_" + Name
-}
-
-// AllStored returns what matches the subject of every raffle in the stream.
-func (n Names) AllStored() string { return n.subject(AllStored) }
-
-// AllLive returns what matches every subject on which the server republishes what it
-// has stored.
-func (n Names) AllLive() string { return n.subject(AllLive) }
-
-// Subject returns the subject under which a raffle's odds are stored.
-func (n Names) Subject(raffleID int64) string { return n.subject(Subject(raffleID)) }
-
-// RaffleID returns the raffle of a stored or live subject, and reports whether the
+// RaffleID returns the raffle of a subject without a prefix, and reports whether the
 // subject is one of these.
-func (n Names) RaffleID(subject string) (int64, bool) {
-	subject, ok := strings.CutPrefix(subject, n.subject(""))
-	if !ok {
-		return 0, false
-	}
-	return RaffleID(subject)
-}
+func RaffleID(subject string) (int64, bool) { return Names{}.RaffleID(subject) }
 
-func (n Names) subject(s string) string {
-	if n.Prefix == "" {
-		return s
-	}
-	return n.Prefix + "." + s
-}
+// Config returns the configuration of the stream without a prefix.
+func Config(replicas int) jetstream.StreamConfig { return Names{}.Config(replicas) }
 
 // The keys of the stream's metadata.
 const (
@@ -137,6 +150,6 @@ func Reconciled(metadata map[string]string) bool {
 	return metadata[ReconciledKey] == "true" || metadata[DatabaseKey] == "" && metadata[ReconciledKey] == ""
 }
 
-// MaxVersion is the highest version of a raffle that a reader may believe. A message
-// with a higher one is damage: nothing could be newer.
+// MaxVersion is above every version of a raffle. A message with this version or a
+// higher one is damage: readers ignore it, since nothing could be newer.
 const MaxVersion = 1 << 62

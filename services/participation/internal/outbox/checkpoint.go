@@ -25,7 +25,10 @@ const (
 type checkpointer struct {
 	queue  *Queue
 	source Source
+	mend   func(ctx context.Context, raffleID int64) error // mends what has drifted
 	log    *slog.Logger
+
+	drifted []int64 // raffles that are to be mended
 }
 
 func (c *checkpointer) run(ctx context.Context) {
@@ -62,9 +65,21 @@ func (c *checkpointer) last(ctx context.Context) {
 // mark marks what was published since the last time. If that fails, Unpublished will
 // return those versions, the queue will find that they are published, and they are
 // marked then.
+//
+// What the stream has and the database has not was lost by the database, or restored
+// away. It is mended one by one, since it is rare.
 func (c *checkpointer) mark(ctx context.Context) {
-	if err := c.source.Checkpoint(ctx, c.queue.takeAcked()); err != nil {
+	drifted, err := c.source.Checkpoint(ctx, c.queue.takeAcked())
+	if err != nil {
 		c.warn(ctx, "published versions can't be marked: will try again", err)
+	}
+	c.drifted = append(c.drifted, drifted...)
+	for len(c.drifted) > 0 {
+		if err := c.mend(ctx, c.drifted[0]); err != nil {
+			c.warn(ctx, "a raffle of which the stream has more than the database can't be compared: will try again", err)
+			return
+		}
+		c.drifted = c.drifted[1:]
 	}
 }
 

@@ -21,10 +21,28 @@
 //     were committed a while ago and are not marked as published, because the process
 //     that committed them has crashed, and puts them into the Queue.
 //   - Reconcile compares the whole stream with the database when the two may have
-//     drifted apart: at the start, after a reconnection, if the stream is another one or
-//     shorter than what was acknowledged, and every ten minutes. JetStream acknowledges
-//     before it syncs to disk, so a power cut may lose messages; and a database may be
-//     restored from a backup.
+//     drifted apart: at the start, after a reconnection, if the stream is another one,
+//     shorter, or has fewer messages or raffles than what was acknowledged, if the
+//     database was restored or has failed over, and every ten minutes. JetStream
+//     acknowledges before it syncs to disk, so a power cut may lose messages; and a
+//     database may be restored from a backup.
+//
+// # Identity
+//
+// What the database holds is the truth, and what it does not hold is shown by nobody:
+//
+//   - The stream's metadata names the database to which it belongs. Nothing is
+//     published into a stream of another database.
+//   - A raffle's epoch tells it from another one that had the same id. Versions are
+//     compared within an epoch only. A message without an epoch comes from an earlier
+//     version of the service and may belong to any.
+//   - If the stream has a higher version than the row, or the same with other content,
+//     the row's version is bumped above it, since gateways ignore lower ones. That is
+//     done wherever it is met: by the relay, the checkpoint and reconcile.
+//   - If the stream has a raffle that the database does not have, a last message says
+//     that it was removed.
+//   - A message that no reader can believe is damage. It is reported, and the truth is
+//     appended behind it.
 //
 // # Direction
 //
@@ -53,9 +71,9 @@
 //
 // # Invariants
 //
-//   - Along the stream, the versions of a raffle only rise.
+//   - Along the stream, the versions of a raffle only rise within an epoch.
 //   - A version counts as published only after the server has acknowledged it, or
-//     after a higher one was seen in the stream.
+//     after a higher one was seen in the stream that the database has, too.
 //   - Publishing is repeated until it succeeds or a newer version takes the place.
 //   - Two messages of one raffle are at least the conflation interval apart in the
 //     stream, whichever processes publish them. Final states and messages that are

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
 
 // fakeStream is a Stream in memory. TestStream holds it to what JetStream does.
@@ -22,6 +23,9 @@ type fakeStream struct {
 	latency  time.Duration // of an acknowledgement
 	err      error         // of every method, if set
 	loseAcks int           // so many messages are stored, and Append fails nevertheless
+	owner    string        // the database that the stream belongs to; empty: none
+	database string        // ours
+	filled   bool          // MarkReconciled was called
 	inFlight map[int64]int // calls of Append, by raffle
 	stats    fakeStats
 }
@@ -36,16 +40,34 @@ type fakeStats struct {
 }
 
 type fakeMessage struct {
-	seq    uint64
-	raffle raffle.Raffle
-	at     time.Time
+	seq     uint64
+	raffle  raffle.Raffle
+	removed bool
+	damaged bool
+	at      time.Time
+}
+
+func (s *fakeStream) UseDatabase(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.database = id
 }
 
 func (s *fakeStream) Ensure(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil {
-		s.ensure()
+	if err := s.refuses(); err != nil {
+		return err
+	}
+	s.ensure()
+	s.owner = s.database
+	return nil
+}
+
+// refuses returns the error of every method.
+func (s *fakeStream) refuses() error {
+	if s.err == nil && s.owner != "" && s.owner != s.database {
+		return &ForeignStreamError{Stream: "fake", Owner: s.owner, Database: s.database}
 	}
 	return s.err
 }
@@ -60,8 +82,8 @@ func (s *fakeStream) Last(_ context.Context, raffleID int64) (Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.looks++
-	if s.err != nil {
-		return Message{}, s.err
+	if err := s.refuses(); err != nil {
+		return Message{}, err
 	}
 	return s.last(raffleID), nil
 }
@@ -71,8 +93,18 @@ func (s *fakeStream) last(raffleID int64) Message {
 	if seq == 0 {
 		return Message{}
 	}
-	m := s.messages[seq-1]
-	return Message{Seq: m.seq, Version: m.raffle.Version, Age: time.Since(m.at)}
+	m := s.message(s.messages[seq-1])
+	m.Age = time.Since(s.messages[seq-1].at)
+	return m
+}
+
+func (s *fakeStream) message(m fakeMessage) Message {
+	if m.damaged {
+		return Message{Seq: m.seq, Damaged: true}
+	}
+	odds := rafflepb.Odds(m.raffle)
+	odds.Removed = m.removed
+	return Message{Seq: m.seq, Epoch: m.raffle.Epoch, Version: m.raffle.Version, Content: content(odds), Removed: m.removed}
 }
 
 func (s *fakeStream) Append(ctx context.Context, r raffle.Raffle, after uint64) (uint64, error) {
@@ -81,25 +113,34 @@ func (s *fakeStream) Append(ctx context.Context, r raffle.Raffle, after uint64) 
 	if err := s.pause(ctx); err != nil { // on the way there
 		return 0, err
 	}
-	seq, err := s.store(r, after)
+	seq, err := s.store(fakeMessage{raffle: r}, after)
 	return seq, errors.Join(err, s.pause(ctx)) // and on the way back
 }
 
-func (s *fakeStream) store(r raffle.Raffle, after uint64) (uint64, error) {
+func (s *fakeStream) Remove(_ context.Context, raffleID int64, last Message) error {
+	r := raffle.Raffle{ID: raffleID, Epoch: last.Epoch, Version: last.Version + 1, State: raffle.Cancelled, Winners: 1}
+	_, err := s.store(fakeMessage{raffle: r, removed: true}, last.Seq)
+	return err
+}
+
+func (s *fakeStream) store(m fakeMessage, after uint64) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.refuses(); err != nil {
+		return 0, err
+	}
 	switch {
-	case s.err != nil:
-		return 0, s.err
 	case s.created.IsZero():
 		s.ensure()
+		s.owner = s.database
 		return 0, ErrConflict
-	case s.last(r.ID).Seq != after:
+	case s.last(m.raffle.ID).Seq != after:
 		return 0, ErrConflict
 	}
 	s.seq++
-	s.messages = append(s.messages, fakeMessage{s.seq, r, time.Now()})
-	s.newest[r.ID] = s.seq
+	m.seq, m.at = s.seq, time.Now()
+	s.messages = append(s.messages, m)
+	s.newest[m.raffle.ID] = s.seq
 	if s.loseAcks > 0 {
 		s.loseAcks--
 		return 0, errors.New("no acknowledgement came")
@@ -142,21 +183,37 @@ func (s *fakeStream) leave(id int64) {
 func (s *fakeStream) State(context.Context) (State, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil || s.created.IsZero() {
-		return State{}, s.err
+	if err := s.refuses(); err != nil || s.created.IsZero() {
+		return State{}, err
 	}
-	return State{Created: s.created, Last: s.seq}, nil
+	state := State{Created: s.created, Last: s.seq, Subjects: uint64(len(s.newest)), Owned: s.owner != "", Reconciled: s.filled}
+	for _, m := range s.messages {
+		if m.seq > 0 {
+			state.Messages++
+		}
+	}
+	return state, nil
 }
 
-func (s *fakeStream) Versions(context.Context) (map[int64]int64, error) {
+func (s *fakeStream) Newest(context.Context) (map[int64]Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.reads++
-	versions := map[int64]int64{}
-	for _, m := range s.messages {
-		versions[m.raffle.ID] = m.raffle.Version
+	newest := map[int64]Message{}
+	for id, seq := range s.newest {
+		newest[id] = s.message(s.messages[seq-1])
 	}
-	return versions, s.err
+	return newest, s.refuses()
+}
+
+func (s *fakeStream) MarkReconciled(_ context.Context, created time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.created.Equal(created) {
+		return errors.New("another stream")
+	}
+	s.filled = true
+	return s.refuses()
 }
 
 // fail makes every method fail with err, or succeed again if err is nil.
@@ -170,7 +227,19 @@ func (s *fakeStream) fail(err error) {
 func (s *fakeStream) remove() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.created, s.seq, s.messages, s.newest = time.Time{}, 0, nil, nil
+	s.created, s.seq, s.messages, s.newest, s.owner, s.filled = time.Time{}, 0, nil, nil, "", false
+}
+
+// purge deletes the messages of a raffle; 0: of all.
+func (s *fakeStream) purge(raffleID int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.messages {
+		if raffleID == 0 || m.raffle.ID == raffleID {
+			s.messages[i].seq = 0
+			delete(s.newest, m.raffle.ID)
+		}
+	}
 }
 
 // truncate takes the last n messages away, as a power cut does.
@@ -188,11 +257,16 @@ func (s *fakeStream) truncate(n int) {
 // put stores a version as another process would.
 func (s *fakeStream) put(t *testing.T, r raffle.Raffle) {
 	t.Helper()
+	s.putMessage(t, fakeMessage{raffle: r})
+}
+
+func (s *fakeStream) putMessage(t *testing.T, m fakeMessage) {
+	t.Helper()
 	s.mu.Lock()
 	s.ensure()
-	after := s.last(r.ID).Seq
+	after := s.last(m.raffle.ID).Seq
 	s.mu.Unlock()
-	if _, err := s.store(r, after); err != nil {
+	if _, err := s.store(m, after); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -201,7 +275,7 @@ func (s *fakeStream) put(t *testing.T, r raffle.Raffle) {
 func (s *fakeStream) stored(id int64) []fakeMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.messages), func(m fakeMessage) bool { return m.raffle.ID != id })
+	return slices.DeleteFunc(slices.Clone(s.messages), func(m fakeMessage) bool { return m.raffle.ID != id || m.seq == 0 })
 }
 
 func (s *fakeStream) versions(id int64) (versions []int64) {

@@ -18,6 +18,13 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 )
 
+// newJetStream returns the stream of the database "ours".
+func newJetStream(js jetstream.JetStream) *JetStream {
+	j := NewJetStream(js, oddsstream.Names{}, 1)
+	j.UseDatabase("ours")
+	return j
+}
+
 // drained waits until everything in a queue is published.
 func drained(ctx context.Context, q *Queue) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
@@ -38,10 +45,10 @@ func newestInStream(t *testing.T, s Stream, id int64) int64 {
 
 func TestRelay_PublishesTheNewestToJetStream(t *testing.T) {
 	t.Parallel()
-	b, stream := setup(t, 0), NewJetStream(natstest.Start(t).JetStream(), 1)
+	b, stream := setup(t, 0), newJetStream(natstest.Start(t).JetStream())
 	published := make(chan int64, 2000)
 	b.cfg.OnPublished = func(r raffle.Raffle) { published <- r.Version }
-	start(t, newRelay(b.queue, stream, b.cfg).run)
+	start(t, b.relay(stream).run)
 	const last = 1000
 	for v := int64(1); v <= last; v++ {
 		b.queue.Enqueue(t.Context(), version(1, v), version(2, v))
@@ -54,7 +61,7 @@ func TestRelay_PublishesTheNewestToJetStream(t *testing.T) {
 			t.Errorf("raffle %d is at version %d in the stream", id, v)
 		}
 	}
-	if acked := b.queue.takeAcked(); acked[1] != last || acked[2] != last {
+	if acked := b.queue.takeAcked(); acked[1].Version != last || acked[2].Version != last {
 		t.Errorf("acknowledged %v", acked)
 	}
 	// 2,000 versions came in a few ms, and an acknowledgement takes 0.1 ms.
@@ -67,7 +74,7 @@ func TestRelay_NeverMovesTheStreamBackwards(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t)
 	js := server.JetStream()
-	if err := NewJetStream(js, 1).Ensure(t.Context()); err != nil {
+	if err := newJetStream(js).Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// The stream keeps a few messages only, so they are taken as they are stored.
@@ -75,7 +82,7 @@ func TestRelay_NeverMovesTheStreamBackwards(t *testing.T) {
 	const last = 400
 	errs := make(chan error, 3)
 	for i := range 3 {
-		go func() { errs <- crashingInstance(t.Context(), uint64(i), last, NewJetStream(js, 1)) }()
+		go func() { errs <- crashingInstance(t.Context(), uint64(i), last, newJetStream(js)) }()
 	}
 	for range 3 {
 		if err := <-errs; err != nil {
@@ -85,7 +92,7 @@ func TestRelay_NeverMovesTheStreamBackwards(t *testing.T) {
 	if err := live.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	state, err := NewJetStream(js, 1).State(t.Context())
+	state, err := newJetStream(js).State(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +135,11 @@ func subscribe(t *testing.T, server *natstest.Server, subject string) (*nats.Con
 // In the end it publishes the last.
 func crashingInstance(ctx context.Context, seed uint64, last int64, stream Stream) error {
 	rng := rand.New(rand.NewPCG(1, seed))
+	stored := func(v int64) raffle.Raffle { // what every instance reads from the database
+		r := version(1, v)
+		r.UpdatedAt = time.Time{}
+		return r
+	}
 	var cfg Config
 	cfg.fillDefaults()
 	var running sync.WaitGroup
@@ -138,13 +150,13 @@ func crashingInstance(ctx context.Context, seed uint64, last int64, stream Strea
 		running.Wait()
 		ctx, cancel := context.WithCancel(ctx)
 		kill, queue = cancel, NewQueue(0)
-		running.Go(func() { newRelay(queue, stream, cfg).run(ctx) })
+		running.Go(func() { newRelay(queue, stream, newMender(queue, stream, nil, cfg), cfg).run(ctx) })
 	}
 	restart()
 	defer func() { kill(); running.Wait() }()
 	for v := int64(1); v <= last; v++ {
 		if rng.IntN(3) > 0 {
-			queue.Enqueue(ctx, version(1, v))
+			queue.Enqueue(ctx, stored(v))
 		}
 		switch rng.IntN(20) {
 		case 0:
@@ -155,7 +167,7 @@ func crashingInstance(ctx context.Context, seed uint64, last int64, stream Strea
 			}
 		}
 	}
-	queue.Enqueue(ctx, version(1, last))
+	queue.Enqueue(ctx, stored(last))
 	if err := drained(ctx, queue); err != nil {
 		return fmt.Errorf("instance %d: %w", seed, err)
 	}
@@ -175,10 +187,10 @@ func TestRelay_GoesOnWhenTheServerIsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, stream := setup(t, 0), NewJetStream(js, 1)
+	b, stream := setup(t, 0), newJetStream(js)
 	failed := make(chan struct{}, 1)
 	b.cfg.OnFailed = func() { signal(failed) }
-	start(t, newRelay(b.queue, stream, b.cfg).run)
+	start(t, b.relay(stream).run)
 	b.queue.Enqueue(t.Context(), version(1, 1))
 	if err := drained(t.Context(), b.queue); err != nil {
 		t.Fatal(err)

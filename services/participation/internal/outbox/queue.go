@@ -36,8 +36,9 @@ type Queue struct {
 	draining bool          // the conflation interval no longer applies
 	drained  chan struct{} // closed once pending is 0; nil until Drain waits for it
 
-	acked     map[int64]int64 // versions in the stream, by raffle id, since takeAcked
-	lastAcked uint64          // highest sequence that the stream has acknowledged
+	acked     map[int64]raffle.Published // newest in the stream, by raffle id, since takeAcked
+	lastAcked uint64                     // highest sequence that the stream has acknowledged
+	inStream  uint64                     // slots whose raffle is known to have a message in the stream
 }
 
 // slot is what is known of one raffle. At any time it is in one of these states:
@@ -52,8 +53,8 @@ type slot struct {
 	throttledUntil time.Time
 	idle           *list.Element // its place in Queue.idle, or nil
 
-	version int64  // highest version known to be in the stream
-	seq     uint64 // sequence of that version, the raffle's last message; 0: not known
+	published raffle.Published // the newest known to be in the stream
+	seq       uint64           // sequence of that, the raffle's last message; 0: not known
 }
 
 // busy reports whether the slot has a version that is not in the stream.
@@ -74,7 +75,7 @@ func NewQueue(interval time.Duration) *Queue {
 		throttle: make(chan struct{}, 1),
 		idle:     list.New(),
 		maxIdle:  maxIdle,
-		acked:    make(map[int64]int64),
+		acked:    make(map[int64]raffle.Published),
 	}
 }
 
@@ -97,11 +98,17 @@ func (q *Queue) enqueue(m *message) {
 		s = &slot{id: id}
 		q.slots[id] = s
 	}
-	if version <= s.version {
-		q.acked[id] = s.version // the database has not been told yet
-		return
+	if !sameLife(s.published.Epoch, m.raffle.Epoch) {
+		q.setPublished(s, raffle.Published{}, 0)
 	}
-	if s.waiting != nil && version <= s.waiting.raffle.Version {
+	switch {
+	case version < s.published.Version || s.inFlight && version == s.published.Version:
+		q.acked[id] = s.published // the database has not been told yet, or has lost it
+		return
+	case version == s.published.Version:
+		s.seq = 0 // it is compared with what is in the stream
+	}
+	if s.waiting != nil && sameLife(s.waiting.raffle.Epoch, m.raffle.Epoch) && version <= s.waiting.raffle.Version {
 		return
 	}
 	if s.waiting != nil && !m.origin.IsSampled() {
@@ -120,7 +127,7 @@ func (q *Queue) republish(r raffle.Raffle) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if s := q.slots[r.ID]; s != nil && !s.busy() {
-		s.version, s.seq = 0, 0
+		q.setPublished(s, raffle.Published{}, 0)
 	}
 	q.enqueue(&message{raffle: r})
 }
@@ -151,6 +158,7 @@ func (q *Queue) schedule(s *slot) {
 // forget removes an idle slot. That is safe: before the next message of its raffle
 // is sent, the relay looks at the stream.
 func (q *Queue) forget(s *slot) {
+	q.setPublished(s, raffle.Published{}, 0)
 	q.idle.Remove(s.idle)
 	s.idle = nil
 	delete(q.slots, s.id)
@@ -186,10 +194,11 @@ func (q *Queue) next() (*slot, *message, uint64) {
 func (q *Queue) done(s *slot, last Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s.inFlight, s.seq, s.version = false, last.Seq, last.Version
+	s.inFlight = false
+	q.setPublished(s, raffle.Published{Epoch: last.Epoch, Version: last.Version}, last.Seq)
 	q.lastAcked = max(q.lastAcked, last.Seq)
-	q.acked[s.id] = last.Version
-	if s.waiting != nil && s.waiting.raffle.Version <= last.Version {
+	q.acked[s.id] = s.published
+	if s.waiting != nil && sameLife(s.waiting.raffle.Epoch, last.Epoch) && s.waiting.raffle.Version <= last.Version {
 		s.waiting = nil // another process has published it
 	}
 	q.hold(s)
@@ -269,12 +278,54 @@ func (q *Queue) Drain(ctx context.Context) error {
 
 // takeAcked returns the newest version of each raffle, by id, that was found to be
 // in the stream since the last call.
-func (q *Queue) takeAcked() map[int64]int64 {
+func (q *Queue) takeAcked() map[int64]raffle.Published {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	acked := q.acked
-	q.acked = make(map[int64]int64)
+	q.acked = make(map[int64]raffle.Published)
 	return acked
+}
+
+// forgetPublished forgets what is believed to be in the stream, after the database or
+// the stream was replaced by another state of it. Before the next message of a raffle
+// is sent, the relay looks at the stream.
+func (q *Queue) forgetPublished() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.slots {
+		q.setPublished(s, raffle.Published{}, 0)
+	}
+}
+
+// removePublished removes those versions, by raffle id, that are not waiting to be
+// published any more.
+func (q *Queue) removePublished(versions map[int64]raffle.Published) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for id, v := range versions {
+		if s := q.slots[id]; s == nil || !s.busy() || sameLife(s.published.Epoch, v.Epoch) && s.published.Version >= v.Version {
+			delete(versions, id)
+		}
+	}
+}
+
+// setPublished records what is the newest in the stream; the zero value if that is not
+// known.
+func (q *Queue) setPublished(s *slot, p raffle.Published, seq uint64) {
+	if s.published.Version > 0 {
+		q.inStream--
+	}
+	if p.Version > 0 {
+		q.inStream++
+	}
+	s.published, s.seq = p, seq
+}
+
+// knownInStream returns how many raffles are known to have a message in the stream.
+func (q *Queue) knownInStream() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inStream
 }
 
 // lastSeq returns the highest sequence that was acknowledged since resetLastSeq.

@@ -2,8 +2,11 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -19,15 +22,24 @@ const (
 	reconcileTimeout = 5 * time.Minute
 	// reconcilePage is how many raffles are read from the database at once.
 	reconcilePage = 1000
+	// fillInterval is how often it is checked whether the stream is filled.
+	fillInterval = 20 * time.Millisecond
+	// foreignLogInterval is the least time between two log lines about a stream of
+	// another database.
+	foreignLogInterval = time.Minute
 )
 
 // reconciler mends the difference between the stream and the database.
 type reconciler struct {
-	queue  *Queue
-	stream Stream
-	source Source
-	cfg    Config
-	known  State // of the stream, as of the last comparison
+	*mender // of a single raffle
+
+	known      State         // of the stream, as of the last check
+	restored   chan struct{} // capacity 1: the database is another one, or another state of it
+	foreignLog rate.Sometimes
+}
+
+func newReconciler(m *mender) *reconciler {
+	return &reconciler{mender: m, restored: make(chan struct{}, 1), foreignLog: rate.Sometimes{Interval: foreignLogInterval}}
 }
 
 // run makes the stream, compares it with the database, and does so again whenever
@@ -40,12 +52,10 @@ func (r *reconciler) run(ctx context.Context, reconnected <-chan struct{}) {
 	cause := "start"
 	for {
 		if cause != "" {
-			if err := r.reconcile(ctx); err == nil {
-				r.cfg.Log.Info("the stream of odds was compared with the database", "cause", cause)
+			err := r.reconcile(ctx)
+			r.report(ctx, cause, err)
+			if err == nil {
 				cause = ""
-			} else if ctx.Err() == nil {
-				r.cfg.Log.Warn("the stream of odds can't be compared with the database: will try again",
-					"cause", cause, "error", err)
 			}
 		}
 		select {
@@ -53,6 +63,10 @@ func (r *reconciler) run(ctx context.Context, reconnected <-chan struct{}) {
 			return
 		case <-reconnected:
 			cause = "reconnected"
+			// It may be another cluster.
+			r.queue.forgetPublished()
+		case <-r.restored:
+			cause = "database restored or failed over"
 		case <-interval.C:
 			cause = "interval"
 		case <-check.C:
@@ -63,21 +77,50 @@ func (r *reconciler) run(ctx context.Context, reconnected <-chan struct{}) {
 	}
 }
 
+// report logs the outcome of a comparison.
+func (r *reconciler) report(ctx context.Context, cause string, err error) {
+	if ctx.Err() != nil {
+		return // the service is stopping
+	}
+	_, foreign := errors.AsType[*ForeignStreamError](err)
+	switch {
+	case err == nil:
+		r.cfg.Log.Info("the stream of odds was compared with the database", "cause", cause)
+	case foreign:
+		r.foreignLog.Do(func() {
+			r.cfg.Log.Error("odds are not published, because the stream of odds belongs to another database", "error", err)
+		})
+	default:
+		r.cfg.Log.Warn("the stream of odds can't be compared with the database: will try again", "cause", cause, "error", err)
+	}
+}
+
 // driftCause returns why the stream may lack what was acknowledged, or "".
 func (r *reconciler) driftCause(ctx context.Context) string {
+	// Before the request: what is acknowledged meanwhile may be missing in the answer.
+	subjects, acked := max(r.known.Subjects, r.queue.knownInStream()), r.queue.lastSeq()
 	now, err := r.stream.State(ctx)
+	if _, ok := errors.AsType[*ForeignStreamError](err); ok {
+		return "another database's stream"
+	}
 	switch {
 	case err != nil:
 		return "" // NATS is unavailable, and will reconnect
 	case !now.Created.Equal(r.known.Created):
 		return "another stream"
-	case now.Last < max(r.known.Last, r.queue.lastSeq()):
+	case now.Last < max(r.known.Last, acked):
 		return "shorter stream"
+	case now.Messages < r.known.Messages, now.Subjects < subjects:
+		return "messages deleted"
+	case !now.Owned || !now.Reconciled:
+		return "marks removed" // an earlier version of this service removes the metadata
 	}
+	r.known = now
 	return ""
 }
 
-// reconcile compares every raffle in the database with the stream.
+// reconcile compares every raffle in the database with the stream, and every one in
+// the stream with the database.
 func (r *reconciler) reconcile(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
@@ -91,45 +134,74 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !state.Created.Equal(r.known.Created) || state.Subjects < r.queue.knownInStream() {
+		r.queue.forgetPublished() // the stream has lost it, or the sequences are another stream's
+	}
 	// The stream is read before the database, because a version is in the database
 	// before it is in the stream: what is higher in the stream then is a difference.
-	versions, err := r.stream.Versions(ctx)
+	newest, err := r.stream.Newest(ctx)
 	if err != nil {
 		return err
 	}
-	for after := int64(0); ; {
-		page, err := r.source.List(ctx, after, reconcilePage, 0)
-		if err != nil {
-			return fmt.Errorf("read raffles: %w", err)
+	missing, err := r.compareAll(ctx, newest)
+	if err != nil {
+		return err
+	}
+	for id, last := range newest { // those that the database does not have
+		if last.Removed {
+			continue
 		}
-		for i := range page {
-			if err := r.compare(ctx, &page[i], versions[page[i].ID]); err != nil {
-				return err
-			}
+		if err := r.mend(ctx, id); err != nil && !errors.Is(err, ErrConflict) {
+			return err
 		}
-		if len(page) < reconcilePage {
-			break
+	}
+	if !state.Reconciled {
+		if err := r.markFilled(ctx, state.Created, missing); err != nil {
+			return err
 		}
-		after = page[len(page)-1].ID
 	}
 	r.known = state
 	return nil
 }
 
-// compare mends the difference of one raffle. If the stream is ahead, the database
-// was restored or has lost commits. What the database holds is the truth, but gateways
-// refuse lower versions than they know, so its version is bumped above the stream's.
-func (r *reconciler) compare(ctx context.Context, current *raffle.Raffle, inStream int64) error {
-	switch {
-	case inStream > current.Version:
-		r.cfg.Log.Warn("the stream is ahead of the database, which was restored or has lost commits: "+
-			"bumping the raffle's version", "raffle", current.ID, "database", current.Version, "stream", inStream)
-		if err := r.source.BumpVersion(ctx, current.ID, inStream); err != nil {
-			return fmt.Errorf("bump version: %w", err)
+// compareAll compares every raffle in the database with its last message, and removes
+// that from newest. It returns the versions that the stream lacks and that are enqueued.
+func (r *reconciler) compareAll(ctx context.Context, newest map[int64]Message) (missing map[int64]raffle.Published, err error) {
+	missing = make(map[int64]raffle.Published)
+	for after := int64(0); ; {
+		page, err := r.source.List(ctx, after, reconcilePage, 0)
+		if err != nil {
+			return nil, fmt.Errorf("read raffles: %w", err)
 		}
-		r.cfg.OnBumped()
-	case inStream < current.Version:
-		r.queue.republish(*current)
+		for i := range page {
+			current := &page[i]
+			republished, err := r.compare(ctx, current, newest[current.ID])
+			if err != nil {
+				return nil, err
+			}
+			if republished {
+				missing[current.ID] = raffle.Published{Epoch: current.Epoch, Version: current.Version}
+			}
+			delete(newest, current.ID)
+		}
+		if len(page) < reconcilePage {
+			return missing, nil
+		}
+		after = page[len(page)-1].ID
 	}
-	return nil
+}
+
+// markFilled waits until the stream has all that was missing, and records in the
+// stream that it is complete.
+func (r *reconciler) markFilled(ctx context.Context, created time.Time, missing map[int64]raffle.Published) error {
+	poll := time.NewTicker(fillInterval)
+	defer poll.Stop()
+	for r.queue.removePublished(missing); len(missing) > 0; r.queue.removePublished(missing) {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return fmt.Errorf("fill the stream: %w", ctx.Err())
+		}
+	}
+	return r.stream.MarkReconciled(ctx, created)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
 // running returns an outbox that has published version 2 of raffles 1 to 3.
@@ -59,9 +61,9 @@ func TestReconcile_ReadsAllPages(t *testing.T) {
 		}
 		b.startOutbox(t, nil)
 		synctest.Wait()
-		versions, err := b.stream.Versions(t.Context())
-		if err != nil || len(versions) != raffles || versions[1] != 1 || versions[raffles] != 1 {
-			t.Errorf("the stream has %d raffles of %d, %v", len(versions), raffles, err)
+		newest, err := b.stream.Newest(t.Context())
+		if err != nil || len(newest) != raffles || newest[1].Version != 1 || newest[raffles].Version != 1 {
+			t.Errorf("the stream has %d raffles of %d, %v", len(newest), raffles, err)
 		}
 	})
 }
@@ -266,7 +268,7 @@ func TestReconcile_RepublishesWhatWasAcknowledged(t *testing.T) {
 	q.Enqueue(t.Context(), version(1, 5))
 	s, _, _ := q.next()
 	q.republish(version(1, 5)) // while it is in flight: that is enough
-	q.done(s, Message{Seq: 7, Version: 5})
+	q.done(s, Message{Seq: 7, Epoch: "e", Version: 5})
 	if none, _, _ := q.next(); none != nil {
 		t.Error("a version in flight was published again")
 	}
@@ -274,4 +276,234 @@ func TestReconcile_RepublishesWhatWasAcknowledged(t *testing.T) {
 	if s, m, after := q.next(); s == nil || m.raffle.Version != 5 || after != 0 {
 		t.Errorf("republished %v behind %d", m, after)
 	}
+}
+
+func TestReconcile_NoticesMessagesThatWereDeleted(t *testing.T) {
+	t.Parallel()
+	for name, raffleID := range map[string]int64{"all": 0, "of one raffle": 2} {
+		for when, pause := range map[string]time.Duration{"right after they were stored": 0, "later": time.Minute} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					b := setup(t, testInterval)
+					for id := int64(1); id <= 3; id++ {
+						b.source.raffles[id] = version(id, 2)
+					}
+					b.startOutbox(t, nil)
+					wait(t, fillInterval+pause)
+					b.wantAll(t, 2, 2, 2)
+					b.stream.purge(raffleID)
+					b.stream.wantVersions(t, 2)
+					wait(t, 2*time.Second)
+					b.wantAll(t, 2, 2, 2)
+					lists := b.lists()
+					wait(t, time.Minute)
+					if n := b.lists(); n != lists {
+						t.Errorf("%d comparisons more", n-lists)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestReconcile_MarksTheStreamOnceItIsFilled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, testInterval)
+		b.stream.latency = 20 * time.Millisecond
+		for id := int64(1); id <= 2*workers; id++ {
+			b.source.raffles[id] = version(id, 1)
+		}
+		b.startOutbox(t, nil)
+		for {
+			wait(t, time.Millisecond)
+			state, err := b.stream.State(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if state.Reconciled {
+				if state.Subjects != 2*workers {
+					t.Errorf("marked with %d raffles", state.Subjects)
+				}
+				return
+			}
+			if state.Subjects == 2*workers && state.Created.Add(time.Second).Before(time.Now()) {
+				t.Fatal("it is not marked")
+			}
+		}
+	})
+}
+
+func TestReconcile_TakesOffWhatTheDatabaseDoesNotHave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, testInterval)
+		b.source.raffles[1] = version(1, 2)
+		b.stream.put(t, version(1, 2))
+		b.stream.put(t, version(2, 13))
+		wait(t, time.Second)
+		reconnected := make(chan struct{}, 1)
+		b.startOutbox(t, reconnected)
+		for range 3 {
+			wait(t, time.Second)
+			reconnected <- struct{}{}
+		}
+		wait(t, time.Second)
+		b.stream.wantVersions(t, 1, 2)
+		b.stream.wantVersions(t, 2, 13, 14) // once
+		if last := b.stream.stored(2)[1]; !last.removed || b.removed.Load() != 1 {
+			t.Errorf("raffle 2 ends with %+v", last)
+		}
+		again := version(2, 1)
+		again.Epoch = "f"
+		b.source.commit(t.Context(), again, false)
+		wait(t, time.Second)
+		b.stream.wantVersions(t, 2, 13, 14, 1)
+	})
+}
+
+func TestReconcile_ReplacesAnotherLifeAndDamageWithoutBumping(t *testing.T) {
+	t.Parallel()
+	for name, message := range map[string]fakeMessage{
+		"another life": {raffle: raffle.Raffle{ID: 1, Epoch: "before", Version: 40}},
+		"damage":       {raffle: raffle.Raffle{ID: 1}, damaged: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, testInterval)
+				b.source.raffles[1] = version(1, 3)
+				b.stream.putMessage(t, message)
+				wait(t, time.Second)
+				b.startOutbox(t, nil)
+				wait(t, time.Second)
+				b.stream.wantVersions(t, 1, message.raffle.Version, 3)
+				if b.source.raffle(1).Version != 3 || b.bumped.Load() != 0 || (b.damaged.Load() > 0) != message.damaged {
+					t.Errorf("the database has %+v, damage was reported %d times", b.source.raffle(1), b.damaged.Load())
+				}
+			})
+		})
+	}
+}
+
+func TestReconcile_BumpsAVersionThatHasOtherContentInTheStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, testInterval)
+		other := version(1, 9)
+		b.source.raffles[1] = other
+		other.EntryCount = 6
+		b.stream.put(t, other)
+		b.startOutbox(t, nil)
+		wait(t, time.Second)
+		b.stream.wantVersions(t, 1, 9, 10)
+		if b.stream.stored(1)[1].raffle.EntryCount != 9 || b.bumped.Load() != 1 {
+			t.Errorf("the stream has %+v", b.stream.stored(1))
+		}
+	})
+}
+
+func TestReconcile_PublishesNothingIntoAForeignStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, testInterval)
+		theirs := version(1, 5)
+		theirs.Epoch = "theirs"
+		b.stream.put(t, theirs)
+		b.stream.put(t, version(2, 5))
+		b.stream.owner = "another"
+		b.source.raffles[1] = version(1, 2)
+		b.startOutbox(t, nil)
+		b.source.commit(t.Context(), version(1, 3), false)
+		wait(t, time.Hour)
+		b.stream.wantVersions(t, 1, 5)
+		b.stream.wantVersions(t, 2, 5)
+		b.stream.remove() // by the operator
+		wait(t, 3*time.Second)
+		b.stream.wantVersions(t, 1, 3)
+	})
+}
+
+func TestWatchDatabase_StartsAComparison(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*raffle.DatabaseIdentity)
+		want   bool
+	}{
+		"nothing":     {func(*raffle.DatabaseIdentity) {}, false},
+		"restored":    {func(i *raffle.DatabaseIdentity) { i.Ticks -= 2 }, true},
+		"failed over": {func(i *raffle.DatabaseIdentity) { i.Timeline = "00000002" }, true},
+		"replaced":    {func(i *raffle.DatabaseIdentity) { i.System = "2" }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, testInterval)
+				b.source.raffles[1] = version(1, 9)
+				b.startOutbox(t, nil)
+				wait(t, time.Minute)
+				b.stream.wantVersions(t, 1, 9)
+				b.source.mu.Lock()
+				b.source.raffles[1] = version(1, 7) // quiet: nothing is enqueued
+				c.change(&b.source.identity)
+				b.source.mu.Unlock()
+				wait(t, 2*time.Second)
+				if c.want {
+					b.stream.wantVersions(t, 1, 9, 10)
+				} else {
+					b.stream.wantVersions(t, 1, 9)
+				}
+				b.source.mu.Lock()
+				defer b.source.mu.Unlock()
+				if (b.source.resets == 1) != c.want {
+					t.Errorf("connections were closed %d times", b.source.resets)
+				}
+			})
+		})
+	}
+}
+
+// TestCheckpoint_BumpsWhatTheDatabaseHasLost has the database lose versions without
+// any sign but the next version, which is lower than what the relay knows.
+func TestCheckpoint_BumpsWhatTheDatabaseHasLost(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]int64{"lower": 5, "equal": 9} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, testInterval)
+				b.source.raffles[1] = version(1, 9)
+				b.startOutbox(t, nil)
+				wait(t, time.Minute)
+				lost := version(1, next)
+				lost.EntryCount = 3
+				b.source.commit(t.Context(), lost, false)
+				wait(t, 2*checkpointInterval)
+				b.stream.wantVersions(t, 1, 9, 10)
+				if b.stream.stored(1)[1].raffle.EntryCount != 3 {
+					t.Errorf("the stream has %+v", b.stream.stored(1))
+				}
+			})
+		})
+	}
+}
+
+// TestCheckpoint_BumpsWhatAnotherProcessHasPublished has the relay meet a version that
+// the database does not have.
+func TestCheckpoint_BumpsWhatAnotherProcessHasPublished(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, testInterval)
+		b.source.raffles[1] = version(1, 2)
+		b.startOutbox(t, nil)
+		wait(t, time.Minute)
+		b.stream.put(t, version(1, 8))
+		b.source.commit(t.Context(), version(1, 3), false)
+		wait(t, 2*checkpointInterval)
+		b.stream.wantVersions(t, 1, 2, 8, 9)
+		if v := b.source.marked(1); v > b.source.raffle(1).Version {
+			t.Errorf("version %d is marked as published", v)
+		}
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
 const (
@@ -40,12 +42,13 @@ var errTooSoon = errors.New("the conflation interval has not passed")
 type relay struct {
 	queue  *Queue
 	stream Stream
+	mender *mender
 	cfg    Config
 	log    rate.Sometimes
 }
 
-func newRelay(queue *Queue, stream Stream, cfg Config) *relay {
-	return &relay{queue: queue, stream: stream, cfg: cfg, log: rate.Sometimes{Interval: logInterval}}
+func newRelay(queue *Queue, stream Stream, mender *mender, cfg Config) *relay {
+	return &relay{queue: queue, stream: stream, mender: mender, cfg: cfg, log: rate.Sometimes{Interval: logInterval}}
 }
 
 // run publishes until ctx ends.
@@ -105,9 +108,11 @@ func (r *relay) failed(ctx context.Context, err error) {
 		return // the service is stopping
 	}
 	r.cfg.OnFailed()
-	r.log.Do(func() {
-		r.cfg.Log.WarnContext(ctx, "odds can't be published: will try again", "error", err)
-	})
+	if _, ok := errors.AsType[*ForeignStreamError](err); !ok { // which the reconciler reports
+		r.log.Do(func() {
+			r.cfg.Log.WarnContext(ctx, "odds can't be published: will try again", "error", err)
+		})
+	}
 	select {
 	case <-time.After(retryDelay):
 	case <-ctx.Done():
@@ -115,7 +120,7 @@ func (r *relay) failed(ctx context.Context, err error) {
 }
 
 // publish makes m the raffle's last message, unless the last message has this version
-// or a higher one, and returns the last message. after is the sequence that the last
+// or a higher one of the same epoch, and returns the last message. after is the sequence that the last
 // message is believed to have; 0 means that it is not known.
 func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message, error) {
 	for range maxConflicts {
@@ -124,8 +129,11 @@ func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message,
 			if err != nil {
 				return Message{}, err
 			}
-			if last.Version >= m.raffle.Version {
-				return last, nil
+			if last.Damaged {
+				r.mender.reportDamage(ctx, m.raffle.ID, last)
+			}
+			if last.relate(&m.raffle) != behind {
+				return last, r.contradicted(ctx, m, last)
 			}
 			if last.Seq != 0 && r.queue.tooSoon(m, last.Age) {
 				return Message{}, errTooSoon
@@ -135,7 +143,7 @@ func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message,
 		seq, err := r.stream.Append(ctx, m.raffle, after)
 		if err == nil {
 			r.cfg.OnPublished(m.raffle)
-			return Message{Seq: seq, Version: m.raffle.Version}, nil
+			return Message{Seq: seq, Epoch: m.raffle.Epoch, Version: m.raffle.Version}, nil
 		}
 		if !errors.Is(err, ErrConflict) {
 			return Message{}, err
@@ -143,4 +151,19 @@ func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message,
 		after = 0 // another process was faster: look at what it has published
 	}
 	return Message{}, ErrConflict
+}
+
+// contradicted is called with a last message that is not behind m. If its version is
+// higher, another process has published a newer one, or the database has lost that
+// version: the next checkpoint tells which. If the version is the same and the content
+// is not, the database has lost commits and reached the same version again.
+func (r *relay) contradicted(ctx context.Context, m *message, last Message) error {
+	if last.Version > m.raffle.Version || last.relate(&m.raffle) == equal {
+		return nil
+	}
+	err := r.mender.bump(ctx, m.raffle.ID, last)
+	if _, ok := errors.AsType[*raffle.NotFoundError](err); ok {
+		return nil // the next checkpoint finds that, too
+	}
+	return err
 }

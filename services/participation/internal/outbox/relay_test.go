@@ -190,7 +190,7 @@ func TestRelay_DoesNotRepeatAMessageWhoseAckWasLost(t *testing.T) {
 		}
 		wait(t, 2*retryDelay)
 		b.stream.wantVersions(t, 1, 1, 2)
-		if acked := b.queue.takeAcked(); acked[1] != 2 || b.queue.Pending() != 0 {
+		if acked := b.queue.takeAcked(); acked[1].Version != 2 || b.queue.Pending() != 0 {
 			t.Errorf("acknowledged %v, %d raffles are pending", acked, b.queue.Pending())
 		}
 	})
@@ -210,18 +210,18 @@ func TestRelay_AcksOnlyWhatTheStreamHas(t *testing.T) {
 		}
 		b.queue.Enqueue(t.Context(), version(1, 2))
 		wait(t, time.Millisecond)
-		if acked := b.queue.takeAcked(); acked[1] != 1 || len(acked) != 1 {
+		if acked := b.queue.takeAcked(); acked[1].Version != 1 || len(acked) != 1 {
 			t.Errorf("acknowledged %v", acked)
 		}
 		if acked := b.queue.takeAcked(); len(acked) != 0 {
 			t.Errorf("acknowledged twice: %v", acked)
 		}
 		wait(t, time.Second)
-		if acked := b.queue.takeAcked(); acked[1] != 2 {
+		if acked := b.queue.takeAcked(); acked[1].Version != 2 {
 			t.Errorf("acknowledged %v", acked)
 		}
 		b.queue.Enqueue(t.Context(), version(1, 1)) // which recovery read before it was marked
-		if acked := b.queue.takeAcked(); acked[1] != 2 || b.queue.Pending() != 0 {
+		if acked := b.queue.takeAcked(); acked[1].Version != 2 || b.queue.Pending() != 0 {
 			t.Errorf("acknowledged %v, %d raffles are pending", acked, b.queue.Pending())
 		}
 	})
@@ -238,7 +238,7 @@ func TestRelay_LeavesAHigherVersionOfAnotherProcess(t *testing.T) {
 		b.queue.Enqueue(t.Context(), version(1, 9))
 		synctest.Wait()
 		b.stream.wantVersions(t, 1, 1, 10)
-		if acked := b.queue.takeAcked(); acked[1] != 10 || b.queue.Pending() != 0 || b.failed.Load() != 0 {
+		if acked := b.queue.takeAcked(); acked[1].Version != 10 || b.queue.Pending() != 0 || b.failed.Load() != 0 {
 			t.Errorf("acknowledged %v, %d raffles are pending, %d failures", acked, b.queue.Pending(), b.failed.Load())
 		}
 		wait(t, time.Second)
@@ -282,7 +282,7 @@ func TestRelay_ConflatesAcrossProcesses(t *testing.T) {
 		b.stream.latency = time.Millisecond
 		queues := []*Queue{b.queue, NewQueue(testInterval), NewQueue(testInterval)}
 		for _, q := range queues {
-			start(t, newRelay(q, b.stream, b.cfg).run)
+			start(t, newRelay(q, b.stream, newMender(q, b.stream, b.source, b.cfg), b.cfg).run)
 		}
 		const last = 1000
 		for v := int64(1); v <= last; v++ {
@@ -315,7 +315,7 @@ func TestRelay_DoesNotWaitForAClockThatWasSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, testInterval)
 		b.stream.put(t, version(1, 1))
-		start(t, newRelay(b.queue, skewed{b.stream}, b.cfg).run)
+		start(t, b.relay(skewed{b.stream}).run)
 		b.queue.Enqueue(t.Context(), version(1, 2))
 		synctest.Wait()
 		b.stream.wantVersions(t, 1, 1, 2)
@@ -333,7 +333,7 @@ func TestRelay_PausesAfterManyConflicts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, 0)
-		start(t, newRelay(b.queue, contested{b.stream}, b.cfg).run)
+		start(t, b.relay(contested{b.stream}).run)
 		b.queue.Enqueue(t.Context(), version(1, 1))
 		wait(t, time.Second-1)
 		if b.failed.Load() != 4 || b.stream.counted().looks != 4*maxConflicts {

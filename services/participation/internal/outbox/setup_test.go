@@ -15,7 +15,7 @@ import (
 
 // version returns one version of a raffle that is open.
 func version(id, v int64) raffle.Raffle {
-	return raffle.Raffle{ID: id, Version: v, Winners: 1, EntryCount: v, State: raffle.Open, UpdatedAt: time.Now()}
+	return raffle.Raffle{ID: id, Epoch: "e", Version: v, Winners: 1, EntryCount: v, State: raffle.Open, UpdatedAt: time.Now()}
 }
 
 // final returns the last version of a raffle.
@@ -34,6 +34,31 @@ type fakeSource struct {
 	err       error
 	onList    func() // called by List
 	lists     int
+	identity  raffle.DatabaseIdentity
+	resets    int
+}
+
+func (s *fakeSource) Identity(context.Context) (raffle.DatabaseIdentity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.identity.Ticks++
+	return s.identity, s.err
+}
+
+func (s *fakeSource) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resets++
+}
+
+func (s *fakeSource) Get(_ context.Context, id int64) (raffle.Raffle, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.raffles[id]
+	if s.err == nil && !ok {
+		return r, &raffle.NotFoundError{RaffleID: id}
+	}
+	return r, s.err
 }
 
 func (s *fakeSource) List(_ context.Context, after int64, limit int, _ raffle.State) (list []raffle.Raffle, err error) {
@@ -63,27 +88,38 @@ func (s *fakeSource) Unpublished(_ context.Context, age time.Duration) (list []r
 	return list, s.err
 }
 
-func (s *fakeSource) Checkpoint(_ context.Context, published map[int64]int64) error {
+func (s *fakeSource) Checkpoint(_ context.Context, published map[int64]raffle.Published) (drifted []int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return s.err
+		return nil, s.err
 	}
-	for id, v := range published {
-		s.published[id] = max(s.published[id], v)
+	for id, p := range published {
+		if r, ok := s.raffles[id]; !ok || !sameLife(r.Epoch, p.Epoch) || r.Version < p.Version {
+			drifted = append(drifted, id)
+			continue
+		}
+		s.published[id] = max(s.published[id], p.Version)
 	}
-	return nil
+	return drifted, nil
 }
 
-func (s *fakeSource) BumpVersion(ctx context.Context, raffleID, above int64) error {
+func (s *fakeSource) BumpVersion(ctx context.Context, raffleID, above int64, needed func(raffle.Raffle) bool) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r := s.raffles[raffleID]; s.err == nil && r.Version <= above {
-		r.Version, r.UpdatedAt = above+1, time.Now()
-		s.raffles[raffleID] = r
-		s.queue.Enqueue(ctx, r)
+	r, ok := s.raffles[raffleID]
+	switch {
+	case s.err != nil:
+		return false, s.err
+	case !ok:
+		return false, &raffle.NotFoundError{RaffleID: raffleID}
+	case !needed(r):
+		return false, nil
 	}
-	return s.err
+	r.Version = above + 1
+	s.raffles[raffleID] = r
+	s.queue.Enqueue(ctx, r)
+	return true, nil
 }
 
 // commit stores a version, and enqueues it unless the process crashes first.
@@ -122,6 +158,8 @@ type testBundle struct {
 	cfg    Config
 	failed atomic.Int64 // calls of OnFailed
 	bumped atomic.Int64 // calls of OnBumped
+
+	removed, damaged atomic.Int64 // calls of OnRemoved and OnDamaged
 }
 
 // testInterval is the conflation interval of setup.
@@ -129,10 +167,12 @@ const testInterval = 50 * time.Millisecond
 
 func setup(t *testing.T, interval time.Duration) *testBundle {
 	t.Helper()
-	b := &testBundle{queue: NewQueue(interval), stream: &fakeStream{}}
+	b := &testBundle{queue: NewQueue(interval), stream: &fakeStream{database: "ours"}}
 	b.source = &fakeSource{raffles: map[int64]raffle.Raffle{}, published: map[int64]int64{}, queue: b.queue}
+	b.source.identity = raffle.DatabaseIdentity{ID: "ours", System: "1", Timeline: "00000001"}
 	b.cfg = Config{
 		OnFailed: func() { b.failed.Add(1) }, OnBumped: func() { b.bumped.Add(1) },
+		OnRemoved: func() { b.removed.Add(1) }, OnDamaged: func() { b.damaged.Add(1) },
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	b.cfg.fillDefaults()
@@ -142,7 +182,12 @@ func setup(t *testing.T, interval time.Duration) *testBundle {
 // startRelay runs only a relay until the test ends, or stop is called.
 func (b *testBundle) startRelay(t *testing.T) (stop func()) {
 	t.Helper()
-	return start(t, newRelay(b.queue, b.stream, b.cfg).run)
+	return start(t, b.relay(b.stream).run)
+}
+
+// relay returns a relay to a stream.
+func (b *testBundle) relay(stream Stream) *relay {
+	return newRelay(b.queue, stream, newMender(b.queue, stream, b.source, b.cfg), b.cfg)
 }
 
 // startOutbox runs an outbox until the test ends, or stop is called.

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"errors"
-	"maps"
 	"testing"
 	"time"
 
@@ -18,7 +17,7 @@ func TestStream(t *testing.T) {
 	t.Run("JetStream", func(t *testing.T) {
 		t.Parallel()
 		js := natstest.Start(t).JetStream()
-		testStream(t, NewJetStream(js, 1), func() {
+		testStream(t, newJetStream(js), func() {
 			if err := js.DeleteStream(t.Context(), oddsstream.Name); err != nil {
 				t.Fatal(err)
 			}
@@ -26,7 +25,7 @@ func TestStream(t *testing.T) {
 	})
 	t.Run("fake", func(t *testing.T) {
 		t.Parallel()
-		s := &fakeStream{}
+		s := &fakeStream{database: "ours"}
 		testStream(t, s, s.remove)
 	})
 }
@@ -69,8 +68,20 @@ func testStream(t *testing.T, s Stream, remove func()) {
 	if err != nil || state.Created.IsZero() || state.Last != 3 {
 		t.Errorf("state %+v, %v", state, err)
 	}
-	if versions, err := s.Versions(ctx); err != nil || !maps.Equal(versions, map[int64]int64{1: 2, 2: 5}) {
-		t.Errorf("versions %v, %v", versions, err)
+	newest, err := s.Newest(ctx)
+	if err != nil || len(newest) != 2 {
+		t.Errorf("newest %v, %v", newest, err)
+	}
+	for id, want := range map[int64]Message{1: {Seq: 3, Epoch: "e", Version: 2}, 2: {Seq: 2, Epoch: "e", Version: 5}} {
+		got := newest[id]
+		if got.Seq != want.Seq || got.Epoch != want.Epoch || got.Version != want.Version || got.Removed || got.Damaged {
+			t.Errorf("raffle %d: %+v", id, got)
+		}
+	}
+	testRemove(t, s)
+	testMarks(t, s)
+	if state, err = s.State(ctx); err != nil {
+		t.Error(err)
 	}
 	remove()
 	if err := s.Ensure(ctx); err != nil {
@@ -85,10 +96,73 @@ func testStream(t *testing.T, s Stream, remove func()) {
 	appended(1, 2, 0, 1)
 }
 
+// testRemove removes raffle 2, whose last message is version 5 with sequence 2.
+func testRemove(t *testing.T, s Stream) {
+	t.Helper()
+	ctx := t.Context()
+	last, err := s.Last(ctx, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Remove(ctx, 2, Message{Seq: 1, Version: 5}); !errors.Is(err, ErrConflict) {
+		t.Errorf("removed behind another message: %v", err)
+	}
+	if err := s.Remove(ctx, 2, last); err != nil {
+		t.Error(err)
+	}
+	gone, err := s.Last(ctx, 2)
+	if err != nil || !gone.Removed || gone.Epoch != "e" || gone.Version != 6 || gone.Content == last.Content {
+		t.Errorf("removed: %+v, %v", gone, err)
+	}
+	next := version(2, 1)
+	next.Epoch = "f"
+	if relation := gone.relate(&next); relation != behind {
+		t.Errorf("the next raffle with this id: %v", relation)
+	}
+}
+
+// testMarks checks what is recorded in a stream besides its messages.
+func testMarks(t *testing.T, s Stream) {
+	t.Helper()
+	ctx := t.Context()
+	state, err := s.State(ctx)
+	if err != nil || !state.Owned || state.Reconciled || state.Messages != 4 || state.Subjects != 2 {
+		t.Errorf("before it is filled: %+v, %v", state, err)
+	}
+	if err := s.MarkReconciled(ctx, state.Created.Add(-time.Second)); err == nil {
+		t.Error("another stream was marked")
+	}
+	if err := s.MarkReconciled(ctx, state.Created); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ensure(ctx); err != nil { // keeps the mark
+		t.Error(err)
+	}
+	if state, err = s.State(ctx); err != nil || !state.Owned || !state.Reconciled {
+		t.Errorf("after it is filled: %+v, %v", state, err)
+	}
+	s.UseDatabase("another")
+	_, stateErr := s.State(ctx)
+	_, lastErr := s.Last(ctx, 1)
+	_, appendErr := s.Append(ctx, version(1, 3), 3)
+	for method, err := range map[string]error{
+		"Ensure": s.Ensure(ctx), "State": stateErr, "Last": lastErr, "Append": appendErr,
+		"Remove": s.Remove(ctx, 1, Message{Seq: 3}), "MarkReconciled": s.MarkReconciled(ctx, state.Created),
+	} {
+		if foreign, ok := errors.AsType[*ForeignStreamError](err); !ok || foreign.Owner != "ours" || foreign.Database != "another" {
+			t.Errorf("%s of a foreign stream: %v", method, err)
+		}
+	}
+	s.UseDatabase("ours")
+	if state, err = s.State(ctx); err != nil || !state.Owned || state.Last != 4 {
+		t.Errorf("ours again: %+v, %v", state, err)
+	}
+}
+
 func TestJetStream_ReplacesWhatNobodyCanRead(t *testing.T) {
 	t.Parallel()
 	js := natstest.Start(t).JetStream()
-	s := NewJetStream(js, 1)
+	s := newJetStream(js)
 	if err := s.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +170,7 @@ func TestJetStream_ReplacesWhatNobodyCanRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	last, err := s.Last(t.Context(), 1)
-	if err != nil || last.Seq != 1 || last.Version != 0 {
+	if err != nil || last.Seq != 1 || last.Version != 0 || !last.Damaged {
 		t.Errorf("%+v, %v", last, err)
 	}
 	if seq, err := s.Append(t.Context(), version(1, 1), last.Seq); err != nil || seq != 2 {

@@ -134,9 +134,13 @@ func TestStore_LeavesADemotedServer(t *testing.T) {
 			return err
 		},
 		"Checkpoint": func(ctx context.Context, f *failover, id int64) error {
-			return f.Checkpoint(ctx, map[int64]int64{id: 1})
+			_, err := f.Checkpoint(ctx, map[int64]raffle.Published{id: {Version: 1}})
+			return err
 		},
-		"BumpVersion": func(ctx context.Context, f *failover, id int64) error { return f.BumpVersion(ctx, id, 10) },
+		"BumpVersion": func(ctx context.Context, f *failover, id int64) error {
+			_, err := f.BumpVersion(ctx, id, 10, func(raffle.Raffle) bool { return true })
+			return err
+		},
 	} {
 		for _, probed := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 func (s *Store) Unpublished(ctx context.Context, age time.Duration) (list []raffle.Raffle, err error) {
 	err = read(ctx, func() error {
 		rows, _ := s.writePool.Query(ctx, `SELECT `+columns+` FROM raffles
-			WHERE NOT settled AND published_version < version AND updated_at <= clock_timestamp() - $1::interval
+			WHERE NOT settled AND published_version <> version AND updated_at <= clock_timestamp() - $1::interval
 			ORDER BY id LIMIT $2`, age, passLimit)
 		list, err = pgx.CollectRows(rows, scanRaffle)
 		return err
@@ -23,34 +23,50 @@ func (s *Store) Unpublished(ctx context.Context, age time.Duration) (list []raff
 	return list, err
 }
 
+// checkpoint marks what the rows agree with, and returns the ids of the other raffles.
+const checkpoint = `
+	WITH stream AS (
+		SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS s(id, epoch, version)
+	), free AS (
+		SELECT r.id, s.version FROM raffles r JOIN stream s USING (id)
+		WHERE s.version <= r.version AND s.epoch IN (r.epoch, '')
+			AND (r.published_version < s.version OR r.published_version > r.version)
+		ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED
+	), marked AS (
+		UPDATE raffles r SET published_version = free.version, settled = r.state >= $4 AND free.version >= r.version
+		FROM free WHERE r.id = free.id
+	)
+	SELECT s.id FROM stream s LEFT JOIN raffles r USING (id)
+	WHERE r.id IS NULL OR s.epoch NOT IN (r.epoch, '') OR s.version > r.version`
+
 // Checkpoint marks versions, by raffle id, as published. Raffles that a writer holds
 // are left out: the mark only saves work, and no writer should wait for it.
-func (s *Store) Checkpoint(ctx context.Context, published map[int64]int64) error {
+//
+// Checkpoint returns the raffles that the stream has and the database has not: not at
+// all, not in this epoch, or not up to this version. These are not marked.
+func (s *Store) Checkpoint(ctx context.Context, published map[int64]raffle.Published) (drifted []int64, err error) {
 	if len(published) == 0 {
-		return nil
+		return nil, nil
 	}
-	ids, versions := make([]int64, 0, len(published)), make([]int64, 0, len(published))
-	for id, version := range published {
-		ids, versions = append(ids, id), append(versions, version)
+	n := len(published)
+	ids, epochs, versions := make([]int64, 0, n), make([]string, 0, n), make([]int64, 0, n)
+	for id, p := range published {
+		ids, epochs, versions = append(ids, id), append(epochs, p.Epoch), append(versions, p.Version)
 	}
-	_, err := s.writePool.Exec(ctx, `
-		WITH free AS (
-			SELECT id, p.version FROM raffles JOIN unnest($1::bigint[], $2::bigint[]) AS p(id, version) USING (id)
-			WHERE published_version < p.version ORDER BY id FOR NO KEY UPDATE OF raffles SKIP LOCKED
-		)
-		UPDATE raffles r SET published_version = free.version, settled = r.state >= $3 AND free.version >= r.version
-		FROM free WHERE r.id = free.id`, ids, versions, raffle.Closed)
-	return classify(err)
+	rows, _ := s.writePool.Query(ctx, checkpoint, ids, epochs, versions, raffle.Closed)
+	drifted, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+	return drifted, classify(err)
 }
 
-// BumpVersion gives a raffle a version above this one, unless it has one already. It
-// fails with *raffle.NotFoundError.
-func (s *Store) BumpVersion(ctx context.Context, raffleID, above int64) error {
+// BumpVersion gives a raffle a version above this one if needed reports so for its
+// row, which is locked meanwhile, and reports whether it did. It fails with
+// *raffle.NotFoundError.
+func (s *Store) BumpVersion(ctx context.Context, raffleID, above int64, needed func(raffle.Raffle) bool) (bool, error) {
 	var changed []raffle.Raffle
 	err := inTx(ctx, s.writePool, func(tx pgx.Tx) error {
 		changed = nil
 		r, err := lockRaffle(ctx, tx, raffleID)
-		if err != nil || r.Version > above {
+		if err != nil || !needed(r) {
 			return err
 		}
 		r.Version = above + 1
@@ -58,11 +74,14 @@ func (s *Store) BumpVersion(ctx context.Context, raffleID, above int64) error {
 			return err
 		}
 		changed = append(changed, r)
-		return save(ctx, tx, r)
+		// What is settled is not published again after a crash.
+		_, err = tx.Exec(ctx, `UPDATE raffles SET version = $2, updated_at = $3, settled = false WHERE id = $1`,
+			r.ID, r.Version, r.UpdatedAt)
+		return err
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	s.queue.Enqueue(ctx, changed...)
-	return nil
+	return len(changed) > 0, nil
 }

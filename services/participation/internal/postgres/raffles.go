@@ -13,7 +13,7 @@ import (
 
 // columns are those of a raffle, in the order in which scanRaffle reads them.
 const columns = `id, title, winners, max_entries_per_member, opens_at, closes_at,
-	state, entries, members, version, created_at, updated_at`
+	state, entries, members, version, created_at, updated_at, epoch`
 
 // scanRaffle reads a raffle. It can read every row, whatever somebody has written by
 // hand, so that one row does not keep those beside it from being read.
@@ -21,7 +21,7 @@ func scanRaffle(row pgx.CollectableRow) (raffle.Raffle, error) {
 	var r raffle.Raffle
 	var opens, closes, created, updated pgtype.Timestamptz
 	err := row.Scan(&r.ID, &r.Title, &r.Winners, &r.MaxEntriesPerMember, &opens, &closes,
-		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &created, &updated)
+		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &created, &updated, &r.Epoch)
 	r.OpensAt, r.ClosesAt, r.CreatedAt, r.UpdatedAt = timeOf(opens), timeOf(closes), timeOf(created), timeOf(updated)
 	return r, err
 }

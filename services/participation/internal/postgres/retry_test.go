@@ -188,7 +188,11 @@ func (b *testBundle) calls(ctx context.Context, id int64) []call {
 			return err
 		}},
 		{"ApplySchedule", func() error { _, err := b.ApplySchedule(ctx); return err }},
-		{"BumpVersion", func() error { return b.BumpVersion(ctx, id, 10) }},
+		{"BumpVersion", func() error {
+			_, err := b.BumpVersion(ctx, id, 10, func(raffle.Raffle) bool { return true })
+			return err
+		}},
+		{"Identity", func() error { _, err := b.Identity(ctx); return err }},
 		{"Create", func() error {
 			_, err := b.Create(ctx, raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: 1}, raffle.RequestID{1})
 			return err
@@ -337,7 +341,10 @@ func TestStore_IsUnavailableIfItMayNotLogIn(t *testing.T) {
 		refused := &testBundle{pool: pool}
 		refused.Store = postgres.New(pool, pool, refused)
 		for _, c := range append(refused.calls(t.Context(), 1),
-			call{"Checkpoint", func() error { return refused.Checkpoint(t.Context(), map[int64]int64{1: 1}) }},
+			call{"Checkpoint", func() error {
+				_, err := refused.Checkpoint(t.Context(), map[int64]raffle.Published{1: {Version: 1}})
+				return err
+			}},
 			call{"Check", func() error { return refused.Check(t.Context()) }},
 			call{"Probe", func() error { return refused.Probe(t.Context()) }},
 		) {

@@ -12,6 +12,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -37,6 +38,8 @@ type Store struct {
 	writePool *pgxpool.Pool
 	queue     Queue
 	gates     *gates // of pool
+	// hidesServer is set once the database has refused to say which server it is.
+	hidesServer atomic.Bool
 }
 
 // New returns a store on two pools of the same database. The caller closes them.

@@ -42,6 +42,7 @@ func (s State) String() string {
 // Raffle is one version of a raffle.
 type Raffle struct {
 	ID                  int64
+	Epoch               string // random, and made with the raffle: another one with this id has another epoch
 	Title               string
 	Winners             int32     // number of entries that will win, at least 1
 	MaxEntriesPerMember int32     // at least 1

@@ -26,6 +26,7 @@ func Raffle(r raffle.Raffle) *rafflev1.Raffle {
 		Version:             r.Version,
 		CreatedAt:           timestamp(r.CreatedAt),
 		UpdatedAt:           timestamp(r.UpdatedAt),
+		Epoch:               r.Epoch,
 	}
 }
 
@@ -43,6 +44,7 @@ func Odds(r raffle.Raffle) *rafflev1.Odds {
 		OpensAt:             timestamp(r.OpensAt),
 		ClosesAt:            timestamp(r.ClosesAt),
 		At:                  timestamp(r.UpdatedAt),
+		Epoch:               r.Epoch,
 	}
 	if p, ok := r.WinnerProbability(); ok {
 		m.WinnerProbability = &p
@@ -63,10 +65,12 @@ func Entry(e raffle.Entry) *rafflev1.Entry {
 	}
 }
 
-// timestamp returns the message of a time, or nil for the zero time.
+// timestamp returns the message of a time, or nil for the zero time. It has the
+// precision of the database, so that the message of a raffle that was just changed
+// equals that of the row.
 func timestamp(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
-	return timestamppb.New(t)
+	return timestamppb.New(t.Truncate(time.Microsecond))
 }

@@ -1,0 +1,403 @@
+package participation_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/participation"
+	"github.com/rafflecast/rafflecast/services/test/natstest"
+	"github.com/rafflecast/rafflecast/services/test/pgtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
+)
+
+// noticed is when a difference must have been noticed and mended: 2 s, and some more
+// for a busy machine. The tests of package outbox check the exact times.
+const noticed = 5 * time.Second
+
+// setupOn returns a service on this NATS server, with a database of its own.
+func setupOn(t *testing.T, nats *natstest.Server, change func(*participation.Config)) *bundle {
+	t.Helper()
+	b := &bundle{nats: nats, cfg: participation.DefaultConfig()}
+	b.cfg.GRPCAddress, b.cfg.HTTPAddress, b.cfg.OpsAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	b.cfg.DatabaseURL, b.cfg.NATSURL, b.cfg.Migrate = pgtest.URL(t), nats.URL(), true
+	b.cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	change(&b.cfg)
+	b.start(t)
+	return b
+}
+
+// sql executes statements in one transaction.
+func (b *bundle) sql(t *testing.T, statements ...string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), b.cfg.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), strings.Join(statements, ";")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantPublishedBelowVersion checks every row.
+func (b *bundle) wantPublishedBelowVersion(t *testing.T) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), b.cfg.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var wrong int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM raffles WHERE published_version > version`).Scan(&wrong); err != nil || wrong > 0 {
+		t.Errorf("%d raffles are published beyond their version (%v)", wrong, err)
+	}
+}
+
+// awaitTruth waits until the stream ends with what the database has of a raffle.
+func (b *bundle) awaitTruth(t *testing.T, id int64) (odds *rafflev1.Odds) {
+	t.Helper()
+	var truth *rafflev1.Odds
+	defer func() {
+		if t.Failed() {
+			t.Logf("the stream has %v, the database has %v", odds, truth)
+		}
+	}()
+	testenv.Eventually(t, "the stream has what the database has", noticed, func() bool {
+		got, err := b.entries.GetOdds(t.Context(), &rafflev1.GetOddsRequest{RaffleId: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		truth, odds = got.GetOdds(), b.published(t, id)
+		return proto.Equal(truth, odds)
+	})
+	b.wantPublishedBelowVersion(t)
+	return odds
+}
+
+const (
+	backUp = `CREATE TABLE saved_raffles AS SELECT * FROM raffles;
+		CREATE TABLE saved_entries AS SELECT * FROM entries;
+		CREATE TABLE saved_identity AS SELECT * FROM database_identity`
+	restore = `DELETE FROM raffles; INSERT INTO raffles SELECT * FROM saved_raffles;
+		DELETE FROM entries; INSERT INTO entries SELECT * FROM saved_entries;
+		UPDATE database_identity SET ticks = saved_identity.ticks FROM saved_identity`
+	// loseCommits undoes what was committed since the backup, as a failover to an
+	// asynchronous standby does right after it.
+	loseCommits = `DELETE FROM raffles; INSERT INTO raffles SELECT * FROM saved_raffles;
+		DELETE FROM entries; INSERT INTO entries SELECT * FROM saved_entries;
+		UPDATE database_identity SET ticks = ticks - 1`
+)
+
+// TestIdentity_ARestoredDatabaseShowsNoGhosts is cases B2 and C: a raffle that the
+// backup does not have, and another one that gets its id later.
+func TestIdentity_ARestoredDatabaseShowsNoGhosts(t *testing.T) {
+	t.Parallel()
+	for name, running := range map[string]bool{"stopped": false, "running": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.create(t, &rafflev1.CreateRaffleRequest{Title: "kept", Winners: 1})
+			b.sql(t, backUp)
+			b.create(t, &rafflev1.CreateRaffleRequest{Title: "made after the backup", Winners: 1, MaxEntriesPerMember: 12})
+			for range 12 {
+				b.enter(t, 2, "m")
+			}
+			before := b.awaitTruth(t, 2)
+			if !running {
+				if err := b.stop(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.sql(t, restore, `ALTER TABLE raffles ALTER COLUMN id RESTART WITH 2`)
+			if !running {
+				b.start(t)
+			}
+			testenv.Eventually(t, "viewers are told that the raffle is gone", noticed, func() bool { return b.published(t, 2).GetRemoved() })
+			gone := b.published(t, 2)
+			if gone.GetVersion() != before.GetVersion()+1 || gone.GetEpoch() != before.GetEpoch() || gone.GetState() != rafflev1.Raffle_CANCELLED {
+				t.Errorf("the end of raffle 2: %v", gone)
+			}
+			b.create(t, &rafflev1.CreateRaffleRequest{Title: "NEW", Winners: 1, MaxEntriesPerMember: 3})
+			for range 3 {
+				b.enter(t, 2, "m")
+			}
+			after := b.awaitTruth(t, 2)
+			if after.GetTitle() != "NEW" || after.GetEntries() != 3 || after.GetEpoch() == before.GetEpoch() || after.GetVersion() != 4 {
+				t.Errorf("the new raffle 2: %v", after)
+			}
+			b.awaitTruth(t, 1)
+		})
+	}
+}
+
+// TestIdentity_ANewRaffleReplacesAGhostAtOnce has the id taken again before anything
+// is compared.
+func TestIdentity_ANewRaffleReplacesAGhostAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "ghost", Winners: 1, MaxEntriesPerMember: 5})
+	for range 5 {
+		b.enter(t, 1, "m")
+	}
+	b.awaitTruth(t, 1)
+	b.sql(t, `DELETE FROM raffles; DELETE FROM entries; ALTER TABLE raffles ALTER COLUMN id RESTART WITH 1`)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "NEW", Winners: 1})
+	if odds := b.awaitTruth(t, 1); odds.GetTitle() != "NEW" || odds.GetVersion() != 1 {
+		t.Errorf("published %v", odds)
+	}
+}
+
+// TestIdentity_TwoDatabasesDoNotShareAStream is case B3.
+func TestIdentity_TwoDatabasesDoNotShareAStream(t *testing.T) {
+	t.Parallel()
+	production := setup(t)
+	production.create(t, &rafflev1.CreateRaffleRequest{Title: "prod one", Winners: 1, MaxEntriesPerMember: 20})
+	production.enter(t, 1, "m")
+	production.awaitTruth(t, 1)
+	var mu sync.Mutex
+	var log strings.Builder
+	staging := setupOn(t, production.nats, func(cfg *participation.Config) {
+		cfg.Log = slog.New(slog.NewTextHandler(onWrite(func(line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			log.WriteString(line)
+		}), nil))
+	})
+	staging.create(t, &rafflev1.CreateRaffleRequest{Title: "STAGING test raffle", Winners: 1, MaxEntriesPerMember: 20})
+	for range 10 {
+		staging.enter(t, 1, "m")
+	}
+	testenv.Eventually(t, "staging says that the stream is another's", noticed, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Contains(log.String(), "NATS_PREFIX")
+	})
+	if got := staging.metrics(t); !strings.Contains(got, "rafflecast_participation_stream_foreign 1") {
+		t.Error("the metric does not say that the stream is another's")
+	}
+	if code, body := staging.ready(t); code != http.StatusServiceUnavailable || !strings.Contains(body, "--nats-prefix") {
+		t.Errorf("staging is ready: %d %s", code, body)
+	}
+	if code, body := production.ready(t); code != http.StatusOK || !strings.Contains(production.metrics(t), "rafflecast_participation_stream_foreign 0") {
+		t.Errorf("production is not ready: %d %s", code, body)
+	}
+	production.enter(t, 1, "m")
+	if odds := production.awaitTruth(t, 1); odds.GetTitle() != "prod one" || odds.GetVersion() != 3 {
+		t.Errorf("production shows %v", odds)
+	}
+
+	if err := staging.stop(); err != nil {
+		t.Fatal(err)
+	}
+	staging.cfg.NATSPrefix = "staging"
+	staging.start(t)
+	if odds := staging.awaitTruth(t, 1); odds.GetTitle() != "STAGING test raffle" {
+		t.Errorf("staging shows %v", odds)
+	}
+	if code, body := staging.ready(t); code != http.StatusOK {
+		t.Errorf("staging is not ready: %d %s", code, body)
+	}
+	production.awaitTruth(t, 1)
+}
+
+// ready returns what /readyz answers.
+func (b *bundle) ready(t *testing.T) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.at.Ops.String()+"/readyz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// TestIdentity_NoticesAPurge is cases B4 and E, of the stream and of one raffle.
+func TestIdentity_NoticesAPurge(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string][]jetstream.StreamPurgeOpt{
+		"stream": nil, "raffle": {jetstream.WithPurgeSubject(oddsstream.Subject(2))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupPublished(t)
+			stream, err := b.nats.JetStream().Stream(t.Context(), oddsstream.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The comparison at the start is over, and the stream's state was looked at since.
+			testenv.Eventually(t, "the stream is marked as reconciled", noticed, func() bool {
+				info, err := stream.Info(t.Context())
+				return err == nil && oddsstream.Reconciled(info.Config.Metadata)
+			})
+			for range 2 { // purged right after it was filled, too
+				if err := stream.Purge(t.Context(), options...); err != nil {
+					t.Fatal(err)
+				}
+				if b.published(t, 2) != nil {
+					t.Fatal("nothing was purged")
+				}
+				for id := int64(1); id <= 3; id++ {
+					b.awaitTruth(t, id)
+				}
+			}
+		})
+	}
+}
+
+// TestIdentity_DamageDoesNotReachTheDatabase is cases B18 and A9.
+func TestIdentity_DamageDoesNotReachTheDatabase(t *testing.T) {
+	t.Parallel()
+	encode := func(odds *rafflev1.Odds) []byte {
+		data, err := proto.Marshal(odds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for name, data := range map[string][]byte{
+		"highest version":  encode(&rafflev1.Odds{Id: 1, Version: math.MaxInt64, Title: "forged"}),
+		"negative version": encode(&rafflev1.Odds{Id: 1, Version: math.MinInt64, Title: "forged"}),
+		"another raffle's": encode(&rafflev1.Odds{Id: 2, Version: 50, Title: "forged"}),
+		"not odds":         []byte("\xff"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 3})
+			b.awaitTruth(t, 1)
+			damage := func() {
+				t.Helper()
+				if _, err := b.nats.JetStream().Publish(t.Context(), oddsstream.Subject(1), data); err != nil {
+					t.Fatal(err)
+				}
+			}
+			damage() // met by the relay
+			b.enter(t, 1, "m")
+			if odds := b.awaitTruth(t, 1); odds.GetVersion() != 2 || odds.GetTitle() != "A" {
+				t.Errorf("published %v", odds)
+			}
+			if got := b.metrics(t); strings.Contains(got, "rafflecast_participation_damaged_messages_total 0") {
+				t.Error("the damage is not counted")
+			}
+			if err := b.stop(); err != nil {
+				t.Fatal(err)
+			}
+			damage() // met by the comparison at the start
+			b.start(t)
+			if odds := b.awaitTruth(t, 1); odds.GetVersion() != 2 || odds.GetEntries() != 1 {
+				t.Errorf("published %v", odds)
+			}
+		})
+	}
+}
+
+// TestIdentity_LostCommitsAreNoticedWhileItRuns is case D: a restore, or a failover to
+// a standby that lacks some commits.
+func TestIdentity_LostCommitsAreNoticedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]string{"restore": restore, "failover": loseCommits} {
+		for quiet, entries := range map[string]int{"quiet": 0, "with entries": 3} {
+			t.Run(name+", "+quiet, func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 100})
+				b.enter(t, 1, "m")
+				b.sql(t, backUp)
+				for range 10 {
+					b.enter(t, 1, "m")
+				}
+				if odds := b.awaitTruth(t, 1); odds.GetVersion() != 12 {
+					t.Fatalf("published %v", odds)
+				}
+				b.sql(t, lose)
+				for range entries {
+					b.enter(t, 1, "m")
+				}
+				odds := b.awaitTruth(t, 1)
+				if odds.GetVersion() <= 12 || odds.GetEntries() != int64(1+entries) {
+					t.Errorf("published %v", odds)
+				}
+			})
+		}
+	}
+}
+
+// TestIdentity_EqualVersionsWithOtherContentDiffer is the third variant of case D: the
+// database has lost commits and reached the same version again.
+func TestIdentity_EqualVersionsWithOtherContentDiffer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 100})
+	for range 6 {
+		b.enter(t, 1, "m")
+	}
+	b.awaitTruth(t, 1)
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.sql(t, `INSERT INTO entries SELECT 1, 'n', i, NULL, now() FROM generate_series(1, 2) i`, `UPDATE raffles SET entries = 8, members = 2`)
+	b.start(t)
+	if odds := b.awaitTruth(t, 1); odds.GetVersion() != 8 || odds.GetEntries() != 8 {
+		t.Errorf("published %v", odds)
+	}
+}
+
+// TestIdentity_AnUpgradeChangesNothing starts on a stream of an earlier version, which
+// has no metadata and no epochs.
+func TestIdentity_AnUpgradeChangesNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
+	odds := b.awaitTruth(t, 1)
+	if err := b.stop(); err != nil {
+		t.Fatal(err)
+	}
+	odds.Epoch = ""
+	data, err := proto.Marshal(odds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	js := b.nats.JetStream()
+	if err := js.DeleteStream(t.Context(), oddsstream.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), oddsstream.Config(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), oddsstream.Subject(1), data); err != nil {
+		t.Fatal(err)
+	}
+	b.start(t)
+	testenv.Eventually(t, "the stream is marked", noticed, func() bool {
+		stream, err := js.Stream(t.Context(), oddsstream.Name)
+		return err == nil && stream.CachedInfo().Config.Metadata[oddsstream.ReconciledKey] == "true"
+	})
+	if got := b.published(t, 1); !proto.Equal(got, odds) {
+		t.Errorf("published %v", got)
+	}
+	b.enter(t, 1, "m")
+	if got := b.awaitTruth(t, 1); got.GetVersion() != 2 || got.GetEpoch() == "" {
+		t.Errorf("published %v", got)
+	}
+}

@@ -1,0 +1,27 @@
+package raffle
+
+// Published identifies the version of a raffle that was found to be the newest in the
+// stream of odds.
+type Published struct {
+	Epoch   string // empty: any
+	Version int64
+}
+
+// DatabaseIdentity says which database answers, and up to which point of its history.
+// Unless it was restored or a failover has lost commits, only Ticks changes, and only
+// rises. System and Timeline are empty if the database does not tell them.
+type DatabaseIdentity struct {
+	ID       string // made with the database; dumps and replicas have the same
+	System   string // of the PostgreSQL cluster
+	Timeline string // changes with every failover
+	Ticks    int64
+}
+
+// Continues reports whether the database that i was read from can have become what
+// next was read from without losing anything. The zero identity is continued by all.
+func (i DatabaseIdentity) Continues(next DatabaseIdentity) bool {
+	if i == (DatabaseIdentity{}) {
+		return true
+	}
+	return i.ID == next.ID && i.System == next.System && i.Timeline == next.Timeline && i.Ticks < next.Ticks
+}
