@@ -143,7 +143,7 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	missing, err := r.compareAll(ctx, newest)
+	missing, absent, err := r.compareAll(ctx, newest)
 	if err != nil {
 		return err
 	}
@@ -155,45 +155,54 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.awaitFilled(ctx, missing); err != nil {
+		return err
+	}
 	if !state.Reconciled {
-		if err := r.markFilled(ctx, state.Created, missing); err != nil {
+		if err := r.stream.MarkReconciled(ctx, state.Created); err != nil {
 			return err
 		}
 	}
 	r.known = state
+	r.known.Subjects += absent
+	r.known.Messages += absent
 	return nil
 }
 
 // compareAll compares every raffle in the database with its last message, and removes
-// that from newest. It returns the versions that the stream lacks and that are enqueued.
-func (r *reconciler) compareAll(ctx context.Context, newest map[int64]Message) (missing map[int64]raffle.Published, err error) {
+// that from newest. It returns the versions that the stream lacks and that are enqueued,
+// and how many of these are of raffles that had no message.
+func (r *reconciler) compareAll(ctx context.Context, newest map[int64]Message) (missing map[int64]raffle.Published, absent uint64, err error) {
 	missing = make(map[int64]raffle.Published)
 	for after := int64(0); ; {
 		page, err := r.source.List(ctx, after, reconcilePage, 0)
 		if err != nil {
-			return nil, fmt.Errorf("read raffles: %w", err)
+			return nil, 0, fmt.Errorf("read raffles: %w", err)
 		}
 		for i := range page {
 			current := &page[i]
-			republished, err := r.compare(ctx, current, newest[current.ID])
+			last := newest[current.ID]
+			republished, err := r.compare(ctx, current, last)
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			if republished {
+				if last.Seq == 0 {
+					absent++
+				}
 				missing[current.ID] = raffle.Published{Epoch: current.Epoch, Version: current.Version}
 			}
 			delete(newest, current.ID)
 		}
 		if len(page) < reconcilePage {
-			return missing, nil
+			return missing, absent, nil
 		}
 		after = page[len(page)-1].ID
 	}
 }
 
-// markFilled waits until the stream has all that was missing, and records in the
-// stream that it is complete.
-func (r *reconciler) markFilled(ctx context.Context, created time.Time, missing map[int64]raffle.Published) error {
+// awaitFilled waits until the stream has all that was missing.
+func (r *reconciler) awaitFilled(ctx context.Context, missing map[int64]raffle.Published) error {
 	poll := time.NewTicker(fillInterval)
 	defer poll.Stop()
 	for r.queue.removePublished(missing); len(missing) > 0; r.queue.removePublished(missing) {
@@ -203,5 +212,5 @@ func (r *reconciler) markFilled(ctx context.Context, created time.Time, missing 
 			return fmt.Errorf("fill the stream: %w", ctx.Err())
 		}
 	}
-	return r.stream.MarkReconciled(ctx, created)
+	return nil
 }

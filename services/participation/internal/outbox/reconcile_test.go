@@ -294,6 +294,11 @@ func TestReconcile_NoticesMessagesThatWereDeleted(t *testing.T) {
 					b.wantAll(t, 2, 2, 2)
 					b.stream.purge(raffleID)
 					b.stream.wantVersions(t, 2)
+					for len(b.stream.versions(2)) == 0 {
+						wait(t, time.Millisecond)
+					}
+					wait(t, fillInterval)
+					b.stream.purge(raffleID) // again, right after it was filled
 					wait(t, 2*time.Second)
 					b.wantAll(t, 2, 2, 2)
 					lists := b.lists()
