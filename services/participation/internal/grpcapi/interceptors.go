@@ -10,7 +10,12 @@ import (
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/grpc/tap"
 
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -75,25 +80,24 @@ func (a *admission) unary(ctx context.Context, req any, info *grpc.UnaryServerIn
 	return next(ctx, req)
 }
 
-// deadline bounds the time of calls.
-type deadline struct {
-	timeout time.Duration
-	exempt  map[string]bool
-}
-
-// newDeadline returns a deadline for all methods but the exempt ones. An earlier
-// deadline of the caller stays in force.
-func newDeadline(timeout time.Duration, exempt ...string) *deadline {
-	return &deadline{timeout: timeout, exempt: set(exempt)}
-}
-
-func (d *deadline) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	if d.exempt[info.FullMethod] {
-		return next(ctx, req)
+// deadline bounds the time of unary calls from when their headers come, before there is
+// a message that an interceptor could see. An earlier deadline of the caller stays in
+// force. Streams bound their time by themselves.
+func deadline(timeout time.Duration) tap.ServerInHandle {
+	streams := set([]string{
+		rafflev1.ParticipationService_EnterStream_FullMethodName, healthv1.Health_Watch_FullMethodName,
+		reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName,
+		reflectionv1alpha.ServerReflection_ServerReflectionInfo_FullMethodName,
+	})
+	return func(ctx context.Context, info *tap.Info) (context.Context, error) {
+		if streams[info.FullMethodName] {
+			return ctx, nil
+		}
+		// gRPC cancels ctx at the end of the call, which frees what this takes.
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		_ = cancel
+		return ctx, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	return next(ctx, req)
 }
 
 // readiness refuses calls of our services until the database can be used.

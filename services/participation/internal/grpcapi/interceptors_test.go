@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	grpcmetadata "google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
@@ -86,7 +88,7 @@ func TestAdmission_RefusesBeyondItsLimit(t *testing.T) {
 // With all places taken, entries are still placed and health is still answered.
 func TestAdmission_ExemptsEnterAndHealth(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil)
+	b := setup(t, func(cfg *Config) { cfg.maxStreams = 2 * maxCalls })
 	release, waiting := make(chan struct{}), make(chan struct{}, maxCalls)
 	b.store.call = func(context.Context) error {
 		waiting <- struct{}{}
@@ -138,16 +140,63 @@ func TestDeadline_EndsACall(t *testing.T) {
 	wantError(t, err, codes.DeadlineExceeded, "DEADLINE_EXCEEDED")
 }
 
-func TestDeadline_ExemptsEnter(t *testing.T) {
+// A caller that sends the headers of calls, and no message, holds them for no longer.
+func TestDeadline_EndsACallWithoutAMessage(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(cfg *Config) { cfg.callTimeout = 50 * time.Millisecond })
+	for _, method := range []string{
+		rafflev1.ParticipationService_Enter_FullMethodName, rafflev1.RaffleService_GetRaffle_FullMethodName,
+		healthv1.Health_Check_FullMethodName,
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		stream, err := b.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.RecvMsg(new(rafflev1.EnterResponse)); err == nil || ctx.Err() != nil {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	stream, err := b.entries.EnterStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if err := stream.Send(enter(1)); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := stream.Recv(); err != nil || resp.GetEntered() == nil {
+		t.Errorf("a stream of entries was ended: %v, %v", resp, err)
+	}
+}
+
+func TestServer_BoundsTheCallsOfAConnection(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
-	b.store.call = func(ctx context.Context) error {
-		if deadline, ok := ctx.Deadline(); ok {
-			t.Errorf("Enter has the deadline %v", deadline)
-		}
-		return nil
+	open := func(within time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		t.Cleanup(cancel)
+		_, err := b.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, rafflev1.ParticipationService_Enter_FullMethodName)
+		return err
 	}
-	if _, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m"}); err != nil {
-		t.Error(err)
+	for range maxStreams {
+		if err := open(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := open(200 * time.Millisecond); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("one call more: %v", err)
+	}
+}
+
+func TestServer_BoundsHeaders(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	for size, ok := range map[int]bool{maxHeaders / 2: true, maxHeaders: false} {
+		ctx := grpcmetadata.AppendToOutgoingContext(t.Context(), "x", strings.Repeat("x", size))
+		if _, err := b.raffles.GetRaffle(ctx, &rafflev1.GetRaffleRequest{RaffleId: 1}); (err == nil) != ok {
+			t.Errorf("%d bytes: %v", size, err)
+		}
 	}
 }

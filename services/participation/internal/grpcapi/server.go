@@ -4,6 +4,7 @@
 package grpcapi
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"time"
@@ -28,11 +29,19 @@ const (
 	maxRequest = 16 << 10
 	// handshakeTimeout bounds the beginning of a connection.
 	handshakeTimeout = 2 * time.Second
-	// callTimeout bounds every call that does not bound its time by itself.
+	// callTimeout bounds every unary call, from its headers on: a caller that sends no
+	// message holds a stream for no longer.
 	callTimeout = 30 * time.Second
+	// streamGrace is how long a stream of entries may need to end after its greatest age.
+	streamGrace = 10 * time.Second
 	// maxCalls is how many calls may be under way, except those that have a bounded
 	// queue of their own: more would only wait for a connection to the database.
 	maxCalls = 512
+	// maxStreams is how many calls of one connection may be under way. EnterStream is the
+	// way to have more.
+	maxStreams = 250
+	// maxHeaders bounds the headers of a call in bytes, as HTTP/2 counts them.
+	maxHeaders = 16 << 10
 	// maxWatches is how many streams of health and reflection may be open.
 	maxWatches = 256
 )
@@ -63,7 +72,9 @@ type Config struct {
 	Traces       *telemetry.Traces
 	Log          *slog.Logger
 
-	callTimeout time.Duration // tests set it; 0 means the constant
+	// Tests set these; 0 means the constant.
+	callTimeout time.Duration
+	maxStreams  uint32
 }
 
 // NewServer returns a gRPC server with both services, health and reflection.
@@ -88,25 +99,20 @@ func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error
 }
 
 // interceptors returns what every call passes, from the outside in: metrics,
-// status, recovery, readiness, then for unary calls validation, admission and deadline. A
+// status, recovery, readiness, then for unary calls validation and admission. A
 // stream of entries validates each of its messages, and is bounded, by itself; other
 // streams are ended at the stop.
 func interceptors(cfg *Config, validator *validator) []grpc.ServerOption {
 	metrics := newCalls(cfg.Registry)
 	statuses := &statuses{log: cfg.Log}
-	timeout := cfg.callTimeout
-	if timeout == 0 {
-		timeout = callTimeout
-	}
 	// Enter waits in the batch writer, whose queue and transactions are bounded.
 	const enter = rafflev1.ParticipationService_Enter_FullMethodName
 	admission := newAdmission(maxCalls, enter, healthv1.Health_Check_FullMethodName)
-	deadline := newDeadline(timeout, enter)
 	readiness := &readiness{ready: cfg.Ready}
 	ending := newEnding(cfg.Stopping, maxWatches, rafflev1.ParticipationService_EnterStream_FullMethodName)
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(metrics.unary, statuses.unary, recovery.UnaryServerInterceptor(recovered(cfg.Log)),
-			readiness.unary, validator.unary, admission.unary, deadline.unary),
+			readiness.unary, validator.unary, admission.unary),
 		grpc.ChainStreamInterceptor(metrics.stream, statuses.stream, ending.stream,
 			recovery.StreamServerInterceptor(recovered(cfg.Log)), readiness.stream),
 	}
@@ -116,12 +122,20 @@ func interceptors(cfg *Config, validator *validator) []grpc.ServerOption {
 func transport(cfg *Config) []grpc.ServerOption {
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.MaxConcurrentStreams(cmp.Or(cfg.maxStreams, maxStreams)),
+		grpc.InTapHandle(deadline(cmp.Or(cfg.callTimeout, callTimeout))),
 		grpc.ForceServerCodecV2(newCodec()),
 		// A stop waits for handshakes: one that never comes must not hold it up.
 		grpc.ConnectionTimeout(handshakeTimeout),
 		// Clients may ping idle connections as often as common proxies need it.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second, MaxConnectionAge: cfg.MaxConnectionAge}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second,
+			MaxConnectionAge: cfg.MaxConnectionAge,
+			// Calls that began before the end of the connection's age: a stream of entries
+			// lasts as long as a connection, a tenth more at most, and ends by itself.
+			MaxConnectionAgeGrace: max(callTimeout, cfg.MaxConnectionAge*11/10+streamGrace),
+		}),
 	}
 	if cfg.Traces.On() {
 		options = append(options, grpc.StatsHandler(otelgrpc.NewServerHandler(

@@ -36,6 +36,9 @@ type entryStream struct {
 	mu       sync.Mutex
 	outcomes []outcome     // to send
 	ready    chan struct{} // holds a value if there are outcomes
+	underWay int           // requests whose outcome was not sent
+	ended    bool          // no request begins any more
+	idle     chan struct{} // closed when ended is set and no request is under way
 }
 
 // outcome is the result of a request or, without a result, the announcement that
@@ -50,7 +53,7 @@ type outcome struct {
 func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) error {
 	e := &entryStream{
 		stream: stream, writer: s.writer, validator: s.validator, respond: s.enterResponse, log: s.log,
-		slots: make(chan struct{}, maxInFlight), ready: make(chan struct{}, 1),
+		slots: make(chan struct{}, maxInFlight), ready: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	received, sent := make(chan error, 1), make(chan error, 1)
 	answered := make(chan struct{}) // closed when no outcome will be added any more
@@ -66,9 +69,8 @@ func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[raffl
 	case <-expiry(s.maxStreamAge):
 		e.add(outcome{ending: rafflev1.StreamEnding_MAX_AGE})
 	}
-	for range maxInFlight { // once all slots are taken here, nothing is under way, and nothing can be
-		e.slots <- struct{}{}
-	}
+	e.end()
+	<-e.idle
 	close(answered)
 	if sendErr := <-sent; err == nil {
 		err = sendErr
@@ -100,6 +102,9 @@ func (e *entryStream) receive() error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		if !e.begin() {
+			return nil
+		}
 		id := req.GetCorrelationId()
 		if err := e.check(req); err != nil {
 			e.add(outcome{correlationID: id, res: &raffle.EnterResult{Err: err}})
@@ -108,6 +113,36 @@ func (e *entryStream) receive() error {
 		e.writer.SubmitFunc(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) {
 			e.add(outcome{correlationID: id, res: res})
 		})
+	}
+}
+
+// begin counts a request as under way, and reports false if the stream has ended.
+func (e *entryStream) begin() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.ended {
+		e.underWay++
+	}
+	return !e.ended
+}
+
+// finish counts n requests as answered.
+func (e *entryStream) finish(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.underWay -= n
+	if n > 0 && e.ended && e.underWay == 0 {
+		close(e.idle)
+	}
+}
+
+// end lets no request begin any more. Call it once.
+func (e *entryStream) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
+	if e.underWay == 0 {
+		close(e.idle)
 	}
 }
 
@@ -130,28 +165,31 @@ func (e *entryStream) add(o outcome) {
 	}
 }
 
-// send sends outcomes until answered is closed and all are sent. If the caller is
+// send sends outcomes until last is closed and all are sent. If the caller is
 // gone, it discards them.
-func (e *entryStream) send(answered <-chan struct{}) (err error) {
+func (e *entryStream) send(last <-chan struct{}) (err error) {
 	var outcomes []outcome
-	for last := false; !last; {
+	for ended := false; !ended; {
 		select {
 		case <-e.ready:
-		case <-answered:
-			last = true
+		case <-last:
+			ended = true
 		}
 		e.mu.Lock()
 		outcomes, e.outcomes = e.outcomes, outcomes[:0]
 		e.mu.Unlock()
+		answered := 0
 		for _, o := range outcomes {
 			if err == nil {
 				err = e.stream.Send(e.response(o))
 			}
 			if o.res != nil {
 				<-e.slots
+				answered++
 			}
 		}
 		clear(outcomes)
+		e.finish(answered)
 	}
 	return err
 }
