@@ -18,7 +18,11 @@ const roundRobin = `{"loadBalancingConfig":[{"round_robin":{}}]}`
 func Dial(target string, n int) (Conns, error) {
 	conns := make(Conns, n)
 	for i := range conns {
-		conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(roundRobin))
+		conn, err := grpc.NewClient(
+			target,
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithDefaultServiceConfig(roundRobin),
+		)
 		if err != nil {
 			conns[:i].Close()
 			return nil, fmt.Errorf("connect to %s: %w", target, err)

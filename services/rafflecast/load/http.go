@@ -32,9 +32,18 @@ func newHTTPClient(url string, inFlight int) *httpClient {
 }
 
 // Enter returns what the gRPC call would return, errors included.
-func (c *httpClient) Enter(ctx context.Context, req *rafflev1.EnterRequest, _ ...grpc.CallOption) (*rafflev1.EnterResponse, error) {
+func (c *httpClient) Enter(
+	ctx context.Context,
+	req *rafflev1.EnterRequest,
+	_ ...grpc.CallOption,
+) (*rafflev1.EnterResponse, error) {
 	query := url.Values{"memberId": {req.GetMemberId()}, "requestId": {req.GetRequestId()}}
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("%s/api/v1/raffles/%d/entries?%s", c.url, req.GetRaffleId(), query.Encode()), nil)
+	post, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodPost,
+		fmt.Sprintf("%s/api/v1/raffles/%d/entries?%s", c.url, req.GetRaffleId(), query.Encode()),
+		nil,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,8 @@ func TestRun_EndsWhenTheRaffleIsClosed(t *testing.T) {
 				t.Error(err)
 			}
 			out, err := io.ReadAll(lines)
-			if err != nil || !strings.Contains(string(out), "refused RAFFLE_NOT_OPEN") || !strings.Contains(string(out), "RESULT lost 0\nRESULT doubled 0\nRESULT counter_wrong 0\n") {
+			if err != nil || !strings.Contains(string(out), "refused RAFFLE_NOT_OPEN") ||
+				!strings.Contains(string(out), "RESULT lost 0\nRESULT doubled 0\nRESULT counter_wrong 0\n") {
 				t.Errorf("%v\n%s", err, out)
 			}
 			if err := <-ended; err != nil || ctx.Err() != nil {

@@ -35,10 +35,22 @@ func (g *Generator) reportProgress(w io.Writer) (stop func()) {
 
 // report writes a table of what was sent and answered.
 func (r *Result) report(w io.Writer, cfg *Config) {
-	fmt.Fprintf(w, "\nmode %s, %d in flight, %d connections, %d raffles\n", cfg.Mode, cfg.Concurrency, cfg.Connections, cfg.Raffles)
+	fmt.Fprintf(
+		w,
+		"\nmode %s, %d in flight, %d connections, %d raffles\n",
+		cfg.Mode,
+		cfg.Concurrency,
+		cfg.Connections,
+		cfg.Raffles,
+	)
 	fmt.Fprintf(w, "%-28s %12.0f entries/s over %.1f s\n", "rate", r.Rate(), r.Elapsed.Seconds())
 	for _, percent := range []float64{50, 99, 99.9, 100} {
-		fmt.Fprintf(w, "%-28s %12.2f ms\n", fmt.Sprintf("latency p%v", percent), float64(r.Latency.ValueAtQuantile(percent))/1000)
+		fmt.Fprintf(
+			w,
+			"%-28s %12.2f ms\n",
+			fmt.Sprintf("latency p%v", percent),
+			float64(r.Latency.ValueAtQuantile(percent))/1000,
+		)
 	}
 	line := func(what string, count int64) { fmt.Fprintf(w, "%-28s %12d\n", what, count) }
 	line("acknowledged", r.Acknowledged)

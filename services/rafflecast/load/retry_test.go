@@ -44,7 +44,9 @@ func (u *unreliable) Enter(context.Context, *rafflev1.EnterRequest) (*rafflev1.E
 	return nil, status.Error(codes.ResourceExhausted, "busy")
 }
 
-func (u *unreliable) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) error {
+func (u *unreliable) EnterStream(
+	stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse],
+) error {
 	for range 50 {
 		req, err := stream.Recv()
 		if err != nil {
@@ -98,7 +100,13 @@ func TestGenerator_NoticesDoubledEntries(t *testing.T) {
 	for _, mode := range []string{Unary, Stream} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			cfg := settings(t, "--target="+serveUnreliable(t, &unreliable{doubles: true}), "--mode="+mode, "--count=30", "--repeat-percent=100")
+			cfg := settings(
+				t,
+				"--target="+serveUnreliable(t, &unreliable{doubles: true}),
+				"--mode="+mode,
+				"--count=30",
+				"--repeat-percent=100",
+			)
 			g, _ := send(t, cfg)
 			contradicted := 0
 			g.outcomes.each(func(_ int64, word uint32) {
@@ -152,7 +160,10 @@ func TestGenerator_FailsAfterTheLastRetry(t *testing.T) {
 // busy is the status of a service over its limit.
 func busy() *spb.Status {
 	st, err := status.New(codes.ResourceExhausted, "busy").WithDetails(
-		&errdetails.ErrorInfo{Reason: "BUSY", Domain: "rafflecast"}, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Millisecond)})
+		&errdetails.ErrorInfo{
+			Reason: "BUSY",
+			Domain: "rafflecast",
+		}, &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Millisecond)})
 	if err != nil {
 		panic(err) // a defect
 	}

@@ -51,8 +51,14 @@ func (g *Generator) sendByStreams(ctx, calls context.Context) error {
 			continue
 		}
 		s := &streamSender{
-			g: g, client: rafflev1.NewParticipationServiceClient(conn),
-			slots: make(chan struct{}, inFlight), opened: make(chan struct{}), pending: make(map[int64]*pendingRequest, inFlight),
+			g:      g,
+			client: rafflev1.NewParticipationServiceClient(conn),
+			slots: make(
+				chan struct{},
+				inFlight,
+			),
+			opened:  make(chan struct{}),
+			pending: make(map[int64]*pendingRequest, inFlight),
 		}
 		senders.Go(func() { errs[i] = s.run(ctx, calls) })
 	}
@@ -200,7 +206,7 @@ func (s *streamSender) receiveStream(ctx context.Context) (answers int, err erro
 		return 0, err
 	}
 	s.setStream(stream)
-	var resending sync.WaitGroup // while answers are read, lest both sides wait to write
+	var resending sync.WaitGroup // while answers are read, since otherwise both sides could wait to write
 	resending.Go(s.resendPending)
 	defer resending.Wait()
 	defer cancel()
@@ -221,7 +227,9 @@ func (s *streamSender) receiveStream(ctx context.Context) (answers int, err erro
 	}
 }
 
-func (s *streamSender) setStream(stream grpc.BidiStreamingClient[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) {
+func (s *streamSender) setStream(
+	stream grpc.BidiStreamingClient[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse],
+) {
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()
 	if s.stream == nil {

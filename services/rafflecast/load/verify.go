@@ -111,12 +111,16 @@ func (v *verification) readRaffles(ctx context.Context, tx pgx.Tx) error {
 		FROM raffles WHERE id = ANY($1)`, v.g.plan.Raffles) // ForEachRow returns the error
 	var id int64
 	var read storedRaffle
-	_, err := pgx.ForEachRow(rows, []any{&id, &read.limit, &read.opensAt, &read.closesAt, &read.entries, &read.members}, func() error {
-		read.index = v.raffles[id].index
-		*v.raffles[id] = read
-		read = storedRaffle{}
-		return nil
-	})
+	_, err := pgx.ForEachRow(
+		rows,
+		[]any{&id, &read.limit, &read.opensAt, &read.closesAt, &read.entries, &read.members},
+		func() error {
+			read.index = v.raffles[id].index
+			*v.raffles[id] = read
+			read = storedRaffle{}
+			return nil
+		},
+	)
 	return err
 }
 
@@ -134,21 +138,26 @@ func (v *verification) readEntries(ctx context.Context, tx pgx.Tx) error {
 	rows, _ := tx.Query(ctx, `SELECT raffle_id, member_id, ordinal, request_id, created_at, withdrawn_at IS NOT NULL
 		FROM entries WHERE raffle_id = ANY($1)`, v.g.plan.Raffles) // ForEachRow returns the error
 	var e storedEntry
-	_, err := pgx.ForEachRow(rows, []any{&e.raffle, &e.member, &e.ordinal, &e.request, &e.createdAt, &e.withdrawn}, func() error {
-		raffle := v.raffles[e.raffle]
-		if raffle == nil {
-			return errors.New("a row of another raffle")
-		}
-		v.checkEntry(raffle, &e)
-		return nil
-	})
+	_, err := pgx.ForEachRow(
+		rows,
+		[]any{&e.raffle, &e.member, &e.ordinal, &e.request, &e.createdAt, &e.withdrawn},
+		func() error {
+			raffle := v.raffles[e.raffle]
+			if raffle == nil {
+				return errors.New("a row of another raffle")
+			}
+			v.checkEntry(raffle, &e)
+			return nil
+		},
+	)
 	return err
 }
 
 // checkEntry compares one entry with its request.
 func (v *verification) checkEntry(raffle *storedRaffle, e *storedEntry) {
 	v.found.rows++
-	if raffle.opensAt != nil && e.createdAt.Before(*raffle.opensAt) || raffle.closesAt != nil && !e.createdAt.Before(*raffle.closesAt) {
+	if raffle.opensAt != nil && e.createdAt.Before(*raffle.opensAt) ||
+		raffle.closesAt != nil && !e.createdAt.Before(*raffle.closesAt) {
 		v.found.outsideOpenTime++
 	}
 	if !e.withdrawn {

@@ -17,16 +17,53 @@ func TestVerification_FindsEveryDifference(t *testing.T) {
 		outcome func(*outcomes) // changes what was answered
 		want    findings
 	}{
-		"nothing":               {"", nil, findings{}},
-		"a lost entry":          {"DELETE FROM entries WHERE raffle_id = $1 AND member_id = (SELECT min(member_id) FROM entries WHERE raffle_id = $1)", nil, findings{missing: 2, miscounted: 1}},
-		"a wrong counter":       {"UPDATE raffles SET members = members + 1 WHERE id = $1", nil, findings{miscounted: 1}},
-		"a second row":          {"INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at) SELECT raffle_id, member_id, 99, request_id, created_at FROM entries WHERE raffle_id = $1 AND ordinal = 1 LIMIT 1", nil, findings{duplicates: 1, miscounted: 1, overLimit: 1}},
-		"an unrequested row":    {"INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at) VALUES ($1, 'nobody', 1, gen_random_uuid(), now())", nil, findings{unrequested: 1, miscounted: 1}},
-		"an entry too early":    {"UPDATE raffles SET opens_at = now() + interval '1 hour' WHERE id = $1", nil, findings{outsideOpenTime: 60}},
-		"another ordinal":       {"UPDATE entries SET ordinal = 77 WHERE raffle_id = $1 AND ordinal = 2", nil, findings{altered: 30}},
-		"a limit set too low":   {"UPDATE raffles SET max_entries_per_member = 1 WHERE id = $1", nil, findings{overLimit: 30}},
-		"another member":        {"UPDATE entries SET member_id = 'nobody' WHERE raffle_id = $1 AND ordinal = 2 AND member_id = (SELECT min(member_id) FROM entries WHERE raffle_id = $1)", nil, findings{altered: 1}},
-		"a refused request":     {"", func(o *outcomes) { o.words.at(0).Store(flagSent | flagRefused) }, findings{refused: 1}},
+		"nothing": {"", nil, findings{}},
+		"a lost entry": {
+			`DELETE FROM entries WHERE raffle_id = $1
+				AND member_id = (SELECT min(member_id) FROM entries WHERE raffle_id = $1)`,
+			nil,
+			findings{missing: 2, miscounted: 1},
+		},
+		"a wrong counter": {"UPDATE raffles SET members = members + 1 WHERE id = $1", nil, findings{miscounted: 1}},
+		"a second row": {
+			`INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at)
+				SELECT raffle_id, member_id, 99, request_id, created_at
+				FROM entries WHERE raffle_id = $1 AND ordinal = 1 LIMIT 1`,
+			nil,
+			findings{duplicates: 1, miscounted: 1, overLimit: 1},
+		},
+		"an unrequested row": {
+			`INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at)
+				VALUES ($1, 'nobody', 1, gen_random_uuid(), now())`,
+			nil,
+			findings{unrequested: 1, miscounted: 1},
+		},
+		"an entry too early": {
+			"UPDATE raffles SET opens_at = now() + interval '1 hour' WHERE id = $1",
+			nil,
+			findings{outsideOpenTime: 60},
+		},
+		"another ordinal": {
+			"UPDATE entries SET ordinal = 77 WHERE raffle_id = $1 AND ordinal = 2",
+			nil,
+			findings{altered: 30},
+		},
+		"another member": {
+			`UPDATE entries SET member_id = 'nobody' WHERE raffle_id = $1 AND ordinal = 2
+				AND member_id = (SELECT min(member_id) FROM entries WHERE raffle_id = $1)`,
+			nil,
+			findings{altered: 1},
+		},
+		"a limit set too low": {
+			"UPDATE raffles SET max_entries_per_member = 1 WHERE id = $1",
+			nil,
+			findings{overLimit: 30},
+		},
+		"a refused request": {
+			"",
+			func(o *outcomes) { o.words.at(0).Store(flagSent | flagRefused) },
+			findings{refused: 1},
+		},
 		"a request never sent":  {"", func(o *outcomes) { o.words.at(0).Store(0) }, findings{unrequested: 1}},
 		"an unknown outcome":    {"", func(o *outcomes) { o.words.at(0).Store(flagSent) }, findings{}},
 		"contradicting answers": {"", func(o *outcomes) { o.acknowledge(0, 99) }, findings{contradicted: 1}},

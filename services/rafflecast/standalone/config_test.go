@@ -50,7 +50,9 @@ func TestRun_TakenPortsAreNamedBeforeAnythingStarts(t *testing.T) {
 	defer taken.Close()
 	const free = "127.0.0.1:0"
 	cfg := defaults(t)
-	cfg.Participation.GRPCAddress, cfg.Participation.HTTPAddress, cfg.Participation.OpsAddress = taken.Addr().String(), free, free
+	cfg.Participation.GRPCAddress, cfg.Participation.HTTPAddress, cfg.Participation.OpsAddress = taken.Addr().
+		String(),
+		free, free
 	cfg.Gateway.Address, cfg.Gateway.OpsAddress = free, taken.Addr().String()
 	err = Run(t.Context(), cfg)
 	for _, flag := range []string{"--participation-grpc-address", "--gateway-ops-address"} {

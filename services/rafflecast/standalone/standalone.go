@@ -72,7 +72,8 @@ func openDataDir(ctx context.Context, name string) (dir string, unlock func(), e
 	if dir, err = filepath.Abs(name); err != nil {
 		return "", nil, fmt.Errorf("data directory: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user; its own directory is private
+	// PostgreSQL runs as another user; its own directory is private.
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // see above
 		return "", nil, fmt.Errorf("data directory (--data-dir): %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
@@ -94,9 +95,14 @@ func serve(ctx context.Context, cfg *Config, ports *ports, stores *stores) error
 	started := make(chan participation.Addresses, 1)
 	g.Go(func() error {
 		return participation.Run(gctx, participation.Config{
-			Database: participation.Database{DatabaseURL: stores.databaseURL}, ServerSettings: servers, Settings: cfg.Participation,
-			Listeners: ports.participation, Log: cfg.Log,
-			Started: func(at participation.Addresses) { started <- at },
+			Database: participation.Database{
+				DatabaseURL: stores.databaseURL,
+			},
+			ServerSettings: servers,
+			Settings:       cfg.Participation,
+			Listeners:      ports.participation,
+			Log:            cfg.Log,
+			Started:        func(at participation.Addresses) { started <- at },
 		})
 	})
 	g.Go(func() error {
@@ -113,7 +119,13 @@ func serve(ctx context.Context, cfg *Config, ports *ports, stores *stores) error
 
 // serveGateway makes the first raffle, runs the gateway, and writes the welcome once
 // the gateway is ready.
-func serveGateway(ctx context.Context, cfg *Config, ports *ports, stores *stores, participation participation.Addresses) error {
+func serveGateway(
+	ctx context.Context,
+	cfg *Config,
+	ports *ports,
+	stores *stores,
+	participation participation.Addresses,
+) error {
 	if err := makeFirstRaffle(ctx, participation.GRPC.String()); err != nil {
 		return err
 	}

@@ -46,7 +46,10 @@ func (s *stores) startPostgres(ctx context.Context, dir string, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	if s.postgres, err = localpg.Start(ctx, localpg.Config{Binaries: binaries, Dir: filepath.Join(dir, "postgres"), Log: log}); err != nil {
+	if s.postgres, err = localpg.Start(
+		ctx,
+		localpg.Config{Binaries: binaries, Dir: filepath.Join(dir, "postgres"), Log: log},
+	); err != nil {
 		return err
 	}
 	s.databaseURL = s.postgres.URL()

@@ -178,8 +178,17 @@ func installNodeClients(t *testing.T) string {
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", "eventsource")); err == nil {
 		return dir
 	}
-	install := exec.CommandContext(t.Context(), testenv.NeedProgram(t, "npm"), "install", "--prefix", dir, "--no-audit", "--no-fund",
-		"eventsource@4.1.1", "eventsource-parser@3.1.1") // the last versions for Node.js 20
+	install := exec.CommandContext(
+		t.Context(),
+		testenv.NeedProgram(t, "npm"),
+		"install",
+		"--prefix",
+		dir,
+		"--no-audit",
+		"--no-fund",
+		"eventsource@4.1.1",
+		"eventsource-parser@3.1.1",
+	) // the last versions for Node.js 20
 	if out, err := install.CombinedOutput(); err != nil {
 		testenv.SkipMissing(t, fmt.Sprintf("access to npm's packages: %v\n%s", err, out))
 	}

@@ -23,7 +23,8 @@ func (b *testBundle) proxyConfig(name, dir, public string) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return strings.NewReplacer("DIR", dir, "127.0.0.1:9998", b.address, "127.0.0.1:8080", public, "75s", "2s", "60s", "2s").Replace(string(text))
+	return strings.NewReplacer("DIR", dir, "127.0.0.1:9998", b.address, "127.0.0.1:8080", public, "75s", "2s", "60s", "2s").
+		Replace(string(text))
 }
 
 func TestNginx_PassesStreamsOn(t *testing.T) {

@@ -30,7 +30,9 @@ func startBrowser(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	tab, cancel := chromedp.NewContext(allocator, chromedp.WithErrorf(t.Logf))
 	t.Cleanup(func() { _ = chromedp.Cancel(tab); cancel() })
-	if err := chromedp.Do(tab); err != nil { // the first call starts the browser, and its context bounds the browser's life
+	if err := chromedp.Do(
+		tab,
+	); err != nil { // the first call starts the browser, and its context bounds the browser's life
 		t.Fatal(err)
 	}
 	return tab
@@ -58,7 +60,10 @@ func evaluate(t *testing.T, tab context.Context, script string) {
 func awaitTrue(t *testing.T, tab context.Context, expression string, args ...any) {
 	t.Helper()
 	expression = fmt.Sprintf(expression, args...)
-	if _, err := chromedp.Run(tab, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(20*time.Second))); err != nil {
+	if _, err := chromedp.Run(
+		tab,
+		chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(20*time.Second)),
+	); err != nil {
 		text, _ := chromedp.Run(tab, chromedp.Evaluate[string](`document.body.innerText`))
 		t.Fatalf("did not become true: %s: %v; the page's text:\n%s", expression, err, text)
 	}

@@ -177,7 +177,8 @@ func (a archive) unpack(t *testing.T, root string) {
 
 func checkConfig(t *testing.T, c imageConfig, program, version string) {
 	t.Helper()
-	if c.Config.User != "65532:65532" || !slices.Equal(c.Config.Entrypoint, []string{"/ko-app/" + program}) || len(c.Config.Cmd) > 0 {
+	if c.Config.User != "65532:65532" || !slices.Equal(c.Config.Entrypoint, []string{"/ko-app/" + program}) ||
+		len(c.Config.Cmd) > 0 {
 		t.Errorf("user %q, entrypoint %q, arguments %q", c.Config.User, c.Config.Entrypoint, c.Config.Cmd)
 	}
 	for label, want := range map[string]string{"title": program, "version": version, "licenses": "Apache-2.0", "source": "https://"} {

@@ -15,7 +15,10 @@ func TestImages_RejectUnsafeNames(t *testing.T) {
 		// If it went on, it would find neither git nor ko.
 		cmd.Env = append(os.Environ(), setting, "GIT_DIR=/nowhere")
 		out, err := cmd.CombinedOutput()
-		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 2 || !strings.Contains(string(out), setting+": must be") {
+		if exit, ok := errors.AsType[*exec.ExitError](
+			err,
+		); !ok || exit.ExitCode() != 2 ||
+			!strings.Contains(string(out), setting+": must be") {
 			t.Errorf("%s: %v, %s", setting, err, out)
 		}
 	}

@@ -160,7 +160,12 @@ func TestParticipation_LosesNothingWhenInstancesAreKilled(t *testing.T) {
 		t.Errorf("%d entries are stored, but the odds are %v (%v)", len(stored), odds, err)
 	}
 	last := odds.GetOdds().GetVersion()
-	testenv.Eventually(t, fmt.Sprintf("the stream ends with version %d", last), 10*time.Second, func() bool { return newest.Load() == last })
+	testenv.Eventually(
+		t,
+		fmt.Sprintf("the stream ends with version %d", last),
+		10*time.Second,
+		func() bool { return newest.Load() == last },
+	)
 }
 
 // listEntries returns how many entries each member has.
@@ -168,7 +173,10 @@ func (f *fleet) listEntries(raffleID int64) map[string]int {
 	f.t.Helper()
 	stored := map[string]int{}
 	for token := ""; ; {
-		page, err := f.any().entries.ListEntries(f.t.Context(), &rafflev1.ListEntriesRequest{RaffleId: raffleID, PageSize: 1000, PageToken: token})
+		page, err := f.any().entries.ListEntries(
+			f.t.Context(),
+			&rafflev1.ListEntriesRequest{RaffleId: raffleID, PageSize: 1000, PageToken: token},
+		)
 		if err != nil {
 			f.t.Fatal(err)
 		}

@@ -63,7 +63,11 @@ func (p picture) take(t *testing.T, tab context.Context, dir string) {
 			})
 			return err
 		}))
-	awaitTrue(t, tab, `document.getAnimations().every(a => a.playState === "finished" || a.effect.getComputedTiming().endTime === Infinity)`)
+	awaitTrue(
+		t,
+		tab,
+		`document.getAnimations().every(a => a.playState === "finished" || a.effect.getComputedTiming().endTime === Infinity)`,
+	)
 	png, err := chromedp.Run(tab, chromedp.CaptureScreenshot())
 	if err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// production is where the manifests for production are.
+// production is the directory of production's manifests.
 const production = "../../../deploy/kubernetes/overlays/production"
 
 // cluster is three NATS servers with the configuration of production.
@@ -94,7 +94,10 @@ func startServer(t *testing.T, conf string) *server.Server {
 func (c *cluster) url(user, password string) string {
 	var urls []string
 	for _, s := range c.servers {
-		urls = append(urls, (&url.URL{Scheme: "tls", User: url.UserPassword(user, password), Host: s.Addr().String()}).String())
+		urls = append(
+			urls,
+			(&url.URL{Scheme: "tls", User: url.UserPassword(user, password), Host: s.Addr().String()}).String(),
+		)
 	}
 	return strings.Join(urls, ",")
 }
@@ -106,8 +109,18 @@ func TestServices_RunOnTheNATSOfProduction(t *testing.T) {
 		t.Fatal(err)
 	}
 	startParticipation := func() (*program, *client) {
-		p := launch(t, "participation", "serve", "--database-url="+database, "--nats-url="+nats.url("participation", "first"),
-			"--nats-ca="+nats.ca, "--stream-replicas=3", "--grpc-address="+anyPort, "--http-address="+anyPort, "--ops-address="+anyPort)
+		p := launch(
+			t,
+			"participation",
+			"serve",
+			"--database-url="+database,
+			"--nats-url="+nats.url("participation", "first"),
+			"--nats-ca="+nats.ca,
+			"--stream-replicas=3",
+			"--grpc-address="+anyPort,
+			"--http-address="+anyPort,
+			"--ops-address="+anyPort,
+		)
 		return p, dial(t, p.awaitLog(`participation is serving.* grpc=(\S+)`)[1])
 	}
 	first, c := startParticipation()
@@ -121,8 +134,17 @@ func TestServices_RunOnTheNATSOfProduction(t *testing.T) {
 	awaitMessages(t, nats, 3)
 
 	// A gateway that starts now asks the stream for what its clients missed.
-	gateway := launch(t, "gateway", "serve", "--nats-url="+nats.url("gateway", "second"), "--nats-ca="+nats.ca, "--nats-api-prefix="+apiPrefix(t),
-		"--address="+anyPort, "--ops-address="+anyPort, "--drain-window=0s")
+	gateway := launch(
+		t,
+		"gateway",
+		"serve",
+		"--nats-url="+nats.url("gateway", "second"),
+		"--nats-ca="+nats.ca,
+		"--nats-api-prefix="+apiPrefix(t),
+		"--address="+anyPort,
+		"--ops-address="+anyPort,
+		"--drain-window=0s",
+	)
 	web, ops := awaitGateway(t, gateway)
 	events := subscribe(t, fmt.Sprintf("%s/api/v1/raffles/%d/subscribe?lastEventId=%d:1", web, id, id))
 	for _, entries := range []int64{1, 2} {
@@ -202,11 +224,15 @@ func checkAutoscalerMetric(t *testing.T, metrics string) {
 // asynchronous errors.
 func connectAs(t *testing.T, c *cluster, user, password string, failed func(error)) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(c.url(user, password), nats.RootCAs(c.ca), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if failed != nil {
-			failed(err)
-		}
-	}))
+	nc, err := nats.Connect(
+		c.url(user, password),
+		nats.RootCAs(c.ca),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if failed != nil {
+				failed(err)
+			}
+		}),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,12 @@ func launchWith(t *testing.T, environment []string, name string, args ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &program{t: t, cmd: exec.Command(filepath.Join(dir, name), args...), grown: make(chan struct{}, 1), ended: make(chan struct{})}
+	p := &program{
+		t:     t,
+		cmd:   exec.Command(filepath.Join(dir, name), args...),
+		grown: make(chan struct{}, 1),
+		ended: make(chan struct{}),
+	}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

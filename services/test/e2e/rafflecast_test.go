@@ -28,9 +28,17 @@ func dataDir(t *testing.T) string {
 // ports.
 func launchRafflecast(t *testing.T, dir string) *program {
 	t.Helper()
-	return launch(t, "rafflecast", "run", "--data-dir="+dir,
-		"--participation-grpc-address="+anyPort, "--participation-http-address="+anyPort, "--participation-ops-address="+anyPort,
-		"--gateway-address="+anyPort, "--gateway-ops-address="+anyPort)
+	return launch(
+		t,
+		"rafflecast",
+		"run",
+		"--data-dir="+dir,
+		"--participation-grpc-address="+anyPort,
+		"--participation-http-address="+anyPort,
+		"--participation-ops-address="+anyPort,
+		"--gateway-address="+anyPort,
+		"--gateway-ops-address="+anyPort,
+	)
 }
 
 func TestRafflecast_KeepsItsData(t *testing.T) {
@@ -86,7 +94,15 @@ func TestRafflecast_LocksItsDataDirectory(t *testing.T) {
 func TestRafflecast_ReportsAllSettingsErrorsBeforeItStarts(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	p := launch(t, "rafflecast", "run", "--data-dir="+dir, "--participation-queue=0", "--gateway-lifetime=1ms", "--participation-partitions=x")
+	p := launch(
+		t,
+		"rafflecast",
+		"run",
+		"--data-dir="+dir,
+		"--participation-queue=0",
+		"--gateway-lifetime=1ms",
+		"--participation-partitions=x",
+	)
 	p.awaitLog("--participation-queue=0: must be")
 	p.awaitLog("--gateway-lifetime=1ms: must be")
 	p.awaitLog("--participation-partitions=x: must be")

@@ -58,8 +58,17 @@ func setupWith(t *testing.T, participation, gateway []string) *testBundle {
 		t.Fatalf("migrate: %v", err)
 	}
 	b := &testBundle{}
-	b.participation = launchWith(t, participation, "participation", "serve", "--database-url="+database, "--nats-url="+nats,
-		"--grpc-address="+anyPort, "--http-address="+anyPort, "--ops-address="+anyPort)
+	b.participation = launchWith(
+		t,
+		participation,
+		"participation",
+		"serve",
+		"--database-url="+database,
+		"--nats-url="+nats,
+		"--grpc-address="+anyPort,
+		"--http-address="+anyPort,
+		"--ops-address="+anyPort,
+	)
 	at := b.participation.awaitLog(`participation is serving.* grpc=(\S+) http=(\S+)`)
 	b.client = dial(t, at[1])
 	b.gateway = launchWith(t, gateway, "gateway", "serve", "--nats-url="+nats, "--participation-url=http://"+at[2],

@@ -50,7 +50,10 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
-func (r *receiver) Export(_ context.Context, req *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+func (r *receiver) Export(
+	_ context.Context,
+	req *collector.ExportTraceServiceRequest,
+) (*collector.ExportTraceServiceResponse, error) {
 	raw, err := proto.Marshal(req)
 	if err != nil {
 		return nil, err
@@ -133,7 +136,8 @@ func TestTrace_LeadsFromTheCallToTheLastConnection(t *testing.T) {
 	defer r.mu.Unlock()
 	statements := 0
 	for _, span := range r.spans {
-		if bytes.Equal(span.GetTraceId(), trace) && strings.Contains(fmt.Sprint(span.GetAttributes()), "INSERT INTO entries") {
+		if bytes.Equal(span.GetTraceId(), trace) &&
+			strings.Contains(fmt.Sprint(span.GetAttributes()), "INSERT INTO entries") {
 			statements++
 		}
 	}

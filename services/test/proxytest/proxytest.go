@@ -18,16 +18,16 @@ type Proxy struct{ cmd *exec.Cmd }
 // StartNginx runs nginx with the text of a configuration, and dir as its prefix.
 func StartNginx(t testing.TB, dir, config string) *Proxy {
 	t.Helper()
-	program, file := testenv.NeedProgram(t, "nginx"), write(t, dir, "nginx.conf", config)
-	return start(t, exec.Command(program, "-c", file, "-p", dir, "-g", "daemon off;")) //nolint:gosec,noctx // the installed nginx, which SIGTERM ends
+	file := write(t, dir, "nginx.conf", config)
+	return start(t, "nginx", "-c", file, "-p", dir, "-g", "daemon off;")
 }
 
 // StartHAProxy runs HAProxy, a master and its worker, with the text of a
 // configuration, which is written into dir.
 func StartHAProxy(t testing.TB, dir, config string) *Proxy {
 	t.Helper()
-	program, file := testenv.NeedProgram(t, "haproxy"), write(t, dir, "haproxy.cfg", config)
-	return start(t, exec.Command(program, "-W", "-db", "-f", file)) //nolint:gosec,noctx // the installed HAProxy, which SIGTERM ends
+	file := write(t, dir, "haproxy.cfg", config)
+	return start(t, "haproxy", "-W", "-db", "-f", file)
 }
 
 // Signal sends a signal to the proxy, such as the one that makes it reload.
@@ -47,8 +47,9 @@ func write(t testing.TB, dir, name, text string) string {
 	return file
 }
 
-func start(t testing.TB, cmd *exec.Cmd) *Proxy {
+func start(t testing.TB, program string, args ...string) *Proxy {
 	t.Helper()
+	cmd := exec.Command(testenv.NeedProgram(t, program), args...) //nolint:gosec,noctx // SIGTERM ends it
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

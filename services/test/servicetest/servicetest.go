@@ -88,7 +88,10 @@ const readyTimeout = 30 * time.Second
 
 // run calls serve on a goroutine and returns once it has called ready. stop ends
 // serve and waits for it; it is called at the latest when the test ends.
-func run[Addresses any](t testing.TB, serve func(ctx context.Context, ready func(Addresses)) error) (at Addresses, stop func()) {
+func run[Addresses any](
+	t testing.TB,
+	serve func(ctx context.Context, ready func(Addresses)) error,
+) (at Addresses, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background()) // t.Context ends before the test's cleanups
 	ready := make(chan Addresses, 1)

@@ -49,7 +49,10 @@ func (a *Authority) ServerTLS() *tls.Config {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		NotBefore:   a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
 	}, a.certificate, key)
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}}}
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}},
+	}
 }
 
 // File returns the path of a PEM file with the authority's certificate.

@@ -32,9 +32,11 @@ type advice struct {
 var adviceByFault = map[fault][]advice{
 	buffers: {
 		{nginx, "`proxy_buffering off;`, or no `proxy_ignore_headers X-Accel-Buffering;`"},
-		{envoy, "no filter that buffers responses: `response_body_mode: BUFFERED` of `envoy.filters.http.ext_proc`, `envoy.filters.http.file_system_buffer`"},
+		{envoy, "no filter that buffers responses: `response_body_mode: BUFFERED` of `envoy.filters.http.ext_proc`, " +
+			"`envoy.filters.http.file_system_buffer`"},
 		{haproxy, "no `http-response wait-for-body`"},
-		{cloudflare, "Network > Response Buffering off (`response_buffering`), and a Cache Rule that bypasses the cache for /api/"},
+		{cloudflare, "Network > Response Buffering off (`response_buffering`), and a Cache Rule that bypasses " +
+			"the cache for /api/"},
 	},
 	compresses: {
 		{nginx, "no `text/event-stream` (or `*`) in `gzip_types` and `brotli_types`, or `gzip off;` and `brotli off;`"},
@@ -50,7 +52,8 @@ var adviceByFault = map[fault][]advice{
 		{cloudflare, "Proxy Read Timeout (`proxy_read_timeout`), 120 s unless changed"},
 	},
 	limitsAge: {
-		{envoy, "`timeout: 0s` of the route (15s unless set; `timeouts.request: 0s` of an HTTPRoute), no `max_stream_duration`"},
+		{envoy, "`timeout: 0s` of the route (15s unless set; `timeouts.request: 0s` of an HTTPRoute), " +
+			"no `max_stream_duration`"},
 		{nginx, "reloads end streams after `worker_shutdown_timeout`"},
 		{haproxy, "reloads end streams after `hard-stop-after`"},
 		{alb, "targets that deregister end streams after `deregistration_delay.timeout_seconds`"},
@@ -69,7 +72,8 @@ var adviceByFault = map[fault][]advice{
 	},
 	limitsConnections: {
 		{nginx, "`limit_conn` higher or gone; `worker_connections`"},
-		{envoy, "`max_connections`, `max_requests` and `max_pending_requests` of `circuit_breakers`; `max_connections` of `envoy.filters.network.connection_limit`"},
+		{envoy, "`max_connections`, `max_requests` and `max_pending_requests` of `circuit_breakers`; " +
+			"`max_connections` of `envoy.filters.network.connection_limit`"},
 		{haproxy, "`maxconn` of the server and frontend; rules on `sc_conn_cur` or `src_conn_cur`"},
 		{alb, "rate-based rules of AWS WAF"},
 		{cloudflare, "Rate Limiting Rules for /api/"},

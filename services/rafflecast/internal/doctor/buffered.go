@@ -32,8 +32,12 @@ func (d *diagnosis) checkBuffering() finding {
 		return d.fault(check, fmt.Sprintf("%s arrived %s after it was sent", what, span(delay)), buffers)
 	}
 	if silence := d.missedHeartbeat(); silence > 0 {
-		return d.fault(check, fmt.Sprintf("silent for %s, though a gateway sends a heartbeat every %v (if yours does not, set --heartbeat)",
-			span(silence), d.cfg.Heartbeat), buffers)
+		return d.fault(
+			check,
+			fmt.Sprintf("silent for %s, though a gateway sends a heartbeat every %v (if yours does not, set --heartbeat)",
+				span(silence), d.cfg.Heartbeat),
+			buffers,
+		)
 	}
 	first := "the first event arrived after " + span(s.events[0].after)
 	if n := d.laterEvents(); n > 0 {

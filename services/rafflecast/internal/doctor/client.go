@@ -35,7 +35,12 @@ func (d *doctor) newClient() *http.Client {
 
 // request sends a GET request. The caller closes the body unless the first result
 // is nil.
-func (d *doctor) request(ctx context.Context, c *http.Client, path string, header http.Header) (*http.Response, response) {
+func (d *doctor) request(
+	ctx context.Context,
+	c *http.Client,
+	path string,
+	header http.Header,
+) (*http.Response, response) {
 	var r response
 	start := time.Now()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {

@@ -87,9 +87,17 @@ func (d *diagnosis) checkReach() finding {
 	contentType, cache := head.header.Get("Content-Type"), head.header.Get("Cache-Control")
 	switch {
 	case !strings.HasPrefix(contentType, "text/event-stream"):
-		return d.fault(check, fmt.Sprintf("%s; but the stream's Content-Type is %q, not text/event-stream", text, contentType), changedHeaders)
+		return d.fault(
+			check,
+			fmt.Sprintf("%s; but the stream's Content-Type is %q, not text/event-stream", text, contentType),
+			changedHeaders,
+		)
 	case !strings.Contains(cache, "no-transform") || !strings.Contains(cache, "no-cache"):
-		return d.fault(check, fmt.Sprintf("%s; but the stream's Cache-Control is %q, without no-cache, no-transform", text, cache), changedHeaders)
+		return d.fault(
+			check,
+			fmt.Sprintf("%s; but the stream's Cache-Control is %q, without no-cache, no-transform", text, cache),
+			changedHeaders,
+		)
 	}
 	return passed(check, "%s; no-transform arrives", text)
 }
@@ -102,13 +110,21 @@ func (d *diagnosis) checkCompression() finding {
 	)
 	r := &d.m.compressed
 	if d.first().open() && errors.Is(r.err, context.DeadlineExceeded) {
-		return d.fault(check, fmt.Sprintf(requested+"nothing of the stream arrived in %s; a compressor delays it", span(r.took)), compresses)
+		return d.fault(
+			check,
+			fmt.Sprintf(requested+"nothing of the stream arrived in %s; a compressor delays it", span(r.took)),
+			compresses,
+		)
 	}
 	if r.status != http.StatusOK {
 		return undecided(check, "%s", r.missing())
 	}
 	if coding := r.header.Get("Content-Encoding"); coding != "" && coding != "identity" {
-		return d.fault(check, fmt.Sprintf(requested+"the stream arrives as %q; a compressor delays events", coding), compresses)
+		return d.fault(
+			check,
+			fmt.Sprintf(requested+"the stream arrives as %q; a compressor delays events", coding),
+			compresses,
+		)
 	}
 	return passed(check, requested+"the stream arrives uncompressed")
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"net/http"
 	"slices"
@@ -18,7 +17,14 @@ const second = time.Second
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func responseWith(status int, header ...string) response {
-	r := response{status: status, proto: "HTTP/2.0", tls: "TLS 1.3", address: "192.0.2.1:443", took: 5 * time.Millisecond, header: http.Header{}}
+	r := response{
+		status:  status,
+		proto:   "HTTP/2.0",
+		tls:     "TLS 1.3",
+		address: "192.0.2.1:443",
+		took:    5 * time.Millisecond,
+		header:  http.Header{},
+	}
 	for i := 0; i < len(header); i += 2 {
 		r.header.Set(header[i], header[i+1])
 	}
@@ -33,9 +39,14 @@ func streamHead() response {
 // these times.
 func streamOf(life time.Duration, how ending, heartbeats ...time.Duration) stream {
 	s := stream{head: streamHead(), ending: how, life: life, lastRead: 5 * time.Millisecond}
-	s.events = []event{{name: sseclient.OddsEvent, id: "1:1", sentAt: noon.Add(-time.Hour), receivedAt: noon, after: s.lastRead}}
+	s.events = []event{
+		{name: sseclient.OddsEvent, id: "1:1", sentAt: noon.Add(-time.Hour), receivedAt: noon, after: s.lastRead},
+	}
 	for _, after := range heartbeats {
-		s.events = append(s.events, event{name: sseclient.HeartbeatEvent, sentAt: noon.Add(after), receivedAt: noon.Add(after), after: after})
+		s.events = append(
+			s.events,
+			event{name: sseclient.HeartbeatEvent, sentAt: noon.Add(after), receivedAt: noon.Add(after), after: after},
+		)
 		s.longestSilence, s.lastRead = max(s.longestSilence, after-s.lastRead), after
 	}
 	return s
@@ -51,11 +62,16 @@ func every(step, end time.Duration) (times []time.Duration) {
 // healthy returns measurements without a fault.
 func healthy() *measurements {
 	m := &measurements{
-		raffleID: 1, plain: responseWith(200, "Etag", `"1:1"`),
-		streams:    []stream{streamOf(100*second, stillOpen, 15*second, 30*second, 45*second, 60*second, 75*second, 90*second)},
+		raffleID: 1,
+		plain:    responseWith(200, "Etag", `"1:1"`),
+		streams: []stream{
+			streamOf(100*second, stillOpen, 15*second, 30*second, 45*second, 60*second, 75*second, 90*second),
+		},
 		longPoll:   longPoll{answeredAfter: 60 * second},
-		compressed: streamHead(), byHeader: resumed, byQuery: resumed,
-		notFound: responseWith(404, "Content-Type", "application/json"),
+		compressed: streamHead(),
+		byHeader:   resumed,
+		byQuery:    resumed,
+		notFound:   responseWith(404, "Content-Type", "application/json"),
 	}
 	m.notFound.body = []byte(`{"error":{"code":"NOT_FOUND","message":"raffle 9 is not known"}}`)
 	for range concurrentStreams {
@@ -200,72 +216,6 @@ func TestDiagnose_AdvisesOnlyOnTheFault(t *testing.T) {
 			}
 		}
 	}
-}
-
-// numbers derives measurements from a fuzzer's input.
-type numbers []byte
-
-func (n *numbers) next() int64 {
-	if len(*n) < 2 {
-		return 0
-	}
-	v := int64(binary.LittleEndian.Uint16(*n))
-	*n = (*n)[2:]
-	return v
-}
-
-func (n *numbers) span() time.Duration { return time.Duration(n.next()) * 10 * time.Millisecond }
-
-func (n *numbers) response() response {
-	r := response{status: []int{0, 200, 204, 404, 429, 503, 504}[n.next()%7], took: n.span(), header: http.Header{}}
-	r.header.Set([]string{"Server", "Via", "Content-Encoding", "Content-Type"}[n.next()%4], []string{"nginx", "envoy", "gzip", "text/event-stream", ""}[n.next()%5])
-	if r.status == 0 {
-		r.err, r.header = errors.New("broken"), nil
-	}
-	return r
-}
-
-func (n *numbers) stream() stream {
-	s := stream{head: n.response(), ending: ending(n.next() % 4), life: n.span(), lastRead: n.span(), longestSilence: n.span()}
-	for range n.next() % 5 {
-		name := []string{sseclient.HeartbeatEvent, sseclient.OddsEvent, sseclient.ResetEvent}[n.next()%3]
-		after := n.span()
-		s.events = append(s.events, event{name: name, after: after, receivedAt: noon.Add(after), sentAt: noon.Add(n.span())})
-	}
-	return s
-}
-
-// Whatever was measured, there is one finding per check, with advice if and only if
-// there is a fault.
-func FuzzDiagnose(f *testing.F) {
-	f.Add([]byte("0123456789012345678901234567890123456789"))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		n := numbers(data)
-		m := &measurements{
-			plain: n.response(), compressed: n.response(), notFound: n.response(),
-			byHeader: resumption(n.next() % 3), byQuery: resumption(n.next() % 3),
-		}
-		m.longPoll = longPoll{answeredAfter: n.span(), cutAfter: n.span(), failure: n.response(), early: n.next()%2 == 0}
-		for range n.next() % 7 {
-			m.streams = append(m.streams, n.stream())
-		}
-		for range n.next() % 11 {
-			m.concurrent = append(m.concurrent, n.stream())
-		}
-		findings := diagnoseDefault(m)
-		if len(findings) != 7 {
-			t.Fatalf("%d findings", len(findings))
-		}
-		for i, f := range findings {
-			if f.text == "" || strings.Contains(f.text, "%!") || (f.verdict == faulty) != (len(f.advice) > 0) {
-				t.Errorf("%+v", f)
-			}
-			if slices.IndexFunc(findings, func(other finding) bool { return other.check == f.check }) != i {
-				t.Errorf("%s has two findings", f.check)
-			}
-		}
-	})
 }
 
 func TestLongPoll_DistinguishesCutsFromRefusals(t *testing.T) {

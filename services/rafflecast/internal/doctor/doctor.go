@@ -96,7 +96,12 @@ func (d *doctor) measure(ctx context.Context) {
 func (d *doctor) requestCompressed(ctx context.Context) response {
 	ctx, stop := context.WithTimeout(ctx, d.limits.timeout)
 	defer stop()
-	resp, head := d.request(ctx, d.client, d.rafflePath+"/subscribe", http.Header{"Accept-Encoding": {"gzip, deflate, br, zstd"}})
+	resp, head := d.request(
+		ctx,
+		d.client,
+		d.rafflePath+"/subscribe",
+		http.Header{"Accept-Encoding": {"gzip, deflate, br, zstd"}},
+	)
 	if resp != nil {
 		_ = resp.Body.Close()
 	}

@@ -122,7 +122,14 @@ func TestDoctor_FindsFaultsOfHAProxy(t *testing.T) {
 		"compression": {url: "http://" + at["compression"]},
 		"compressed":  {"http://" + at["compressed"], "compression", haproxy, "compression type", false, "reach"},
 		"server":      {"http://" + at["server"], "idle timeout", haproxy, "timeout server", true, ""},
-		"header":      {"http://" + at["header"], "Last-Event-ID", haproxy, "http-request del-header Last-Event-ID", false, ""},
+		"header": {
+			"http://" + at["header"],
+			"Last-Event-ID",
+			haproxy,
+			"http-request del-header Last-Event-ID",
+			false,
+			"",
+		},
 	})
 }
 

@@ -63,7 +63,12 @@ const (
 func (p *longPoll) fail(r response) {
 	p.failure = r
 	switch r.status {
-	case 0, http.StatusOK, http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout, statusCloudflareTimeout:
+	case 0,
+		http.StatusOK,
+		http.StatusRequestTimeout,
+		http.StatusBadGateway,
+		http.StatusGatewayTimeout,
+		statusCloudflareTimeout:
 		if r.took > minCut && !r.fromGateway() {
 			p.cutAfter = r.took
 		}

@@ -77,7 +77,7 @@ type longPoll struct {
 	early         bool          // answered early, though nothing had changed
 }
 
-// resumption says whether a stream resumed after the event that it was told.
+// resumption says whether a stream resumed after the event that its request named.
 type resumption int
 
 const (

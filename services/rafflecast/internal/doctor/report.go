@@ -20,10 +20,20 @@ func report(w io.Writer, findings []finding) error {
 	}
 	switch {
 	case counts[faulty] > 0 && counts[unknown] > 0:
-		return &command.ExitError{Code: exitFault, Err: fmt.Errorf("%d of %d checks found a fault, and %d could not be decided: correct the fault and run the diagnosis again",
-			counts[faulty], len(findings), counts[unknown])}
+		return &command.ExitError{
+			Code: exitFault,
+			Err: fmt.Errorf(
+				"%d of %d checks found a fault, and %d could not be decided: correct the fault and run the diagnosis again",
+				counts[faulty],
+				len(findings),
+				counts[unknown],
+			),
+		}
 	case counts[faulty] > 0:
-		return &command.ExitError{Code: exitFault, Err: fmt.Errorf("%d of %d checks found a fault", counts[faulty], len(findings))}
+		return &command.ExitError{
+			Code: exitFault,
+			Err:  fmt.Errorf("%d of %d checks found a fault", counts[faulty], len(findings)),
+		}
 	case counts[unknown] > 0:
 		return &command.ExitError{Code: exitUnknown, Err: errors.New("no check found a fault, but not all could be decided")}
 	}

@@ -31,7 +31,11 @@ func startGateway(t *testing.T, state rafflev1.Raffle_State) string {
 // proxyConfig returns a configuration of testdata with a certificate's directory
 // in place of DIR, free addresses in place of 127.0.0.1:@name@, which it returns by
 // their names, and what else replace replaces.
-func proxyConfig(t *testing.T, dir, file string, replace *strings.Replacer) (config string, addresses map[string]string) {
+func proxyConfig(
+	t *testing.T,
+	dir, file string,
+	replace *strings.Replacer,
+) (config string, addresses map[string]string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {

@@ -18,7 +18,13 @@ const maxEvents = 100_000
 
 // subscribe reads a stream until it ends, ctx ends, or wantMore, if not nil,
 // returns false for an event.
-func (d *doctor) subscribe(ctx context.Context, c *http.Client, query string, header http.Header, wantMore func(event) bool) stream {
+func (d *doctor) subscribe(
+	ctx context.Context,
+	c *http.Client,
+	query string,
+	header http.Header,
+	wantMore func(event) bool,
+) stream {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	start := time.Now()

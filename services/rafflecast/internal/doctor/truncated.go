@@ -32,7 +32,11 @@ func (d *diagnosis) checkTruncation() finding {
 	silence := max(s.longestSilence, s.finalSilence())
 	text := fmt.Sprintf("the stream lasted all of %s, silent for up to %s", span(s.life), span(silence))
 	if max(silence, p.answeredAfter, p.cutAfter) < d.cfg.Heartbeat*8/10 {
-		return undecided(check, "%s, too short to reach a limit: choose a quiet raffle with --raffle, or watch longer with --watch", text)
+		return undecided(
+			check,
+			"%s, too short to reach a limit: choose a quiet raffle with --raffle, or watch longer with --watch",
+			text,
+		)
 	}
 	switch {
 	case p.cutAfter > 0:

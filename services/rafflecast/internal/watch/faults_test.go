@@ -46,7 +46,12 @@ func (s *scriptedGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // oddsEvent returns an event with odds of raffle 7.
 func oddsEvent(version int, state string) string {
-	return fmt.Sprintf("id: 7:%d\nevent: raffle-winning-probability\ndata: {\"id\":7,\"version\":%d,\"state\":%q}\n\n", version, version, state)
+	return fmt.Sprintf(
+		"id: 7:%d\nevent: raffle-winning-probability\ndata: {\"id\":7,\"version\":%d,\"state\":%q}\n\n",
+		version,
+		version,
+		state,
+	)
 }
 
 // closedRaffle is a participation service in which raffle 7 is closed at version 3.
@@ -127,10 +132,19 @@ func TestWatch_FindsEveryFaultOfAGateway(t *testing.T) {
 
 func TestClient_SendsTheIDOfTheLastEvent(t *testing.T) {
 	t.Parallel()
-	s := &scriptedGateway{answers: []any{503, oddsEvent(1, "OPEN"), oddsEvent(2, "OPEN") + "id: 7:8\nevent: cut", oddsEvent(3, "CLOSED")}}
+	s := &scriptedGateway{
+		answers: []any{503, oddsEvent(1, "OPEN"), oddsEvent(2, "OPEN") + "id: 7:8\nevent: cut", oddsEvent(3, "CLOSED")},
+	}
 	gateway := httptest.NewServer(s)
 	defer gateway.Close()
-	cfg := settings(t, "--gateway="+gateway.URL, "--target="+serveClosedRaffle(t), "--raffle=7", "--clients=1", "--over=0s")
+	cfg := settings(
+		t,
+		"--gateway="+gateway.URL,
+		"--target="+serveClosedRaffle(t),
+		"--raffle=7",
+		"--clients=1",
+		"--over=0s",
+	)
 	if err := Run(t.Context(), cfg, io.Discard, t.Output()); err != nil {
 		t.Error(err)
 	}
@@ -162,7 +176,11 @@ func TestRun_ChecksEachClientAtTheEnd(t *testing.T) {
 	for i, want := range []string{
 		"never connected", "", "received the final odds 6s after", "", "was not stopped by 204", "has version 2, but the final one is 3",
 	} {
-		if got := strings.Join(r.clients[i].history.faults, "; "); !strings.Contains(got, want) || (want == "") != (got == "") {
+		if got := strings.Join(
+			r.clients[i].history.faults,
+			"; ",
+		); !strings.Contains(got, want) ||
+			(want == "") != (got == "") {
 			t.Errorf("client %d: %q, want %q", i, got, want)
 		}
 	}

@@ -60,8 +60,18 @@ func (c *counts) add(one *counts) {
 func (r *run) reportProgress(ctx context.Context, w io.Writer) {
 	for start := time.Now(); ctxtime.Sleep(ctx, 5*time.Second); {
 		s := r.summarize(raffleEnd{})
-		fmt.Fprintf(w, "%4.0f s  %5d of %d connected  %6d connects  %10d events  version %d  %d faults\n",
-			time.Since(start).Seconds(), s.connected, len(r.clients), s.counts.connects, s.counts.events, s.version, len(s.faults))
+		fmt.Fprintf(
+			w,
+			"%4.0f s  %5d of %d connected  %6d connects  %10d events  version %d  %d faults\n",
+			time.Since(start).
+				Seconds(),
+			s.connected,
+			len(r.clients),
+			s.counts.connects,
+			s.counts.events,
+			s.version,
+			len(s.faults),
+		)
 	}
 }
 
@@ -91,7 +101,12 @@ func (r *run) report(w io.Writer, end raffleEnd) (faults int) {
 		fmt.Fprintf(w, "%-30s %12v\n", line.what, line.value)
 	}
 	for _, status := range slices.Sorted(maps.Keys(s.counts.refusals)) {
-		fmt.Fprintf(w, "%-30s %12d\n", fmt.Sprintf("answered %d %s", status, strings.ToLower(http.StatusText(status))), s.counts.refusals[status])
+		fmt.Fprintf(
+			w,
+			"%-30s %12d\n",
+			fmt.Sprintf("answered %d %s", status, strings.ToLower(http.StatusText(status))),
+			s.counts.refusals[status],
+		)
 	}
 	for i, fault := range s.faults {
 		if i == maxFaultLines {

@@ -77,7 +77,11 @@ func (r *run) watch(ctx context.Context, participation *grpc.ClientConn, out, pr
 func newRun(cfg Config) *run {
 	r := &run{cfg: cfg, changes: make(chan struct{}, 1)}
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	transport := &http.Transport{DialContext: dialer.DialContext, ResponseHeaderTimeout: 15 * time.Second, DisableCompression: true}
+	transport := &http.Transport{
+		DialContext:           dialer.DialContext,
+		ResponseHeaderTimeout: 15 * time.Second,
+		DisableCompression:    true,
+	}
 	url := fmt.Sprintf("%s/api/v1/raffles/%d/subscribe", strings.TrimSuffix(cfg.Gateway, "/"), cfg.Raffle)
 	for range cfg.Clients {
 		r.clients = append(r.clients, &client{
@@ -119,7 +123,12 @@ func (r *run) awaitEnd(ctx context.Context, service rafflev1.ParticipationServic
 			return raffleEnd{resp.GetOdds().GetVersion(), time.Now()}, nil
 		}
 		if !ctxtime.Sleep(ctx, pollInterval) {
-			return raffleEnd{}, fmt.Errorf("the raffle was not closed within %v (last answer of %s: %w)", r.cfg.Timeout, r.cfg.Target, cmp.Or(err, errStillOpen))
+			return raffleEnd{}, fmt.Errorf(
+				"the raffle was not closed within %v (last answer of %s: %w)",
+				r.cfg.Timeout,
+				r.cfg.Target,
+				cmp.Or(err, errStillOpen),
+			)
 		}
 	}
 }

@@ -60,13 +60,23 @@ func TestWatch_FindsNoFaultIfAGatewayIsReplaced(t *testing.T) {
 	id := made.GetRaffle().GetId()
 	enter := func(from, to int) {
 		for i := from; i < to; i++ {
-			if _, err := entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: id, MemberId: fmt.Sprint("m", i)}); err != nil {
+			if _, err := entries.Enter(
+				t.Context(),
+				&rafflev1.EnterRequest{RaffleId: id, MemberId: fmt.Sprint("m", i)},
+			); err != nil {
 				t.Error(err)
 			}
 		}
 	}
 
-	cfg := settings(t, "--gateway=http://"+address, "--target=dns:///"+target, fmt.Sprint("--raffle=", id), "--clients=60", "--over=100ms")
+	cfg := settings(
+		t,
+		"--gateway=http://"+address,
+		"--target=dns:///"+target,
+		fmt.Sprint("--raffle=", id),
+		"--clients=60",
+		"--over=100ms",
+	)
 	var out strings.Builder
 	watched := make(chan error, 1)
 	r := newRun(cfg)
@@ -81,7 +91,8 @@ func TestWatch_FindsNoFaultIfAGatewayIsReplaced(t *testing.T) {
 	if err := load.Close(t.Context(), load.CloseConfig{Target: target, Raffle: int(id)}, t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-watched; err != nil || !strings.Contains(out.String(), "RESULT faults 0\n") || strings.Contains(out.String(), "RESULT longest_gap_ms 0\n") {
+	if err := <-watched; err != nil || !strings.Contains(out.String(), "RESULT faults 0\n") ||
+		strings.Contains(out.String(), "RESULT longest_gap_ms 0\n") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }
@@ -90,7 +101,13 @@ func TestWatch_FailsIfTheRaffleStaysOpen(t *testing.T) {
 	t.Parallel()
 	cfg := settings(t, "--gateway=http://127.0.0.1:1", "--target=127.0.0.1:1", "--raffle=7", "--clients=1", "--timeout=1s")
 	var out strings.Builder
-	if err := Run(t.Context(), cfg, &out, t.Output()); err == nil || !strings.Contains(err.Error(), "was not closed within 1s") {
+	if err := Run(
+		t.Context(),
+		cfg,
+		&out,
+		t.Output(),
+	); err == nil ||
+		!strings.Contains(err.Error(), "was not closed within 1s") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }

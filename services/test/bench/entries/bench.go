@@ -95,13 +95,23 @@ func (b *bench) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.service, err = b.startPart(ctx, "--part="+partService, "--database-url="+b.database.server.URL(), "--nats-url="+nats.address); err != nil {
+	if b.service, err = b.startPart(
+		ctx,
+		"--part="+partService,
+		"--database-url="+b.database.server.URL(),
+		"--nats-url="+nats.address,
+	); err != nil {
 		return err
 	}
 	if b.noop, err = b.startPart(ctx, "--part="+partNoop); err != nil {
 		return err
 	}
-	fmt.Fprintf(b.log, "profiles of the service: http://%s/debug/pprof/, of the no-op server: http://%s/debug/pprof/\n", b.service.ops, b.noop.ops)
+	fmt.Fprintf(
+		b.log,
+		"profiles of the service: http://%s/debug/pprof/, of the no-op server: http://%s/debug/pprof/\n",
+		b.service.ops,
+		b.noop.ops,
+	)
 	return b.database.makeTables(ctx)
 }
 

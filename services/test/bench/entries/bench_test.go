@@ -56,7 +56,13 @@ func TestBench_EndsWithResults(t *testing.T) {
 		testenv.SkipMissing(t, "PostgreSQL: "+err.Error())
 	}
 	var out bytes.Buffer
-	cfg := settings(t, "--rounds=2", "--duration=200ms", "--million=0", "--only=naive,stream,copy,unary-256,unary-1000,noop-unary-1000")
+	cfg := settings(
+		t,
+		"--rounds=2",
+		"--duration=200ms",
+		"--million=0",
+		"--only=naive,stream,copy,unary-256,unary-1000,noop-unary-1000",
+	)
 	cfg.Program = []string{os.Args[0], partArgument}
 	if err := Run(t.Context(), cfg, &out, t.Output()); err != nil {
 		t.Fatal(err)

@@ -21,8 +21,14 @@ import (
 // postgresSettings are the same for every workload. Nothing is traded for safety; the
 // sizes keep checkpoints out of the turns, each of which follows one.
 var postgresSettings = map[string]string{
-	"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on",
-	"shared_buffers": "1GB", "min_wal_size": "4GB", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "max_connections": "200",
+	"fsync":              "on",
+	"synchronous_commit": "on",
+	"full_page_writes":   "on",
+	"shared_buffers":     "1GB",
+	"min_wal_size":       "4GB",
+	"max_wal_size":       "16GB",
+	"checkpoint_timeout": "1h",
+	"max_connections":    "200",
 }
 
 // database is the PostgreSQL that all workloads write to.
@@ -87,7 +93,7 @@ func (d *database) stop(ctx context.Context) {
 	_ = d.server.Stop(ctx) // its files are removed next
 }
 
-// checkpoint writes out what the last workload left, lest the next one pay for it.
+// checkpoint writes out what the last workload left, so that the next one does not pay for it.
 func (d *database) checkpoint(ctx context.Context) error {
 	_, err := d.pool.Exec(ctx, "CHECKPOINT")
 	return err

@@ -39,7 +39,8 @@ var (
 func newNaive(ctx context.Context, pool *pgxpool.Pool) (*naive, error) {
 	n := &naive{pool: pool}
 	err := pool.QueryRow(ctx, `INSERT INTO naive_raffles (title, winners, max_entries_per_member, state, created_at, updated_at)
-		VALUES ('Load', 1, 1, 2, now(), now()) RETURNING id`).Scan(&n.raffle)
+		VALUES ('Load', 1, 1, 2, now(), now()) RETURNING id`).
+		Scan(&n.raffle)
 	n.plan = &load.Plan{Raffles: []int64{n.raffle}, MaxEntries: 1, Seed: rand.Uint64()}
 	return n, err
 }
@@ -78,12 +79,14 @@ func (n *naive) enter(ctx context.Context, i int64) error {
 		var most, has, last int32
 		var repeat bool
 		err := tx.QueryRow(ctx, `SELECT state = 2 AND (closes_at IS NULL OR closes_at > clock_timestamp()), max_entries_per_member
-			FROM naive_raffles WHERE id = $1 FOR UPDATE`, n.raffle).Scan(&open, &most)
+			FROM naive_raffles WHERE id = $1 FOR UPDATE`, n.raffle).
+			Scan(&open, &most)
 		if err != nil {
 			return err
 		}
 		err = tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE withdrawn_at IS NULL), coalesce(max(ordinal), 0), coalesce(bool_or(request_id = $3), false)
-			FROM naive_entries WHERE raffle_id = $1 AND member_id = $2`, n.raffle, member, request).Scan(&has, &last, &repeat)
+			FROM naive_entries WHERE raffle_id = $1 AND member_id = $2`, n.raffle, member, request).
+			Scan(&has, &last, &repeat)
 		switch {
 		case err != nil || repeat:
 			return err
@@ -100,8 +103,13 @@ func (n *naive) enter(ctx context.Context, i int64) error {
 		if has == 0 {
 			newMember = 1
 		}
-		_, err = tx.Exec(ctx, `UPDATE naive_raffles SET entries = entries + 1, members = members + $2, version = version + 1, updated_at = clock_timestamp()
-			WHERE id = $1`, n.raffle, newMember)
+		_, err = tx.Exec(
+			ctx,
+			`UPDATE naive_raffles SET entries = entries + 1, members = members + $2, version = version + 1, updated_at = clock_timestamp()
+			WHERE id = $1`,
+			n.raffle,
+			newMember,
+		)
 		return err
 	})
 }

@@ -40,7 +40,12 @@ func newNoop() *noop {
 
 func (s *noop) enter(req *rafflev1.EnterRequest) *rafflev1.EnterResponse {
 	return &rafflev1.EnterResponse{
-		Entry:         &rafflev1.Entry{RaffleId: req.GetRaffleId(), MemberId: req.GetMemberId(), Ordinal: 1, CreatedAt: s.now},
+		Entry: &rafflev1.Entry{
+			RaffleId:  req.GetRaffleId(),
+			MemberId:  req.GetMemberId(),
+			Ordinal:   1,
+			CreatedAt: s.now,
+		},
 		MemberEntries: 1,
 		Odds:          s.odds,
 	}
@@ -54,7 +59,9 @@ func (s *noop) Enter(_ context.Context, req *rafflev1.EnterRequest) (*rafflev1.E
 	return s.enter(req), nil
 }
 
-func (s *noop) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) error {
+func (s *noop) EnterStream(
+	stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse],
+) error {
 	for {
 		req, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -63,7 +70,10 @@ func (s *noop) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamR
 		if err != nil {
 			return err
 		}
-		resp := &rafflev1.EnterStreamResponse{CorrelationId: req.GetCorrelationId(), Result: &rafflev1.EnterStreamResponse_Entered{Entered: s.enter(req.GetEnter())}}
+		resp := &rafflev1.EnterStreamResponse{
+			CorrelationId: req.GetCorrelationId(),
+			Result:        &rafflev1.EnterStreamResponse_Entered{Entered: s.enter(req.GetEnter())},
+		}
 		if err := stream.Send(resp); err != nil {
 			return err
 		}

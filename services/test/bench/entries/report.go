@@ -16,21 +16,47 @@ func (b *bench) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b.out, "machine   %d CPUs, %s/%s, %s\nPostgreSQL %s\nturns     %d rounds of %v each, %d connection(s); figures are medians\n\n",
-		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), postgres, b.cfg.Rounds, b.cfg.Duration, b.cfg.Connections)
+	fmt.Fprintf(
+		b.out,
+		"machine   %d CPUs, %s/%s, %s\nPostgreSQL %s\nturns     %d rounds of %v each, %d connection(s); figures are medians\n\n",
+		runtime.NumCPU(),
+		runtime.GOOS,
+		runtime.GOARCH,
+		runtime.Version(),
+		postgres,
+		b.cfg.Rounds,
+		b.cfg.Duration,
+		b.cfg.Connections,
+	)
 	return nil
 }
 
 // report writes the table, the ratios, and last the lines for programs. memory is nil
 // without a memory test.
 func (b *bench) report(memory *memoryUse) {
-	fmt.Fprintf(b.out, "%-16s %10s %9s %9s %9s   %s\n", "", "entries/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs per entry: client, server, PostgreSQL; CPUs used by others")
+	fmt.Fprintf(
+		b.out,
+		"%-16s %10s %9s %9s %9s   %s\n",
+		"",
+		"entries/s",
+		"p50 ms",
+		"p99 ms",
+		"p99.9 ms",
+		"CPU µs per entry: client, server, PostgreSQL; CPUs used by others",
+	)
 	for _, w := range b.cfg.chosen() {
 		b.reportWorkload(w.name)
 	}
 	if memory != nil {
-		fmt.Fprintf(b.out, "\nmemory of the service over %d million entries at %.0f entries/s: %.1f MiB after the first million, %.1f MiB at the end, %.1f MiB at most\n",
-			b.cfg.Million, memory.rate, mib(memory.early), mib(memory.late), mib(memory.most))
+		fmt.Fprintf(
+			b.out,
+			"\nmemory of the service over %d million entries at %.0f entries/s: %.1f MiB after the first million, %.1f MiB at the end, %.1f MiB at most\n",
+			b.cfg.Million,
+			memory.rate,
+			mib(memory.early),
+			mib(memory.late),
+			mib(memory.most),
+		)
 	}
 	fmt.Fprintln(b.out)
 	for _, callers := range []string{"64", "256"} {
@@ -86,7 +112,11 @@ func (b *bench) reportWorkload(name string) {
 			return float64(part(t.used).Microseconds()) / float64(t.result.Acknowledged)
 		}))
 	}
-	fmt.Fprintf(b.out, " %8.2f\n", median(turns, func(t *turn) float64 { return t.used.others.Seconds() / t.result.Elapsed.Seconds() }))
+	fmt.Fprintf(
+		b.out,
+		" %8.2f\n",
+		median(turns, func(t *turn) float64 { return t.used.others.Seconds() / t.result.Elapsed.Seconds() }),
+	)
 }
 
 // rateRatio returns the ratio of two workloads' rates, and whether both took part.

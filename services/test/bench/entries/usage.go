@@ -22,5 +22,10 @@ func (b *bench) usage(server *part) usage {
 }
 
 func (u usage) since(before usage) usage {
-	return usage{u.client - before.client, u.server - before.server, u.postgres - before.postgres, u.others - before.others}
+	return usage{
+		u.client - before.client,
+		u.server - before.server,
+		u.postgres - before.postgres,
+		u.others - before.others,
+	}
 }

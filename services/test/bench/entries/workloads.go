@@ -65,7 +65,8 @@ func matching(prefix string) []string {
 func (c *Config) chosen() []workload {
 	only := c.only()
 	return slices.DeleteFunc(slices.Clone(workloads), func(w workload) bool {
-		return only != nil && !slices.ContainsFunc(only, func(prefix string) bool { return strings.HasPrefix(w.name, prefix) })
+		return only != nil &&
+			!slices.ContainsFunc(only, func(prefix string) bool { return strings.HasPrefix(w.name, prefix) })
 	})
 }
 

@@ -84,7 +84,11 @@ func (c *client) open(port int, raffleID int64, receiveBuffer int) error {
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
 		return fmt.Errorf("connect from %v: %w", source, err)
 	}
-	request := fmt.Appendf(nil, "GET /api/v1/raffle/%d/subscribe HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n", raffleID)
+	request := fmt.Appendf(
+		nil,
+		"GET /api/v1/raffle/%d/subscribe HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n",
+		raffleID,
+	)
 	if _, err := unix.Write(fd, request); err != nil {
 		return fmt.Errorf("send a request: %w", err)
 	}

@@ -30,7 +30,17 @@ func ServeGateway(url string) error {
 // ServeNATS runs a NATS server that keeps the stream of odds in dir, with the first
 // version of as many raffles.
 func ServeNATS(dir string, raffles int64) error {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true, PingInterval: time.Hour})
+	s, err := server.NewServer(
+		&server.Options{
+			Host:         "127.0.0.1",
+			Port:         server.RANDOM_PORT,
+			JetStream:    true,
+			StoreDir:     dir,
+			NoSigs:       true,
+			NoLog:        true,
+			PingInterval: time.Hour,
+		},
+	)
 	if err != nil {
 		return err
 	}

@@ -16,10 +16,18 @@ var closesAt = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 // message returns odds as participation publishes them.
 func message(raffleID, version int64) []byte {
 	data, err := proto.Marshal(&rafflev1.Odds{
-		Id: raffleID, Version: version, State: rafflev1.Raffle_OPEN, Title: "Signed guitar",
-		Entries: version, Members: version, Winners: 1, MaxEntriesPerMember: 1, WinnerProbability: new(100 / float64(version)),
+		Id:                   raffleID,
+		Version:              version,
+		State:                rafflev1.Raffle_OPEN,
+		Title:                "Signed guitar",
+		Entries:              version,
+		Members:              version,
+		Winners:              1,
+		MaxEntriesPerMember:  1,
+		WinnerProbability:    new(100 / float64(version)),
 		NextEntryProbability: new(100 / float64(version+1)),
-		ClosesAt:             timestamppb.New(closesAt), At: timestamppb.Now(),
+		ClosesAt:             timestamppb.New(closesAt),
+		At:                   timestamppb.Now(),
 	})
 	if err != nil {
 		panic(err) // a defect

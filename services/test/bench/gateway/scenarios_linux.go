@@ -46,7 +46,13 @@ func compare(ctx context.Context, cfg Config, kind string) (float64, error) {
 		}
 		others, gateways = append(others, other.cpu), append(gateways, gateway.cpu)
 	}
-	fmt.Fprintf(cfg.Out, "compared: %.2f µs per delivery, %s %.2f\n", measure.Median(gateways), kind, measure.Median(others))
+	fmt.Fprintf(
+		cfg.Out,
+		"compared: %.2f µs per delivery, %s %.2f\n",
+		measure.Median(gateways),
+		kind,
+		measure.Median(others),
+	)
 	return measure.MedianRatio(gateways, others), nil
 }
 

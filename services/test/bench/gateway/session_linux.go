@@ -140,7 +140,7 @@ type cost struct {
 	cpu       float64 // the server's, in µs per delivery
 	perSecond float64 // deliveries
 	last      float64 // ms from publishing to the last client: the median of the rounds
-	p50, p99  float64 // ms from publishing to a client: likewise
+	p50, p99  float64 // ms from publishing to a client: the medians of the rounds
 }
 
 // rounds measures n rounds, which begin at least interval apart.

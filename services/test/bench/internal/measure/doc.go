@@ -5,6 +5,6 @@
 //
 // A benchmark runs its parts in processes of their own, so that the CPU time of
 // each can be measured from outside. Parent and child talk in lines: the child
-// writes READY and where it listens, and then answers what it is asked; it ends
+// writes READY and the address on which it listens, and then answers questions. It ends
 // when its standard input does, so that it never outlives the parent.
 package measure
