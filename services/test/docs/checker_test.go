@@ -30,14 +30,31 @@ func (r *repository) problems(path, text string) (found []string) {
 	}
 	for _, line := range strings.Split(text, "\n") {
 		if code, ok := strings.CutPrefix(line, "    "); ok {
-			for _, problem := range r.checkCode(code) {
-				report(problem)
-			}
+			found = append(found, r.checkCode(code)...)
 			continue
 		}
 		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(line, -1) {
 			report(r.checkName(name[1]))
+			found = append(found, r.checkFlags(name[1])...)
 		}
+	}
+	return found
+}
+
+// checkFlags checks the flags in a text, which must be those of our programs.
+func (r *repository) checkFlags(text string) (problems []string) {
+	for _, flag := range flags(text) {
+		if !r.hasFlag(flag) {
+			problems = append(problems, flag+": no program has this flag")
+		}
+	}
+	return problems
+}
+
+// flags returns the flags in a text, with --.
+func flags(text string) (found []string) {
+	for _, flag := range regexp.MustCompile(`(?:^|[\s("])(--[a-z][a-z-]+)`).FindAllStringSubmatch(text, -1) {
+		found = append(found, flag[1])
 	}
 	return found
 }
@@ -82,8 +99,12 @@ func (r *repository) checkCode(line string) (problems []string) {
 			}
 		}
 		command = regexp.MustCompile(`^(export )?([A-Z][A-Z0-9_]*=\S* ?)*`).ReplaceAllString(command, "")
-		if problem, known := r.checkCommand(command); known && problem != "" {
+		problem, known := r.checkCommand(command)
+		switch {
+		case known && problem != "":
 			problems = append(problems, problem)
+		case known, !foreign.MatchString(command):
+			problems = append(problems, r.checkFlags(command)...)
 		}
 	}
 	return problems
@@ -111,6 +132,8 @@ func (r *repository) checkCommand(line string) (problem string, known bool) {
 		return "", true
 	case p == nil || len(words) == 1:
 		return "", false
+	case strings.HasPrefix(words[1], "-"):
+		return "", true
 	}
 	command := words[1]
 	if command == "help" && len(words) > 2 {
@@ -119,13 +142,16 @@ func (r *repository) checkCommand(line string) (problem string, known bool) {
 	if !p.commands[command] {
 		return fmt.Sprintf("%s %s: there is no such command", name, command), true
 	}
-	for _, word := range words[2:] {
-		if flag, _, _ := strings.Cut(word, "="); strings.HasPrefix(flag, "--") && !p.flags[flag] {
+	for _, flag := range flags(line) {
+		if !p.flags[flag] {
 			return fmt.Sprintf("%s %s: there is no such flag", name, flag), true
 		}
 	}
 	return "", true
 }
+
+// foreign are commands of other programs.
+var foreign = regexp.MustCompile(`^(curl|docker|go) `)
 
 var (
 	goName    = regexp.MustCompile(`^([a-z][a-z0-9]*)\.([A-Z]\w*)(?:\.([A-Z]\w*))?$`)
@@ -138,10 +164,7 @@ var (
 // checkName checks a name in backticks.
 func (r *repository) checkName(name string) string {
 	if strings.HasPrefix(name, "--") {
-		if flag, _, _ := strings.Cut(name, "="); !r.hasFlag(flag) {
-			return flag + ": no program has this flag"
-		}
-		return ""
+		return "" // checkFlags checks it
 	}
 	if problem, known := r.checkCommand(name); known {
 		return problem

@@ -49,6 +49,9 @@ func TestChecker_FindsWrongNames(t *testing.T) {
 		"`gateway nonexistent`":                    "there is no such command",
 		"`rafflecast help nonexistent`":            "there is no such command",
 		"    .build/gateway serve --nonexistent=1": "there is no such flag",
+		"    .build/gateway serve --queue=1":       "there is no such flag",
+		"    --nonexistent=1 and so on":            "no program has this flag",
+		"`make run ARGS=\"--nonexistent=1\"`":      "no program has this flag",
 		"    $ .build/rafflecast nonexistent":      "there is no such command",
 		"    export NONEXISTENT_URL=x":             "there is no such variable",
 		"`services/nonexistent`":                   "there is no such path",
@@ -81,6 +84,7 @@ func TestChecker_AcceptsWhatExists(t *testing.T) {
 		"`batch.Writer`, `batch.Writer.Run`, `testenv.Eventually`, `t.Fatal`, `google.rpc.Status`, `raffle.v1.RaffleService`",
 		"`GET /api/v1/raffles`, `DATABASE_URL`, `?wait=25s`, `rafflecast_…`, `TestChild_AnswersUntilItIsStopped`, `go doc x`",
 		"    make build && .build/gateway serve --participation-url=http://127.0.0.1:9080 # a comment",
+		"    docker compose --nonexistent up && .build/gateway --help",
 		"    export DATABASE_URL=postgres://x NATS_URL=nats://y",
 		"# A heading, so\n\n[x](#a-heading-so) [y](https://example.com/) [z](services/test)",
 	} {

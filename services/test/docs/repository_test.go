@@ -176,6 +176,9 @@ func (r *repository) readPrograms() error {
 
 // hasFlag reports whether any program has a flag.
 func (r *repository) hasFlag(flag string) bool {
+	if flag == "--help" {
+		return true
+	}
 	for _, p := range r.programs {
 		if p.flags[flag] {
 			return true
