@@ -152,9 +152,9 @@ func TestGateway_StreamsFromNATS(t *testing.T) {
 	s := start(t, nil)
 	resp := s.get(s.addrs.HTTP, "/api/v1/raffle/1/subscribe")
 	r := bufio.NewReader(resp.Body)
-	waitLine(t, r, "id: 1:1\n")
+	waitLine(t, r, "id: 1:0:1\n")
 	s.publish(2)
-	waitLine(t, r, "id: 1:2\n")
+	waitLine(t, r, "id: 1:0:2\n")
 	// While NATS is unavailable it serves what it knows.
 	s.nats.Stop()
 	if resp := s.get(s.addrs.HTTP, "/api/v1/raffle/1/odds"); resp.StatusCode != http.StatusOK {
@@ -166,7 +166,7 @@ func TestGateway_StreamsFromNATS(t *testing.T) {
 	}
 	s.nats.Start()
 	s.publish(3)
-	waitLine(t, r, "id: 1:3\n")
+	waitLine(t, r, "id: 1:0:3\n")
 	if resp := s.get(s.addrs.HTTP, "/"); resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("the page: %s", resp.Status)
 	}
@@ -311,7 +311,7 @@ func TestGateway_ResumesAfterLongestRetryOnBusyRaffle(t *testing.T) {
 	}
 	resume := func(seen int64) {
 		t.Helper()
-		resp := s.get(s.addrs.HTTP, fmt.Sprintf("/api/v1/raffles/1/subscribe?lastEventId=1:%d", seen*step))
+		resp := s.get(s.addrs.HTTP, fmt.Sprintf("/api/v1/raffles/1/subscribe?lastEventId=1:0:%d", seen*step))
 		r := bufio.NewReader(resp.Body)
 		for n := seen + 1; n <= total; {
 			line, err := r.ReadString('\n')
@@ -319,7 +319,7 @@ func TestGateway_ResumesAfterLongestRetryOnBusyRaffle(t *testing.T) {
 				t.Fatalf("before version %d: %v", n*step, err)
 			}
 			switch {
-			case line == fmt.Sprintf("id: 1:%d\n", n*step):
+			case line == fmt.Sprintf("id: 1:0:%d\n", n*step):
 				n++
 			case strings.HasPrefix(line, "id:") || strings.HasPrefix(line, "event: reset"):
 				t.Fatalf("after %d: %q, not version %d", seen*step, line, n*step)
