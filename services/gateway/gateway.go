@@ -67,6 +67,7 @@ type service struct {
 	feed     *feed.Feed
 	http     *http.Server
 	ops      *http.Server
+	accepted acceptedConns
 	stopping atomic.Bool
 }
 
@@ -97,6 +98,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		Publish:       s.hub.Publish,
 		Received:      metrics.received,
 		SnapshotTaken: metrics.snapshotTaken,
+		CheckFailed:   metrics.failedChecks.Inc,
 		OnReady:       cfg.Ready,
 		Log:           cfg.Log,
 	}); err != nil {
@@ -113,8 +115,13 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	s.http.ConnContext = fanout.ConnContext
 	s.http.MaxHeaderBytes = cfg.MaxHeaderBytes
 	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
-	s.http.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug) // mistakes of clients
+	s.http.WriteTimeout = responseTimeout
+	s.http.ErrorLog = newErrorLog(cfg.Log)
+	s.http.ConnState = s.accepted.onState
+	s.accepted.limit, s.accepted.detached, s.accepted.refused = acceptLimit(openFiles()), s.hub.Open, metrics.refusedConnections.Inc
 	s.ops = httpserver.New(ops.Handler(registry, s.ready))
+	s.ops.WriteTimeout = responseTimeout
+	s.ops.ErrorLog = newErrorLog(cfg.Log)
 	return s, nil
 }
 
@@ -185,8 +192,8 @@ func (s *service) run(ctx context.Context, public, private net.Listener) error {
 	untilDrained, drained := context.WithCancel(context.WithoutCancel(ctx))
 	defer drained()
 	parts.Go(func() error { return s.hub.Run(untilDrained) })
-	parts.Go(func() error { return httpserver.Serve(s.http, public) })
-	parts.Go(func() error { return httpserver.Serve(s.ops, private) })
+	parts.Go(func() error { return httpserver.Serve(s.http, &boundedListener{public, &s.accepted}) })
+	parts.Go(func() error { return httpserver.Serve(s.ops, &boundedListener{private, &acceptedConns{}}) })
 	s.cfg.Log.Info("gateway is serving", "http", public.Addr().String(), "ops", private.Addr().String())
 	if s.cfg.Started != nil {
 		s.cfg.Started(Addresses{HTTP: public.Addr(), Ops: private.Addr()})

@@ -20,6 +20,8 @@ type metrics struct {
 	lastWrite prometheus.Histogram
 	snapshots *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
+	// failedChecks and refusedConnections count by themselves.
+	failedChecks, refusedConnections prometheus.Counter
 }
 
 func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
@@ -42,6 +44,14 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 			Namespace: namespace, Name: "refusals_total", Help: "Refused requests, by reason.",
 		}, []string{"reason"}),
 	}
+	m.failedChecks = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Name: "failed_stream_checks_total",
+		Help: "Checks of the stream's end that got no answer from a NATS server to which there was a connection.",
+	})
+	m.refusedConnections = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Name: "refused_connections_total",
+		Help: "Connections that were closed at once because too many were open for the files that the process may open.",
+	})
 	// All labels exist from the start, so that a rate includes the first event.
 	for _, cause := range feed.Causes() {
 		m.snapshots.WithLabelValues(string(cause))
@@ -53,7 +63,7 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 		Namespace: namespace, Name: "connections_limit", Help: "Most streams and long polls that may be open. Further ones are refused.",
 	})
 	limit.Set(float64(cfg.maxConnections()))
-	registry.MustRegister(m.feedLag, m.lastWrite, m.snapshots, m.refusals, limit)
+	registry.MustRegister(m.feedLag, m.lastWrite, m.snapshots, m.refusals, m.failedChecks, m.refusedConnections, limit)
 	return m
 }
 

@@ -17,6 +17,9 @@ const (
 	maxWait = 60 * time.Second
 )
 
+// answerTimeout bounds how long a client may take to read the answer of a long poll.
+const answerTimeout = 30 * time.Second
+
 var oddsParams = params{"wait": once}
 
 // odds answers with a raffle's newest odds. With ?wait=25s, and an If-None-Match
@@ -39,6 +42,8 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wait > 0 && r.Method != http.MethodHead && matches(r.Header.Get("If-None-Match"), etag(u)) {
+		// The server bounds answers by the time since the request.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + answerTimeout))
 		if err := a.waitFor(r, u, wait); err != nil {
 			return err
 		}
