@@ -94,6 +94,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	if s.feed, err = feed.New(feed.Config{
 		Connect:       cfg.connectNATS,
 		APIPrefix:     cfg.NATSAPIPrefix,
+		Names:         cfg.Names(),
 		Cache:         s.cache,
 		Publish:       s.hub.Publish,
 		Received:      metrics.received,

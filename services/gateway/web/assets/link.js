@@ -1,4 +1,5 @@
 import { Backoff, retryAfter } from "./backoff.js";
+import { askNow, setNow, setPast } from "./clock.js";
 
 const finalStates = new Set(["CLOSED", "CANCELLED", "DRAWN"]);
 
@@ -14,9 +15,13 @@ const longHidden = 60_000;
 
 const answerTimeout = 10_000;
 
+// A raffle that has just been created may not have reached the gateway yet.
+const missingFor = 15_000;
+
 // Link follows the odds of one raffle until they are final. It calls
 //   onOdds(odds)               with each version at most once, and never a lower one after a
-//                              higher one;
+//                              higher one, unless the gateway has sent a reset or the epoch
+//                              says that this is another raffle;
 //   onStatus(status, heardAt)  with "connecting", "live", "offline" or "ended", and the time in
 //                              milliseconds at which the odds were last known to be the newest
 //                              (0 if never);
@@ -24,7 +29,9 @@ const answerTimeout = 10_000;
 export class Link {
   #id;
   #on;
+  #epoch = "";
   #version = 0;
+  #missingSince = 0;
   #lastEventId = "";
   #source = null;
   #wasOpen = false;
@@ -52,6 +59,7 @@ export class Link {
     const watchdog = setInterval(() => this.#checkSilence(), 5_000);
     signal.addEventListener("abort", () => clearInterval(watchdog));
     this.#open();
+    askNow();
   }
 
   #open() {
@@ -67,9 +75,15 @@ export class Link {
       this.#lastEventId = event.lastEventId;
       this.#take(JSON.parse(event.data));
     });
-    source.addEventListener("heartbeat", () => this.#heard());
-    // The newest odds follow a reset; the page needs no updates between.
-    source.addEventListener("reset", () => this.#heard());
+    source.addEventListener("heartbeat", (event) => {
+      this.#heard();
+      setNow(JSON.parse(event.data).at);
+    });
+    // The newest odds follow a reset, whatever their version.
+    source.addEventListener("reset", () => {
+      this.#heard();
+      this.#version = 0;
+    });
     this.#source = source;
   }
 
@@ -118,11 +132,12 @@ export class Link {
       const response = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(answerTimeout) });
       const odds = response.ok ? await response.json() : null;
       if (attempt !== this.#attempt) return;
-      if (response.status === 404 || response.status === 400) {
+      if (response.status === 400 || (response.status === 404 && this.#staysMissing())) {
         this.#end();
         this.#on.onMissing();
         return;
       }
+      if (response.status !== 404) this.#missingSince = 0;
       if (odds) {
         this.#heardAt = Date.now();
         this.#take(odds);
@@ -135,9 +150,17 @@ export class Link {
     this.#timer = setTimeout(() => this.#open(), this.#backoff.next(asked));
   }
 
+  // staysMissing reports whether the raffle has been missing for so long that it does not exist.
+  #staysMissing() {
+    this.#missingSince ||= Date.now();
+    return Date.now() - this.#missingSince >= missingFor;
+  }
+
   #take(odds) {
-    if (odds.version <= this.#version) return;
+    if (odds.epoch === this.#epoch && odds.version <= this.#version) return;
+    this.#epoch = odds.epoch;
     this.#version = odds.version;
+    setPast(odds.at);
     this.#on.onOdds(odds);
     if (isFinal(odds)) this.#end();
   }

@@ -1,4 +1,5 @@
 import { Backoff, retryAfter, sleep } from "./backoff.js";
+import { now, setNow } from "./clock.js";
 import { roll } from "./roll.js";
 import { formatDuration, formatEntries, formatInteger, formatOdds, formatOneIn, text } from "./text.js";
 
@@ -56,6 +57,7 @@ async function openRaffles() {
   try {
     const address = `/api/v1/raffles?state=OPEN&pageSize=${pageSize}`;
     const response = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(answerTimeout) });
+    if (response.headers.has("Date")) setNow(response.headers.get("Date"));
     return response.ok ? await response.json() : { asked: retryAfter(response) };
   } catch {
     return { asked: 0 };
@@ -103,14 +105,16 @@ function createCard(id) {
 
 function closing({ closesAt }) {
   if (closesAt === null) return "";
-  const rest = Date.parse(closesAt) - Date.now();
+  const rest = Date.parse(closesAt) - now();
   return rest > 0 ? text.closesIn(formatDuration(rest)) : text.closesNow;
 }
 
 function updateCard(card, odds) {
   const part = (name) => card.querySelector(`.${name}`);
   // Answers may come from different gateways, of which one may lag.
-  if (odds.version < Number(card.dataset.version ?? 0)) return;
+  const isSame = card.dataset.epoch === odds.epoch;
+  if (isSame && odds.version < Number(card.dataset.version)) return;
+  card.dataset.epoch = odds.epoch;
   card.dataset.version = odds.version;
   const percent = odds.winnerProbability;
   const element = part("odds");

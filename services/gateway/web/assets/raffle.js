@@ -1,4 +1,5 @@
 import { Chart } from "./chart.js";
+import { now } from "./clock.js";
 import { setUpEntering } from "./enter.js";
 import { isFinal, Link } from "./link.js";
 import { roll } from "./roll.js";
@@ -102,7 +103,7 @@ function showTime({ state, opensAt, closesAt, at }) {
 
 function showCountdown(label, moment, unknown) {
   $("when-label").textContent = label;
-  const rest = moment === null ? null : Date.parse(moment) - Date.now();
+  const rest = moment === null ? null : Date.parse(moment) - now();
   $("countdown").textContent = rest === null ? unknown : rest > 0 ? formatDuration(rest) : text.anyMoment;
   showMoment(moment);
 }

@@ -1,6 +1,8 @@
 // All texts of the page by language, and the formats of numbers, times and odds. A text with a
 // value in it is a function.
 
+import { now } from "./clock.js";
+
 const tables = {
   en: {
     skip: "Skip to the content",
@@ -166,12 +168,20 @@ const clockShort = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2
 const dateAndTime = new Intl.DateTimeFormat(locale, {
   weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit",
 });
+const dateWithYear = new Intl.DateTimeFormat(locale, {
+  weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "numeric", minute: "2-digit",
+});
 const plural = new Intl.PluralRules(locale);
 
 export const formatInteger = (n) => integer.format(n);
 export const formatClock = (time) => clock.format(time);
 export const formatClockShort = (time) => clockShort.format(time);
-export const formatDateAndTime = (time) => dateAndTime.format(time);
+
+// formatDateAndTime names the year unless it is this one.
+export function formatDateAndTime(time) {
+  const isThisYear = new Date(time).getFullYear() === new Date(now()).getFullYear();
+  return (isThisYear ? dateAndTime : dateWithYear).format(time);
+}
 
 const fixed = (digits) => new Intl.NumberFormat(locale, {
   style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits,
@@ -193,11 +203,11 @@ export function formatOdds(percent) {
 // formatPercent writes percent with a fixed number of decimals, as the labels of an axis need.
 export const formatPercent = (percent, digits) => fixed(digits).format(percent / 100);
 
-// formatOneIn returns the phrase "1 in n" for a raffle with entries.
+// formatOneIn returns the phrase "1 in n" for a raffle with entries. n is 1 only if all win.
 export function formatOneIn({ entries, winners }) {
   if (entries <= winners) return text.everyoneWins;
   const n = entries / winners;
-  return text.oneIn(n < 10 ? oneDecimal.format(n) : integer.format(Math.round(n)));
+  return text.oneIn(n < 10 ? oneDecimal.format(Math.max(n, 1.1)) : integer.format(Math.round(n)));
 }
 
 export function formatEntries(n) {
