@@ -146,3 +146,32 @@ func TestShard_ResetThatWasAskedFor(t *testing.T) {
 	s.pass(interval)
 	expectTaken(t, c, resetOf(1, ResetNotNamed), string(update(1, 5).Frame), string(update(1, 6).Frame))
 }
+
+// A shard uses the memory of a frame for other sockets, too.
+func TestConn_KeepsOwnCopyOfWhatSocketDidNotTake(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fd               int32
+		isShared, copies bool
+	}{"encoded for a socket": {5, false, true}, "shared": {5, true, false}, "encoded for a handler": {-1, false, false}} {
+		c, b := &conn{fd: tt.fd}, []byte("rest")
+		c.keep(b, tt.isShared)
+		if string(c.rest) != "rest" || (&c.rest[0] != &b[0]) != tt.copies {
+			t.Errorf("%s: copied %t", name, !tt.copies)
+		}
+	}
+}
+
+// Until a client is sent the new life of a raffle, ids must not give the version of the
+// old one the new one's epoch.
+func TestConn_IDsLeaveOutRaffleWhoseLifeHasChanged(t *testing.T) {
+	t.Parallel()
+	c := testConn(t, unlimited, 1, 2)
+	c.subs[0].LastSent, c.subs[0].Life = 50, 1
+	next := updateIn("f", 1, 1)
+	next.Life = 2
+	c.subs[0].topic.conflation.current = next
+	if got := string(c.appendIDs(nil, update(2, 3))); got != "2:e:3" {
+		t.Errorf("ids %q", got)
+	}
+}
