@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestConnect_DoesNotWaitForServer(t *testing.T) {
@@ -73,9 +74,9 @@ func TestConnect_LeavesASilentServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	await(t, connected, "the connection")
+	testenv.Receive(t, "the connection", 20*time.Second, connected)
 	began := time.Now()
-	await(t, left, "the end of the connection")
+	testenv.Receive(t, "the end of the connection", 20*time.Second, left)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the silent server was left after %v", took)
 	}

@@ -45,16 +45,6 @@ func refuses(t *testing.T, servers natsconn.Servers, what string) {
 	}
 }
 
-// await fails the test if the event does not happen.
-func await(t *testing.T, event <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-event:
-	case <-time.After(20 * time.Second):
-		t.Fatal("did not happen: " + what)
-	}
-}
-
 func TestConnect_TrustsOnlyTheCA(t *testing.T) {
 	t.Parallel()
 	mine, other := testenv.NewAuthority(t), testenv.NewAuthority(t)
@@ -64,7 +54,7 @@ func TestConnect_TrustsOnlyTheCA(t *testing.T) {
 	})
 	url := strings.Replace(s.URL(), "://", "://gateway:right@", 1)
 	nc, made := connect(t, natsconn.Servers{URL: url, CA: mine.File()}, natsconn.Callbacks{})
-	await(t, made, "the connection")
+	testenv.Receive(t, "the connection", 20*time.Second, made)
 	if state, err := nc.TLSConnectionState(); err != nil || !state.HandshakeComplete {
 		t.Errorf("not over TLS: %v", err)
 	}
@@ -94,17 +84,17 @@ func TestConnect_RetriesAfterRefusedPassword(t *testing.T) {
 			}
 		},
 	})
-	await(t, made, "the connection")
+	testenv.Receive(t, "the connection", 20*time.Second, made)
 	s.Stop()
 	password = "another"
 	s.Start()
 	for range 3 { // the client library gives up at the second, unless told otherwise
-		await(t, refused, "a refusal")
+		testenv.Receive(t, "a refusal", 20*time.Second, refused)
 	}
 	s.Stop()
 	password = "right"
 	s.Start()
-	await(t, again, "another connection")
+	testenv.Receive(t, "another connection", 20*time.Second, again)
 }
 
 func TestConnect_LogsEachReasonOnce(t *testing.T) {
@@ -121,11 +111,11 @@ func TestConnect_LogsEachReasonOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 5 {
-		await(t, tried, "another attempt")
+		testenv.Receive(t, "another attempt", 20*time.Second, tried)
 	}
 	s.Stop()
 	for range 5 {
-		await(t, tried, "another attempt")
+		testenv.Receive(t, "another attempt", 20*time.Second, tried)
 	}
 	nc.Close()
 	got := logged.take()
@@ -145,10 +135,10 @@ func TestConnect_LogsReconnectsAndCallsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	await(t, made, "the connection")
+	testenv.Receive(t, "the connection", 20*time.Second, made)
 	s.Stop()
 	s.Start()
-	await(t, again, "another connection")
+	testenv.Receive(t, "another connection", 20*time.Second, again)
 	for _, want := range []string{"NATS is unavailable", "NATS is available again"} {
 		if got := logged.take(); !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)
@@ -221,7 +211,7 @@ func TestConnect_UsesCredentials(t *testing.T) {
 	t.Parallel()
 	s, credentials := decentral(t)
 	_, made := connect(t, natsconn.Servers{URL: s.URL(), Credentials: credentials}, natsconn.Callbacks{})
-	await(t, made, "the connection")
+	testenv.Receive(t, "the connection", 20*time.Second, made)
 	refuses(t, natsconn.Servers{URL: s.URL()}, "without credentials")
 }
 

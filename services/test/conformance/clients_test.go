@@ -79,17 +79,17 @@ func TestGoClient_ReadsStreams(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	w := watch(t, "http://"+b.address+path)
-	if got := w.nextOdds(); got != "1:0:1" {
+	if got := w.nextOdds(); got != eventID(1) {
 		t.Errorf("first: %s", got)
 	}
 	w.next("heartbeat")
 	for version := int64(2); version < 20; version++ {
 		b.publish(version)
 	}
-	for w.nextOdds() != "1:0:19" {
+	for w.nextOdds() != eventID(19) {
 	}
 	b.publishState(20, rafflev1.Raffle_CLOSED)
-	if got := w.nextOdds(); got != "1:0:20" {
+	if got := w.nextOdds(); got != eventID(20) {
 		t.Errorf("final: %s", got)
 	}
 }
@@ -117,7 +117,7 @@ func TestCurl_ReadsStreams(t *testing.T) {
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
-		for _, want := range []string{"HTTP/1.1 200 OK", "Content-Type: text/event-stream; charset=utf-8", "id: 1:0:1", "event: " + oddsEvent} {
+		for _, want := range []string{"HTTP/1.1 200 OK", "Content-Type: text/event-stream; charset=utf-8", "id: " + eventID(1), "event: " + oddsEvent} {
 			if !slices.Contains(got, want) {
 				t.Errorf("%v: no %q in %q", args, want, got)
 			}
@@ -151,7 +151,7 @@ func TestNodeClients_ReadStreams(t *testing.T) {
 	}
 	cmd.Wait()
 	for name, ids := range map[string][]string{"eventsource": got.Source, "eventsource-parser": got.Parser} {
-		if len(ids) < 2 || ids[0] != "1:0:1" || ids[len(ids)-1] != "1:0:3" || len(slices.Compact(slices.Clone(ids))) != len(ids) {
+		if len(ids) < 2 || ids[0] != eventID(1) || ids[len(ids)-1] != eventID(3) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
 			t.Errorf("%s saw %v", name, ids)
 		}
 	}

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -49,7 +48,7 @@ func testThrough(b *testBundle, p *proxytest.Proxy, public string, reload syscal
 	b.t.Helper()
 	testenv.AwaitStatus(b.t, "http://"+public+"/api/v1/raffles", http.StatusOK)
 	w := watch(b.t, "http://"+public+path)
-	if got := w.nextOdds(); got != "1:0:1" {
+	if got := w.nextOdds(); got != eventID(1) {
 		b.t.Errorf("first: %s", got)
 	}
 	version := int64(1)
@@ -58,7 +57,7 @@ func testThrough(b *testBundle, p *proxytest.Proxy, public string, reload syscal
 		version++
 		start := time.Now()
 		b.publish(version)
-		if got, want := w.nextOdds(), fmt.Sprintf("1:0:%d", version); got != want {
+		if got, want := w.nextOdds(), eventID(version); got != want {
 			b.t.Errorf("got %s, want %s", got, want)
 		}
 		if took := time.Since(start); took > time.Second {
@@ -77,7 +76,7 @@ func testThrough(b *testBundle, p *proxytest.Proxy, public string, reload syscal
 	for start := time.Now(); time.Since(start) < 4*time.Second; {
 		version++
 		b.publish(version)
-		for want := fmt.Sprintf("1:0:%d", version); w.nextOdds() != want; {
+		for want := eventID(version); w.nextOdds() != want; {
 		}
 	}
 	publish()

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 const (
 	oddsEvent = "raffle-winning-probability"
+	epoch     = "k3f9w2"
 	path      = "/api/v1/raffles/1/subscribe"
 	heartbeat = 500 * time.Millisecond
 )
@@ -43,6 +45,9 @@ func (b *testBundle) publish(version int64) {
 func (b *testBundle) publishState(version int64, state rafflev1.Raffle_State) {
 	b.t.Helper()
 	b.publisher.Publish(&rafflev1.Odds{
-		Id: 1, Version: version, State: state, Title: "Gitarre, signiert: 기타 \n</script>\u2028", Entries: version, Winners: 1,
+		Id: 1, Epoch: epoch, Version: version, State: state, Title: "Gitarre, signiert: 기타 \n</script>\u2028", Entries: version, Winners: 1,
 	})
 }
+
+// eventID returns the id of the event with a version of raffle 1.
+func eventID(version int64) string { return fmt.Sprintf("1:%s:%d", epoch, version) }

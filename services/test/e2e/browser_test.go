@@ -122,9 +122,9 @@ func TestPlainEventSource_ReadsTheStream(t *testing.T) {
 			const odds = JSON.parse(e.data);
 			seen.push([odds.id, odds.winnerProbability, e.lastEventId]);
 		});`, id)) // the path of the first version
-	awaitTrue(t, tab, `seen.length === 1 && seen[0][1] === null && seen[0][2] === "%d:1"`, id)
+	awaitTrue(t, tab, `seen.length === 1 && seen[0][1] === null && seen[0][2].endsWith(":1")`)
 	b.client.enter(t, id, "7")
-	awaitTrue(t, tab, `seen.length === 2 && seen[1][1] === 100 && seen[1][2] === "%d:2"`, id)
+	awaitTrue(t, tab, `seen.length === 2 && seen[1][1] === 100 && seen[1][2].endsWith(":2")`)
 	b.client.enter(t, id, "8")
 	awaitTrue(t, tab, `seen.length === 3 && seen[2][0] === %d && seen[2][1] === 50`, id)
 	b.client.closeRaffle(t, id)

@@ -146,7 +146,8 @@ func TestServices_RunOnTheNATSOfProduction(t *testing.T) {
 		"--drain-window=0s",
 	)
 	web, ops := awaitGateway(t, gateway)
-	events := subscribe(t, fmt.Sprintf("%s/api/v1/raffles/%d/subscribe?lastEventId=%d:1", web, id, id))
+	raffle := fmt.Sprintf("%s/api/v1/raffles/%d", web, id)
+	events := subscribe(t, fmt.Sprintf("%s/subscribe?lastEventId=%d:%s:1", raffle, id, getOdds(t, raffle+"/odds").Epoch))
 	for _, entries := range []int64{1, 2} {
 		if got := events.nextOdds(); got.Entries != entries {
 			t.Errorf("of what was missed: %+v, want %d entries", got, entries)

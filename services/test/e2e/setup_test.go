@@ -117,9 +117,24 @@ func (b *testBundle) awaitRaffle(t *testing.T, id int64) {
 
 // odds are the data of an event.
 type odds struct {
+	Epoch                string
 	Entries              int64
 	WinnerProbability    *float64
 	NextEntryProbability float64
+}
+
+// getOdds returns the odds at a URL.
+func getOdds(t *testing.T, url string) (o odds) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&o); err != nil {
+		t.Fatal(err)
+	}
+	return o
 }
 
 // subscription reads the events of a stream. It fails the test if they do not arrive

@@ -23,6 +23,19 @@ func Eventually(t testing.TB, what string, within time.Duration, ok func() bool)
 	}
 }
 
+// Receive waits for an event, which is a value on a channel or its close, and fails
+// the test if it does not happen within a time. what names it, as in "the second
+// snapshot". It must be called on the test's goroutine.
+func Receive[T any](t testing.TB, what string, within time.Duration, event <-chan T) (value T) {
+	t.Helper()
+	select {
+	case value = <-event:
+	case <-time.After(within):
+		t.Fatalf("did not happen within %v: %s", within, what)
+	}
+	return value
+}
+
 // Await is Eventually for goroutines other than the test's: it returns an error
 // instead of failing the test.
 func Await(what string, within time.Duration, ok func() bool) error {

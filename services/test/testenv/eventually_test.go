@@ -68,3 +68,18 @@ func TestEventually_SaysWhatDidNotHappen(t *testing.T) {
 		}
 	})
 }
+
+func TestReceive_WaitsForTheEvent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		event := make(chan int, 1)
+		time.AfterFunc(time.Second, func() { event <- 7 })
+		if got := Receive(t, "the seven", time.Minute, event); got != 7 {
+			t.Errorf("got %d", got)
+		}
+		how := run(t, func(t *stopped) { Receive(t, "the eight", time.Minute, event) })
+		if want := "failed: did not happen within 1m0s: the eight"; how != want {
+			t.Errorf("got %q, want %q", how, want)
+		}
+	})
+}

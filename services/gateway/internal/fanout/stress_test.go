@@ -17,16 +17,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// await waits for an event.
-func await(t *testing.T, event <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-event:
-	case <-time.After(30 * time.Second):
-		t.Fatal("did not happen: " + what)
-	}
-}
-
 // runHub runs a hub behind a server until the test ends. stream says what each client
 // is sent.
 func runHub(t *testing.T, cfg Config, stream func() Stream, opts ...Option) (hub *Hub, address string) {
@@ -52,7 +42,7 @@ func runHub(t *testing.T, cfg Config, stream func() Stream, opts ...Option) (hub
 	server.Start()
 	t.Cleanup(func() {
 		cancel()
-		await(t, ran, "the end of Run")
+		testenv.Receive(t, "the end of Run", 30*time.Second, ran)
 		if n := hub.Open(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
@@ -256,7 +246,7 @@ func TestHub_StopsAtAnyTime(t *testing.T) {
 			}
 			ran := make(chan struct{})
 			go func() { hub.Run(ctx); close(ran) }()
-			await(t, ran, "the end of Run")
+			testenv.Receive(t, "the end of Run", 30*time.Second, ran)
 			others.Wait()
 			if n := hub.Open(); n != 0 {
 				t.Errorf("%d are open", n)

@@ -10,6 +10,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 func TestFeed_FirstSnapshotHasAllRaffles(t *testing.T) {
@@ -25,7 +26,7 @@ func TestFeed_FirstSnapshotHasAllRaffles(t *testing.T) {
 	<-b.js.PublishAsyncComplete()
 	b.publish(7, 2, 3)
 	b.run(b.config(b.server.URL()))
-	await(t, b.ready, "OnReady")
+	testenv.Receive(t, "OnReady", patience, b.ready)
 	b.awaitSnapshot(Connected)
 	if !b.feed.Ready() || b.cache.Len() != raffles {
 		t.Errorf("ready %t, %d raffles", b.feed.Ready(), b.cache.Len())
@@ -185,7 +186,7 @@ func TestFeed_ConcurrentBackfillsReadStreamOnce(t *testing.T) {
 	p.awaitHeld(t, "DIRECT.GET")
 	p.heal()
 	for range callers {
-		await(t, done, "a backfill")
+		testenv.Receive(t, "a backfill", patience, done)
 	}
 	b.expectSince(1, 1, true, 2, 3)
 	if n, _, _ := sub.Pending(); n != 1 {

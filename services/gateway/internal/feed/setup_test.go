@@ -226,16 +226,6 @@ func (b *testBundle) nextSnapshot(want Cause) {
 	}
 }
 
-// await waits for an event.
-func await(t *testing.T, event <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-event:
-	case <-time.After(patienceOfTests):
-		t.Fatal("did not happen: " + what)
-	}
-}
-
 // expectSince fails unless these versions of a raffle come after version.
 func (b *testBundle) expectSince(raffleID, version int64, complete bool, want ...int64) {
 	b.t.Helper()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // A message is dropped of which nothing else gives notice: none follows it whose
@@ -48,11 +49,11 @@ func TestFeed_SlowConsumerFetchesNewest(t *testing.T) {
 	b.nextSnapshot(Connected)
 
 	b.publish(1, 1)
-	await(t, busy, "raffle 1 is published")
+	testenv.Receive(t, "raffle 1 is published", patience, busy)
 	for v := range int64(pending) { // with the one above one too many
 		b.publish(2, v+1)
 	}
-	await(t, slow, "the last message is dropped")
+	testenv.Receive(t, "the last message is dropped", patience, slow)
 	release()
 	b.awaitVersion(2, pending)
 	b.nextSnapshot(SlowConsumer)

@@ -6,8 +6,8 @@
 //
 // For every client, over all of its connections:
 //
-//   - versions only grow, and none is received twice;
-//   - an event belongs to the raffle, and its id names its version;
+//   - versions only grow, none is received twice, and all have one epoch;
+//   - an event belongs to the raffle, and its id names its epoch and version;
 //   - nothing follows the final odds, and the gateway answers 204, which stops a
 //     client for good, only after them;
 //   - once the raffle is closed, the client has the final odds that participation

@@ -46,12 +46,9 @@ func (s *scriptedGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // oddsEvent returns an event with odds of raffle 7.
 func oddsEvent(version int, state string) string {
-	return fmt.Sprintf(
-		"id: 7:%d\nevent: raffle-winning-probability\ndata: {\"id\":7,\"version\":%d,\"state\":%q}\n\n",
-		version,
-		version,
-		state,
-	)
+	const text = "id: 7:k3:%d\nevent: raffle-winning-probability\n" +
+		"data: {\"id\":7,\"epoch\":\"k3\",\"version\":%d,\"state\":%q}\n\n"
+	return fmt.Sprintf(text, version, version, state)
 }
 
 // closedRaffle is a participation service in which raffle 7 is closed at version 3.
@@ -106,8 +103,9 @@ func TestWatch_FindsEveryFaultOfAGateway(t *testing.T) {
 		"the final one lost":     {[]any{v1 + v2}, "stopped by 204 before the final odds"},
 		"another final one":      {[]any{v1 + oddsEvent(2, "CLOSED")}, "has version 2, but the final one is 3"},
 		"another raffle's":       {[]any{strings.Replace(v1, `"id":7`, `"id":8`, 1) + last}, "odds of raffle 8"},
-		"an id of another event": {[]any{strings.Replace(v1, "7:1", "7:9", 1) + last}, `with the id "7:9"`},
+		"an id of another event": {[]any{strings.Replace(v1, "7:k3:1", "7:k3:9", 1) + last}, `with the id "7:k3:9"`},
 		"odds that are no JSON":  {[]any{"event: raffle-winning-probability\ndata: {\n\n" + v1 + last}, "odds that are no JSON"},
+		"another epoch":          {[]any{v1 + strings.ReplaceAll(v2, "k3", "k4") + last}, "version 2 has another epoch, k4"},
 		"an unknown event":       {[]any{"event: greeting\ndata: hello\n\n" + v1 + last}, `an event "greeting"`},
 		"broken":                 {[]any{v1, 500, last}, "answered 500"},
 		"forgotten raffle":       {[]any{v1, 404, last}, "answered 404"},
@@ -133,7 +131,7 @@ func TestWatch_FindsEveryFaultOfAGateway(t *testing.T) {
 func TestClient_SendsTheIDOfTheLastEvent(t *testing.T) {
 	t.Parallel()
 	s := &scriptedGateway{
-		answers: []any{503, oddsEvent(1, "OPEN"), oddsEvent(2, "OPEN") + "id: 7:8\nevent: cut", oddsEvent(3, "CLOSED")},
+		answers: []any{503, oddsEvent(1, "OPEN"), oddsEvent(2, "OPEN") + "id: 7:k3:8\nevent: cut", oddsEvent(3, "CLOSED")},
 	}
 	gateway := httptest.NewServer(s)
 	defer gateway.Close()
@@ -148,7 +146,7 @@ func TestClient_SendsTheIDOfTheLastEvent(t *testing.T) {
 	if err := Run(t.Context(), cfg, io.Discard, t.Output()); err != nil {
 		t.Error(err)
 	}
-	if got, want := strings.Join(s.lastEventIDs, " "), "  7:1 7:2 7:3"; got != want {
+	if got, want := strings.Join(s.lastEventIDs, " "), "  7:k3:1 7:k3:2 7:k3:3"; got != want {
 		t.Errorf("sent %q, want %q", got, want)
 	}
 }
@@ -160,7 +158,7 @@ func TestRun_ChecksEachClientAtTheEnd(t *testing.T) {
 	late := end.noticedAt.Add(r.cfg.Within + time.Second)
 	for i, c := range r.clients[1:] {
 		c.history.connect()
-		c.history.receiveOdds(odds{ID: 7, Version: 3, State: "CLOSED"})
+		c.history.receiveOdds(odds{ID: 7, Epoch: "k3", Version: 3, State: "CLOSED"})
 		if i != 3 {
 			c.history.stop()
 		}

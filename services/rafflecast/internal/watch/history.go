@@ -16,6 +16,7 @@ type history struct {
 	changed  func() // called when the client may have become ready for what Run waits for
 
 	mu      sync.Mutex
+	epoch   string        // of the raffle; "" before the first odds
 	version int64         // the newest
 	final   bool          // the final odds were received
 	finalAt time.Time     // when they were
@@ -42,8 +43,10 @@ type counts struct {
 
 // odds are the checked parts of an event's data.
 type odds struct {
-	ID, Version int64
-	State       string
+	ID      int64
+	Epoch   string
+	Version int64
+	State   string
 }
 
 // fault records a fault.
@@ -125,8 +128,8 @@ func (h *history) receive(e sseclient.Event) {
 			h.fault("odds that are no JSON: %v", err)
 			return
 		}
-		if e.ID != fmt.Sprintf("%d:%d", h.raffleID, o.Version) || o.ID != h.raffleID {
-			h.fault("odds of raffle %d, version %d, with the id %q", o.ID, o.Version, e.ID)
+		if e.ID != fmt.Sprintf("%d:%s:%d", h.raffleID, o.Epoch, o.Version) || o.ID != h.raffleID {
+			h.fault("odds of raffle %d, epoch %s, version %d, with the id %q", o.ID, o.Epoch, o.Version, e.ID)
 		}
 		h.receiveOdds(o)
 	case sseclient.ResetEvent:
@@ -143,12 +146,17 @@ func (h *history) receive(e sseclient.Event) {
 func (h *history) receiveOdds(o odds) {
 	h.mu.Lock()
 	before, ended := h.version, h.final
+	otherEpoch := h.epoch != "" && h.epoch != o.Epoch
+	h.epoch = o.Epoch
 	h.counts.events++
 	h.version = max(h.version, o.Version)
 	if !ended && sseclient.FinalState(o.State) {
 		h.final, h.finalAt = true, time.Now()
 	}
 	h.mu.Unlock()
+	if otherEpoch {
+		h.fault("version %d has another epoch, %s", o.Version, o.Epoch)
+	}
 	switch {
 	case o.Version == before:
 		h.fault("version %d was received twice", before)

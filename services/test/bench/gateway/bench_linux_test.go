@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"bufio"
 	"fmt"
+	"net/http"
 	"os"
+	"regexp"
 	"runtime"
 	"strconv"
 	"testing"
@@ -70,13 +73,41 @@ func TestSession_MeasuresEachServer(t *testing.T) {
 func TestNewestVersion_ReadsTheLastID(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{
-		"id: 1:57\nevent: x\ndata: {}\n\n":                          57,
-		"retry: 1000\nid: 1:57\ndata: {}\n\nid: 1:58\ndata: {}\n\n": 58,
-		"event: heartbeat\ndata: {}\n\n":                            0,
-		"":                                                          0,
+		"id: 1:k3:57\nevent: x\ndata: {}\n\n":                             57,
+		"retry: 1000\nid: 1:k3:57\ndata: {}\n\nid: 1:k3:58\ndata: {}\n\n": 58,
+		"event: heartbeat\ndata: {}\n\n":                                  0,
+		"":                                                                0,
 	} {
 		if got := newestVersion([]byte(text)); got != want {
 			t.Errorf("%q: %d", text, got)
 		}
+	}
+}
+
+// The servers are compared by what they do for the same bytes.
+func TestServers_SendTheSameEvent(t *testing.T) {
+	t.Parallel()
+	events := map[string]string{}
+	for _, kind := range kinds {
+		s, err := newSession(t.Context(), kind, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/api/v1/raffle/1/subscribe", s.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := bufio.NewReader(resp.Body).ReadString('}')
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The time is each server's own, and only the gateway sets a reconnection time.
+		text = regexp.MustCompile(`"at":"[^"]*"|retry: .*\n`).ReplaceAllString(text, "")
+		events[kind] = text
+	}
+	if events[kindBare] != events[kindGateway] || events[kindHub] != events[kindGateway] {
+		t.Errorf("got %q", events)
 	}
 }

@@ -184,8 +184,7 @@ func newestVersion(b []byte) int64 {
 		return 0
 	}
 	id, _, _ := bytes.Cut(b[at+5:], []byte("\n"))
-	_, text, _ := bytes.Cut(id, []byte(":"))
-	version, _ := strconv.ParseInt(string(text), 10, 64)
+	version, _ := strconv.ParseInt(string(id[bytes.LastIndexByte(id, ':')+1:]), 10, 64)
 	return version
 }
 

@@ -11,12 +11,16 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
+// epoch is as long as participation's.
+const epoch = "88f4673f1737"
+
 var closesAt = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 // message returns odds as participation publishes them.
 func message(raffleID, version int64) []byte {
 	data, err := proto.Marshal(&rafflev1.Odds{
 		Id:                   raffleID,
+		Epoch:                epoch,
 		Version:              version,
 		State:                rafflev1.Raffle_OPEN,
 		Title:                "Signed guitar",
@@ -40,6 +44,7 @@ func frame(raffleID, version int64) []byte {
 	const timeFormat = "2006-01-02T15:04:05.000Z07:00"
 	data, err := json.Marshal(struct {
 		ID                   int64   `json:"id"`
+		Epoch                string  `json:"epoch"`
 		Version              int64   `json:"version"`
 		State                string  `json:"state"`
 		Title                string  `json:"title"`
@@ -53,11 +58,12 @@ func frame(raffleID, version int64) []byte {
 		ClosesAt             string  `json:"closesAt"`
 		At                   string  `json:"at"`
 	}{
-		raffleID, version, "OPEN", "Signed guitar", version, version, 1, 1, 100 / float64(version), 100 / float64(version+1),
-		nil, closesAt.Format(timeFormat), time.Now().UTC().Format(timeFormat),
+		raffleID, epoch, version, "OPEN", "Signed guitar", version, version, 1, 1, 100 / float64(version),
+		100 / float64(version+1), nil, closesAt.Format(timeFormat), time.Now().UTC().Format(timeFormat),
 	})
 	if err != nil {
 		panic(err) // a defect
 	}
-	return fmt.Appendf(nil, "id: %d:%d\nevent: raffle-winning-probability\ndata: %s\n\n", raffleID, version, data)
+	return fmt.Appendf(nil, "id: %d:%s:%d\nevent: raffle-winning-probability\ndata: %s\n\n",
+		raffleID, epoch, version, data)
 }
