@@ -28,7 +28,7 @@ func (r *repository) problems(path, text string) (found []string) {
 	for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(text, -1) {
 		report(r.checkLink(path, text, link[1]))
 	}
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		if code, ok := strings.CutPrefix(line, "    "); ok {
 			found = append(found, r.checkCode(code)...)
 			continue

@@ -48,7 +48,7 @@ var open = sync.OnceValues(func() (*repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, line := range strings.Fields(string(ignored)) {
+	for line := range strings.FieldsSeq(string(ignored)) {
 		r.ignored = append(r.ignored, strings.Trim(line, "/"))
 	}
 	if err := r.readFiles(); err != nil {

@@ -178,11 +178,27 @@ func (h *held) take(limit int) (*heldRaffle, []call) {
 	r := h.queue[0]
 	h.queue = h.queue[1:]
 	r.expiry.Stop()
+	h.failExpired(r)
 	n := min(limit, len(r.calls))
 	calls := append([]call(nil), r.calls[:n]...)
 	r.calls = append([]call(nil), r.calls[n:]...)
 	h.calls.Add(-int64(n))
 	return r, calls
+}
+
+// failExpired fails the calls of a raffle that may not be tried again. The caller holds
+// mu.
+func (h *held) failExpired(r *heldRaffle) {
+	live, expired := r.calls[:0:0], []call(nil)
+	for _, c := range r.calls {
+		if c.mayWait() {
+			live = append(live, c)
+		} else {
+			expired = append(expired, c)
+		}
+	}
+	r.calls = live
+	h.fail(expired)
 }
 
 // done gives back a raffle that take has returned.
