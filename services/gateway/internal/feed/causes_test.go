@@ -76,10 +76,10 @@ func TestFeed_SilentPartitionHeals(t *testing.T) {
 	b, proxy := behindProxy(t, func(f *Feed) { f.checkInterval, f.requestTimeout = 10*time.Millisecond, time.Hour })
 	b.publish(1, 1)
 	b.awaitVersion(1, 1)
-	testenv.Receive(t, "the first connection", patience, proxy.accepted)
+	testenv.Receive(t, "the first connection", patienceOfTests, proxy.accepted)
 	proxy.silence()
 	b.publish(1, 2)
-	testenv.Receive(t, "another connection, although nothing has closed the first", patience, proxy.accepted)
+	testenv.Receive(t, "another connection, although nothing has closed the first", patienceOfTests, proxy.accepted)
 	b.publish(1, 3)
 	if newest := b.cache.Newest(1).Version; newest != 1 || !b.feed.Ready() {
 		t.Errorf("in the silence: version %d, ready %t", newest, b.feed.Ready())

@@ -26,7 +26,7 @@ func TestFeed_FirstSnapshotHasAllRaffles(t *testing.T) {
 	<-b.js.PublishAsyncComplete()
 	b.publish(7, 2, 3)
 	b.run(b.config(b.server.URL()))
-	testenv.Receive(t, "OnReady", patience, b.ready)
+	testenv.Receive(t, "OnReady", patienceOfTests, b.ready)
 	b.awaitSnapshot(Connected)
 	if !b.feed.Ready() || b.cache.Len() != raffles {
 		t.Errorf("ready %t, %d raffles", b.feed.Ready(), b.cache.Len())
@@ -186,7 +186,7 @@ func TestFeed_ConcurrentBackfillsReadStreamOnce(t *testing.T) {
 	p.awaitHeld(t, "DIRECT.GET")
 	p.heal()
 	for range callers {
-		testenv.Receive(t, "a backfill", patience, done)
+		testenv.Receive(t, "a backfill", patienceOfTests, done)
 	}
 	b.expectSince(1, 1, true, 2, 3)
 	if n, _, _ := sub.Pending(); n != 1 {

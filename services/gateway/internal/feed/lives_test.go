@@ -107,7 +107,7 @@ func TestFeed_ReadyWithReconciledStreamOnly(t *testing.T) {
 	}
 	b.mark("true")
 	b.awaitSnapshot(Reconciled)
-	testenv.Receive(t, "ready", patience, b.ready)
+	testenv.Receive(t, "ready", patienceOfTests, b.ready)
 	if !b.feed.Complete() {
 		t.Error("not complete")
 	}

@@ -49,11 +49,11 @@ func TestFeed_SlowConsumerFetchesNewest(t *testing.T) {
 	b.nextSnapshot(Connected)
 
 	b.publish(1, 1)
-	testenv.Receive(t, "raffle 1 is published", patience, busy)
+	testenv.Receive(t, "raffle 1 is published", patienceOfTests, busy)
 	for v := range int64(pending) { // with the one above one too many
 		b.publish(2, v+1)
 	}
-	testenv.Receive(t, "the last message is dropped", patience, slow)
+	testenv.Receive(t, "the last message is dropped", patienceOfTests, slow)
 	release()
 	b.awaitVersion(2, pending)
 	b.nextSnapshot(SlowConsumer)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // childArgument makes the test binary a child that answers with the length of what
@@ -23,14 +24,44 @@ func TestMain(m *testing.M) {
 		}
 		Ready("127.0.0.1:1", 2)
 		ServeParent(func(line string) string {
-			if line == "quiet" {
+			switch line {
+			case "quiet":
 				return ""
+			case "burn":
+				burn(10 * Tick)
 			}
 			return fmt.Sprint(len(line))
 		})
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// burn uses CPU time.
+func burn(d time.Duration) {
+	for start := SelfCPU(); SelfCPU()-start < d; {
+		continue
+	}
+}
+
+func TestTreeCPU_CountsChildren(t *testing.T) {
+	t.Parallel()
+	if stat(os.Getpid()).PID == 0 {
+		t.Skip("there is no /proc")
+	}
+	c, err := Start(t.Context(), []string{os.Args[0], childArgument}, (*exec.Cmd).Start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop()
+	self, tree := CPU(os.Getpid()), TreeCPU(os.Getpid())
+	if _, err := c.Ask("burn"); err != nil {
+		t.Fatal(err)
+	}
+	children := (TreeCPU(os.Getpid()) - tree) - (CPU(os.Getpid()) - self)
+	if children < 8*Tick {
+		t.Errorf("children used %v of %v", children, 10*Tick)
+	}
 }
 
 func TestChild_AnswersUntilItIsStopped(t *testing.T) {
@@ -91,10 +122,8 @@ func TestCPU_AgreesWithTheKernel(t *testing.T) {
 	if CPU(pid) == 0 && stat(pid).PID == 0 {
 		t.Skip("there is no /proc")
 	}
-	before, tree, machine, self := CPU(pid), TreeCPU(pid), MachineCPU(), SelfCPU()
-	for SelfCPU()-self < 5*Tick {
-		continue // this uses CPU time
-	}
+	before, tree, machine := CPU(pid), TreeCPU(pid), MachineCPU()
+	burn(5 * Tick)
 	for name, used := range map[string]int64{
 		"process": int64(CPU(pid) - before), "tree": int64(TreeCPU(pid) - tree), "machine": int64(MachineCPU() - machine),
 	} {
