@@ -167,7 +167,7 @@ finish_jobs() {
   retry k exec job/try-load -- /ko-app/rafflecast close --target=dns:///participation:9090 --raffle="$raffle"
   retry finished try-load
   retry finished try-watch
-  logs try-load | grep -E '^(rate|latency|acknowledged|refused|tried|without|verified|RESULT (lost|doubled|counter))' | sed 's/^/    /'
+  logs try-load | grep -E '^(rate|latency|acknowledged|refused|retried|without|verified|RESULT (lost|doubled|counter))' | sed 's/^/    /'
   logs try-watch | grep -vE '^ +[0-9]+ s |^RESULT (reconnects|longest|resets)' | sed 's/^/    /'
   for job in try-load try-watch; do
     [ "$(k get job $job -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "$job has found faults"

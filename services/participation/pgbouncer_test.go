@@ -33,7 +33,11 @@ func bouncer(t *testing.T, database string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
+	address := testenv.FreeAddress(t)
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("", "rafflecast-pgbouncer-") //nolint:usetesting // another user must be able to read it
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +52,7 @@ func bouncer(t *testing.T, database string) string {
 rafflecast = host=%s port=%d dbname=%s user=%s %s connect_query='SET search_path = %s'
 [pgbouncer]
 listen_addr = 127.0.0.1
-listen_port = %d
+listen_port = %s
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
@@ -69,7 +73,7 @@ default_pool_size = 2
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	through := url.URL{Scheme: "postgres", User: url.User(direct.User), Host: fmt.Sprintf("127.0.0.1:%d", port), Path: "/rafflecast"}
+	through := url.URL{Scheme: "postgres", User: url.User(direct.User), Host: address, Path: "/rafflecast"}
 	through.RawQuery = "sslmode=disable&default_query_exec_mode=cache_describe"
 	testenv.Eventually(t, "PgBouncer takes connections", 10*time.Second, func() bool {
 		conn, err := pgx.Connect(t.Context(), through.String())
@@ -79,16 +83,6 @@ default_pool_size = 2
 		return conn.Close(t.Context()) == nil
 	})
 	return through.String()
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // owner returns the owner of a path, or nobody if it is not a path or belongs to root.
