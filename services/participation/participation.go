@@ -150,7 +150,7 @@ func (s *service) prepare(ctx context.Context) (bool, error) {
 	}
 	if err := awaitDatabase(ctx, s.cfg, ready); err != nil {
 		if ctx.Err() != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // the service was told to stop while it waited
 		}
 		return false, err
 	}

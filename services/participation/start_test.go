@@ -186,7 +186,7 @@ func TestRun_AnswersWhileTheDatabaseIsUnavailable(t *testing.T) {
 	}
 	_, err = stream.Recv()
 	wantLocked(t, err)
-	resp, err := http.Post("http://"+cfg.HTTPAddress+"/api/v1/raffle/1?memberId=m", "", nil) //nolint:noctx // bounded by the test
+	resp, err := http.Post("http://"+cfg.HTTPAddress+"/api/v1/raffle/1?memberId=m", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

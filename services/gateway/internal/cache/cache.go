@@ -206,7 +206,8 @@ const (
 func (c *Cache) order(u *odds.Update, r *ring) order {
 	if r == nil {
 		end, ended := c.removed[u.RaffleID]
-		if ended && !(u.Epoch == end.epoch && u.Version > end.version || u.Epoch != end.epoch && u.Position.After(end.position)) {
+		sameLife := u.Epoch == end.epoch
+		if ended && (sameLife && u.Version <= end.version || !sameLife && !u.Position.After(end.position)) {
 			return older
 		}
 		return firstOfLife

@@ -150,11 +150,11 @@ func TestCache_RemovesWhatSnapshotsLack(t *testing.T) {
 		if gone, others := snapshot(1, 2); gone != nil || others != 2 {
 			t.Errorf("at first: %v, %d", gone, others)
 		}
-		time.Sleep(absentTimeout - 1)
+		time.Sleep(absentTimeout - time.Millisecond)
 		if gone, others := snapshot(1, 4); gone != nil || others != 2 {
 			t.Errorf("shortly before: %v, %d", gone, others)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		if gone, others := snapshot(1); !slices.Equal(gone, []int64{3}) || others != 2 || c.Newest(3) != nil || c.Len() != 3 {
 			t.Errorf("then: %v, %d", gone, others)
 		}

@@ -81,7 +81,8 @@ func (c *conn) compose(buf *[]byte) []byte {
 	if c.fd < 0 {
 		buf = new([]byte)
 	}
-	b := append((*buf)[:0], c.rest...)
+	b := (*buf)[:0]
+	b = append(b, c.rest...)
 	for first := true; c.backlog != nil && (first || len(b) < severalBatch); first = false {
 		u := c.backlog.updates[0]
 		sub := c.subscription(u.RaffleID)

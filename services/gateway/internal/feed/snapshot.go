@@ -112,7 +112,7 @@ func (f *Feed) streamEnd(ctx context.Context) (streamEnd, error) {
 	}
 	info := stream.CachedInfo()
 	return streamEnd{
-		info.Created, info.State.LastSeq, int(info.State.NumSubjects), //nolint:gosec // G115: as many raffles as fit into memory
+		info.Created, info.State.LastSeq, int(info.State.NumSubjects),
 		oddsstream.Reconciled(info.Config.Metadata),
 	}, nil
 }

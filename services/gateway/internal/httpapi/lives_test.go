@@ -99,7 +99,7 @@ func TestRemovedRaffle_IsUnknown(t *testing.T) {
 		}
 		b.publish(nextLife(1, 1))
 		resp := b.get(http.MethodGet, path, "If-None-Match", `"1:e:1"`)
-		if resp.StatusCode != 200 || resp.Header.Get("ETag") != `"1:f:1"` {
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") != `"1:f:1"` {
 			b.t.Errorf("another raffle with the id: %s %v", resp.Status, resp.Header)
 		}
 	})

@@ -162,8 +162,11 @@ func TestDecode_EpochsAndDamage(t *testing.T) {
 		t.Errorf("removed: %+v, %v", u, err)
 	}
 	for _, m := range []*rafflev1.Odds{
-		{Id: 1, Version: math.MaxInt64, Epoch: "e"}, {Id: 1, Version: 1, Epoch: "a:b"}, {Id: 1, Version: 1, Epoch: "a,b"},
-		{Id: 1, Version: 1, Epoch: "a\nb"}, {Id: 1, Version: 1, Epoch: strings.Repeat("a", maxEpoch+1)},
+		{Id: 1, Version: math.MaxInt64, Epoch: "e"},
+		{Id: 1, Version: 1, Epoch: "a:b"},
+		{Id: 1, Version: 1, Epoch: "a,b"},
+		{Id: 1, Version: 1, Epoch: "a\nb"},
+		{Id: 1, Version: 1, Epoch: strings.Repeat("a", maxEpoch+1)},
 	} {
 		if u, err := Decode(encodeMessage(t, m)); err == nil {
 			t.Errorf("decoded %+v", u)

@@ -73,8 +73,10 @@ type call struct {
 
 // New returns a writer. It writes nothing until Run is called.
 func New(store Store, cfg Config) *Writer {
-	w := &Writer{store: store, cfg: cfg, held: newHeld(cfg.Queue), partitions: make([]chan call, cfg.Partitions),
-		unavailableLog: rate.Sometimes{Interval: logInterval}}
+	w := &Writer{
+		store: store, cfg: cfg, held: newHeld(cfg.Queue), partitions: make([]chan call, cfg.Partitions),
+		unavailableLog: rate.Sometimes{Interval: logInterval},
+	}
 	for i := range w.partitions {
 		w.partitions[i] = make(chan call, cfg.Queue)
 	}

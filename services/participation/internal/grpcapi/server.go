@@ -130,7 +130,8 @@ func transport(cfg *Config) []grpc.ServerOption {
 		grpc.ConnectionTimeout(handshakeTimeout),
 		// Clients may ping idle connections as often as common proxies need it.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second,
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: time.Minute, Timeout: 20 * time.Second,
 			MaxConnectionAge: cfg.MaxConnectionAge,
 			// Calls that began before the end of the connection's age: a stream of entries
 			// lasts as long as a connection, a tenth more at most, and ends by itself.
