@@ -13,6 +13,9 @@ const (
 	// from it.
 	resumeTimeout = time.Minute
 
+	// shrinkInterval is how often ring buffers are looked for that can be shallow again.
+	shrinkInterval = time.Second
+
 	// maxDeepUpdates bounds how many updates all deep ring buffers hold together. An
 	// update takes 0.6 KB, so they hold 60 MB, and twice as much at worst.
 	maxDeepUpdates = 100_000
@@ -38,6 +41,7 @@ type Cache struct {
 	lives uint32
 	// generation counts how often messages may have been missed.
 	generation int
+	lastShrink time.Time
 	// changed has, for each raffle that somebody waits for, a channel that is closed
 	// with its next update.
 	changed map[int64]chan struct{}
@@ -139,12 +143,12 @@ func (c *Cache) Invalidate() (generation int) {
 }
 
 // Put adds an update that was received live and reports whether it is newer than
-// what is cached; an older one is ignored. If contiguous is false, messages may have
-// been missed directly before it. The removal of a raffle is newer only if the raffle
-// is known.
-func (c *Cache) Put(u *odds.Update, contiguous bool) bool {
+// what is cached; an older one is ignored. The removal of a raffle is newer only if
+// the raffle is known.
+func (c *Cache) Put(u *odds.Update) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.shrinkIdle()
 	r := c.rings[u.RaffleID]
 	if r != nil {
 		r.present = c.generation
@@ -156,7 +160,7 @@ func (c *Cache) Put(u *odds.Update, contiguous bool) bool {
 		return c.begin(u, r, c.generation)
 	case newer:
 		u.Life = r.newest().Life
-		if r.generation != c.generation || !contiguous {
+		if r.generation != c.generation {
 			r.reset(c.generation)
 		}
 		c.push(u, r)
@@ -335,13 +339,16 @@ func (c *Cache) Backfill(raffleID int64, stored []*odds.Update) {
 	}
 }
 
-// Shrink makes ring buffers shallow again from which no client has resumed for a
-// while. It must be called now and then.
-func (c *Cache) Shrink() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// shrinkIdle makes ring buffers shallow again from which no client has resumed for a
+// while. It is called with each update, and looks for them once a second.
+func (c *Cache) shrinkIdle() {
+	now := time.Now()
+	if now.Sub(c.lastShrink) < shrinkInterval {
+		return
+	}
+	c.lastShrink = now
 	for id, r := range c.deep {
-		if time.Since(r.lastResumed()) >= resumeTimeout {
+		if now.Sub(r.lastResumed()) >= resumeTimeout {
 			c.shrink(id)
 		}
 	}

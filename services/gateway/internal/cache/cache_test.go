@@ -24,7 +24,7 @@ func at(version int64) odds.Seen { return odds.Seen{Epoch: "e", Version: version
 // fill puts versions from..to of raffle 1, step apart.
 func fill(c *Cache, from, to, step int64) {
 	for v := from; v <= to; v += step {
-		c.Put(update(1, v), true)
+		c.Put(update(1, v))
 	}
 }
 
@@ -55,7 +55,7 @@ func expectSince(t *testing.T, c *Cache, version int64, complete bool, want ...i
 func TestCache_UnknownRaffle(t *testing.T) {
 	t.Parallel()
 	c := New()
-	c.Put(update(2, 5), true)
+	c.Put(update(2, 5))
 	if c.Newest(1) != nil || c.Len() != 1 || !c.Backfilled(1) {
 		t.Errorf("newest %v of %d, backfilled %t", c.Newest(1), c.Len(), c.Backfilled(1))
 	}
@@ -72,7 +72,7 @@ func TestCache_VersionsNeverFall(t *testing.T) {
 	}{{5, true, true}, {3, true, false}, {5, true, false}, {4, false, false}, {5, false, false}, {6, false, true}, {6, true, false}, {7, true, true}} {
 		var isNew bool
 		if step.put {
-			isNew = c.Put(update(1, step.version), true)
+			isNew = c.Put(update(1, step.version))
 		} else {
 			isNew = c.Merge(update(1, step.version), c.generation)
 		}
@@ -134,7 +134,7 @@ func TestCache_SinceReturnsWhatNeverChanges(t *testing.T) {
 	}
 	var all []held
 	for v := range int64(1000) {
-		c.Put(update(1, v+1), true)
+		c.Put(update(1, v+1))
 		if v == 300 {
 			c.Backfill(1, stored(200, 301))
 		}
@@ -157,22 +157,23 @@ func TestCache_MissedMessagesStartTheRingAnew(t *testing.T) {
 	t.Parallel()
 	c := New()
 	fill(c, 1, 3, 1)
-	c.Put(update(1, 5), false) // 4 was missed
+	c.Invalidate()
+	c.Put(update(1, 5)) // 4 was missed
 	expectSince(t, c, 3, false, 5)
 	expectSince(t, c, 4, true, 5)
 
 	c.Invalidate()
-	c.Put(update(1, 7), true) // 6 may have been missed
+	c.Put(update(1, 7)) // 6 may have been missed
 	expectSince(t, c, 5, false, 7)
 
 	generation := c.Invalidate()
 	c.Merge(update(1, 7), generation) // nothing was missed
-	c.Put(update(1, 9), true)
+	c.Put(update(1, 9))
 	expectSince(t, c, 7, true, 9)
 
 	generation = c.Invalidate()
 	c.Merge(update(1, 12), generation)
-	c.Put(update(1, 13), true)
+	c.Put(update(1, 13))
 	expectSince(t, c, 12, true, 13)
 	expectSince(t, c, 9, false, 13)
 }
@@ -186,7 +187,7 @@ func TestCache_MergeOfOlderGenerationProvesNothing(t *testing.T) {
 		older := c.Invalidate()
 		c.Invalidate()
 		c.Merge(update(1, newest), older)
-		c.Put(update(1, 20), true)
+		c.Put(update(1, 20))
 		expectSince(t, c, newest, false, 20)
 	}
 }
@@ -250,17 +251,18 @@ func TestCache_ShrinksWhatNobodyResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		fill(c, 100, 110, 1)
+		c.Put(update(2, 1))
 		c.Backfill(1, stored(1, 110))
 		for range 5 {
 			time.Sleep(resumeTimeout - 1)
-			c.Shrink()
+			c.Put(update(2, c.Newest(2).Version+1))
 			if got, complete := c.Since(1, at(50)); len(got) != 60 || !complete {
 				t.Errorf("while clients resume: %d updates, complete %t", len(got), complete)
 			}
 		}
 		time.Sleep(resumeTimeout)
 		c.Since(1, at(110)) // a client that has missed nothing
-		c.Shrink()
+		c.Put(update(2, c.Newest(2).Version+1))
 		if got, complete := c.Since(1, at(110-shallowDepth)); len(got) != shallowDepth || !complete {
 			t.Errorf("afterwards: %d updates, complete %t", len(got), complete)
 		}
@@ -281,7 +283,7 @@ func TestCache_BoundsDeepRings(t *testing.T) {
 			for v := range int64(100) {
 				stored = append(stored, update(raffleID, v+1))
 			}
-			c.Put(stored[99], true)
+			c.Put(stored[99])
 			c.Backfill(raffleID, stored)
 			time.Sleep(time.Second)
 		}
@@ -299,9 +301,10 @@ func TestCache_BoundsDeepRings(t *testing.T) {
 		time.Sleep(time.Second)
 		c.Since(3, at(50))
 		for v := int64(101); v <= 160; v++ {
-			c.Put(update(3, v), true)
+			c.Put(update(3, v))
 		}
-		c.Shrink()
+		time.Sleep(shrinkInterval)
+		c.Put(update(3, 161))
 		if _, complete := c.Since(3, at(50)); !complete || c.Backfilled(1) {
 			t.Errorf("complete %t, raffle 1 is deep: %t", complete, c.Backfilled(1))
 		}
@@ -312,8 +315,8 @@ func TestCache_List(t *testing.T) {
 	t.Parallel()
 	c := New()
 	for _, id := range []int64{5, 1, 9, 3, 7} {
-		c.Put(&odds.Update{RaffleID: id, Epoch: "e", Version: 1, State: fmt.Sprint(id%4 == 1)}, true)
-		c.Put(&odds.Update{RaffleID: id, Epoch: "e", Version: 2, State: fmt.Sprint(id%4 == 1)}, true)
+		c.Put(&odds.Update{RaffleID: id, Epoch: "e", Version: 1, State: fmt.Sprint(id%4 == 1)})
+		c.Put(&odds.Update{RaffleID: id, Epoch: "e", Version: 2, State: fmt.Sprint(id%4 == 1)})
 	}
 	list := func(after int64, limit int, keep func(*odds.Update) bool) (ids []int64) {
 		for _, u := range c.List(after, limit, keep) {
@@ -347,17 +350,17 @@ func TestCache_Changed(t *testing.T) {
 			return false
 		}
 	}
-	c.Put(update(1, 5), true)
+	c.Put(update(1, 5))
 	if !isClosed(c.Changed(&odds.Update{RaffleID: 1, Epoch: "e", Version: 4, Life: 1})) {
 		t.Error("version 5 is newer than 4")
 	}
-	c.Put(update(2, 1), true)
+	c.Put(update(2, 1))
 	one, two, other := c.Changed(c.Newest(1)), c.Changed(c.Newest(1)), c.Changed(c.Newest(2))
-	c.Put(update(1, 5), true)
+	c.Put(update(1, 5))
 	if isClosed(one) || isClosed(two) {
 		t.Error("version 5 is not newer than 5")
 	}
-	c.Put(update(1, 6), true)
+	c.Put(update(1, 6))
 	if !isClosed(one) || !isClosed(two) || isClosed(other) {
 		t.Error("version 6 has changed something else than raffle 1")
 	}
@@ -388,7 +391,7 @@ func TestCache_PutCostsTheSameHoweverDeep(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for _, u := range updates {
-		c.Put(u, true)
+		c.Put(u)
 	}
 	runtime.ReadMemStats(&after)
 	if got, complete := c.Since(1, at(puts+1-int64(deepDepth))); len(got) != deepDepth || !complete {
@@ -424,7 +427,7 @@ func agree(t *testing.T, random *rand.Rand) {
 		if missed {
 			c.Invalidate()
 		}
-		c.Put(stream[len(stream)-1], !missed)
+		c.Put(stream[len(stream)-1])
 		missed = false
 	}
 	for range 400 {
@@ -446,7 +449,6 @@ func agree(t *testing.T, random *rand.Rand) {
 			c.Backfill(1, kept)
 		case 3:
 			time.Sleep(resumeTimeout / 2)
-			c.Shrink()
 		default:
 			publish(true)
 		}

@@ -47,10 +47,10 @@ func TestCache_OrdersLivesByPosition(t *testing.T) {
 				t.Parallel()
 				c := New()
 				first := of("a", 9, 50)
-				c.Put(first, true)
+				c.Put(first)
 				var isNew bool
 				if next := *tt.next; put {
-					isNew = c.Put(&next, true)
+					isNew = c.Put(&next)
 				} else {
 					isNew = c.Merge(&next, c.Invalidate())
 				}
@@ -73,10 +73,10 @@ func TestCache_OrdersLivesByPosition(t *testing.T) {
 func TestCache_SinceAnotherLifeIsIncomplete(t *testing.T) {
 	t.Parallel()
 	c := New()
-	c.Put(of("a", 7, 1), true)
-	c.Put(of("a", 8, 2), true)
-	c.Put(of("b", 1, 3), true)
-	c.Put(of("b", 2, 4), true)
+	c.Put(of("a", 7, 1))
+	c.Put(of("a", 8, 2))
+	c.Put(of("b", 1, 3))
+	c.Put(of("b", 2, 4))
 	for seen, want := range map[odds.Seen]struct {
 		n        int
 		complete bool
@@ -96,7 +96,7 @@ func TestCache_SinceAnotherLifeIsIncomplete(t *testing.T) {
 	if got, complete := c.Since(1, odds.Seen{Epoch: "a", Version: 7}); len(got) != 1 || complete {
 		t.Errorf("after a backfill: %d, complete %t", len(got), complete)
 	}
-	c.Put(of("c", 1, 6), true)
+	c.Put(of("c", 1, 6))
 	c.Backfill(1, []*odds.Update{of("a", 7, 1), of("b", 1, 3)})
 	if c.Backfilled(1) {
 		t.Error("backfilled with nothing of this life")
@@ -106,7 +106,7 @@ func TestCache_SinceAnotherLifeIsIncomplete(t *testing.T) {
 func TestCache_RemovedStaysRemoved(t *testing.T) {
 	t.Parallel()
 	c := New()
-	if c.Put(removal(of("a", 3, 10)), true) || c.Len() != 0 {
+	if c.Put(removal(of("a", 3, 10))) || c.Len() != 0 {
 		t.Error("the removal of an unknown raffle is news to nobody")
 	}
 	for _, late := range []*odds.Update{of("a", 2, 9), of("a", 3, 10), of("0", 5, 8)} {
@@ -114,10 +114,10 @@ func TestCache_RemovedStaysRemoved(t *testing.T) {
 			t.Errorf("%+v has brought it back", late)
 		}
 	}
-	if !c.Put(of("b", 1, 11), true) || c.Newest(1).Epoch != "b" || c.Len() != 1 {
+	if !c.Put(of("b", 1, 11)) || c.Newest(1).Epoch != "b" || c.Len() != 1 {
 		t.Error("another raffle with its id was not taken")
 	}
-	if !c.Put(removal(of("b", 2, 12)), true) || !c.Put(of("b", 3, 13), true) || c.Newest(1).Version != 3 {
+	if !c.Put(removal(of("b", 2, 12))) || !c.Put(of("b", 3, 13)) || c.Newest(1).Version != 3 {
 		t.Error("a later version of the same life was not taken")
 	}
 	if got := c.List(0, 10, func(*odds.Update) bool { return true }); len(got) != 1 {
@@ -130,7 +130,7 @@ func TestCache_RemovesWhatSnapshotsLack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := New()
 		for id := range int64(4) {
-			c.Put(update(id+1, 5), true)
+			c.Put(update(id+1, 5))
 		}
 		snapshot := func(has ...int64) (gone []int64, others int) {
 			generation := c.Invalidate()
@@ -160,11 +160,11 @@ func TestCache_RemovesWhatSnapshotsLack(t *testing.T) {
 		}
 		absent := c.Newest(2)
 		time.Sleep(absentTimeout)
-		c.Put(update(2, 6), true)
+		c.Put(update(2, 6))
 		if c.RemoveAbsent(absent) {
 			t.Error("removed, though it was received")
 		}
-		if !c.Put(update(3, 5), true) || c.Newest(3).Life <= absent.Life {
+		if !c.Put(update(3, 5)) || c.Newest(3).Life <= absent.Life {
 			t.Error("the stream has raffle 3 again, but it was not taken as another life")
 		}
 	})

@@ -157,7 +157,7 @@ func socketOf(c *conn) *fakeSocket { return c.writer.(*fakeSocket) }
 func (s *testShard) publish(u *odds.Update) {
 	u.Delivery = &odds.Delivery{}
 	s.tracked = append(s.tracked, u)
-	if !s.hub.cfg.Cache.Put(u, true) {
+	if !s.hub.cfg.Cache.Put(u) {
 		u.Life = s.hub.cfg.Cache.Newest(u.RaffleID).Life
 	}
 	s.hub.Publish(u)

@@ -170,7 +170,7 @@ func TestShard_NewSubscriberMissesNothing(t *testing.T) {
 	first := s.open(unlimited, Stream{Subscriptions: []Subscription{to(1)}, Backlog: updates(1, 1, 1)})
 	expectVersions(t, s.versions(first), 1)
 
-	s.hub.cfg.Cache.Put(update(1, 2), true) // not published yet
+	s.hub.cfg.Cache.Put(update(1, 2)) // not published yet
 	second := s.open(unlimited, Stream{Subscriptions: []Subscription{to(1)}, Backlog: updates(1, 2, 2)})
 	s.publish(update(1, 2))
 	s.settle()
@@ -181,7 +181,7 @@ func TestShard_NewSubscriberMissesNothing(t *testing.T) {
 	expectVersions(t, s.versions(third), 2)
 
 	behind := s.connect(unlimited, Subscription{RaffleID: 2, LastSent: 3})
-	s.hub.cfg.Cache.Put(update(3, 9), true)
+	s.hub.cfg.Cache.Put(update(3, 9))
 	newTopic := s.connect(unlimited, Subscription{RaffleID: 3, LastSent: 8})
 	expectVersions(t, s.versions(newTopic), 9)
 	if len(s.versions(behind)) != 0 {
@@ -307,7 +307,7 @@ func TestDelivery_FoundInCacheBeforePublished(t *testing.T) {
 	t.Parallel()
 	s := newTestShard(t)
 	u := update(1, 1)
-	s.hub.cfg.Cache.Put(u, true)
+	s.hub.cfg.Cache.Put(u)
 	c := s.connect(unlimited, to(1))
 	expectVersions(t, s.versions(c), 1)
 	s.publish(u)

@@ -101,7 +101,7 @@ func stress(t *testing.T, opts ...Option) {
 	for v := range int64(stressUpdates) {
 		for id := range int64(stressRaffles) {
 			u := update(id+1, v+1)
-			cfg.Cache.Put(u, true)
+			cfg.Cache.Put(u)
 			hub.Publish(u)
 		}
 		close(run.published[v+1])
@@ -217,7 +217,7 @@ func TestHub_StopsAtAnyTime(t *testing.T) {
 	for _, opts := range [][]Option{nil, {DisableDetach}} {
 		for range 20 {
 			cfg := testConfig()
-			cfg.Cache.Put(update(1, 1), true)
+			cfg.Cache.Put(update(1, 1))
 			hub, err := NewHub(cfg, opts...)
 			if err != nil {
 				t.Fatal(err)

@@ -43,13 +43,13 @@ func TestHub_Wait(t *testing.T) {
 		ran := make(chan error)
 		go func() { ran <- hub.Run(ctx) }()
 
-		cfg.Cache.Put(update(1, 4), true)
+		cfg.Cache.Put(update(1, 4))
 		answered := poll(t, t.Context(), hub, time.Minute)
 		time.Sleep(time.Second)
-		cfg.Cache.Put(update(1, 5), true) // not newer than what the client has
+		cfg.Cache.Put(update(1, 5)) // not newer than what the client has
 		expectOpen(t, hub, 1)
 		time.Sleep(time.Second)
-		cfg.Cache.Put(update(2, 9), true) // another raffle
+		cfg.Cache.Put(update(2, 9)) // another raffle
 		expectOpen(t, hub, 1)
 		time.Sleep(time.Second)
 
@@ -64,7 +64,7 @@ func TestHub_Wait(t *testing.T) {
 		if took := <-left; took != 2*time.Second {
 			t.Errorf("the client left after 2 s, it took %v", took)
 		}
-		cfg.Cache.Put(update(1, 6), true)
+		cfg.Cache.Put(update(1, 6))
 		if took := <-answered; took != 5*time.Second {
 			t.Errorf("the news came after 5 s, it took %v", took)
 		}
@@ -85,7 +85,7 @@ func TestHub_WaitEndsWhenDrained(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testConfig()
-		cfg.Cache.Put(update(1, 5), true)
+		cfg.Cache.Put(update(1, 5))
 		hub, err := NewHub(cfg, DisableDetach)
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +121,7 @@ func TestHub_WaitEndsAtStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testConfig()
-		cfg.Cache.Put(update(1, 5), true)
+		cfg.Cache.Put(update(1, 5))
 		hub, err := NewHub(cfg, DisableDetach)
 		if err != nil {
 			t.Fatal(err)

@@ -28,18 +28,14 @@ const (
 // returns at once, and nothing is added.
 func (f *Feed) Backfill(ctx context.Context, raffleID int64) {
 	// Without a connection GetBatch would fail, too, and leave a subscription behind.
-	if f.cfg.Cache.Backfilled(raffleID) || !f.Connected() {
+	if !f.Connected() {
 		return
 	}
 	result := f.backfills.DoChan(strconv.FormatInt(raffleID, 10), func() (any, error) {
 		// Not cancelled with ctx, since other callers may wait as well.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backfillTimeout)
 		defer cancel()
-		stored, err := f.readStored(ctx, raffleID)
-		if err == nil {
-			f.cfg.Cache.Backfill(raffleID, stored)
-		}
-		return nil, err
+		return nil, f.backfill(ctx, raffleID)
 	})
 	select {
 	case r := <-result:
@@ -50,6 +46,18 @@ func (f *Feed) Backfill(ctx context.Context, raffleID int64) {
 		}
 	case <-ctx.Done():
 	}
+}
+
+func (f *Feed) backfill(ctx context.Context, raffleID int64) error {
+	if f.cfg.Cache.Backfilled(raffleID) { // perhaps by a call that ended just now
+		return nil
+	}
+	stored, err := f.readStored(ctx, raffleID)
+	if err != nil {
+		return err
+	}
+	f.cfg.Cache.Backfill(raffleID, stored)
+	return nil
 }
 
 // readStored returns what the stream holds of a raffle, in order, by one batched

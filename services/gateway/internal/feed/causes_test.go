@@ -144,6 +144,24 @@ func TestFeed_StreamCreatedAgain(t *testing.T) {
 	b.awaitSnapshot(AnotherStream)
 }
 
+// The sequences of a stream that was created again begin anew, so that none of them shows
+// a gap.
+func TestFeed_StreamCreatedAgainHidesNothing(t *testing.T) {
+	t.Parallel()
+	b := running(t)
+	b.publish(1, 1, 2, 3)
+	b.awaitVersion(1, 3)
+	if err := b.js.DeleteStream(t.Context(), oddsstream.Name); err != nil {
+		t.Fatal(err)
+	}
+	b.publishUnseen(1, 4, 5)
+	b.publish(1, 7)
+	b.awaitVersion(1, 7)
+	b.expectSince(1, 3, false, 7)
+	b.awaitSnapshot(AnotherStream)
+	b.expectSince(1, 3, false, 7)
+}
+
 func TestFeed_StreamThatLostItsTail(t *testing.T) {
 	t.Parallel()
 	b := running(t)
@@ -153,6 +171,7 @@ func TestFeed_StreamThatLostItsTail(t *testing.T) {
 	b.republish("raffle.live.1", "2", message(t, 1, 2))
 	b.awaitVersion(1, 2)
 	b.awaitSnapshot(ShorterStream)
-	b.publish(1, 3) // sequence 2 once more
+	b.publishUnseen(1, 3) // sequence 2 once more
 	b.awaitVersion(1, 3)
+	b.awaitSnapshot(MissedTail)
 }

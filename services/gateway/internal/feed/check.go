@@ -59,7 +59,7 @@ func (c *checks) check(ctx context.Context) {
 	case end.sequence < before.sequence:
 		f.mu.Lock()
 		f.position.stream++
-		f.position.sequence = end.sequence
+		f.position.sequence, f.position.live = end.sequence, min(f.position.live, end.sequence)
 		f.mu.Unlock()
 		f.requestSnapshot(ShorterStream)
 	case c.lastEnd.created.Equal(end.created) && c.lastEnd.sequence > after.sequence:

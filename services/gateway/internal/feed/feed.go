@@ -60,7 +60,7 @@ type Feed struct {
 	// resync has capacity 1: the cause for which a snapshot should be taken.
 	resync    chan Cause
 	backfills singleflight.Group
-	// publishMu is held while an update is put into the cache and published, so that
+	// publishMu is held while an update is added to the cache and published, so that
 	// updates are published in the order of their versions.
 	publishMu sync.Mutex
 
@@ -86,6 +86,7 @@ type position struct {
 	created  time.Time // when the stream was created, by which another one is recognized
 	stream   int64     // counts the streams, also one that has lost its end
 	sequence uint64    // highest that was received live or is covered by a snapshot
+	live     uint64    // the one that was received live last
 }
 
 // logInterval is the least time between two log lines about the same trouble.
@@ -174,45 +175,59 @@ func (f *Feed) onMessage(msg *nats.Msg) {
 		f.logBadMessage(msg.Subject, errors.New("it is not from the stream"))
 		return
 	}
-	f.mu.Lock()
-	gap := sequence > f.position.sequence+1
-	f.position.sequence = max(f.position.sequence, sequence)
-	at := odds.Position{Stream: f.position.stream, Sequence: sequence}
-	f.mu.Unlock()
-	if gap {
-		f.cfg.Cache.Invalidate()
-		f.requestSnapshot(Gap)
-	}
-	f.apply(msg.Subject, msg.Data, at, func(u *odds.Update) bool {
-		u.Delivery = &odds.Delivery{Received: time.Now(), Origin: telemetry.Extract(msg)}
-		if f.cfg.Received != nil {
-			f.cfg.Received(u)
-		}
-		return f.cfg.Cache.Put(u, !gap)
-	})
-}
-
-// apply decodes a message, adds its odds to the cache with put, and publishes them
-// if they are new. A message that cannot be read is logged and dropped: no message
-// may stop the feed.
-func (f *Feed) apply(subject string, data []byte, at odds.Position, put func(*odds.Update) bool) {
-	u, err := odds.Decode(data)
+	u, err := f.decode(msg.Subject, msg.Data)
+	f.publishMu.Lock()
+	defer f.publishMu.Unlock()
+	at := f.noteSequence(sequence)
 	if err != nil {
-		f.logBadMessage(subject, err)
-		return
-	}
-	if id, ok := f.cfg.Names.RaffleID(subject); !ok || id != u.RaffleID {
-		f.logBadMessage(subject, fmt.Errorf("it is of raffle %d", u.RaffleID))
+		f.logBadMessage(msg.Subject, err)
 		return
 	}
 	u.Position = at
-	f.publishMu.Lock()
-	defer f.publishMu.Unlock()
-	if put(u) {
+	u.Delivery = &odds.Delivery{Received: time.Now(), Origin: telemetry.Extract(msg)}
+	if f.cfg.Received != nil {
+		f.cfg.Received(u)
+	}
+	if f.cfg.Cache.Put(u) {
 		f.cfg.Publish(u)
 	}
 }
 
+// noteSequence notes the sequence of a message that was received live, and returns the
+// message's position. If another one may have been missed before it, noteSequence
+// invalidates the cache and requests a snapshot. It is called with publishMu held, so
+// that the cache does not change between that and the message.
+func (f *Feed) noteSequence(sequence uint64) odds.Position {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch p := &f.position; {
+	case sequence <= p.live: // the stream is another one, or has lost its tail
+		p.stream++
+		p.sequence = sequence
+		f.cfg.Cache.Invalidate()
+		f.requestSnapshot(AnotherStream)
+	case sequence > p.sequence+1:
+		f.cfg.Cache.Invalidate()
+		f.requestSnapshot(Gap)
+	}
+	f.position.sequence = max(f.position.sequence, sequence)
+	f.position.live = sequence
+	return odds.Position{Stream: f.position.stream, Sequence: sequence}
+}
+
+// decode decodes a message of the stream.
+func (f *Feed) decode(subject string, data []byte) (*odds.Update, error) {
+	u, err := odds.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	if id, ok := f.cfg.Names.RaffleID(subject); !ok || id != u.RaffleID {
+		return nil, fmt.Errorf("it is of raffle %d", u.RaffleID)
+	}
+	return u, nil
+}
+
+// logBadMessage logs that a message was dropped: none may stop the feed.
 func (f *Feed) logBadMessage(subject string, err error) {
 	f.badMessages.Do(func() {
 		f.cfg.Log.Warn("odds: dropped a message that cannot be read", "subject", subject, "error", err)

@@ -1,11 +1,15 @@
 package feed
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
@@ -98,6 +102,59 @@ func TestFeed_DropsMalformedMessages(t *testing.T) {
 	}
 }
 
+// What was missed, or may have been, must not look complete, from the very message that
+// shows it.
+func TestFeed_InvalidatesCacheWhenMessagesAreMissed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		shows    uint64 // sequence of the message that shows it
+		data     []byte
+		complete bool
+		cause    Cause
+	}{
+		"nothing is missed":      {4, message(t, 2, 1), true, ""},
+		"a gap":                  {5, message(t, 2, 1), false, Gap},
+		"a gap before bad data":  {5, []byte("not protobuf"), false, Gap},
+		"the same sequence":      {3, message(t, 2, 1), false, AnotherStream},
+		"a sequence that begins": {1, message(t, 2, 1), false, AnotherStream},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			var err error
+			if b.feed, err = New(b.config("nats://127.0.0.1:1")); err != nil { // it takes no snapshot
+				t.Fatal(err)
+			}
+			defer b.feed.nc.Close()
+			receive := func(sequence uint64, raffleID int64, data []byte) {
+				msg := &nats.Msg{Subject: fmt.Sprint("raffle.live.", raffleID), Data: data, Header: nats.Header{}}
+				msg.Header.Set(jetstream.SequenceHeader, fmt.Sprint(sequence))
+				b.feed.onMessage(msg)
+			}
+			for v := range int64(3) {
+				receive(uint64(v)+1, 1, message(t, 1, v+1))
+			}
+			receive(tt.shows, 2, tt.data)
+			receive(tt.shows+1, 1, message(t, 1, 7))
+			if tt.complete {
+				b.expectSince(1, 1, true, 2, 3, 7)
+			} else {
+				b.expectSince(1, 1, false, 7)
+			}
+			select {
+			case cause := <-b.feed.resync:
+				if cause != tt.cause {
+					t.Errorf("a snapshot was requested for %q", cause)
+				}
+			default:
+				if !tt.complete {
+					t.Errorf("no snapshot was requested for %q", tt.cause)
+				}
+			}
+		})
+	}
+}
+
 // A raffle's updates must never look complete if some were missed.
 func TestFeed_MissedUpdatesAreNotHidden(t *testing.T) {
 	t.Parallel()
@@ -164,19 +221,108 @@ func TestFeed_BackfillThatIsCutOffChangesNothing(t *testing.T) {
 	b.expectSince(1, 1, true, 2, 3)
 }
 
+// Another account may export JetStream's API under a prefix.
+func TestFeed_UsesAPIPrefix(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.createStream()
+	b.publish(1, 1, 2, 3)
+	const prefix = "odds.api"
+	sub, err := b.js.Conn().Subscribe(prefix+".>", func(msg *nats.Msg) { // as an import would
+		msg.Subject = jetstream.DefaultAPIPrefix + strings.TrimPrefix(msg.Subject, prefix+".")
+		msg.Sub = nil
+		if err := b.js.Conn().PublishMsg(msg); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := b.config(b.server.URL())
+	cfg.APIPrefix = prefix
+	b.run(cfg)
+	b.awaitSnapshot(Connected)
+	before, err := sub.Delivered()
+	if err != nil || before == 0 {
+		t.Errorf("%d requests for the snapshot, %v", before, err)
+	}
+	b.feed.Backfill(t.Context(), 1)
+	b.expectSince(1, 1, true, 2, 3)
+	if after, err := sub.Delivered(); err != nil || after == before {
+		t.Errorf("no request for the backfill, %v", err)
+	}
+}
+
+// The caller that began a backfill may leave while others wait for it.
+func TestFeed_BackfillOutlivesItsCaller(t *testing.T) {
+	t.Parallel()
+	b, p := behindProxy(t)
+	b.publishUnseen(1, 1, 2, 3)
+	b.awaitVersion(1, 3)
+	reads := b.countReads()
+	p.silence()
+	ctx, leave := context.WithCancel(t.Context())
+	left, done := make(chan struct{}), make(chan struct{})
+	go func() { b.feed.Backfill(ctx, 1); close(left) }()
+	p.awaitHeld(t, "DIRECT.GET")
+	go func() { b.feed.Backfill(t.Context(), 1); close(done) }()
+	leave()
+	testenv.Receive(t, "the return of the first caller", patienceOfTests, left)
+	p.heal()
+	testenv.Receive(t, "the end of the backfill", patienceOfTests, done)
+	b.expectSince(1, 1, true, 2, 3)
+	if n := reads(); n != 1 {
+		t.Errorf("the stream was read %d times", n)
+	}
+}
+
+// countReads returns a function that returns how often a raffle was read from the stream
+// since, if the last read has ended.
+func (b *testBundle) countReads() func() int {
+	b.t.Helper()
+	sub, err := b.js.Conn().SubscribeSync(jetstream.DefaultAPIPrefix + "DIRECT.GET." + oddsstream.Name)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	flush := func() {
+		if err := b.js.Conn().Flush(); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	flush()
+	return func() int {
+		if _, err := sub.NextMsg(patienceOfTests); err != nil {
+			return 0
+		}
+		flush()
+		n, _, _ := sub.Pending()
+		return n + 1
+	}
+}
+
+// Without a connection a backfill must not leave subscriptions behind.
+func TestFeed_BackfillWithoutConnectionLeavesNothing(t *testing.T) {
+	t.Parallel()
+	b := running(t)
+	b.publish(1, 1)
+	b.awaitVersion(1, 1)
+	before := b.feed.nc.NumSubscriptions()
+	b.server.Stop()
+	testenv.Eventually(t, "the connection is lost", patienceOfTests, func() bool { return !b.feed.Connected() })
+	for range 10 {
+		b.feed.Backfill(t.Context(), 1)
+	}
+	if n := b.feed.nc.NumSubscriptions(); n > before {
+		t.Errorf("%d subscriptions, %d before", n, before)
+	}
+}
+
 func TestFeed_ConcurrentBackfillsReadStreamOnce(t *testing.T) {
 	t.Parallel()
 	b, p := behindProxy(t)
 	b.publishUnseen(1, 1, 2, 3)
 	b.awaitVersion(1, 3)
-	b.awaitSnapshot(MissedTail) // its last request must not come in between
-	sub, err := b.js.Conn().SubscribeSync("$JS.API.DIRECT.GET." + oddsstream.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.js.Conn().Flush(); err != nil {
-		t.Fatal(err)
-	}
+	reads := b.countReads()
 	p.silence() // until all have asked
 	const callers = 10
 	done := make(chan struct{}, callers)
@@ -188,8 +334,9 @@ func TestFeed_ConcurrentBackfillsReadStreamOnce(t *testing.T) {
 	for range callers {
 		testenv.Receive(t, "a backfill", patienceOfTests, done)
 	}
+	b.feed.Backfill(t.Context(), 1)
 	b.expectSince(1, 1, true, 2, 3)
-	if n, _, _ := sub.Pending(); n != 1 {
+	if n := reads(); n != 1 {
 		t.Errorf("the stream was read %d times", n)
 	}
 }

@@ -41,7 +41,6 @@ func (f *Feed) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			f.cfg.Cache.Shrink()
 			f.request(ctx, checks.check)
 			continue
 		case cause = <-f.resync:

@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,11 +21,11 @@ type proxy struct {
 	accepted chan struct{} // one for each connection
 
 	mu      sync.Mutex
-	changed *sync.Cond // state or held has changed
+	changed *sync.Cond // something below has changed
 	state   proxyState
 	conns   []net.Conn
-	spoilt  []byte       // what clients send in vain
-	held    bytes.Buffer // what clients have sent since the proxy fell silent
+	spoilt  []byte          // what clients send in vain
+	held    []*bytes.Buffer // what each side has sent and is not forwarded yet
 }
 
 type proxyState int
@@ -66,36 +67,52 @@ func (p *proxy) serve() {
 		p.conns = append(p.conns, client, server)
 		p.mu.Unlock()
 		p.accepted <- struct{}{}
-		go p.forward(server, client, true)
-		go p.forward(client, server, false)
+		p.forward(server, client, true)
+		p.forward(client, server, false)
 	}
 }
 
-// forward copies bytes, and closes to at their end, each only while not silent.
+// forward copies bytes, and closes to at their end, but only while the proxy is not
+// silent.
 func (p *proxy) forward(to, from net.Conn, fromClient bool) {
-	defer to.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		p.mu.Lock()
-		if p.state == silent && fromClient {
-			p.held.Write(buf[:n])
+	var held bytes.Buffer
+	var ended bool
+	p.mu.Lock()
+	p.held = append(p.held, &held)
+	p.mu.Unlock()
+	go func() {
+		buf := make([]byte, 32<<10)
+		for err := error(nil); err == nil; {
+			var n int
+			n, err = from.Read(buf)
+			p.mu.Lock()
+			held.Write(buf[:n])
+			ended = err != nil
 			p.changed.Broadcast()
+			p.mu.Unlock()
 		}
-		for p.state == silent {
-			p.changed.Wait()
+	}()
+	go func() {
+		defer to.Close()
+		for {
+			p.mu.Lock()
+			for p.state == silent || held.Len() == 0 && !ended {
+				p.changed.Wait()
+			}
+			b := bytes.Clone(held.Bytes())
+			held.Reset()
+			if fromClient && p.spoilt != nil {
+				b = bytes.ReplaceAll(b, p.spoilt, bytes.ToLower(p.spoilt))
+			}
+			p.mu.Unlock()
+			if _, err := to.Write(b); err != nil || len(b) == 0 {
+				return
+			}
 		}
-		if fromClient && p.spoilt != nil {
-			copy(buf[:n], bytes.ReplaceAll(buf[:n], p.spoilt, bytes.ToLower(p.spoilt)))
-		}
-		p.mu.Unlock()
-		if _, errWrite := to.Write(buf[:n]); err != nil || errWrite != nil {
-			return
-		}
-	}
+	}()
 }
 
-// awaitHeld waits until clients have sent text since the proxy fell silent.
+// awaitHeld waits until one side has sent text that the proxy holds.
 func (p *proxy) awaitHeld(t *testing.T, text string) {
 	t.Helper()
 	late := false
@@ -108,7 +125,7 @@ func (p *proxy) awaitHeld(t *testing.T, text string) {
 	defer timer.Stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !bytes.Contains(p.held.Bytes(), []byte(text)) {
+	for !slices.ContainsFunc(p.held, func(held *bytes.Buffer) bool { return bytes.Contains(held.Bytes(), []byte(text)) }) {
 		if late {
 			t.Fatalf("%q was not sent", text)
 		}
@@ -144,6 +161,5 @@ func (p *proxy) become(state proxyState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state = state
-	p.held.Reset()
 	p.changed.Broadcast()
 }

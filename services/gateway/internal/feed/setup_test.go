@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // patienceOfTests is how long a test waits for something before it fails.
@@ -38,13 +40,20 @@ type testBundle struct {
 	changed   chan struct{} // closed at the next update
 }
 
+// newBundle returns a bundle without a server and a feed.
+func newBundle(t *testing.T) *testBundle {
+	t.Helper()
+	return &testBundle{
+		t: t, cache: cache.New(), causes: make(chan Cause, 100), ready: make(chan struct{}, 10),
+		published: make(map[int64][]int64), last: make(map[int64]*odds.Update), changed: make(chan struct{}),
+	}
+}
+
 // setup starts a NATS server, without a stream.
 func setup(t *testing.T) *testBundle {
 	t.Helper()
-	b := &testBundle{
-		t: t, server: natstest.Start(t), cache: cache.New(), causes: make(chan Cause, 100), ready: make(chan struct{}, 10),
-		published: make(map[int64][]int64), last: make(map[int64]*odds.Update), changed: make(chan struct{}),
-	}
+	b := newBundle(t)
+	b.server = natstest.Start(t)
 	b.js = b.server.JetStream()
 	return b
 }
@@ -95,6 +104,9 @@ func (b *testBundle) run(cfg Config, change ...func(*Feed)) {
 		if err := <-done; err != nil {
 			b.t.Errorf("Run: %v", err)
 		}
+		if !b.feed.nc.IsClosed() {
+			b.t.Error("Run has left the connection open")
+		}
 	})
 }
 
@@ -129,10 +141,20 @@ func (b *testBundle) configure(change func(*jetstream.StreamConfig)) {
 	b.t.Helper()
 	config := oddsstream.Config(1)
 	change(&config)
-	if _, err := b.js.CreateOrUpdateStream(b.t.Context(), config); err != nil {
+	var err error
+	testenv.Eventually(b.t, "the stream is created or changed", patienceOfTests, func() bool {
+		_, err = b.js.CreateOrUpdateStream(b.t.Context(), config)
+		api, ok := errors.AsType[*jetstream.APIError](err)
+		return !ok || api.ErrorCode != storeFailed
+	})
+	if err != nil {
 		b.t.Fatal(err)
 	}
 }
+
+// storeFailed is the server's error code if the files of a stream of the same name that
+// was deleted before are not removed yet.
+const storeFailed = 10049
 
 // publishUnseen stores versions of a raffle without that the feed receives them.
 func (b *testBundle) publishUnseen(raffleID int64, versions ...int64) {

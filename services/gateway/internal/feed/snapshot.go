@@ -38,8 +38,17 @@ func (f *Feed) snapshot(ctx context.Context) (absent int, err error) {
 	stream := f.beginStream(end)
 	generation := f.cfg.Cache.Invalidate()
 	_, err = oddsstream.Snapshot(ctx, f.js, f.cfg.Names, func(m jetstream.Msg, meta *jetstream.MsgMetadata) {
-		at := odds.Position{Stream: stream, Sequence: meta.Sequence.Stream}
-		f.apply(m.Subject(), m.Data(), at, func(u *odds.Update) bool { return f.cfg.Cache.Merge(u, generation) })
+		u, err := f.decode(m.Subject(), m.Data())
+		if err != nil {
+			f.logBadMessage(m.Subject(), err)
+			return
+		}
+		u.Position = odds.Position{Stream: stream, Sequence: meta.Sequence.Stream}
+		f.publishMu.Lock()
+		defer f.publishMu.Unlock()
+		if f.cfg.Cache.Merge(u, generation) {
+			f.cfg.Publish(u)
+		}
 	})
 	if errors.Is(err, oddsstream.ErrBehind) && f.behind < maxBehind-1 {
 		f.behind++

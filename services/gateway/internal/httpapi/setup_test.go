@@ -314,7 +314,7 @@ func newFakeFeed() *fakeFeed {
 // put adds an update to the stream and to the cache.
 func (f *fakeFeed) put(u *odds.Update) {
 	f.store(u)
-	f.cache.Put(u, true)
+	f.cache.Put(u)
 }
 
 // store adds an update to the stream only.

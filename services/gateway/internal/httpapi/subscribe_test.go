@@ -186,8 +186,12 @@ func TestSubscribe_ResumesAfterLastEvent(t *testing.T) {
 				if c.header != "" {
 					pairs = []string{"Last-Event-ID", c.header}
 				}
+				from := time.Now()
 				s := b.subscribe(c.path, pairs...)
 				got := s.opening()
+				if took := time.Since(from); took > b.fanout.Heartbeat/2 {
+					b.t.Errorf("the first event came after %v", took)
+				}
 				for len(got) < len(c.want) {
 					got += s.next()
 				}
@@ -265,7 +269,7 @@ func TestSubscribeSeveral_BackfillsSideBySide(t *testing.T) {
 		newest, feed := cache.New(), &slowFeed{}
 		var ids, seen []int64
 		for id := range int64(100) {
-			newest.Put(update(id+1, 10), true)
+			newest.Put(update(id+1, 10))
 			ids, seen = append(ids, id+1), append(seen, id%3) // a third has seen none
 		}
 		from := time.Now()
@@ -298,7 +302,7 @@ func TestSubscribe_SharesBacklog(t *testing.T) {
 	for v := range int64(oddsstream.MessagesPerSubject) {
 		stored = append(stored, update(1, v+1))
 	}
-	newest.Put(stored[len(stored)-1], true)
+	newest.Put(stored[len(stored)-1])
 	newest.Backfill(1, stored)
 	a := &API{cache: newest}
 	one1 := []*odds.Update{newest.Newest(1)}
@@ -307,10 +311,10 @@ func TestSubscribe_SharesBacklog(t *testing.T) {
 		t.Errorf("%d and %d updates, %d bytes", len(one.Backlog), len(other.Backlog), len(one.Opening))
 	}
 	// That of several raffles must not be appended to the shared slice.
-	newest.Put(update(2, 1), true)
-	newest.Put(update(2, 2), true)
+	newest.Put(update(2, 1))
+	newest.Put(update(2, 2))
 	both := a.open([]*odds.Update{newest.Newest(1), newest.Newest(2)}, seenOf(1, 1))
-	newest.Put(update(1, int64(len(stored))+1), true)
+	newest.Put(update(1, int64(len(stored))+1))
 	if n := len(both.Backlog); n != len(stored) || both.Backlog[n-1].RaffleID != 2 {
 		t.Errorf("%d updates, the last of raffle %d", n, both.Backlog[n-1].RaffleID)
 	}
