@@ -119,7 +119,8 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	s.http.WriteTimeout = responseTimeout
 	s.http.ErrorLog = newErrorLog(cfg.Log)
 	s.http.ConnState = s.accepted.onState
-	s.accepted.limit, s.accepted.detached, s.accepted.refused = acceptLimit(openFiles()), s.hub.Open, metrics.refusedConnections.Inc
+	s.accepted.limit, s.accepted.detached = acceptLimit(openFiles()), s.hub.Open
+	s.accepted.refused = metrics.refusedConnections.Inc
 	s.ops = httpserver.New(ops.Handler(registry, s.ready))
 	s.ops.WriteTimeout = responseTimeout
 	s.ops.ErrorLog = newErrorLog(cfg.Log)

@@ -167,10 +167,13 @@ func TestGateway_StreamsFromNATS(t *testing.T) {
 	s.nats.Start()
 	s.publish(3)
 	waitLine(t, r, "id: 1:0:3\n")
-	if resp := s.get(s.addrs.HTTP, "/"); resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
-		t.Errorf("the page: %s", resp.Status)
+	page := s.get(s.addrs.HTTP, "/")
+	if page.StatusCode != http.StatusOK || !strings.HasPrefix(page.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("the page: %s", page.Status)
 	}
-	for path, status := range map[string]int{"/raffle/1": http.StatusOK, "/raffle/7": http.StatusNotFound, "/raffle/x": http.StatusBadRequest} {
+	for path, status := range map[string]int{
+		"/raffle/1": http.StatusOK, "/raffle/7": http.StatusNotFound, "/raffle/x": http.StatusBadRequest,
+	} {
 		if resp := s.get(s.addrs.HTTP, path); resp.StatusCode != status {
 			t.Errorf("%s: %s", path, resp.Status)
 		}
@@ -402,7 +405,8 @@ func TestGateway_ReleasesWhatItHasOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.release()
-	if s.feed.Connected() || s.hub.Serve(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), fanout.Stream{}) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	if s.feed.Connected() || s.hub.Serve(httptest.NewRecorder(), r, fanout.Stream{}) {
 		t.Error("it goes on")
 	}
 }

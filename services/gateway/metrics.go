@@ -33,12 +33,14 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 		}),
 		lastWrite: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "commit_to_last_write_seconds",
-			Help: "Age of odds, by the database's clock, when they had been written to the last connection that had subscribed to their raffle and was not blocked. " +
+			Help: "Age of odds, by the database's clock, when they had been written to the last connection that " +
+				"had subscribed to their raffle and was not blocked. " +
 				"Odds that were conflated away for any connection, or that nobody was sent, are not counted.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Name: "snapshots_total", Help: "Snapshots of the odds of all raffles that were read from the stream, by cause.",
+			Namespace: namespace, Name: "snapshots_total",
+			Help: "Snapshots of the odds of all raffles that were read from the stream, by cause.",
 		}, []string{"cause"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "refusals_total", Help: "Refused requests, by reason.",
@@ -60,7 +62,8 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 		m.refusals.WithLabelValues(reason)
 	}
 	limit := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "connections_limit", Help: "Most streams and long polls that may be open. Further ones are refused.",
+		Namespace: namespace, Name: "connections_limit",
+		Help: "Most streams and long polls that may be open. Further ones are refused.",
 	})
 	limit.Set(float64(cfg.maxConnections()))
 	registry.MustRegister(m.feedLag, m.lastWrite, m.snapshots, m.refusals, m.failedChecks, m.refusedConnections, limit)
@@ -92,11 +95,11 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	connections        = desc("connections", "Open streams and long polls.")
 	connectionsBlocked = desc("connections_blocked", "Open connections whose send buffer is full.")
-	deliveries         = desc("deliveries_total", "Updates that were sent to connections, without those with which a connection begins.")
+	deliveries         = desc("deliveries_total", "Updates that were sent to connections after their first ones.")
 	connectionsEnded   = desc("connections_ended_total", "Connections that have ended, by reason.", "reason")
 	rafflesKnown       = desc("raffles_known", "Raffles whose odds are cached.")
 	natsConnected      = desc("nats_connected", "1 if there is a connection to NATS, else 0.")
-	feedReady          = desc("feed_ready", "1 if the odds of all raffles have been read from the stream since the start, else 0.")
+	feedReady          = desc("feed_ready", "1 once the odds of all raffles have been read from the stream, else 0.")
 )
 
 func number(yes bool) float64 {
@@ -108,7 +111,9 @@ func number(yes bool) float64 {
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{connections, connectionsBlocked, deliveries, connectionsEnded, rafflesKnown, natsConnected, feedReady} {
+	for _, d := range []*prometheus.Desc{
+		connections, connectionsBlocked, deliveries, connectionsEnded, rafflesKnown, natsConnected, feedReady,
+	} {
 		ch <- d
 	}
 }
@@ -120,7 +125,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(connectionsBlocked, prometheus.GaugeValue, float64(s.Blocked))
 	ch <- prometheus.MustNewConstMetric(deliveries, prometheus.CounterValue, float64(s.Delivered))
 	for why, n := range s.Ended {
-		ch <- prometheus.MustNewConstMetric(connectionsEnded, prometheus.CounterValue, float64(n), fanout.Reason(why).String())
+		reason := fanout.Reason(why).String()
+		ch <- prometheus.MustNewConstMetric(connectionsEnded, prometheus.CounterValue, float64(n), reason)
 	}
 	ch <- prometheus.MustNewConstMetric(rafflesKnown, prometheus.GaugeValue, float64(c.cache.Len()))
 	ch <- prometheus.MustNewConstMetric(natsConnected, prometheus.GaugeValue, number(c.feed.Connected()))

@@ -25,7 +25,8 @@ func (s deliverySpans) delivered(u *odds.Update) {
 	if s.tracer == nil || !d.Origin.IsSampled() {
 		return
 	}
-	_, span := s.tracer.Start(trace.ContextWithRemoteSpanContext(context.Background(), d.Origin), "process "+oddsstream.AllLive,
+	ctx := trace.ContextWithRemoteSpanContext(context.Background(), d.Origin)
+	_, span := s.tracer.Start(ctx, "process "+oddsstream.AllLive,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(d.Received),
 		trace.WithAttributes(
 			semconv.MessagingSystemKey.String("nats"),

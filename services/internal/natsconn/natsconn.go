@@ -51,7 +51,9 @@ func Connect(servers Servers, name string, log *slog.Logger, callbacks Callbacks
 }
 
 // connect is Connect with further options, for tests.
-func connect(servers Servers, name string, log *slog.Logger, callbacks Callbacks, further ...nats.Option) (*nats.Conn, error) {
+func connect(
+	servers Servers, name string, log *slog.Logger, callbacks Callbacks, further ...nats.Option,
+) (*nats.Conn, error) {
 	if err := errors.Join(CheckCA(servers.CA), CheckCredentials(servers.Credentials)); err != nil {
 		return nil, err
 	}
@@ -95,7 +97,8 @@ func connect(servers Servers, name string, log *slog.Logger, callbacks Callbacks
 	nc, err := nats.Connect(servers.URL, append(options, further...)...)
 	if err != nil {
 		// The cause quotes the URL, which may hold a password.
-		return nil, errors.New("the NATS URL cannot be used: it must be nats://[user:password@]host:port, several separated by commas")
+		return nil, errors.New("the NATS URL cannot be used: it must be nats://[user:password@]host:port, " +
+			"several separated by commas")
 	}
 	return nc, nil
 }

@@ -25,6 +25,9 @@ const (
 // stream's last message yet. It also occurs if that message was deleted.
 var ErrBehind = errors.New("the replica that answered is behind the stream's leader")
 
+// MessageFunc is called with a message of the stream.
+type MessageFunc func(m jetstream.Msg, meta *jetstream.MsgMetadata)
+
 // Snapshot calls take with each raffle's newest message in the stream, as of the
 // time of the call or later. A raffle may come more than once, its newest last.
 // Snapshot ends even if messages are stored faster than it reads. 10,000 raffles
@@ -33,7 +36,7 @@ var ErrBehind = errors.New("the replica that answered is behind the stream's lea
 //
 // An error means that take may not have been called with every raffle. It is ctx's
 // error if ctx ended first, and ErrBehind if the stream's last message did not come.
-func Snapshot(ctx context.Context, js jetstream.JetStream, names Names, take func(jetstream.Msg, *jetstream.MsgMetadata)) (*jetstream.StreamInfo, error) {
+func Snapshot(ctx context.Context, js jetstream.JetStream, names Names, take MessageFunc) (*jetstream.StreamInfo, error) {
 	info, err := snapshot(ctx, js, names, take)
 	if err != nil {
 		return info, fmt.Errorf("read stream %s: %w", names.Stream(), err)
@@ -41,7 +44,7 @@ func Snapshot(ctx context.Context, js jetstream.JetStream, names Names, take fun
 	return info, nil
 }
 
-func snapshot(ctx context.Context, js jetstream.JetStream, names Names, take func(jetstream.Msg, *jetstream.MsgMetadata)) (*jetstream.StreamInfo, error) {
+func snapshot(ctx context.Context, js jetstream.JetStream, names Names, take MessageFunc) (*jetstream.StreamInfo, error) {
 	before, err := streamInfo(ctx, js, names)
 	if err != nil {
 		return nil, err
@@ -58,11 +61,13 @@ func snapshot(ctx context.Context, js jetstream.JetStream, names Names, take fun
 		return before, err
 	}
 	var highest uint64
+	takeAndNote := func(m jetstream.Msg, meta *jetstream.MsgMetadata) {
+		highest = max(highest, meta.Sequence.Stream)
+		take(m, meta)
+	}
 	for pending := consumer.CachedInfo().NumPending; pending > 0; {
-		if pending, err = fetch(ctx, consumer, int(min(pending, fetchBatch)), after.State.LastSeq, func(m jetstream.Msg, meta *jetstream.MsgMetadata) {
-			highest = max(highest, meta.Sequence.Stream)
-			take(m, meta)
-		}); err != nil {
+		n := int(min(pending, fetchBatch))
+		if pending, err = fetch(ctx, consumer, n, after.State.LastSeq, takeAndNote); err != nil {
 			return before, err
 		}
 	}
@@ -106,7 +111,7 @@ func streamInfo(ctx context.Context, js jetstream.JetStream, names Names) (*jets
 
 // fetch calls take with up to n messages and returns how many are left up to the
 // sequence until.
-func fetch(ctx context.Context, consumer jetstream.Consumer, n int, until uint64, take func(jetstream.Msg, *jetstream.MsgMetadata)) (left uint64, err error) {
+func fetch(ctx context.Context, consumer jetstream.Consumer, n int, until uint64, take MessageFunc) (left uint64, err error) {
 	fetchCtx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	batch, err := consumer.Fetch(n, jetstream.FetchContext(fetchCtx))

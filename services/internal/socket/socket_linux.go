@@ -15,7 +15,8 @@ func Send(fd int32, b []byte) (int, error) {
 	sent := 0
 	for sent < len(b) {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b[sent:]))), //nolint:gosec // G103: unix.Send does not return how much was taken
+			//nolint:gosec // G103: unix.Send does not return how much was taken
+			uintptr(unsafe.Pointer(unsafe.SliceData(b[sent:]))),
 			uintptr(len(b)-sent), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:

@@ -69,7 +69,16 @@ func TestCache_VersionsNeverFall(t *testing.T) {
 	for _, step := range []struct {
 		version  int64
 		put, new bool
-	}{{5, true, true}, {3, true, false}, {5, true, false}, {4, false, false}, {5, false, false}, {6, false, true}, {6, true, false}, {7, true, true}} {
+	}{
+		{5, true, true},
+		{3, true, false},
+		{5, true, false},
+		{4, false, false},
+		{5, false, false},
+		{6, false, true},
+		{6, true, false},
+		{7, true, true},
+	} {
 		var isNew bool
 		if step.put {
 			isNew = c.Put(update(1, step.version))

@@ -59,7 +59,9 @@ func (r *ring) reset(generation int) {
 
 // since implements Cache.Since. Several goroutines may call it at once.
 func (r *ring) since(version int64) (updates []*odds.Update, complete bool) {
-	i, found := slices.BinarySearchFunc(r.updates, version, func(u *odds.Update, version int64) int { return cmp.Compare(u.Version, version) })
+	i, found := slices.BinarySearchFunc(r.updates, version, func(u *odds.Update, version int64) int {
+		return cmp.Compare(u.Version, version)
+	})
 	if found {
 		i++
 	}

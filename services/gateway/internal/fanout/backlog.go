@@ -56,8 +56,8 @@ func (c *conn) flush(now time.Duration, buf *[]byte) outcome {
 	return outcome
 }
 
-// batch is for a connection with one raffle. It returns the rest of a frame and as many whole frames of the backlog as fit,
-// at least one.
+// batch is for a connection with one raffle. It returns the rest of a frame and as many
+// whole frames of the backlog as fit, at least one.
 func (c *conn) batch(buf *[]byte) []byte {
 	size := socketBatch
 	if c.fd < 0 {

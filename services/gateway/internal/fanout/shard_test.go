@@ -219,7 +219,9 @@ func TestShard_FinalBacklogEndsTheStream(t *testing.T) {
 	last := update(1, 12)
 	last.Final = true
 	s.publish(last)
-	c := s.open(unlimited, Stream{Subscriptions: []Subscription{{RaffleID: 1, LastSent: 10}}, Backlog: []*odds.Update{update(1, 11), last}})
+	c := s.open(unlimited, Stream{
+		Subscriptions: []Subscription{{RaffleID: 1, LastSent: 10}}, Backlog: []*odds.Update{update(1, 11), last},
+	})
 	if s.ended[c] != Finished || !c.removed || !slices.Equal(s.versions(c), []int64{11, 12}) {
 		t.Errorf("ended for %q, sent %v", s.ended[c], s.versions(c))
 	}
@@ -297,8 +299,9 @@ func TestDelivery_OvertakenInMidPassIsNotReported(t *testing.T) {
 	s.publish(second)
 	s.shard.now += interval
 	s.settle()
-	if s.delivered[first] != 0 || s.delivered[second] != 1 || second.Delivery.Connections() != 3*chunk {
-		t.Errorf("first reported %d times, second %d times with %d connections", s.delivered[first], s.delivered[second], second.Delivery.Connections())
+	n := second.Delivery.Connections()
+	if s.delivered[first] != 0 || s.delivered[second] != 1 || n != 3*chunk {
+		t.Errorf("first reported %d times, second %d times with %d connections", s.delivered[first], s.delivered[second], n)
 	}
 }
 

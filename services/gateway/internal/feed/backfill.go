@@ -64,7 +64,8 @@ func (f *Feed) backfill(ctx context.Context, raffleID int64) error {
 // Direct Get (ADR-31 of github.com/nats-io/nats-architecture-and-design). Any
 // replica answers it.
 func (f *Feed) readStored(ctx context.Context, raffleID int64) (stored []*odds.Update, err error) {
-	messages, err := jetstreamext.GetBatch(ctx, f.js, f.cfg.Names.Stream(), maxBackfill, jetstreamext.GetBatchSubject(f.cfg.Names.Subject(raffleID)))
+	messages, err := jetstreamext.GetBatch(ctx, f.js, f.cfg.Names.Stream(), maxBackfill,
+		jetstreamext.GetBatchSubject(f.cfg.Names.Subject(raffleID)))
 	if err != nil {
 		return nil, fmt.Errorf("request messages: %w", err)
 	}

@@ -97,7 +97,8 @@ const logInterval = time.Minute
 func New(cfg Config) (*Feed, error) {
 	f := &Feed{
 		cfg: cfg, resync: make(chan Cause, 1),
-		pendingMessages: 65_536, pendingBytes: 32 << 20, checkInterval: checkInterval, requestTimeout: requestTimeout, patience: patience,
+		pendingMessages: 65_536, pendingBytes: 32 << 20,
+		checkInterval: checkInterval, requestTimeout: requestTimeout, patience: patience,
 		badMessages:     rate.Sometimes{First: 10, Interval: logInterval},
 		failedBackfills: rate.Sometimes{Interval: logInterval},
 		cancelInFlight:  func() {},

@@ -48,7 +48,8 @@ func TestFeed_FirstSnapshotHasAllRaffles(t *testing.T) {
 func TestFeed_FailsIfConnectionCannotBe(t *testing.T) {
 	t.Parallel()
 	cannot := errors.New("cannot be")
-	if _, err := New(Config{Connect: func(natsconn.Callbacks) (*nats.Conn, error) { return nil, cannot }}); !errors.Is(err, cannot) {
+	connect := func(natsconn.Callbacks) (*nats.Conn, error) { return nil, cannot }
+	if _, err := New(Config{Connect: connect}); !errors.Is(err, cannot) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -187,7 +188,8 @@ func TestFeed_BackfillsFromStream(t *testing.T) {
 	b.expectSince(1, last-10, false, last)
 	b.feed.Backfill(t.Context(), 1)
 	for _, missed := range []int64{10, int64(oddsstream.MessagesPerSubject)} { // all that the stream holds
-		if got, complete := b.cache.Since(1, odds.Seen{Epoch: "0", Version: last - missed}); !complete || int64(len(got)) != missed || got[0].Version != last-missed+1 {
+		got, complete := b.cache.Since(1, odds.Seen{Epoch: "0", Version: last - missed})
+		if !complete || int64(len(got)) != missed || got[0].Version != last-missed+1 {
 			t.Errorf("since %d: %d updates, complete %t", last-missed, len(got), complete)
 		}
 	}

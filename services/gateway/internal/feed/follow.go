@@ -91,7 +91,10 @@ type failures struct {
 }
 
 func newFailures(logger *slog.Logger) *failures {
-	return &failures{logger: logger, noStream: rate.Sometimes{Interval: logInterval}, other: rate.Sometimes{Interval: logInterval}}
+	return &failures{
+		logger:   logger,
+		noStream: rate.Sometimes{Interval: logInterval}, other: rate.Sometimes{Interval: logInterval},
+	}
 }
 
 func (f *failures) log(cause Cause, err error) {

@@ -94,7 +94,8 @@ func (f *Feed) removeAbsent(generation int) (absent int) {
 		if err != nil || !f.cfg.Cache.RemoveAbsent(u) {
 			continue
 		}
-		f.cfg.Log.Warn("odds: removed a raffle that the stream does not have any more", "raffle", u.RaffleID, "version", u.Version)
+		f.cfg.Log.Warn("odds: removed a raffle that the stream does not have any more",
+			"raffle", u.RaffleID, "version", u.Version)
 		f.cfg.Publish(removal)
 	}
 	return absent
