@@ -37,9 +37,10 @@ const (
 	// maxCalls is how many calls may be under way, except those that have a bounded
 	// queue of their own: more would only wait for a connection to the database.
 	maxCalls = 512
-	// maxStreams is how many calls of one connection may be under way. EnterStream is the
-	// way to have more.
-	maxStreams = 250
+	// maxStreams is how many calls of one connection may be under way. They hold at most
+	// some 12 MB; with 250, a connection with 1,000 callers had three fifths of the rate.
+	// EnterStream is the way to have more.
+	maxStreams = 1000
 	// maxHeaders bounds the headers of a call in bytes, as HTTP/2 counts them.
 	maxHeaders = 16 << 10
 	// maxWatches is how many streams of health and reflection may be open.
