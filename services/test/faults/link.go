@@ -1,0 +1,166 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Link is a TCP proxy between two processes that can be disturbed. All methods
+// are safe for concurrent use.
+type Link struct {
+	name     string
+	listener net.Listener
+
+	mu      sync.Mutex
+	target  string
+	conns   map[net.Conn]struct{}
+	muted   [2]bool // by direction: nothing passes, and nothing is reset
+	delay   time.Duration
+	changed chan struct{} // closed when muted changes
+	done    sync.WaitGroup
+}
+
+// The directions of a link.
+const (
+	toServer = iota
+	toClient
+)
+
+// newLink returns a link to a target, which listens on address.
+func newLink(ctx context.Context, name, address, target string) (*Link, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	link := &Link{name: name, listener: l, target: target, conns: make(map[net.Conn]struct{}), changed: make(chan struct{})}
+	link.done.Go(link.accept)
+	return link, nil
+}
+
+// Close cuts all connections and returns once nothing of the link is left.
+func (l *Link) Close() {
+	_ = l.listener.Close()
+	l.Heal()
+	l.Cut()
+	l.done.Wait()
+}
+
+// Cut closes all connections. New ones are possible at once.
+func (l *Link) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		_ = c.Close()
+	}
+}
+
+// Retarget makes new connections lead to another target; open ones stay.
+func (l *Link) Retarget(target string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.target = target
+}
+
+// Mute black-holes directions: bytes are neither delivered nor refused.
+func (l *Link) Mute(server, client bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.muted = [2]bool{server, client}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// Delay holds every read back for d.
+func (l *Link) Delay(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delay = d
+}
+
+// Heal ends what Mute and Delay began.
+func (l *Link) Heal() {
+	l.Delay(0)
+	l.Mute(false, false)
+}
+
+func (l *Link) accept() {
+	for {
+		c, err := l.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		} else if err != nil {
+			continue
+		}
+		l.done.Go(func() { l.serve(c) })
+	}
+}
+
+func (l *Link) serve(client net.Conn) {
+	defer client.Close()
+	l.mu.Lock()
+	target := l.target
+	l.conns[client] = struct{}{}
+	l.mu.Unlock()
+	defer l.forget(client)
+	server, err := net.DialTimeout("tcp", target, 2*time.Second)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	l.mu.Lock()
+	l.conns[server] = struct{}{}
+	l.mu.Unlock()
+	defer l.forget(server)
+	var copying sync.WaitGroup
+	copying.Go(func() { l.copy(server, client, toServer) })
+	copying.Go(func() { l.copy(client, server, toClient) })
+	copying.Wait()
+}
+
+func (l *Link) forget(c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+}
+
+// copy moves bytes until either side ends, and then ends both.
+func (l *Link) copy(to, from net.Conn, direction int) {
+	defer to.Close()
+	defer from.Close()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			l.pass(direction)
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				return
+			}
+			return
+		}
+	}
+}
+
+// pass returns when bytes may pass in a direction.
+func (l *Link) pass(direction int) {
+	for {
+		l.mu.Lock()
+		muted, delay, changed := l.muted[direction], l.delay, l.changed
+		l.mu.Unlock()
+		if !muted {
+			if delay > 0 {
+				<-time.After(delay)
+			}
+			return
+		}
+		<-changed
+	}
+}

@@ -1,0 +1,156 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/localpg"
+)
+
+// database is a PostgreSQL server with its data directory.
+type database struct {
+	*process
+
+	binaries string // directory of postgres, initdb and pg_basebackup
+	dir      string
+	port     int
+	account  *syscall.Credential // who runs it; nil: this user
+	preload  []string            // environment of a clock that can be set, or none
+}
+
+// findPostgres returns the directory of PostgreSQL's programs, and whom to run
+// them as: PostgreSQL refuses to run as root.
+func findPostgres(ctx context.Context, cache string) (dir string, account *syscall.Credential, err error) {
+	found, err := localpg.Find(ctx, localpg.FindOptions{CacheDir: cache})
+	if err != nil || os.Geteuid() != 0 {
+		return found.Dir, nil, err
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		if err := errors.Join(err1, err2); err != nil {
+			return "", nil, err
+		}
+		return found.Dir, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return "", nil, errors.New("there is no user postgres or nobody to run PostgreSQL as")
+}
+
+func (d *database) command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(d.binaries, program), args...)
+	cmd.Dir = filepath.Dir(d.dir)
+	cmd.Env = append([]string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, d.preload...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: d.account}
+	return cmd
+}
+
+// newDatabase returns a server on dir that start starts. Its directory's parent
+// belongs to the account.
+func newDatabase(logs, name, binaries, dir string, port int, account *syscall.Credential, preload []string) *database {
+	d := &database{binaries: binaries, dir: dir, port: port, account: account, preload: preload}
+	d.process = newProcess(logs, name, func() *exec.Cmd {
+		return d.command(context.Background(), "postgres", "-D", dir)
+	})
+	return d
+}
+
+const primarySettings = `
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 150
+wal_level = replica
+max_wal_senders = 10
+wal_keep_size = '256MB'
+hot_standby = on
+shared_buffers = '64MB'
+log_min_messages = warning
+synchronous_standby_names = '*'
+`
+
+// initialize makes the data directory of a primary, which waits for its standby
+// at each commit: a promoted standby then has every acknowledged entry.
+func (d *database) initialize(ctx context.Context) error {
+	out, err := d.command(ctx, "initdb", "-D", d.dir, "-U", "rafflecast", "-A", "trust", "--no-sync", "-E", "UTF8").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return d.configure(primarySettings + fmt.Sprintf("port = %d\n", d.port))
+}
+
+func (d *database) configure(settings string) error {
+	f, err := os.OpenFile(filepath.Join(d.dir, "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(settings)
+	return err
+}
+
+// clone makes the data directory of a standby of primary.
+func (d *database) clone(ctx context.Context, primary *database) error {
+	out, err := d.command(ctx, "pg_basebackup", "-D", d.dir, "-R", "-X", "stream", "-c", "fast", "--no-sync",
+		"-d", primary.dsn("postgres")).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("pg_basebackup: %w: %s", err, out)
+	}
+	return d.configure(fmt.Sprintf("port = %d\nsynchronous_standby_names = ''\n", d.port))
+}
+
+// promote makes a primary of a standby.
+func (d *database) promote(ctx context.Context) error {
+	return d.exec(ctx, "postgres", `SELECT pg_promote(true, 20)`)
+}
+
+func (d *database) dsn(name string) string {
+	return fmt.Sprintf("postgres://rafflecast@127.0.0.1:%d/%s", d.port, name)
+}
+
+func (d *database) address() string { return "127.0.0.1:" + strconv.Itoa(d.port) }
+
+// exec runs statements, each by itself, on a connection of its own that no link
+// disturbs.
+func (d *database) exec(ctx context.Context, name string, statements ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, d.dsn(name))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%.60s: %w", strings.TrimSpace(statement), err)
+		}
+	}
+	return nil
+}
+
+// awaitReady returns once the server answers.
+func (d *database) awaitReady(ctx context.Context) error {
+	var err error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
+		if err = d.exec(ctx, "postgres", "SELECT 1"); err == nil {
+			return nil
+		}
+		if !d.alive() {
+			return fmt.Errorf("%s has ended", d.name)
+		}
+	}
+	return fmt.Errorf("%s is not ready: %w", d.name, err)
+}

@@ -1,0 +1,395 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// The sizes of a system.
+const (
+	servers        = 3 // NATS
+	participations = 2
+	gateways       = 3
+)
+
+// Programs are the binaries that a system is made of.
+type Programs struct{ Participation, Gateway, NATS string }
+
+// system is everything that runs, with a link between each two.
+type system struct {
+	dir      string
+	programs Programs
+
+	primary, standby *database
+	nats             [servers]*process
+	natsPorts        [servers]int
+	participations   [participations]*process
+	gateways         [gateways]*process
+	toPostgres       [participations]*Link
+	// natsLinks are what a service calls its NATS servers: participation's first,
+	// then the gateways'.
+	natsLinks [participations + gateways][servers]*Link
+	grpcPorts [participations]int
+	opsPorts  [participations + gateways]int
+	webPorts  [gateways]int
+
+	callers [participations]*grpc.ClientConn
+	admin   *nats.Conn // straight to the servers
+	clock   *clock
+}
+
+// ports returns n ports of loopback that nobody listens on.
+func ports(ctx context.Context, n int) ([]int, error) {
+	var open []net.Listener
+	defer func() {
+		for _, l := range open {
+			_ = l.Close()
+		}
+	}()
+	var numbers []int
+	for range n {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, l)
+		numbers = append(numbers, l.Addr().(*net.TCPAddr).Port)
+	}
+	return numbers, nil
+}
+
+// newSystem starts everything in dir and returns once it can be used.
+func newSystem(ctx context.Context, dir string, programs Programs) (s *system, err error) {
+	s = &system{dir: dir, programs: programs}
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	if err := s.startPostgres(ctx); err != nil {
+		return s, err
+	}
+	if err := s.startNATS(ctx); err != nil {
+		return s, err
+	}
+	if err := s.startServices(ctx); err != nil {
+		return s, err
+	}
+	return s, s.awaitReady(ctx, 60*time.Second)
+}
+
+func (s *system) startPostgres(ctx context.Context) error {
+	binaries, account, err := findPostgres(ctx, filepath.Join(s.dir, "cache"))
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(s.dir, "postgres")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return err
+	}
+	if account != nil {
+		if err := errors.Join(os.Chmod(s.dir, 0o711), os.Chown(data, int(account.Uid), int(account.Gid))); err != nil { //nolint:gosec // for PostgreSQL's account
+			return err
+		}
+	}
+	p, err := ports(ctx, 2)
+	if err != nil {
+		return err
+	}
+	s.clock = newClock(s.dir)
+	s.primary = newDatabase(s.dir, "primary", binaries, filepath.Join(data, "primary"), p[0], account, s.clock.environment())
+	s.standby = newDatabase(s.dir, "standby", binaries, filepath.Join(data, "standby"), p[1], account, s.clock.environment())
+	if err := s.primary.initialize(ctx); err != nil {
+		return err
+	}
+	if err := s.primary.start(); err != nil {
+		return err
+	}
+	if err := s.primary.awaitReady(ctx); err != nil {
+		return err
+	}
+	if err := s.standby.clone(ctx, s.primary); err != nil {
+		return err
+	}
+	if err := s.standby.start(); err != nil {
+		return err
+	}
+	if err := s.standby.awaitReady(ctx); err != nil {
+		return err
+	}
+	if err := s.primary.exec(ctx, "postgres", "CREATE DATABASE rafflecast"); err != nil {
+		return err
+	}
+	for i := range s.toPostgres {
+		if s.toPostgres[i], err = newLink(ctx, fmt.Sprintf("participation-%d to PostgreSQL", i), "127.0.0.1:0", s.primary.address()); err != nil {
+			return err
+		}
+	}
+	out, err := exec.CommandContext(ctx, s.programs.Participation, "migrate", "--database-url="+s.primary.dsn("rafflecast")).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("migrate: %w: %s", err, out)
+	}
+	return nil
+}
+
+const natsConfig = `
+server_name: n%d
+listen: 127.0.0.1:%d
+jetstream { store_dir: %q }
+cluster { name: faults, listen: 127.0.0.1:%d, no_advertise: true, routes: [%s] }
+`
+
+func (s *system) startNATS(ctx context.Context) error {
+	p, err := ports(ctx, 2*servers)
+	if err != nil {
+		return err
+	}
+	copy(s.natsPorts[:], p)
+	var routes []string
+	for i := range servers {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p[servers+i]))
+	}
+	for i := range servers {
+		config := filepath.Join(s.dir, fmt.Sprintf("nats-%d.conf", i))
+		text := fmt.Sprintf(natsConfig, i, p[i], filepath.Join(s.dir, fmt.Sprintf("nats-%d", i)), p[servers+i], strings.Join(routes, ", "))
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			return err
+		}
+		s.nats[i] = newProcess(s.dir, fmt.Sprintf("nats-%d", i), func() *exec.Cmd {
+			return exec.CommandContext(context.Background(), s.programs.NATS, "-c", config)
+		})
+		if err := s.nats[i].start(); err != nil {
+			return err
+		}
+	}
+	var urls []string
+	for i := range servers {
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", s.natsPorts[i]))
+	}
+	s.admin, err = nats.Connect(strings.Join(urls, ","), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.ReconnectWait(100*time.Millisecond), nats.PingInterval(time.Second))
+	if err != nil {
+		return err
+	}
+	js, err := s.stream()
+	if err != nil {
+		return err
+	}
+	return eventually(ctx, 30*time.Second, "JetStream has a leader", func(ctx context.Context) error {
+		_, err := js.AccountInfo(ctx)
+		return err
+	})
+}
+
+func (s *system) stream() (jetstream.JetStream, error) { return jetstream.New(s.admin) }
+
+func (s *system) natsURL(ctx context.Context, service int, name string) (string, error) {
+	var urls []string
+	for i := range servers {
+		link, err := newLink(ctx, fmt.Sprintf("%s to nats-%d", name, i), "127.0.0.1:0", fmt.Sprintf("127.0.0.1:%d", s.natsPorts[i]))
+		if err != nil {
+			return "", err
+		}
+		s.natsLinks[service][i] = link
+		urls = append(urls, "nats://"+link.listener.Addr().String())
+	}
+	return strings.Join(urls, ","), nil
+}
+
+func (s *system) startServices(ctx context.Context) error {
+	p, err := ports(ctx, 2*participations+participations+2*gateways)
+	if err != nil {
+		return err
+	}
+	next := func() int { n := p[0]; p = p[1:]; return n }
+	for i := range participations {
+		name := fmt.Sprintf("participation-%d", i)
+		url, err := s.natsURL(ctx, i, name)
+		if err != nil {
+			return err
+		}
+		s.grpcPorts[i], s.opsPorts[i] = next(), next()
+		args := []string{
+			"serve", "--log-format=json", "--stream-replicas=3", "--nats-url=" + url,
+			"--database-url=postgres://rafflecast@" + s.toPostgres[i].listener.Addr().String() + "/rafflecast",
+			fmt.Sprintf("--grpc-address=127.0.0.1:%d", s.grpcPorts[i]), fmt.Sprintf("--http-address=127.0.0.1:%d", next()),
+			fmt.Sprintf("--ops-address=127.0.0.1:%d", s.opsPorts[i]), "--stop-timeout=3s",
+		}
+		s.participations[i] = newProcess(s.dir, name, func() *exec.Cmd {
+			return exec.CommandContext(context.Background(), s.programs.Participation, args...)
+		})
+		if err := s.participations[i].start(); err != nil {
+			return err
+		}
+		if s.callers[i], err = grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", s.grpcPorts[i]), grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: time.Second, Backoff: fastBackoff})); err != nil {
+			return err
+		}
+	}
+	for i := range gateways {
+		name := fmt.Sprintf("gateway-%d", i)
+		url, err := s.natsURL(ctx, participations+i, name)
+		if err != nil {
+			return err
+		}
+		s.webPorts[i], s.opsPorts[participations+i] = next(), next()
+		args := []string{
+			"serve", "--log-format=json", "--nats-url=" + url, fmt.Sprintf("--address=127.0.0.1:%d", s.webPorts[i]),
+			fmt.Sprintf("--ops-address=127.0.0.1:%d", s.opsPorts[participations+i]), "--drain-window=1s",
+			"--heartbeat=2s", "--retry-min=200ms", "--retry-max=1s",
+		}
+		s.gateways[i] = newProcess(s.dir, name, func() *exec.Cmd {
+			return exec.CommandContext(context.Background(), s.programs.Gateway, args...)
+		})
+		if err := s.gateways[i].start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitReady returns once every process runs and every service is ready.
+func (s *system) awaitReady(ctx context.Context, within time.Duration) error {
+	return eventually(ctx, within, "every service is ready", func(ctx context.Context) error {
+		for _, p := range s.processes() {
+			if !p.alive() {
+				return errors.New(p.name + " has ended")
+			}
+		}
+		for _, port := range s.opsPorts {
+			if _, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/readyz", port)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// processes returns all that runs but the standby.
+func (s *system) processes() []*process {
+	var all []*process
+	add := func(p *process) {
+		if p != nil {
+			all = append(all, p)
+		}
+	}
+	if s.primary != nil {
+		add(s.primary.process)
+	}
+	for _, list := range [][]*process{s.nats[:], s.participations[:], s.gateways[:]} {
+		for _, p := range list {
+			add(p)
+		}
+	}
+	return all
+}
+
+func (s *system) links() []*Link {
+	var all []*Link
+	for _, l := range s.toPostgres {
+		if l != nil {
+			all = append(all, l)
+		}
+	}
+	for _, service := range s.natsLinks {
+		for _, l := range service {
+			if l != nil {
+				all = append(all, l)
+			}
+		}
+	}
+	return all
+}
+
+// heal ends every disturbance and starts what has ended.
+func (s *system) heal() error {
+	for _, l := range s.links() {
+		l.Heal()
+	}
+	var errs []error
+	for _, p := range s.processes() {
+		p.signal(syscall.SIGCONT)
+		errs = append(errs, p.start())
+	}
+	return errors.Join(errs...)
+}
+
+// stop ends everything.
+func (s *system) stop() {
+	for _, c := range s.callers {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+	for _, l := range s.links() {
+		l.Heal()
+	}
+	if s.standby != nil {
+		_ = s.standby.end(syscall.SIGKILL, 5*time.Second)
+	}
+	for _, p := range s.processes() {
+		_ = p.end(syscall.SIGKILL, 5*time.Second)
+	}
+	for _, l := range s.links() {
+		l.Close()
+	}
+	if s.admin != nil {
+		s.admin.Close()
+	}
+}
+
+func get(ctx context.Context, url string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var body json.RawMessage
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		err = json.NewDecoder(resp.Body).Decode(&body)
+	}
+	return body, err
+}
+
+// eventually repeats try until it succeeds, for at most a time.
+func eventually(ctx context.Context, within time.Duration, what string, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		attempt, done := context.WithTimeout(ctx, 5*time.Second)
+		err := try(attempt)
+		done()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("not within %v: %s: %w", within, what, err)
+		}
+	}
+}
