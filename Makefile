@@ -64,6 +64,9 @@ bench-entries: $(BUILD)/bench-entries ## measure entries beside COPY, a transact
 bench-gateway: $(BUILD)/bench-gateway ## measure the fan-out beside a bare epoll server and a net/http hub
 	@$(BUILD)/bench-gateway $(ARGS)
 
+faults: ## break a whole system on seeded schedules and judge it; ARGS="-seeds=20 -faults=50"
+	@go run ./services/test/cmd/faults $(ARGS)
+
 images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in deploy/images/build.sh, VERSION=1.2.3 for one
 	@deploy/images/build.sh >$(BUILD)/ko.log 2>&1 || { cat $(BUILD)/ko.log; exit 1; }
 	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestImages_ ./services/test/e2e && ls -l dist
@@ -145,4 +148,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers promtool FORCE
+.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway faults images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers promtool FORCE

@@ -326,19 +326,6 @@ func (c *callers) answered(pending map[int64]*entry, resp *rafflev1.EnterStreamR
 	}
 }
 
-// acknowledged returns how many entries were.
-func (c *callers) acknowledged() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := 0
-	for _, e := range c.entries {
-		if e.ordinal > 0 {
-			n++
-		}
-	}
-	return n
-}
-
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):

@@ -3,7 +3,6 @@ package faults
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -100,17 +99,17 @@ func (l *Link) accept() {
 }
 
 func (l *Link) serve(client net.Conn) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	l.mu.Lock()
 	target := l.target
 	l.conns[client] = struct{}{}
 	l.mu.Unlock()
 	defer l.forget(client)
-	server, err := net.DialTimeout("tcp", target, 2*time.Second)
+	server, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(context.Background(), "tcp", target)
 	if err != nil {
 		return
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	l.mu.Lock()
 	l.conns[server] = struct{}{}
 	l.mu.Unlock()
@@ -129,8 +128,7 @@ func (l *Link) forget(c net.Conn) {
 
 // copy moves bytes until either side ends, and then ends both.
 func (l *Link) copy(to, from net.Conn, direction int) {
-	defer to.Close()
-	defer from.Close()
+	defer func() { _, _ = to.Close(), from.Close() }()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -141,9 +139,6 @@ func (l *Link) copy(to, from net.Conn, direction int) {
 			}
 		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				return
-			}
 			return
 		}
 	}

@@ -52,7 +52,7 @@ func findPostgres(ctx context.Context, cache string) (dir string, account *sysca
 }
 
 func (d *database) command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(d.binaries, program), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(d.binaries, program), args...) //nolint:gosec // PostgreSQL, as localpg found it
 	cmd.Dir = filepath.Dir(d.dir)
 	cmd.Env = append([]string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, d.preload...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: d.account}
@@ -97,7 +97,7 @@ func (d *database) configure(settings string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, err = f.WriteString(settings)
 	return err
 }

@@ -38,7 +38,7 @@ func (p *process) start() error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	cmd := p.make()
 	cmd.Stdout, cmd.Stderr = log, log
 	if cmd.SysProcAttr == nil {
@@ -73,15 +73,6 @@ func (p *process) alive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.running()
-}
-
-func (p *process) pid() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return 0
-	}
-	return p.cmd.Process.Pid
 }
 
 // signal sends a signal to the program and all that it has started.

@@ -56,8 +56,14 @@ func (f *Findings) Report(w io.Writer) {
 		name     string
 		findings []string
 	}{
-		{"lost", f.Lost}, {"doubled", f.Doubled}, {"regressed", f.Regressed}, {"updates doubled", f.UpdatesDoubled},
-		{"without the final odds", f.WithoutFinal}, {"ghosts", f.Ghosts}, {"leaks", f.Leaks}, {"callers and logs", f.CallerFaults},
+		{"lost", f.Lost},
+		{"doubled", f.Doubled},
+		{"regressed", f.Regressed},
+		{"updates doubled", f.UpdatesDoubled},
+		{"without the final odds", f.WithoutFinal},
+		{"ghosts", f.Ghosts},
+		{"leaks", f.Leaks},
+		{"callers and logs", f.CallerFaults},
 	} {
 		for _, text := range list.findings[:min(len(list.findings), 5)] {
 			fmt.Fprintf(w, "FOUND %s: %s\n", list.name, text)
@@ -74,9 +80,15 @@ func (f *Findings) Results(w io.Writer) {
 		name  string
 		value any
 	}{
-		{"faults", f.Faults}, {"entries_acknowledged", f.Acknowledged}, {"entries_lost", len(f.Lost)},
-		{"entries_doubled", len(f.Doubled)}, {"versions_regressed", len(f.Regressed)}, {"updates_doubled", len(f.UpdatesDoubled)},
-		{"clients_without_final", len(f.WithoutFinal)}, {"ghosts", len(f.Ghosts)}, {"leaks", len(f.Leaks)},
+		{"faults", f.Faults},
+		{"entries_acknowledged", f.Acknowledged},
+		{"entries_lost", len(f.Lost)},
+		{"entries_doubled", len(f.Doubled)},
+		{"versions_regressed", len(f.Regressed)},
+		{"updates_doubled", len(f.UpdatesDoubled)},
+		{"clients_without_final", len(f.WithoutFinal)},
+		{"ghosts", len(f.Ghosts)},
+		{"leaks", len(f.Leaks)},
 		{"slowest_recovery_s", fmt.Sprintf("%.2f", f.SlowestRecovery.Seconds())},
 	} {
 		fmt.Fprintf(w, "RESULT %s %v\n", r.name, r.value)

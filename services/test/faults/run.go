@@ -98,7 +98,7 @@ func (f *Findings) check(ctx context.Context, s *system, c *callers, w *subscrib
 
 // throw throws the faults of a schedule, one or two at once.
 func throw(ctx context.Context, cfg *Config, s *system, f *Findings) error {
-	r := rand.New(rand.NewPCG(cfg.Seed, 1)) //nolint:gosec // a schedule that can be repeated
+	r := rand.New(rand.NewPCG(cfg.Seed, 1)) // a schedule that can be repeated
 	choices := choose(cfg.Only)
 	if len(choices) == 0 {
 		return fmt.Errorf("there is no kind of fault like %q", cfg.Only)

@@ -140,7 +140,8 @@ func (s *system) startPostgres(ctx context.Context) error {
 			return err
 		}
 	}
-	out, err := exec.CommandContext(ctx, s.programs.Participation, "migrate", "--database-url="+s.primary.dsn("rafflecast")).CombinedOutput()
+	migrate := exec.CommandContext(ctx, s.programs.Participation, "migrate", "--database-url="+s.primary.dsn("rafflecast")) //nolint:gosec // our own program
+	out, err := migrate.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("migrate: %w: %s", err, out)
 	}
@@ -171,7 +172,7 @@ func (s *system) startNATS(ctx context.Context) error {
 			return err
 		}
 		s.nats[i] = newProcess(s.dir, fmt.Sprintf("nats-%d", i), func() *exec.Cmd {
-			return exec.CommandContext(context.Background(), s.programs.NATS, "-c", config)
+			return exec.CommandContext(context.Background(), s.programs.NATS, "-c", config) //nolint:gosec // built by Build
 		})
 		if err := s.nats[i].start(); err != nil {
 			return err
@@ -231,7 +232,7 @@ func (s *system) startServices(ctx context.Context) error {
 			fmt.Sprintf("--ops-address=127.0.0.1:%d", s.opsPorts[i]), "--stop-timeout=3s",
 		}
 		s.participations[i] = newProcess(s.dir, name, func() *exec.Cmd {
-			return exec.CommandContext(context.Background(), s.programs.Participation, args...)
+			return exec.CommandContext(context.Background(), s.programs.Participation, args...) //nolint:gosec // our own program
 		})
 		if err := s.participations[i].start(); err != nil {
 			return err
@@ -254,7 +255,7 @@ func (s *system) startServices(ctx context.Context) error {
 			"--heartbeat=2s", "--retry-min=200ms", "--retry-max=1s",
 		}
 		s.gateways[i] = newProcess(s.dir, name, func() *exec.Cmd {
-			return exec.CommandContext(context.Background(), s.programs.Gateway, args...)
+			return exec.CommandContext(context.Background(), s.programs.Gateway, args...) //nolint:gosec // our own program
 		})
 		if err := s.gateways[i].start(); err != nil {
 			return err
