@@ -291,16 +291,17 @@ func promote(ctx context.Context, s *system, _ *rand.Rand) (func(context.Context
 // restore takes the database back to an older dump, while everything runs but
 // participation, and forgets what was acknowledged after it.
 func restore(ctx context.Context, s *system, c *callers) error {
-	dump, err := s.primary.command(ctx, "pg_dump", s.primary.dsn("rafflecast")).Output()
-	if err != nil {
-		return fmt.Errorf("pg_dump: %w", err)
-	}
+	// The record first: what was acknowledged before the dump began is in it.
 	kept := make(map[string]entry)
 	c.mu.Lock()
 	for id, e := range c.entries {
 		kept[id] = *e
 	}
 	c.mu.Unlock()
+	dump, err := s.primary.command(ctx, "pg_dump", s.primary.dsn("rafflecast")).Output()
+	if err != nil {
+		return fmt.Errorf("pg_dump: %w", err)
+	}
 	pause(ctx, 2*time.Second) // what is acknowledged now, the restore takes away
 	for _, p := range s.participations {
 		_ = p.end(syscall.SIGTERM, 10*time.Second)
