@@ -175,3 +175,19 @@ func TestFeed_StreamThatLostItsTail(t *testing.T) {
 	b.awaitVersion(1, 3)
 	b.awaitSnapshot(MissedTail)
 }
+
+// Messages that take the sequences of those that the stream has lost are not taken for
+// another stream once that is known.
+func TestFeed_StreamThatLostItsTailGoesOn(t *testing.T) {
+	t.Parallel()
+	b := running(t)
+	b.publish(1, 1)
+	b.awaitVersion(1, 1)
+	b.republish("raffle.live.1", "2", message(t, 1, 2))
+	b.awaitVersion(1, 2)
+	b.awaitSnapshot(ShorterStream)
+	b.publish(1, 3) // sequence 2 once more
+	b.awaitVersion(1, 3)
+	b.feed.requestSnapshot(Gap)
+	b.nextSnapshot(Gap)
+}

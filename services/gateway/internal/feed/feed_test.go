@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
@@ -103,6 +104,13 @@ func TestFeed_DropsMalformedMessages(t *testing.T) {
 	}
 }
 
+// receive has the feed handle a message as if it had been received live.
+func (b *testBundle) receive(sequence uint64, raffleID int64, data []byte) {
+	msg := &nats.Msg{Subject: fmt.Sprint("raffle.live.", raffleID), Data: data, Header: nats.Header{}}
+	msg.Header.Set(jetstream.SequenceHeader, fmt.Sprint(sequence))
+	b.feed.onMessage(msg)
+}
+
 // What was missed, or may have been, must not look complete, from the very message that
 // shows it.
 func TestFeed_InvalidatesCacheWhenMessagesAreMissed(t *testing.T) {
@@ -114,6 +122,7 @@ func TestFeed_InvalidatesCacheWhenMessagesAreMissed(t *testing.T) {
 		cause    Cause
 	}{
 		"nothing is missed":      {4, message(t, 2, 1), true, ""},
+		"bad data alone":         {4, []byte("not protobuf"), true, ""},
 		"a gap":                  {5, message(t, 2, 1), false, Gap},
 		"a gap before bad data":  {5, []byte("not protobuf"), false, Gap},
 		"the same sequence":      {3, message(t, 2, 1), false, AnotherStream},
@@ -127,16 +136,11 @@ func TestFeed_InvalidatesCacheWhenMessagesAreMissed(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer b.feed.nc.Close()
-			receive := func(sequence uint64, raffleID int64, data []byte) {
-				msg := &nats.Msg{Subject: fmt.Sprint("raffle.live.", raffleID), Data: data, Header: nats.Header{}}
-				msg.Header.Set(jetstream.SequenceHeader, fmt.Sprint(sequence))
-				b.feed.onMessage(msg)
-			}
 			for v := range int64(3) {
-				receive(uint64(v)+1, 1, message(t, 1, v+1))
+				b.receive(uint64(v)+1, 1, message(t, 1, v+1))
 			}
-			receive(tt.shows, 2, tt.data)
-			receive(tt.shows+1, 1, message(t, 1, 7))
+			b.receive(tt.shows, 2, tt.data)
+			b.receive(tt.shows+1, 1, message(t, 1, 7))
 			if tt.complete {
 				b.expectSince(1, 1, true, 2, 3, 7)
 			} else {
@@ -153,6 +157,30 @@ func TestFeed_InvalidatesCacheWhenMessagesAreMissed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A stream that begins anew is another one from its first message on: it may have another
+// raffle of the same id, and its gaps are noticed.
+func TestFeed_StreamThatBeginsAnewIsAnother(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	var err error
+	if b.feed, err = New(b.config("nats://127.0.0.1:1")); err != nil { // it takes no snapshot
+		t.Fatal(err)
+	}
+	defer b.feed.nc.Close()
+	for v := range int64(9) {
+		b.receive(uint64(v)+1, 1, encode(t, &rafflev1.Odds{Id: 1, Epoch: "old", Version: v + 1}))
+	}
+	b.receive(1, 1, encode(t, &rafflev1.Odds{Id: 1, Epoch: "new", Version: 3}))
+	if u := b.cache.Newest(1); u.Epoch != "new" || u.Version != 3 {
+		t.Errorf("newest: %s", odds.ID(u))
+	}
+	b.receive(2, 1, encode(t, &rafflev1.Odds{Id: 1, Epoch: "new", Version: 4}))
+	b.receive(4, 1, encode(t, &rafflev1.Odds{Id: 1, Epoch: "new", Version: 9}))
+	if got, complete := b.cache.Since(1, odds.Seen{Epoch: "new", Version: 4}); complete || len(got) != 1 {
+		t.Errorf("%d updates, complete %t", len(got), complete)
 	}
 }
 

@@ -166,7 +166,12 @@ func (b *testBundle) publishUnseen(raffleID int64, versions ...int64) {
 
 func message(t *testing.T, raffleID, version int64) []byte {
 	t.Helper()
-	data, err := proto.Marshal(&rafflev1.Odds{Id: raffleID, Version: version, State: rafflev1.Raffle_OPEN})
+	return encode(t, &rafflev1.Odds{Id: raffleID, Version: version, State: rafflev1.Raffle_OPEN})
+}
+
+func encode(t *testing.T, m *rafflev1.Odds) []byte {
+	t.Helper()
+	data, err := proto.Marshal(m)
 	if err != nil {
 		t.Fatal(err)
 	}
