@@ -144,6 +144,11 @@ func TestDeadline_EndsACall(t *testing.T) {
 func TestDeadline_EndsACallWithoutAMessage(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(cfg *Config) { cfg.callTimeout = 50 * time.Millisecond })
+	// It is open for longer than the calls below, each of which takes the timeout.
+	entries, err := b.entries.EnterStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, method := range []string{
 		rafflev1.ParticipationService_Enter_FullMethodName, rafflev1.RaffleService_GetRaffle_FullMethodName,
 		healthv1.Health_Check_FullMethodName,
@@ -158,15 +163,10 @@ func TestDeadline_EndsACallWithoutAMessage(t *testing.T) {
 			t.Errorf("%s: %v", method, err)
 		}
 	}
-	stream, err := b.entries.EnterStream(t.Context())
-	if err != nil {
+	if err := entries.Send(enter(1)); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond)
-	if err := stream.Send(enter(1)); err != nil {
-		t.Fatal(err)
-	}
-	if resp, err := stream.Recv(); err != nil || resp.GetEntered() == nil {
+	if resp, err := entries.Recv(); err != nil || resp.GetEntered() == nil {
 		t.Errorf("a stream of entries was ended: %v, %v", resp, err)
 	}
 }
