@@ -2,7 +2,7 @@ package manifests
 
 import "testing"
 
-func TestParseSettings(t *testing.T) {
+func TestParseSettings_ReadsWhatSettingsPrints(t *testing.T) {
 	t.Parallel()
 	got, err := ParseSettings([]byte(`[{"command": "serve", "flag": "--drain-window", "variable": "GATEWAY_DRAIN_WINDOW", "default": "20s"}]`))
 	if err != nil || len(got) != 1 || got["GATEWAY_DRAIN_WINDOW"] != "20s" {

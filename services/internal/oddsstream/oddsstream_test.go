@@ -54,7 +54,7 @@ func TestNames_WithAPrefix(t *testing.T) {
 	}
 }
 
-func TestCheckPrefix(t *testing.T) {
+func TestCheckPrefix_TakesNamesOfOneToken(t *testing.T) {
 	t.Parallel()
 	for prefix, want := range map[string]bool{
 		"": true, "staging": true, "eu-west-1": true, strings.Repeat("a", 32): true,
@@ -66,7 +66,7 @@ func TestCheckPrefix(t *testing.T) {
 	}
 }
 
-func TestReconciled(t *testing.T) {
+func TestReconciled_ReadsTheMetadata(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		metadata map[string]string

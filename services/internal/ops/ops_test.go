@@ -15,7 +15,7 @@ func get(t *testing.T, ready func() error, path string) *httptest.ResponseRecord
 	return w
 }
 
-func TestHandler(t *testing.T) {
+func TestHandler_AnswersHealthChecks(t *testing.T) {
 	t.Parallel()
 	ready := func() error { return nil }
 	notReady := func() error { return errors.New("no snapshot yet") }

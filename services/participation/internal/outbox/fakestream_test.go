@@ -12,7 +12,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
 
-// fakeStream is a Stream in memory. TestStream holds it to what JetStream does.
+// fakeStream is a Stream in memory. TestStream_FakeDoesAsJetStream holds it to what JetStream does.
 type fakeStream struct {
 	mu       sync.Mutex
 	created  time.Time

@@ -11,8 +11,8 @@ import (
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 )
 
-// TestStream holds the fake of the other tests to what the real stream does.
-func TestStream(t *testing.T) {
+// TestStream_FakeDoesAsJetStream holds the fake of the other tests to what the real stream does.
+func TestStream_FakeDoesAsJetStream(t *testing.T) {
 	t.Parallel()
 	t.Run("JetStream", func(t *testing.T) {
 		t.Parallel()

@@ -96,7 +96,7 @@ func TestStart_FailsIfTheChildDoesNotBecomeReady(t *testing.T) {
 	}
 }
 
-func TestMedian(t *testing.T) {
+func TestMedian_IsTheMiddleOfTheSorted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		values []float64
