@@ -6,7 +6,7 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 BUILD   := $(CURDIR)/.build
 TOOLS   := $(BUILD)/tools
-MODULES := proto services/internal services/participation services/gateway services/rafflecast services/test
+MODULES := proto services/draw services/internal services/participation services/gateway services/rafflecast services/test
 export PATH := $(TOOLS):$(PATH)
 
 BUF                    := github.com/bufbuild/buf/cmd/buf@v1.75.0
@@ -39,7 +39,7 @@ $(BUILD)/participation $(BUILD)/gateway: FORCE
 # Tests run against a PostgreSQL of their own, unless TEST_DATABASE_URL names one.
 with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/with-postgres run --log-level=warn --
 
-test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies callers manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
+test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies callers bc manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
 	@$(with-postgres) go test -race -timeout=20m work
 
 # A module of its own beside the workspace: its dependencies are large.
@@ -54,8 +54,8 @@ pictures: $(BUILD)/with-postgres chromium ## take the pictures of the page again
 
 PICTURES := $(CURDIR)/services/gateway/web/pictures
 
-alone: $(BUILD)/with-postgres pgbouncer proxies ## build and test each service by itself, as GOWORK=off sees it
-	@for m in services/internal services/participation services/gateway; do \
+alone: $(BUILD)/with-postgres pgbouncer proxies bc ## build and test each service by itself, as GOWORK=off sees it
+	@for m in services/draw services/internal services/participation services/gateway; do \
 	  echo "$$m alone:"; (cd $$m && export GOWORK=off && go build ./... && $(with-postgres) go test ./...); done
 
 bench-entries: $(BUILD)/bench-entries ## measure entries beside COPY, a transaction each, and a no-op; about 7 minutes
@@ -140,6 +140,8 @@ callers:
 	$(call need,protoc,protobuf-compiler,install protoc for the test of the contract; it is skipped without it,[ -z "$${CI:-}" ])
 	$(call need,grpc_java_plugin,protobuf-compiler-grpc-java-plugin libprotobuf-java libgrpc-java libnetty-java libperfmark-java libguava-java libjsr305-java libgeronimo-annotation-1.3-spec-java,install the plugin and libraries of gRPC for Java for the test of the contract; it is skipped without them,[ -z "$${CI:-}" ])
 	$(call need,javac,default-jdk-headless,install a Java compiler for the test of the contract; it is skipped without it,[ -z "$${CI:-}" ])
+bc:
+	$(call need,bc,bc,install bc for the test of services/draw/README.md; it is skipped without it,[ -z "$${CI:-}" ])
 pgbouncer:
 	$(call need,pgbouncer,pgbouncer,install PgBouncer for its test; it is skipped without it,[ -z "$${CI:-}" ])
 promtool:
@@ -148,4 +150,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway faults images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers promtool FORCE
+.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway faults images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc promtool FORCE
