@@ -49,6 +49,9 @@ manifests: promtool ## check what is in deploy: manifests, compose file, alerts 
 dashboard: ## make deploy/grafana/rafflecast.json from its source, deploy/internal/dashboard
 	@cd deploy && GOWORK=off go run ./internal/dashboard >grafana/rafflecast.json
 
+noble: ## bundle SHA-256 and BLS of npm's @noble for the page's check of a draw
+	@cd services/gateway/web/draw && ./noble.sh $(BUILD)/npm/noble >$(BUILD)/noble.js && cp $(BUILD)/noble.js noble.js
+
 pictures: $(BUILD)/with-postgres chromium ## take the pictures of the page again
 	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestPage_Pictures ./services/test/e2e
 
@@ -150,4 +153,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard alone pictures bench-entries bench-gateway faults images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc promtool FORCE
+.PHONY: help run build test manifests dashboard noble alone pictures bench-entries bench-gateway faults images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc promtool FORCE
