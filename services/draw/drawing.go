@@ -24,8 +24,8 @@ type Drawing struct {
 	Tickets    []int64 // in the order in which they were drawn
 }
 
-// draw carries out the drawing that lies ahead.
-func (l *Log) draw(r Draw) error {
+// apply carries out the drawing that lies ahead.
+func (r Draw) apply(l *Log, _ []byte) error {
 	next := l.announced
 	if next == nil || r.Drawing != next.drawing || r.Round != next.round {
 		return fmt.Errorf("no drawing %d from round %d lies ahead", r.Drawing, r.Round)
@@ -39,14 +39,14 @@ func (l *Log) draw(r Draw) error {
 	d.Text = fmt.Sprintf("rafflecast draw\n%sdrawing %d\ndrand %s\nround %d\nrandomness %s\n",
 		next.head, d.Number, l.rules.Chain, d.Round, d.Randomness)
 	d.Seed = fmt.Sprintf("%x", sha256.Sum256([]byte(d.Text)))
-	want := len(l.places) + int(l.rules.Alternates)
-	if d.Number > 1 {
-		want = 0
-		for _, ticket := range l.places {
-			if ticket == Vacant {
-				want++
-			}
+	want := 0
+	for _, ticket := range l.places {
+		if ticket == Vacant {
+			want++
 		}
+	}
+	if d.Number == 1 {
+		want += int(l.rules.Alternates)
 	}
 	d.Tickets = l.choose(want, words(d.Seed))
 	l.place(d.Tickets)
@@ -139,8 +139,8 @@ func (l *Log) place(tickets []int64) {
 	}
 }
 
-// strike takes a ticket's place. The first alternate takes exactly that place.
-func (l *Log) strike(s Strike) error {
+// apply takes a ticket's place. The first alternate takes exactly that place.
+func (s Strike) apply(l *Log, _ []byte) error {
 	if l.announced != nil {
 		return errors.New("nobody can be disqualified while a drawing lies ahead")
 	}

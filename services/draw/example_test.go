@@ -24,8 +24,8 @@ func Example() {
 		Chains:     []*draw.Chain{draw.Quicknet()},
 		Saved:      [][]byte{kept},
 	})
-	fmt.Println(report.Outcome())
-	for i, tickets := range report.Log.Winners() {
+	fmt.Println(report.Outcome)
+	for i, tickets := range report.Winners {
 		fmt.Println(report.Log.Rules().Prizes[i].Name, tickets)
 	}
 	// Output:

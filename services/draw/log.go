@@ -61,14 +61,10 @@ func NewLog(origin string, chains ...*Chain) *Log { return &Log{origin: origin, 
 // Append replays the next record. A DRAW carries out its drawing, after its signature was
 // verified. After an error the log must not be used further.
 func (l *Log) Append(record []byte) error {
-	ticket, err := l.apply(record)
-	if err == nil && l.tree.size == MaxSize {
-		err = fmt.Errorf("a log has at most %d records", MaxSize)
-	}
-	if err != nil {
+	l.tickets = append(l.tickets, 0)
+	if err := l.apply(record); err != nil {
 		return fmt.Errorf("record %d: %w", l.tree.size, err)
 	}
-	l.tickets = append(l.tickets, ticket)
 	l.tree.Append(LeafHash(record))
 	if l.announced != nil && l.announced.head.Size == 0 {
 		l.announced.head = l.Head()
@@ -76,35 +72,22 @@ func (l *Log) Append(record []byte) error {
 	return nil
 }
 
-// apply returns what tickets holds for the record.
-func (l *Log) apply(record []byte) (ticket uint32, err error) {
-	if len(record) > 0 && Kind(record[0]) == KindEntry {
-		return l.enter(record)
+func (l *Log) apply(record []byte) error {
+	if l.tree.size == MaxSize {
+		return fmt.Errorf("a log has at most %d records", MaxSize)
 	}
-	decoded, err := Decode(record)
+	if len(record) > 0 && record[0] == kindEntry {
+		e, err := decodeEntry(record)
+		if err != nil {
+			return err
+		}
+		return e.apply(l, record)
+	}
+	r, err := Decode(record)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	switch r := decoded.(type) {
-	case Restored:
-		err = l.restore(r)
-	case Rules:
-		err = l.setRules(r, record[1:])
-	case Withdrawal:
-		err = l.withdraw(r)
-	case Close:
-		err = l.close(r)
-	case Cancel:
-		err = l.needOpen()
-		l.cancelled = true
-	case Draw:
-		err = l.draw(r)
-	case Strike:
-		err = l.strike(r)
-	case Redraw:
-		err = l.redraw(r)
-	}
-	return 0, err
+	return r.apply(l, record)
 }
 
 func (l *Log) caution(format string, args ...any) {
@@ -124,7 +107,7 @@ func (l *Log) needOpen() error {
 	return nil
 }
 
-func (l *Log) restore(r Restored) error {
+func (r Restored) apply(l *Log, _ []byte) error {
 	if l.tree.size > 0 {
 		return errors.New("a log can only begin as restored")
 	}
@@ -132,7 +115,7 @@ func (l *Log) restore(r Restored) error {
 	return nil
 }
 
-func (l *Log) setRules(r Rules, body []byte) error {
+func (r Rules) apply(l *Log, record []byte) error {
 	logName, _, _ := strings.Cut(l.origin, "/raffle/")
 	if !strings.HasPrefix(l.origin+"/", Origin(logName, r.Raffle, 1)+"/") {
 		return fmt.Errorf("the rules are those of raffle %d, the log is %s", r.Raffle, l.origin)
@@ -149,32 +132,29 @@ func (l *Log) setRules(r Rules, body []byte) error {
 			l.caution("the rules changed after the first entry")
 		}
 	}
-	l.rules, l.rulesBody = r, bytes.Clone(body)
+	l.rules, l.rulesBody = r, bytes.Clone(record[1:])
 	return nil
 }
 
-func (l *Log) enter(record []byte) (ticket uint32, err error) {
-	e, err := decodeEntry(record)
-	if err != nil {
-		return 0, err
-	}
+func (e Entry) apply(l *Log, _ []byte) error {
 	if err := l.needOpen(); err != nil {
-		return 0, err
+		return err
 	}
 	number := l.members.number(e.Tag)
 	m := l.members.get(number)
 	if m.live >= uint16(l.rules.MaxEntriesPerMember) {
-		return 0, fmt.Errorf("the member has %d entries already, all that the rules allow", m.live)
+		return fmt.Errorf("the member has %d entries already, all that the rules allow", m.live)
 	}
 	if m.live == 0 {
 		l.holders++
 	}
 	m.live++
 	l.entries++
-	return number + 1, nil
+	l.tickets[l.tree.size] = number + 1
+	return nil
 }
 
-func (l *Log) withdraw(w Withdrawal) error {
+func (w Withdrawal) apply(l *Log, _ []byte) error {
 	if err := l.needOpen(); err != nil {
 		return err
 	}
@@ -191,7 +171,13 @@ func (l *Log) withdraw(w Withdrawal) error {
 	return nil
 }
 
-func (l *Log) close(c Close) error {
+func (Cancel) apply(l *Log, _ []byte) error {
+	err := l.needOpen()
+	l.cancelled = true
+	return err
+}
+
+func (c Close) apply(l *Log, _ []byte) error {
 	if err := l.needOpen(); err != nil {
 		return err
 	}
@@ -226,7 +212,7 @@ func (l *Log) cautionOfClose(c Close) {
 	}
 }
 
-func (l *Log) redraw(r Redraw) error {
+func (r Redraw) apply(l *Log, _ []byte) error {
 	switch {
 	case len(l.drawings) == 0 || l.announced != nil:
 		return errors.New("there can't be another drawing before the first, or while one lies ahead")

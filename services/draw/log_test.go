@@ -204,7 +204,7 @@ func TestLog_GivesAPlaceToTheFirstAlternate(t *testing.T) {
 		{2, []int64{1, 0}, []int64{}},
 	} {
 		l.announced = nil
-		if err := l.strike(Strike{c.strike, Other}); err != nil {
+		if err := (Strike{c.strike, "OTHER"}).apply(l, nil); err != nil {
 			t.Fatal(err)
 		}
 		want(t, "places", l.places, c.places)

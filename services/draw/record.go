@@ -6,33 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-)
-
-// Kind is the first byte of a record.
-type Kind byte
-
-// The kinds of records.
-const (
-	KindRules Kind = 1 + iota
-	KindEntry
-	KindWithdrawal
-	KindClose
-	KindDraw
-	KindStrike
-	KindRedraw
-	KindCancel
-	KindRestored
+	"slices"
 )
 
 // Record is a decoded record: a Rules, Entry, Withdrawal, Close, Draw, Strike, Redraw,
 // Cancel or Restored.
-type Record any
-
-// jsonRecords are the records whose body is JSON, by kind.
-var jsonRecords = [...]Record{
-	KindRules: Rules{}, KindClose: Close{}, KindDraw: Draw{}, KindStrike: Strike{},
-	KindRedraw: Redraw{}, KindCancel: Cancel{}, KindRestored: Restored{},
+type Record interface {
+	// check returns an error if a value is out of bounds.
+	check() error
+	// apply replays the record, whose bytes are given, or says why it may not stand there.
+	apply(l *Log, record []byte) error
 }
+
+// The first byte of a record is its kind. These two have a binary body; those of
+// jsonRecords, by kind, have a body in JSON.
+const kindEntry, kindWithdrawal = 2, 3
+
+var jsonRecords = [...]Record{1: Rules{}, 4: Close{}, 5: Draw{}, 6: Strike{}, 7: Redraw{}, 8: Cancel{}, 9: Restored{}}
 
 type (
 	// Rules is what the raffle is about.
@@ -79,7 +69,7 @@ type (
 	// Strike disqualifies a ticket that has a place.
 	Strike struct {
 		Ticket int64  `json:"ticket"`
-		Reason Reason `json:"reason"`
+		Reason string `json:"reason"` // one of Reasons
 	}
 	// Redraw names the round of a further drawing, for the vacant prizes.
 	Redraw struct {
@@ -118,22 +108,13 @@ const (
 	MemberWinsOnce Rule = "MEMBER_WINS_ONCE"
 )
 
-// Reason says why a ticket lost its place. There is no free text: it would be personal
-// data for ever.
-type Reason string
-
-// The reasons.
-const (
-	Unclaimed  Reason = "UNCLAIMED"
-	Declined   Reason = "DECLINED"
-	Ineligible Reason = "INELIGIBLE"
-	Duplicate  Reason = "DUPLICATE"
-	Other      Reason = "OTHER"
-)
+// Reasons are why a ticket can lose its place. There is no free text: it would be
+// personal data for ever.
+var Reasons = []string{"UNCLAIMED", "DECLINED", "INELIGIBLE", "DUPLICATE", "OTHER"}
 
 // AppendEntry appends the record of an entry to b. It equals Encode, without its checks.
 func AppendEntry(b []byte, ordinal uint32, tag Tag) []byte {
-	b = binary.BigEndian.AppendUint32(append(b, byte(KindEntry)), ordinal)
+	b = binary.BigEndian.AppendUint32(append(b, kindEntry), ordinal)
 	return append(b, tag[:]...)
 }
 
@@ -143,7 +124,7 @@ func Encode(r Record) (b []byte, err error) {
 	case Entry:
 		b = AppendEntry(nil, r.Ordinal, r.Tag)
 	case Withdrawal:
-		b = binary.BigEndian.AppendUint64([]byte{byte(KindWithdrawal)}, uint64(r.Ticket))
+		b = binary.BigEndian.AppendUint64([]byte{kindWithdrawal}, uint64(r.Ticket))
 	default:
 		for kind, known := range jsonRecords {
 			if known != nil && reflect.TypeOf(known) == reflect.TypeOf(r) {
@@ -163,9 +144,9 @@ func Decode(b []byte) (Record, error) {
 	switch {
 	case len(b) == 0 || len(b) > MaxRecord:
 		return nil, fmt.Errorf("a record has 1 to %d bytes, not %d", MaxRecord, len(b))
-	case Kind(b[0]) == KindEntry:
+	case b[0] == kindEntry:
 		return decodeEntry(b)
-	case Kind(b[0]) == KindWithdrawal:
+	case b[0] == kindWithdrawal:
 		if len(b) != 1+8 || binary.BigEndian.Uint64(b[1:]) >= MaxSize {
 			return nil, fmt.Errorf("%x is no withdrawal", b)
 		}
@@ -177,7 +158,8 @@ func Decode(b []byte) (Record, error) {
 	if err := unmarshal(b[1:], v.Interface()); err != nil {
 		return nil, err
 	}
-	return v.Elem().Interface(), check(v.Elem().Interface())
+	r := v.Elem().Interface().(Record)
+	return r, r.check()
 }
 
 // decodeEntry is Decode for entries, without an allocation.
@@ -188,22 +170,21 @@ func decodeEntry(b []byte) (e Entry, err error) {
 	return Entry{binary.BigEndian.Uint32(b[1:]), Tag(b[5:])}, nil
 }
 
-// check returns an error if a value is out of bounds. Those that Log compares with what
-// it knows are left to it.
-func check(r Record) error {
-	switch r := r.(type) {
-	case Rules:
-		return r.check()
-	case Draw:
-		return within("bytes of the signature", int64(len(r.Signature)), signatureSize, signatureSize)
-	case Restored:
-		return within("seenSize", r.SeenSize, 1, MaxSize)
-	case Strike:
-		switch r.Reason {
-		case Unclaimed, Declined, Ineligible, Duplicate, Other:
-		default:
-			return fmt.Errorf("unknown reason %q", r.Reason)
-		}
+// What these leave out is checked by apply, which knows more.
+func (Entry) check() error      { return nil }
+func (Withdrawal) check() error { return nil }
+func (Close) check() error      { return nil }
+func (Redraw) check() error     { return nil }
+func (Cancel) check() error     { return nil }
+func (r Restored) check() error { return within("seenSize", r.SeenSize, 1, MaxSize) }
+
+func (d Draw) check() error {
+	return within("bytes of the signature", int64(len(d.Signature)), signatureSize, signatureSize)
+}
+
+func (s Strike) check() error {
+	if !slices.Contains(Reasons, s.Reason) {
+		return fmt.Errorf("unknown reason %q", s.Reason)
 	}
 	return nil
 }

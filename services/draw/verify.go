@@ -2,6 +2,7 @@ package draw
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -19,54 +20,43 @@ type Input struct {
 }
 
 // Outcome is the outcome of a check.
-type Outcome int
+type Outcome string
 
-// The outcomes.
+// The outcomes. Unknown is what can't be told, for want of a key or a chain.
 const (
-	True    Outcome = iota
-	False           // something is wrong
-	Unknown         // it can't be told, for want of a key or a chain
+	True    Outcome = "true"
+	False   Outcome = "false"
+	Unknown Outcome = "unknown"
 )
 
-// String returns the word for the outcome.
-func (o Outcome) String() string { return [...]string{"true", "FALSE", "unknown"}[o] }
-
-// Check is a statement, and whether it is true.
+// Check is a statement in one line, and whether it is true.
 type Check struct {
-	Outcome Outcome
-	Text    string // one line
+	Outcome Outcome `json:"outcome"`
+	Text    string  `json:"text"`
 }
 
 // Report is what Verify found.
 type Report struct {
-	Checks   []Check
-	Cautions []string // what is allowed, but worth knowing
-	Tickets  []int64  // of the member
-	Log      *Log     // nil if a record is not allowed where it stands
+	Outcome    Outcome   `json:"outcome"` // False if any check is, else Unknown if any is
+	Checks     []Check   `json:"checks"`
+	Cautions   []string  `json:"cautions"`   // what is allowed, but worth knowing
+	Winners    [][]int64 `json:"winners"`    // by prize: the tickets that have its places, or Vacant
+	Alternates []int64   `json:"alternates"` // the next one first
+	Tickets    []int64   `json:"tickets"`    // of the member
+	Log        *Log      `json:"-"`          // as far as its records may stand where they do
 }
 
-// Outcome returns False if any check is false, else Unknown if any can't be told.
-func (r *Report) Outcome() Outcome {
-	worst := True
-	for _, c := range r.Checks {
-		if c.Outcome == False || worst == True {
-			worst = c.Outcome
-		}
-		if worst == False {
-			break
-		}
-	}
-	return worst
-}
-
-// add appends a check: False with the error if there is one.
+// add adds a check, which is true without an error.
 func (r *Report) add(name string, err error, format string, args ...any) {
-	check := Check{True, fmt.Sprintf(name+": "+format, args...)}
-	switch {
-	case errors.Is(err, ErrNoKey) || errors.Is(err, ErrUnknownChain):
-		check = Check{Unknown, name + ": " + err.Error()}
-	case err != nil:
+	check := Check{True, name + ": " + fmt.Sprintf(format, args...)}
+	if err != nil {
 		check = Check{False, name + ": " + err.Error()}
+	}
+	if errors.Is(err, ErrNoKey) || errors.Is(err, ErrUnknownChain) {
+		check.Outcome = Unknown
+	}
+	if check.Outcome == False || r.Outcome == True {
+		r.Outcome = check.Outcome
 	}
 	r.Checks = append(r.Checks, check)
 }
@@ -74,7 +64,7 @@ func (r *Report) add(name string, err error, format string, args ...any) {
 // Verify checks a whole log against its signed checkpoint and against what was kept of it
 // earlier. It needs nothing else: no clock, no network, no trust in who serves the log.
 func Verify(in Input) *Report {
-	r := &Report{}
+	r := &Report{Outcome: True}
 	signed, err := OpenCheckpoint(in.Checkpoint, in.Key)
 	r.add("checkpoint", err, "the key %s has signed %d records of %s", in.Key, signed.Size, signed.Origin)
 	if signed.Size == 0 {
@@ -85,23 +75,27 @@ func Verify(in Input) *Report {
 	kept := openKept(in.Saved, in.Key)
 	err = r.replay(in, kept)
 	r.add("records", err, "each of the %d is one that may stand there", r.Log.tree.size)
-	if head := r.Log.Head(); head != signed {
-		err = fmt.Errorf("the log has %d records and the root %s, the checkpoint %d and %s", head.Size, head.Root, signed.Size, signed.Root)
-	} else {
-		err = nil
-	}
-	r.add("log", err, "the records are those of the checkpoint, none changed, missing, added or moved")
+	r.add("log", same(r.Log.Head(), signed), "the records are those of the checkpoint, none changed, missing, added or moved")
 	for i, k := range kept {
 		r.add(fmt.Sprintf("saved %d", i+1), k.result(in.Key), "the log begins with the %d records that were kept", k.checkpoint.Size)
 	}
 	r.addDrawings()
-	if in.Member != "" {
-		if err = nil; len(r.Tickets) == 0 {
-			err = errors.New("no entry has the tag of this member and opening")
-		}
-		r.add("member", err, "tickets %d", r.Tickets)
+	if in.Member != "" && len(r.Tickets) > 0 {
+		r.add("member", nil, "tickets %d", r.Tickets)
+	} else if in.Member != "" {
+		r.add("member", errors.New("no entry has the tag of this member and opening"), "")
 	}
+	r.Winners, r.Alternates = r.Log.Winners(), r.Log.Alternates()
 	return r
+}
+
+// same returns an error unless the log has a checkpoint.
+func same(log, checkpoint Checkpoint) error {
+	if log != checkpoint {
+		return fmt.Errorf("the first %d records of the log have the root %s, the checkpoint of %d is for %s of %s",
+			log.Size, log.Root, checkpoint.Size, checkpoint.Root, checkpoint.Origin)
+	}
+	return nil
 }
 
 // replay replays the records, and notes what of them concerns the member and what was
@@ -120,7 +114,7 @@ func (r *Report) replay(in Input, kept []kept) (refused error) {
 			l.tree.Append(LeafHash(record))
 		}
 		last := l.tree.size - 1
-		if e, err := decodeEntry(record); err == nil && Kind(record[0]) == KindEntry && in.Member != "" && e.Tag == tag {
+		if e, err := decodeEntry(record); err == nil && record[0] == kindEntry && in.Member != "" && e.Tag == tag {
 			r.Tickets = append(r.Tickets, last)
 		}
 		for i := range kept {
@@ -186,13 +180,11 @@ func openKept(saved [][]byte, key string) []kept {
 
 // result returns an error unless the log begins with what was kept.
 func (k kept) result(key string) error {
-	switch {
-	case k.checkpoint.Size == 0:
+	if k.checkpoint.Size == 0 {
 		return k.err
-	case k.head != k.checkpoint:
-		return fmt.Errorf("the log does not begin with the %d records of the checkpoint for %s", k.checkpoint.Size, k.checkpoint.Origin)
-	case k.receipt.Index < 0:
-		return k.err
+	}
+	if err := same(k.head, k.checkpoint); err != nil || k.receipt.Index < 0 {
+		return cmp.Or(err, k.err)
 	}
 	_, err := k.receipt.Open(k.record, key)
 	return err

@@ -20,15 +20,6 @@ func isURL(arg string) bool {
 	return strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://")
 }
 
-// directory returns the directory to save to, or a temporary one, and what to do in the end.
-func directory(save string) (dir string, remove func(), err error) {
-	if save != "" {
-		return save, func() {}, os.MkdirAll(save, 0o750)
-	}
-	dir, err = os.MkdirTemp("", "rafflecast-verify")
-	return dir, func() { _ = os.RemoveAll(dir) }, err // what stays is a temporary file
-}
-
 // fetch fetches checkpoint and log of a raffle into a directory. What in lacks, the key
 // and the chain, it takes from the server as well, with a caution.
 func fetch(ctx context.Context, url, dir string, in *draw.Input) (cautions []string, err error) {
@@ -70,7 +61,7 @@ func fetch(ctx context.Context, url, dir string, in *draw.Input) (cautions []str
 
 // fetchLog writes the first size records to a file, page by page.
 func fetchLog(ctx context.Context, url, name string, size int64) error {
-	file, err := os.Create(name) //nolint:gosec // in the user's directory, or a temporary one
+	file, err := os.Create(name) //nolint:gosec // in a temporary directory
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -39,11 +40,13 @@ func main() {
 	os.Exit(code)
 }
 
+var exitCodes = map[draw.Outcome]int{draw.True: 0, draw.False: 1, draw.Unknown: 2}
+
 // settings are what the flags say.
 type settings struct {
-	key, chainInfo, member, opening, save string
-	json                                  bool
-	args                                  []string
+	key, chainInfo, member, opening string
+	json                            bool
+	args                            []string
 }
 
 // run verifies and returns the exit code.
@@ -55,27 +58,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&s.chainInfo, "chain-info", "", "file that describes a drand chain, as at its /info; quicknet is known")
 	flags.StringVar(&s.member, "member", "", "member id whose tickets to find")
 	flags.StringVar(&s.opening, "opening", "", "what the member was given when entering, 64 hexadecimal digits")
-	flags.StringVar(&s.save, "save", "", "directory for the log and checkpoint that are fetched from a URL")
 	flags.BoolVar(&s.json, "json", false, "write JSON")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, usage)
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
-		return int(draw.Unknown)
+		return exitCodes[draw.Unknown]
 	}
 	s.args = flags.Args()
 	report, err := verify(ctx, s)
 	if err != nil {
 		fmt.Fprintf(stderr, "rafflecast-verify: %v\n", err)
-		return int(draw.Unknown)
+		return exitCodes[draw.Unknown]
 	}
 	if s.json {
-		printJSON(stdout, report)
+		_ = json.NewEncoder(stdout).Encode(report) // a failed write has no remedy
 	} else {
 		printText(stdout, report)
 	}
-	return int(report.Outcome())
+	return exitCodes[report.Outcome]
 }
 
 func verify(ctx context.Context, s settings) (*draw.Report, error) {
@@ -98,11 +100,11 @@ func verify(ctx context.Context, s settings) (*draw.Report, error) {
 	}
 	var cautions []string
 	if len(s.args) > 0 && isURL(s.args[0]) {
-		dir, remove, err := directory(s.save)
+		dir, err := os.MkdirTemp("", "rafflecast-verify")
 		if err != nil {
 			return nil, err
 		}
-		defer remove()
+		defer func() { _ = os.RemoveAll(dir) }() // what stays is a temporary file
 		if cautions, err = fetch(ctx, s.args[0], dir, &in); err != nil {
 			return nil, err
 		}
