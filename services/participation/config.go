@@ -51,6 +51,8 @@ type Settings struct {
 
 	ConflationInterval time.Duration `name:"conflation-interval" env:"PARTICIPATION_CONFLATION_INTERVAL" default:"50ms" min:"0s" max:"1m" help:"Least time between two messages of one raffle on NATS. Of the versions between, only the newest is published; the last always is."`
 
+	DrawSettings
+
 	Startup
 	StopTimeout      time.Duration `name:"stop-timeout" env:"PARTICIPATION_STOP_TIMEOUT" default:"5s" min:"0s" max:"10m" help:"Time for calls in flight to finish at the stop."`
 	MaxConnectionAge time.Duration `name:"max-connection-age" env:"PARTICIPATION_MAX_CONNECTION_AGE" default:"5m" min:"1s" max:"24h" zero:"no end" help:"How long a gRPC connection or a stream of entries lasts, give or take 10 %, before its client must open another one. It spreads clients over new instances."`

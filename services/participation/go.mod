@@ -13,6 +13,7 @@ require (
 	github.com/pressly/goose/v3 v3.29.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/rafflecast/rafflecast/proto v0.0.0
+	github.com/rafflecast/rafflecast/services/draw v0.0.0
 	github.com/rafflecast/rafflecast/services/internal v0.0.0
 	github.com/rafflecast/rafflecast/services/test v0.0.0-00010101000000-000000000000
 	go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.72.0
@@ -22,6 +23,7 @@ require (
 	go.opentelemetry.io/otel/sdk/metric v1.47.0
 	go.opentelemetry.io/otel/trace v1.47.0
 	go.yaml.in/yaml/v3 v3.0.5
+	golang.org/x/mod v0.42.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/time v0.16.0
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261005182115-fad411399dd8
@@ -40,6 +42,7 @@ require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/cloudflare/circl v1.6.5 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
@@ -76,6 +79,7 @@ require (
 
 replace (
 	github.com/rafflecast/rafflecast/proto => ../../proto
+	github.com/rafflecast/rafflecast/services/draw => ../draw
 	github.com/rafflecast/rafflecast/services/gateway => ../gateway
 	github.com/rafflecast/rafflecast/services/internal => ../internal
 	github.com/rafflecast/rafflecast/services/rafflecast => ../rafflecast

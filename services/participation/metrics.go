@@ -8,6 +8,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
+	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/outbox"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -30,6 +31,8 @@ type metrics struct {
 	versionsBumped  prometheus.Counter
 	rafflesRemoved  prometheus.Counter
 	damagedMessages prometheus.Counter
+	draws           prometheus.Counter
+	drawFailures    *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -74,12 +77,24 @@ func newMetrics() *metrics {
 			Help: "Messages in the stream that can't be odds of their raffle. They are ignored, and the raffle's odds are published again.",
 		}),
 	}
+	m.draws = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Name: "draws_total", Help: "Drawings that this instance has made.",
+	})
+	m.drawFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "draw_failures_total",
+		Help: "Attempts to make a draw that is due, or to close a raffle that will be drawn, which failed, by reason: " +
+			"beacon_unavailable, no relay has the round; log_mismatch, the log is not what was signed, and is never drawn; " +
+			"chain_unknown; clock_skew, the clocks of database and service disagree; store_unavailable.",
+	}, []string{"reason"})
+	for _, reason := range drawer.Reasons {
+		m.drawFailures.WithLabelValues(reason)
+	}
 	// Every result exists from the start, so that rate() sees the first increase.
 	for _, result := range []string{"placed", "replayed", "rejected", "failed", "busy"} {
 		m.entries.WithLabelValues(result)
 	}
 	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds, m.commitToStream, m.publishFailures, m.versionsBumped,
-		m.rafflesRemoved, m.damagedMessages)
+		m.rafflesRemoved, m.damagedMessages, m.draws, m.drawFailures)
 	return m
 }
 
@@ -91,6 +106,8 @@ func (m *metrics) onWritten(o batch.Outcome) {
 	m.batchEntries.Observe(float64(o.Placed + o.Replayed + o.Rejected + o.Failed))
 	m.batchSeconds.Observe(o.Duration.Seconds())
 }
+
+func (m *metrics) onDrawFailed(reason string) { m.drawFailures.WithLabelValues(reason).Inc() }
 
 func (m *metrics) onRefused() { m.entries.WithLabelValues("busy").Inc() }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
+	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/outbox"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
@@ -59,12 +60,18 @@ func Run(ctx context.Context, cfg Config) error {
 
 	metrics := newMetrics()
 	queue := outbox.NewQueue(cfg.ConflationInterval)
+	draws, drawing, err := newDraws(&cfg.DrawSettings, metrics.onDrawFailed)
+	if err != nil {
+		return err
+	}
 	store := postgres.New(conns.pool, conns.writePool, queue)
+	store.UseDraws(draws)
+	drawing.Log, drawing.OnDrawn = cfg.Log, metrics.draws.Inc
 	s := &service{cfg: &cfg, listeners: listeners, conns: conns, store: store, queue: queue}
 	s.watch = newDatabaseWatch(store, cfg.Log)
 	s.writer = batch.New(store, batch.Config{
 		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
-		OnWritten: metrics.onWritten, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
+		Prepare: store.Prepare, OnWritten: metrics.onWritten, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
 	})
 	s.stream = outbox.NewJetStream(conns.js, cfg.Names(), cfg.Replicas)
 	s.outbox = outbox.New(queue, s.stream, store, outbox.Config{
@@ -73,7 +80,8 @@ func Run(ctx context.Context, cfg Config) error {
 		Tracer: traces.Tracer(tracerName), Log: cfg.Log,
 	})
 	metrics.registerGauges(&cfg, s.writer, queue, s.stream, conns)
-	if s.servers, err = newServers(ctx, &cfg, store, s.writer, s.watch, metrics, traces); err != nil {
+	s.drawer = drawer.New(store, drawing)
+	if s.servers, err = newServers(ctx, &cfg, store, s.writer, s.drawer, s.watch, metrics, traces); err != nil {
 		return err
 	}
 	s.servers.foreign = s.stream.Foreign
@@ -89,6 +97,7 @@ type service struct {
 	store     *postgres.Store
 	queue     *outbox.Queue
 	writer    *batch.Writer
+	drawer    *drawer.Drawer
 	stream    *outbox.JetStream
 	outbox    *outbox.Outbox
 	servers   *servers
@@ -119,6 +128,7 @@ func (s *service) run(ctx context.Context) error {
 		var writers sync.WaitGroup
 		writers.Go(func() { s.writer.Run(writing) })
 		writers.Go(func() { scheduler.Run(writing, s.store, log) })
+		writers.Go(func() { s.drawer.Run(writing) })
 		writers.Go(func() { s.watch.run(writing) })
 		writers.Wait()
 		s.drain(publishing)

@@ -22,6 +22,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
+	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/grpcapi"
 	"github.com/rafflecast/rafflecast/services/participation/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
@@ -52,7 +53,7 @@ const (
 	readTimeout = 10 * time.Second
 )
 
-func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, watch *databaseWatch,
+func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, drawer *drawer.Drawer, watch *databaseWatch,
 	metrics *metrics, traces *telemetry.Traces,
 ) (s *servers, err error) {
 	s = &servers{
@@ -61,6 +62,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	}
 	s.setServing(false)
 	if s.grpc, err = grpcapi.NewServer(store, writer, grpcapi.Config{
+		Drawer: drawer,
 		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
 		Ready: s.prepared, PageTokenKey: func() []byte { return s.pageTokenKey },
 		Registry: metrics.registry, Traces: traces, Log: cfg.Log,

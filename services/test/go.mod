@@ -4,6 +4,7 @@ go 1.26.0
 
 replace (
 	github.com/rafflecast/rafflecast/proto => ../../proto
+	github.com/rafflecast/rafflecast/services/draw => ../draw
 	github.com/rafflecast/rafflecast/services/gateway => ../gateway
 	github.com/rafflecast/rafflecast/services/internal => ../internal
 	github.com/rafflecast/rafflecast/services/participation => ../participation
@@ -36,6 +37,8 @@ require (
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
+
+require github.com/cloudflare/circl v1.6.5 // indirect
 
 require (
 	buf.build/go/protovalidate v1.4.0 // indirect
@@ -72,6 +75,7 @@ require (
 	github.com/prometheus/client_golang v1.25.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
+	github.com/rafflecast/rafflecast/services/draw v0.0.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	github.com/synadia-io/orbit.go/jetstreamext v0.3.2 // indirect
@@ -92,6 +96,7 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect
 	golang.org/x/exp v0.0.0-20261014143641-f0251eb4aa3e // indirect
+	golang.org/x/mod v0.42.0 // indirect
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect

@@ -55,11 +55,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer unlock()
-	stores, err := startStores(ctx, dir, cfg.DatabaseURL, cfg.Log)
+	stores, err := startStores(ctx, dir, cfg.DatabaseURL, cfg.Participation.DrawKey == "", cfg.Log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stores.stop(ctx)) }()
+	if d := stores.draws; d != nil {
+		cfg.Participation.DrawSettings = participation.DrawSettings{DrawKey: d.KeyFile(), DrawChains: d.ChainFile(), DrawRelays: d.URL()}
+	}
 	return serve(ctx, &cfg, ports, stores)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/rafflecast/rafflecast/services/rafflecast/localdraw"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localnats"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localpg"
 )
@@ -21,17 +22,24 @@ type stores struct {
 	nats        *localnats.Server
 	postgres    *localpg.Server // nil: the database is not ours
 	databaseURL string
+	draws       *localdraw.Server // nil: draws are configured otherwise
 }
 
 // startStores starts NATS and, unless databaseURL names a database, PostgreSQL, both
-// with their data in dir.
-func startStores(ctx context.Context, dir, databaseURL string, log *slog.Logger) (*stores, error) {
+// with their data in dir, and, unless draws are configured, what they need.
+func startStores(ctx context.Context, dir, databaseURL string, draws bool, log *slog.Logger) (*stores, error) {
 	s := &stores{databaseURL: databaseURL}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		s.nats, err = localnats.Start(gctx, filepath.Join(dir, "nats"), log)
 		return err
 	})
+	if draws {
+		g.Go(func() (err error) {
+			s.draws, err = localdraw.Start(gctx, filepath.Join(dir, "draws"), log)
+			return err
+		})
+	}
 	if databaseURL == "" {
 		g.Go(func() error { return s.startPostgres(gctx, dir, log) })
 	}
@@ -62,6 +70,9 @@ func (s *stores) stop(ctx context.Context) error {
 	defer cancel()
 	if s.nats != nil {
 		s.nats.Stop()
+	}
+	if s.draws != nil {
+		s.draws.Stop()
 	}
 	if s.postgres == nil {
 		return nil

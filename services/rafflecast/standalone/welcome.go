@@ -4,14 +4,20 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/participation"
 )
+
+// firstDelay is the time between the closing and the draw of the first raffle: the
+// shortest, so that nobody has to wait.
+const firstDelay = 10 * time.Second
 
 // makeFirstRaffle makes a raffle if there is none, so that there is something to
 // look at. In an empty database it gets id 1.
@@ -29,7 +35,10 @@ func makeFirstRaffle(ctx context.Context, address string) error {
 	if len(list.GetRaffles()) > 0 {
 		return nil
 	}
-	if _, err := raffles.CreateRaffle(ctx, &rafflev1.CreateRaffleRequest{Title: "Signed guitar", Winners: 1}); err != nil {
+	if _, err := raffles.CreateRaffle(ctx, &rafflev1.CreateRaffleRequest{
+		Title: "Signed guitar", Winners: 1, Alternates: 1,
+		Draw: &rafflev1.Draw{Delay: durationpb.New(firstDelay)},
+	}); err != nil {
 		return fmt.Errorf("first raffle: %w", err)
 	}
 	return nil

@@ -46,6 +46,7 @@ func OpenAPI(swagger []byte) ([]byte, error) {
 			}
 		}
 	}
+	delete(doc.Components.Schemas, "NullValue") // of google.protobuf.Struct, which refers to no schema
 	addErrors(doc)
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -121,6 +122,8 @@ func completeOperation(doc *openapi3.T, path, method string, op *openapi3.Operat
 		queryParameters(doc, op)
 	case op.OperationID == "EnterStream":
 		return completeStream(op)
+	case rawTypes[op.OperationID] != "":
+		completeRaw(doc, op)
 	}
 	if op.RequestBody != nil {
 		op.RequestBody.Value.Extensions = nil
@@ -183,6 +186,19 @@ func completeStream(op *openapi3.Operation) error {
 	media.Schema.Value.Properties["error"] = openapi3.NewSchemaRef("#/components/schemas/ErrorDetail", nil)
 	ok.Content = openapi3.Content{ndjsonType: media}
 	return nil
+}
+
+// rawTypes are the media types of answers that are served as they are, by call.
+var rawTypes = map[string]string{"GetLog": "application/octet-stream", "GetCheckpoint": "text/plain"}
+
+// completeRaw describes a call whose answer is not JSON.
+func completeRaw(doc *openapi3.T, op *openapi3.Operation) {
+	schema := openapi3.NewStringSchema()
+	if op.OperationID == "GetLog" {
+		schema.Format = "binary"
+	}
+	op.Responses.Value("200").Value.Content = openapi3.Content{rawTypes[op.OperationID]: openapi3.NewMediaType().WithSchema(schema)}
+	delete(doc.Components.Schemas, op.OperationID+"Response")
 }
 
 // completeSchema adds the bounds of the contract's rules to a message's schema.

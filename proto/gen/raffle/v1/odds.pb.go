@@ -66,7 +66,33 @@ type Odds struct {
 	// Whether the database does not hold this raffle any more, for example after it
 	// was restored to an earlier time. The state is CANCELLED. Only messages on NATS
 	// have this.
-	Removed       bool `protobuf:"varint,15,opt,name=removed,proto3" json:"removed,omitempty"`
+	Removed bool `protobuf:"varint,15,opt,name=removed,proto3" json:"removed,omitempty"`
+	// What may win.
+	Rule Raffle_Rule `protobuf:"varint,16,opt,name=rule,proto3,enum=raffle.v1.Raffle_Rule" json:"rule,omitempty"`
+	// The prizes, in the order in which they are drawn.
+	Prizes []*Prize `protobuf:"bytes,17,rep,name=prizes,proto3" json:"prizes,omitempty"`
+	// How many members have how many entries, by ascending number of entries. Only
+	// raffles whose rule is MEMBER_WINS_ONCE have it: a member's own chance depends
+	// on it.
+	Holders []*Holders `protobuf:"bytes,18,rep,name=holders,proto3" json:"holders,omitempty"`
+	// Number of records in the raffle's log; 0 if it has none.
+	LogSize int64 `protobuf:"varint,19,opt,name=log_size,json=logSize,proto3" json:"log_size,omitempty"`
+	// Root of the Merkle tree (RFC 6962) over these records: 32 bytes. Empty if the
+	// raffle has no log.
+	LogRoot []byte `protobuf:"bytes,21,opt,name=log_root,json=logRoot,proto3" json:"log_root,omitempty"`
+	// The signed checkpoint of the closed log (https://c2sp.org/tlog-checkpoint). Only
+	// raffles that are CLOSED or DRAWN have it.
+	Checkpoint string `protobuf:"bytes,22,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// When the draw that lies ahead is due. Absent if none lies ahead: then CLOSED is
+	// final.
+	DrawsAt *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=draws_at,json=drawsAt,proto3" json:"draws_at,omitempty"`
+	// The round of randomness that the draw ahead, or else the last one, is made from.
+	Round int64 `protobuf:"varint,24,opt,name=round,proto3" json:"round,omitempty"`
+	// The tickets that hold a prize, in the order of the prizes, once they are drawn:
+	// at most the first 100. ListWinners has all.
+	WinningTickets []*WinningTicket `protobuf:"bytes,25,rep,name=winning_tickets,json=winningTickets,proto3" json:"winning_tickets,omitempty"`
+	// How many tickets are drawn beyond the winners, to replace winners that are struck.
+	Alternates    int32 `protobuf:"varint,26,opt,name=alternates,proto3" json:"alternates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,11 +232,191 @@ func (x *Odds) GetRemoved() bool {
 	return false
 }
 
+func (x *Odds) GetRule() Raffle_Rule {
+	if x != nil {
+		return x.Rule
+	}
+	return Raffle_RULE_UNSPECIFIED
+}
+
+func (x *Odds) GetPrizes() []*Prize {
+	if x != nil {
+		return x.Prizes
+	}
+	return nil
+}
+
+func (x *Odds) GetHolders() []*Holders {
+	if x != nil {
+		return x.Holders
+	}
+	return nil
+}
+
+func (x *Odds) GetLogSize() int64 {
+	if x != nil {
+		return x.LogSize
+	}
+	return 0
+}
+
+func (x *Odds) GetLogRoot() []byte {
+	if x != nil {
+		return x.LogRoot
+	}
+	return nil
+}
+
+func (x *Odds) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *Odds) GetDrawsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DrawsAt
+	}
+	return nil
+}
+
+func (x *Odds) GetRound() int64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *Odds) GetWinningTickets() []*WinningTicket {
+	if x != nil {
+		return x.WinningTickets
+	}
+	return nil
+}
+
+func (x *Odds) GetAlternates() int32 {
+	if x != nil {
+		return x.Alternates
+	}
+	return 0
+}
+
+// Holders counts members that have the same number of entries.
+type Holders struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries that each of them has, at least 1.
+	Entries int32 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	// How many members have that many, at least 1.
+	Members       int64 `protobuf:"varint,2,opt,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holders) Reset() {
+	*x = Holders{}
+	mi := &file_raffle_v1_odds_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holders) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holders) ProtoMessage() {}
+
+func (x *Holders) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_odds_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holders.ProtoReflect.Descriptor instead.
+func (*Holders) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_odds_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Holders) GetEntries() int32 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *Holders) GetMembers() int64 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
+}
+
+// WinningTicket is a ticket that holds a prize.
+type WinningTicket struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ticket's number: the index of the entry in the raffle's log.
+	Ticket int64 `protobuf:"varint,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// Which of the raffle's prizes it holds, from 1; 0 if the raffle has none.
+	Prize         int32 `protobuf:"varint,2,opt,name=prize,proto3" json:"prize,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WinningTicket) Reset() {
+	*x = WinningTicket{}
+	mi := &file_raffle_v1_odds_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WinningTicket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WinningTicket) ProtoMessage() {}
+
+func (x *WinningTicket) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_odds_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WinningTicket.ProtoReflect.Descriptor instead.
+func (*WinningTicket) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_odds_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WinningTicket) GetTicket() int64 {
+	if x != nil {
+		return x.Ticket
+	}
+	return 0
+}
+
+func (x *WinningTicket) GetPrize() int32 {
+	if x != nil {
+		return x.Prize
+	}
+	return 0
+}
+
 var File_raffle_v1_odds_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\n" +
-	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xe5\x04\n" +
+	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xef\a\n" +
 	"\x04Odds\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12-\n" +
@@ -227,9 +433,29 @@ const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\tcloses_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bclosesAt\x12*\n" +
 	"\x02at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
 	"\x05epoch\x18\x0e \x01(\tR\x05epoch\x12\x18\n" +
-	"\aremoved\x18\x0f \x01(\bR\aremovedB\x15\n" +
+	"\aremoved\x18\x0f \x01(\bR\aremoved\x12*\n" +
+	"\x04rule\x18\x10 \x01(\x0e2\x16.raffle.v1.Raffle.RuleR\x04rule\x12(\n" +
+	"\x06prizes\x18\x11 \x03(\v2\x10.raffle.v1.PrizeR\x06prizes\x12,\n" +
+	"\aholders\x18\x12 \x03(\v2\x12.raffle.v1.HoldersR\aholders\x12\x19\n" +
+	"\blog_size\x18\x13 \x01(\x03R\alogSize\x12\x19\n" +
+	"\blog_root\x18\x15 \x01(\fR\alogRoot\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x16 \x01(\tR\n" +
+	"checkpoint\x125\n" +
+	"\bdraws_at\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampR\adrawsAt\x12\x14\n" +
+	"\x05round\x18\x18 \x01(\x03R\x05round\x12A\n" +
+	"\x0fwinning_tickets\x18\x19 \x03(\v2\x18.raffle.v1.WinningTicketR\x0ewinningTickets\x12\x1e\n" +
+	"\n" +
+	"alternates\x18\x1a \x01(\x05R\n" +
+	"alternatesB\x15\n" +
 	"\x13_winner_probabilityB\x19\n" +
-	"\x17_next_entry_probabilityBf\n" +
+	"\x17_next_entry_probability\"=\n" +
+	"\aHolders\x12\x18\n" +
+	"\aentries\x18\x01 \x01(\x05R\aentries\x12\x18\n" +
+	"\amembers\x18\x02 \x01(\x03R\amembers\"=\n" +
+	"\rWinningTicket\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\x03R\x06ticket\x12\x14\n" +
+	"\x05prize\x18\x02 \x01(\x05R\x05prizeBf\n" +
 	"\x18com.rafflecast.raffle.v1B\tOddsProtoP\x01Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
@@ -244,22 +470,31 @@ func file_raffle_v1_odds_proto_rawDescGZIP() []byte {
 	return file_raffle_v1_odds_proto_rawDescData
 }
 
-var file_raffle_v1_odds_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_raffle_v1_odds_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_raffle_v1_odds_proto_goTypes = []any{
 	(*Odds)(nil),                  // 0: raffle.v1.Odds
-	(Raffle_State)(0),             // 1: raffle.v1.Raffle.State
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*Holders)(nil),               // 1: raffle.v1.Holders
+	(*WinningTicket)(nil),         // 2: raffle.v1.WinningTicket
+	(Raffle_State)(0),             // 3: raffle.v1.Raffle.State
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(Raffle_Rule)(0),              // 5: raffle.v1.Raffle.Rule
+	(*Prize)(nil),                 // 6: raffle.v1.Prize
 }
 var file_raffle_v1_odds_proto_depIdxs = []int32{
-	1, // 0: raffle.v1.Odds.state:type_name -> raffle.v1.Raffle.State
-	2, // 1: raffle.v1.Odds.opens_at:type_name -> google.protobuf.Timestamp
-	2, // 2: raffle.v1.Odds.closes_at:type_name -> google.protobuf.Timestamp
-	2, // 3: raffle.v1.Odds.at:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 0: raffle.v1.Odds.state:type_name -> raffle.v1.Raffle.State
+	4, // 1: raffle.v1.Odds.opens_at:type_name -> google.protobuf.Timestamp
+	4, // 2: raffle.v1.Odds.closes_at:type_name -> google.protobuf.Timestamp
+	4, // 3: raffle.v1.Odds.at:type_name -> google.protobuf.Timestamp
+	5, // 4: raffle.v1.Odds.rule:type_name -> raffle.v1.Raffle.Rule
+	6, // 5: raffle.v1.Odds.prizes:type_name -> raffle.v1.Prize
+	1, // 6: raffle.v1.Odds.holders:type_name -> raffle.v1.Holders
+	4, // 7: raffle.v1.Odds.draws_at:type_name -> google.protobuf.Timestamp
+	2, // 8: raffle.v1.Odds.winning_tickets:type_name -> raffle.v1.WinningTicket
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_odds_proto_init() }
@@ -275,7 +510,7 @@ func file_raffle_v1_odds_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_odds_proto_rawDesc), len(file_raffle_v1_odds_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -90,7 +90,10 @@ type Entry struct {
 	// was withdrawn is not given again.
 	Ordinal int32 `protobuf:"varint,3,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
 	// When the entry was placed, by the database's clock.
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// The ticket's number: the index of the entry's record in the raffle's log. Absent
+	// if the raffle has no log.
+	Ticket        *int64 `protobuf:"varint,5,opt,name=ticket,proto3,oneof" json:"ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -151,6 +154,13 @@ func (x *Entry) GetCreatedAt() *timestamppb.Timestamp {
 		return x.CreatedAt
 	}
 	return nil
+}
+
+func (x *Entry) GetTicket() int64 {
+	if x != nil && x.Ticket != nil {
+		return *x.Ticket
+	}
+	return 0
 }
 
 // EnterRequest asks for one entry.
@@ -230,7 +240,11 @@ type EnterResponse struct {
 	// The raffle's odds as of the commit that answers this request.
 	Odds *Odds `protobuf:"bytes,3,opt,name=odds,proto3" json:"odds,omitempty"`
 	// True if an earlier request with the same request_id placed the entry.
-	Replayed      bool `protobuf:"varint,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	Replayed bool `protobuf:"varint,4,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// Opens the tag in the records of this member's entries in this raffle: 32 bytes
+	// that only the member is given. With it the member can show whose ticket it is,
+	// see services/draw/README.md. Empty if the raffle has no log, or was purged.
+	Opening       []byte `protobuf:"bytes,5,opt,name=opening,proto3" json:"opening,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +305,13 @@ func (x *EnterResponse) GetReplayed() bool {
 		return x.Replayed
 	}
 	return false
+}
+
+func (x *EnterResponse) GetOpening() []byte {
+	if x != nil {
+		return x.Opening
+	}
+	return nil
 }
 
 // EnterStreamRequest asks for one entry among many.
@@ -885,24 +906,27 @@ var File_raffle_v1_participation_service_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_participation_service_proto_rawDesc = "" +
 	"\n" +
-	"%raffle/v1/participation_service.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14raffle/v1/odds.proto\x1a\x15raffle/v1/rules.proto\"\x96\x01\n" +
+	"%raffle/v1/participation_service.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14raffle/v1/odds.proto\x1a\x15raffle/v1/rules.proto\"\xbe\x01\n" +
 	"\x05Entry\x12\x1b\n" +
 	"\traffle_id\x18\x01 \x01(\x03R\braffleId\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
 	"\aordinal\x18\x03 \x01(\x05R\aordinal\x129\n" +
 	"\n" +
-	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x9a\x01\n" +
+	"created_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1b\n" +
+	"\x06ticket\x18\x05 \x01(\x03H\x00R\x06ticket\x88\x01\x01B\t\n" +
+	"\a_ticket\"\x9a\x01\n" +
 	"\fEnterRequest\x12'\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\n" +
 	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x12)\n" +
 	"\tmember_id\x18\x02 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04Ј'\x01R\bmemberId\x126\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"\x9f\x01\n" +
+	"request_id\x18\x03 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"\xb9\x01\n" +
 	"\rEnterResponse\x12&\n" +
 	"\x05entry\x18\x01 \x01(\v2\x10.raffle.v1.EntryR\x05entry\x12%\n" +
 	"\x0emember_entries\x18\x02 \x01(\x05R\rmemberEntries\x12#\n" +
 	"\x04odds\x18\x03 \x01(\v2\x0f.raffle.v1.OddsR\x04odds\x12\x1a\n" +
-	"\breplayed\x18\x04 \x01(\bR\breplayed\"z\n" +
+	"\breplayed\x18\x04 \x01(\bR\breplayed\x12\x18\n" +
+	"\aopening\x18\x05 \x01(\fR\aopening\"z\n" +
 	"\x12EnterStreamRequest\x12*\n" +
 	"\x0ecorrelation_id\x18\x01 \x01(\x03B\x03\xe0A\x01R\rcorrelationId\x128\n" +
 	"\x05enter\x18\x02 \x01(\v2\x17.raffle.v1.EnterRequestB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x05enter\"\xdd\x01\n" +
@@ -1025,6 +1049,7 @@ func file_raffle_v1_participation_service_proto_init() {
 	}
 	file_raffle_v1_odds_proto_init()
 	file_raffle_v1_rules_proto_init()
+	file_raffle_v1_participation_service_proto_msgTypes[0].OneofWrappers = []any{}
 	file_raffle_v1_participation_service_proto_msgTypes[4].OneofWrappers = []any{
 		(*EnterStreamResponse_Entered)(nil),
 		(*EnterStreamResponse_Status)(nil),

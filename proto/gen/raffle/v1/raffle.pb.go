@@ -11,6 +11,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -24,8 +25,9 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// State is the stage of a raffle's life. CLOSED, CANCELLED and DRAWN are final:
-// the odds of such a raffle no longer change.
+// State is the stage of a raffle's life. CANCELLED and DRAWN are final, and so is
+// CLOSED unless draws_at says that a draw lies ahead: the odds of such a raffle
+// no longer change.
 type Raffle_State int32
 
 const (
@@ -36,12 +38,11 @@ const (
 	// Entries are accepted.
 	Raffle_OPEN Raffle_State = 2
 	// Entries are no longer accepted: a call closed the raffle, or its closing
-	// time has come.
+	// time has come. If draws_at is set, the draw follows.
 	Raffle_CLOSED Raffle_State = 3
 	// The raffle was called off. There will be no winner.
 	Raffle_CANCELLED Raffle_State = 4
-	// The winners have been drawn. Readers treat it as final; no call of this
-	// version sets it.
+	// The winners have been drawn.
 	Raffle_DRAWN Raffle_State = 5
 )
 
@@ -92,6 +93,59 @@ func (Raffle_State) EnumDescriptor() ([]byte, []int) {
 	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{0, 0}
 }
 
+// Rule says what may win, if members can have several entries.
+type Raffle_Rule int32
+
+const (
+	// No rule. In a request it means the default, ENTRY_WINS.
+	Raffle_RULE_UNSPECIFIED Raffle_Rule = 0
+	// Each entry can win, so that one member can win several times.
+	Raffle_ENTRY_WINS Raffle_Rule = 1
+	// A member wins at most once. Further entries raise the chance to.
+	Raffle_MEMBER_WINS_ONCE Raffle_Rule = 2
+)
+
+// Enum value maps for Raffle_Rule.
+var (
+	Raffle_Rule_name = map[int32]string{
+		0: "RULE_UNSPECIFIED",
+		1: "ENTRY_WINS",
+		2: "MEMBER_WINS_ONCE",
+	}
+	Raffle_Rule_value = map[string]int32{
+		"RULE_UNSPECIFIED": 0,
+		"ENTRY_WINS":       1,
+		"MEMBER_WINS_ONCE": 2,
+	}
+)
+
+func (x Raffle_Rule) Enum() *Raffle_Rule {
+	p := new(Raffle_Rule)
+	*p = x
+	return p
+}
+
+func (x Raffle_Rule) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Raffle_Rule) Descriptor() protoreflect.EnumDescriptor {
+	return file_raffle_v1_raffle_proto_enumTypes[1].Descriptor()
+}
+
+func (Raffle_Rule) Type() protoreflect.EnumType {
+	return &file_raffle_v1_raffle_proto_enumTypes[1]
+}
+
+func (x Raffle_Rule) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Raffle_Rule.Descriptor instead.
+func (Raffle_Rule) EnumDescriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{0, 1}
+}
+
 // Raffle is a set of entries of which some will win.
 type Raffle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -99,7 +153,8 @@ type Raffle struct {
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// What is raffled, as plain text: 1 to 200 characters, none a control character.
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	// Number of entries that will win: 1 to 1,000,000.
+	// Number of entries that will win: 1 to 1,000,000. If the raffle has prizes, it is
+	// the sum of their counts.
 	Winners int32 `protobuf:"varint,3,opt,name=winners,proto3" json:"winners,omitempty"`
 	// How many entries one member may have: 1 to 1,000. It is set when the raffle
 	// is created and never changes.
@@ -123,7 +178,26 @@ type Raffle struct {
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Identifies this life of the raffle: random, and made with the raffle. Another
 	// raffle that has the same id later has another epoch.
-	Epoch         string `protobuf:"bytes,13,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch string `protobuf:"bytes,13,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// What the raffle is about, as plain text: at most 4,000 characters. Line breaks
+	// and tabs are the only control characters.
+	Description string `protobuf:"bytes,14,opt,name=description,proto3" json:"description,omitempty"`
+	// The address of a picture: an https URL of at most 2,000 characters.
+	PictureUrl string `protobuf:"bytes,15,opt,name=picture_url,json=pictureUrl,proto3" json:"picture_url,omitempty"`
+	// The prizes, in the order in which they are drawn: at most 20, and at most
+	// 1,000,000 places in all.
+	Prizes []*Prize `protobuf:"bytes,16,rep,name=prizes,proto3" json:"prizes,omitempty"`
+	// What may win. It never changes.
+	Rule Raffle_Rule `protobuf:"varint,17,opt,name=rule,proto3,enum=raffle.v1.Raffle_Rule" json:"rule,omitempty"`
+	// How many tickets are drawn beyond the winners, to replace winners that are
+	// struck: 0 to 1,000. It never changes.
+	Alternates int32 `protobuf:"varint,18,opt,name=alternates,proto3" json:"alternates,omitempty"`
+	// How the winners are drawn; absent means that the service does not draw. It never
+	// changes.
+	Draw *Draw `protobuf:"bytes,19,opt,name=draw,proto3" json:"draw,omitempty"`
+	// When the draw that lies ahead is due: when its round of randomness is published.
+	// Absent if none lies ahead.
+	DrawsAt       *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=draws_at,json=drawsAt,proto3" json:"draws_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -249,16 +323,178 @@ func (x *Raffle) GetEpoch() string {
 	return ""
 }
 
+func (x *Raffle) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Raffle) GetPictureUrl() string {
+	if x != nil {
+		return x.PictureUrl
+	}
+	return ""
+}
+
+func (x *Raffle) GetPrizes() []*Prize {
+	if x != nil {
+		return x.Prizes
+	}
+	return nil
+}
+
+func (x *Raffle) GetRule() Raffle_Rule {
+	if x != nil {
+		return x.Rule
+	}
+	return Raffle_RULE_UNSPECIFIED
+}
+
+func (x *Raffle) GetAlternates() int32 {
+	if x != nil {
+		return x.Alternates
+	}
+	return 0
+}
+
+func (x *Raffle) GetDraw() *Draw {
+	if x != nil {
+		return x.Draw
+	}
+	return nil
+}
+
+func (x *Raffle) GetDrawsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DrawsAt
+	}
+	return nil
+}
+
+// Prize is one kind of prize.
+type Prize struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is won, as plain text: 1 to 100 characters, none a control character.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How many of it there are: 1 to 1,000,000.
+	Count         int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Prize) Reset() {
+	*x = Prize{}
+	mi := &file_raffle_v1_raffle_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Prize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Prize) ProtoMessage() {}
+
+func (x *Prize) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_raffle_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Prize.ProtoReflect.Descriptor instead.
+func (*Prize) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Prize) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Prize) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// Draw says where the randomness of a raffle's draw comes from. The closing of the
+// raffle determines the round: the first that is published at least delay later.
+type Draw struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The chain of drand (https://drand.love), by its hash in hex; empty means the
+	// service's default.
+	Chain string `protobuf:"bytes,1,opt,name=chain,proto3" json:"chain,omitempty"`
+	// Time between the closing and the round: 10 s to 7 days, in whole seconds; absent
+	// means 60 s.
+	Delay         *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Draw) Reset() {
+	*x = Draw{}
+	mi := &file_raffle_v1_raffle_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Draw) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Draw) ProtoMessage() {}
+
+func (x *Draw) ProtoReflect() protoreflect.Message {
+	mi := &file_raffle_v1_raffle_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Draw.ProtoReflect.Descriptor instead.
+func (*Draw) Descriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Draw) GetChain() string {
+	if x != nil {
+		return x.Chain
+	}
+	return ""
+}
+
+func (x *Draw) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
 var File_raffle_v1_raffle_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
-	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\xd5\x05\n" +
+	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\xfd\b\n" +
 	"\x06Raffle\x12\x1a\n" +
 	"\x02id\x18\x01 \x01(\x03B\n" +
 	"\xe0A\b\xbaH\x04\"\x02(\x01R\x02id\x12%\n" +
 	"\x05title\x18\x02 \x01(\tB\x0f\xe0A\x02\xbaH\t\xd8\x01\x01r\x04\xe0\x88'\x01R\x05title\x12+\n" +
-	"\awinners\x18\x03 \x01(\x05B\x11\xe0A\x02\xbaH\v\xd8\x01\x01\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12B\n" +
+	"\awinners\x18\x03 \x01(\x05B\x11\xe0A\x01\xbaH\v\xd8\x01\x01\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12B\n" +
 	"\x16max_entries_per_member\x18\x04 \x01(\x05B\r\xe0A\x05\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x13maxEntriesPerMember\x12D\n" +
 	"\bopens_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\r\xe0A\x01\xbaH\a\xb2\x01\x04Ј'\x01R\aopensAt\x12F\n" +
 	"\tcloses_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\r\xe0A\x01\xbaH\a\xb2\x01\x04Ј'\x01R\bclosesAt\x122\n" +
@@ -271,7 +507,17 @@ const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"created_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\tcreatedAt\x12>\n" +
 	"\n" +
 	"updated_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\tupdatedAt\x12\x19\n" +
-	"\x05epoch\x18\r \x01(\tB\x03\xe0A\x03R\x05epoch\"]\n" +
+	"\x05epoch\x18\r \x01(\tB\x03\xe0A\x03R\x05epoch\x12.\n" +
+	"\vdescription\x18\x0e \x01(\tB\f\xe0A\x01\xbaH\x06r\x04\xe8\x88'\x01R\vdescription\x12-\n" +
+	"\vpicture_url\x18\x0f \x01(\tB\f\xe0A\x01\xbaH\x06r\x04\xf0\x88'\x01R\n" +
+	"pictureUrl\x125\n" +
+	"\x06prizes\x18\x10 \x03(\v2\x10.raffle.v1.PrizeB\v\xe0A\x01\xbaH\x05\x92\x01\x02\x10\x14R\x06prizes\x127\n" +
+	"\x04rule\x18\x11 \x01(\x0e2\x16.raffle.v1.Raffle.RuleB\v\xe0A\x05\xbaH\x05\x82\x01\x02\x10\x01R\x04rule\x12-\n" +
+	"\n" +
+	"alternates\x18\x12 \x01(\x05B\r\xe0A\x05\xbaH\a\x1a\x05\x18\xe8\a(\x00R\n" +
+	"alternates\x12(\n" +
+	"\x04draw\x18\x13 \x01(\v2\x0f.raffle.v1.DrawB\x03\xe0A\x05R\x04draw\x12:\n" +
+	"\bdraws_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\adrawsAt\"]\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tSCHEDULED\x10\x01\x12\b\n" +
@@ -279,7 +525,20 @@ const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
 	"\x06CLOSED\x10\x03\x12\r\n" +
 	"\tCANCELLED\x10\x04\x12\t\n" +
-	"\x05DRAWN\x10\x05Bh\n" +
+	"\x05DRAWN\x10\x05\"B\n" +
+	"\x04Rule\x12\x14\n" +
+	"\x10RULE_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"ENTRY_WINS\x10\x01\x12\x14\n" +
+	"\x10MEMBER_WINS_ONCE\x10\x02\"Q\n" +
+	"\x05Prize\x12\"\n" +
+	"\x04name\x18\x01 \x01(\tB\x0e\xe0A\x02\xbaH\br\x06\xe0\x88'\x01\x18dR\x04name\x12$\n" +
+	"\x05count\x18\x02 \x01(\x05B\x0e\xe0A\x02\xbaH\b\x1a\x06\x18\xc0\x84=(\x01R\x05count\"\x7f\n" +
+	"\x04Draw\x121\n" +
+	"\x05chain\x18\x01 \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([0-9a-f]{64})?$R\x05chain\x12D\n" +
+	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x13\xe0A\x01\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xf5$2\x02\b\n" +
+	"R\x05delayBh\n" +
 	"\x18com.rafflecast.raffle.v1B\vRaffleProtoP\x01Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
@@ -294,24 +553,33 @@ func file_raffle_v1_raffle_proto_rawDescGZIP() []byte {
 	return file_raffle_v1_raffle_proto_rawDescData
 }
 
-var file_raffle_v1_raffle_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_raffle_v1_raffle_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_raffle_v1_raffle_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_raffle_v1_raffle_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_raffle_v1_raffle_proto_goTypes = []any{
 	(Raffle_State)(0),             // 0: raffle.v1.Raffle.State
-	(*Raffle)(nil),                // 1: raffle.v1.Raffle
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(Raffle_Rule)(0),              // 1: raffle.v1.Raffle.Rule
+	(*Raffle)(nil),                // 2: raffle.v1.Raffle
+	(*Prize)(nil),                 // 3: raffle.v1.Prize
+	(*Draw)(nil),                  // 4: raffle.v1.Draw
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
 }
 var file_raffle_v1_raffle_proto_depIdxs = []int32{
-	2, // 0: raffle.v1.Raffle.opens_at:type_name -> google.protobuf.Timestamp
-	2, // 1: raffle.v1.Raffle.closes_at:type_name -> google.protobuf.Timestamp
-	0, // 2: raffle.v1.Raffle.state:type_name -> raffle.v1.Raffle.State
-	2, // 3: raffle.v1.Raffle.created_at:type_name -> google.protobuf.Timestamp
-	2, // 4: raffle.v1.Raffle.updated_at:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5,  // 0: raffle.v1.Raffle.opens_at:type_name -> google.protobuf.Timestamp
+	5,  // 1: raffle.v1.Raffle.closes_at:type_name -> google.protobuf.Timestamp
+	0,  // 2: raffle.v1.Raffle.state:type_name -> raffle.v1.Raffle.State
+	5,  // 3: raffle.v1.Raffle.created_at:type_name -> google.protobuf.Timestamp
+	5,  // 4: raffle.v1.Raffle.updated_at:type_name -> google.protobuf.Timestamp
+	3,  // 5: raffle.v1.Raffle.prizes:type_name -> raffle.v1.Prize
+	1,  // 6: raffle.v1.Raffle.rule:type_name -> raffle.v1.Raffle.Rule
+	4,  // 7: raffle.v1.Raffle.draw:type_name -> raffle.v1.Draw
+	5,  // 8: raffle.v1.Raffle.draws_at:type_name -> google.protobuf.Timestamp
+	6,  // 9: raffle.v1.Draw.delay:type_name -> google.protobuf.Duration
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_raffle_proto_init() }
@@ -325,8 +593,8 @@ func file_raffle_v1_raffle_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_raffle_proto_rawDesc), len(file_raffle_v1_raffle_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   1,
+			NumEnums:      2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -30,7 +30,8 @@ type CreateRaffleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is raffled, as plain text: 1 to 200 characters, none a control character.
 	Title string `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
-	// Number of entries that will win: 1 to 1,000,000.
+	// Number of entries that will win: 1 to 1,000,000. Absent if there are prizes, or the
+	// sum of their counts.
 	Winners int32 `protobuf:"varint,2,opt,name=winners,proto3" json:"winners,omitempty"`
 	// How many entries one member may have: 1 to 1,000; 0 means the default, 1.
 	MaxEntriesPerMember int32 `protobuf:"varint,3,opt,name=max_entries_per_member,json=maxEntriesPerMember,proto3" json:"max_entries_per_member,omitempty"`
@@ -42,7 +43,24 @@ type CreateRaffleRequest struct {
 	// A UUID that identifies this request (https://google.aip.dev/155): sent again,
 	// it is answered with the raffle that the first one created. Optional; without
 	// it, two requests create two raffles.
-	RequestId     string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What the raffle is about, as plain text: at most 4,000 characters. Line breaks
+	// and tabs are the only control characters.
+	Description string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
+	// The address of a picture: an https URL of at most 2,000 characters.
+	PictureUrl string `protobuf:"bytes,8,opt,name=picture_url,json=pictureUrl,proto3" json:"picture_url,omitempty"`
+	// The prizes, in the order in which they are drawn: at most 20, and at most
+	// 1,000,000 places in all. Without prizes there are as many alike ones as winners.
+	Prizes []*Prize `protobuf:"bytes,9,rep,name=prizes,proto3" json:"prizes,omitempty"`
+	// What may win; unspecified means ENTRY_WINS. With MEMBER_WINS_ONCE a member may
+	// have at most 100 entries.
+	Rule Raffle_Rule `protobuf:"varint,10,opt,name=rule,proto3,enum=raffle.v1.Raffle_Rule" json:"rule,omitempty"`
+	// How many tickets are drawn beyond the winners, to replace winners that are
+	// struck: 0 to 1,000.
+	Alternates int32 `protobuf:"varint,11,opt,name=alternates,proto3" json:"alternates,omitempty"`
+	// Have the service draw the winners, so that anybody can check the draw. Absent:
+	// the raffle closes without a draw.
+	Draw          *Draw `protobuf:"bytes,12,opt,name=draw,proto3" json:"draw,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -117,6 +135,48 @@ func (x *CreateRaffleRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *CreateRaffleRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *CreateRaffleRequest) GetPictureUrl() string {
+	if x != nil {
+		return x.PictureUrl
+	}
+	return ""
+}
+
+func (x *CreateRaffleRequest) GetPrizes() []*Prize {
+	if x != nil {
+		return x.Prizes
+	}
+	return nil
+}
+
+func (x *CreateRaffleRequest) GetRule() Raffle_Rule {
+	if x != nil {
+		return x.Rule
+	}
+	return Raffle_RULE_UNSPECIFIED
+}
+
+func (x *CreateRaffleRequest) GetAlternates() int32 {
+	if x != nil {
+		return x.Alternates
+	}
+	return 0
+}
+
+func (x *CreateRaffleRequest) GetDraw() *Draw {
+	if x != nil {
+		return x.Draw
+	}
+	return nil
 }
 
 // CreateRaffleResponse holds the raffle that was created.
@@ -382,8 +442,8 @@ type UpdateRaffleRequest struct {
 	// The raffle to change, identified by its id, with the new values of the fields
 	// that update_mask names.
 	Raffle *Raffle `protobuf:"bytes,1,opt,name=raffle,proto3" json:"raffle,omitempty"`
-	// Which fields to change (https://google.aip.dev/134): title, winners,
-	// opens_at, closes_at. A time that is named and absent is removed. An absent
+	// Which fields to change (https://google.aip.dev/134): title, winners, prizes,
+	// description, picture_url, opens_at, closes_at. A time that is named and absent is removed. An absent
 	// mask names the fields that are set; "*" names all of them.
 	// max_entries_per_member may be named with the value that it has, and fields
 	// that the service sets by itself are ignored.
@@ -700,16 +760,29 @@ var File_raffle_v1_raffle_service_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_raffle_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1eraffle/v1/raffle_service.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\x1a\x15raffle/v1/rules.proto\"\xfd\x03\n" +
+	"\x1eraffle/v1/raffle_service.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/draw.proto\x1a\x16raffle/v1/raffle.proto\x1a\x15raffle/v1/rules.proto\"\xad\t\n" +
 	"\x13CreateRaffleRequest\x12\"\n" +
 	"\x05title\x18\x01 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\xe0\x88'\x01R\x05title\x12(\n" +
-	"\awinners\x18\x02 \x01(\x05B\x0e\xe0A\x02\xbaH\b\x1a\x06\x18\xc0\x84=(\x01R\awinners\x12B\n" +
+	"\awinners\x18\x02 \x01(\x05B\x0e\xe0A\x01\xbaH\b\x1a\x06\x18\xc0\x84=(\x00R\awinners\x12B\n" +
 	"\x16max_entries_per_member\x18\x03 \x01(\x05B\r\xe0A\x01\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x13maxEntriesPerMember\x12D\n" +
 	"\bopens_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\r\xe0A\x01\xbaH\a\xb2\x01\x04Ј'\x01R\aopensAt\x12F\n" +
 	"\tcloses_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB\r\xe0A\x01\xbaH\a\xb2\x01\x04Ј'\x01R\bclosesAt\x126\n" +
 	"\n" +
-	"request_id\x18\x06 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId:\x8d\x01\xbaH\x89\x01\x1a\x86\x01\n" +
-	"\x12closes_after_opens\x12!closes_at: must be after opens_at\x1aM!has(this.opens_at) || !has(this.closes_at) || this.closes_at > this.opens_at\"A\n" +
+	"request_id\x18\x06 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12.\n" +
+	"\vdescription\x18\a \x01(\tB\f\xe0A\x01\xbaH\x06r\x04\xe8\x88'\x01R\vdescription\x12-\n" +
+	"\vpicture_url\x18\b \x01(\tB\f\xe0A\x01\xbaH\x06r\x04\xf0\x88'\x01R\n" +
+	"pictureUrl\x125\n" +
+	"\x06prizes\x18\t \x03(\v2\x10.raffle.v1.PrizeB\v\xe0A\x01\xbaH\x05\x92\x01\x02\x10\x14R\x06prizes\x127\n" +
+	"\x04rule\x18\n" +
+	" \x01(\x0e2\x16.raffle.v1.Raffle.RuleB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x04rule\x12-\n" +
+	"\n" +
+	"alternates\x18\v \x01(\x05B\r\xe0A\x01\xbaH\a\x1a\x05\x18\xe8\a(\x00R\n" +
+	"alternates\x12(\n" +
+	"\x04draw\x18\f \x01(\v2\x0f.raffle.v1.DrawB\x03\xe0A\x01R\x04draw:\x95\x04\xbaH\x91\x04\x1a\x86\x01\n" +
+	"\x12closes_after_opens\x12!closes_at: must be after opens_at\x1aM!has(this.opens_at) || !has(this.closes_at) || this.closes_at > this.opens_at\x1au\n" +
+	"\x11winners_or_prizes\x124winners: must be at least 1, unless there are prizes\x1a*this.winners >= 1 || size(this.prizes) > 0\x1ao\n" +
+	"\x14alternates_need_draw\x12/alternates: must be 0 if the raffle has no draw\x1a&this.alternates == 0 || has(this.draw)\x1a\x9d\x01\n" +
+	"\x18member_wins_once_entries\x12Kmax_entries_per_member: must be at most 100 if the rule is MEMBER_WINS_ONCE\x1a4this.rule != 2 || this.max_entries_per_member <= 100\"A\n" +
 	"\x14CreateRaffleResponse\x12)\n" +
 	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\";\n" +
 	"\x10GetRaffleRequest\x12'\n" +
@@ -724,12 +797,13 @@ const file_raffle_v1_raffle_service_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2\x17.raffle.v1.Raffle.StateB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"j\n" +
 	"\x13ListRafflesResponse\x12+\n" +
 	"\araffles\x18\x01 \x03(\v2\x11.raffle.v1.RaffleR\araffles\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcc\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x98\x03\n" +
 	"\x13UpdateRaffleRequest\x124\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06raffle\x12\xc6\x01\n" +
-	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\x88\x01\xe0A\x01\xbaH\x81\x01\xe2\x01~\x12\x01*\x12\x02id\x12\x05title\x12\awinners\x12\x16max_entries_per_member\x12\bopens_at\x12\tcloses_at\x12\x05state\x12\aentries\x12\amembers\x12\aversion\x12\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06raffle\x12\x92\x02\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\xd4\x01\xe0A\x01\xbaH\xcd\x01\xe2\x01\xc9\x01\x12\x01*\x12\x02id\x12\x05title\x12\awinners\x12\x16max_entries_per_member\x12\bopens_at\x12\tcloses_at\x12\x05state\x12\aentries\x12\amembers\x12\aversion\x12\n" +
 	"created_at\x12\n" +
-	"updated_atR\n" +
+	"updated_at\x12\x05epoch\x12\vdescription\x12\vpicture_url\x12\x06prizes\x12\x04rule\x12\n" +
+	"alternates\x12\x04draw\x12\bdraws_atR\n" +
 	"updateMask\x126\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"A\n" +
@@ -748,14 +822,24 @@ const file_raffle_v1_raffle_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"@\n" +
 	"\x13CloseRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle2\xf0\x03\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle2\xaf\t\n" +
 	"\rRaffleService\x12O\n" +
 	"\fCreateRaffle\x12\x1e.raffle.v1.CreateRaffleRequest\x1a\x1f.raffle.v1.CreateRaffleResponse\x12K\n" +
 	"\tGetRaffle\x12\x1b.raffle.v1.GetRaffleRequest\x1a\x1c.raffle.v1.GetRaffleResponse\"\x03\x90\x02\x01\x12Q\n" +
 	"\vListRaffles\x12\x1d.raffle.v1.ListRafflesRequest\x1a\x1e.raffle.v1.ListRafflesResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\fUpdateRaffle\x12\x1e.raffle.v1.UpdateRaffleRequest\x1a\x1f.raffle.v1.UpdateRaffleResponse\x12O\n" +
 	"\fCancelRaffle\x12\x1e.raffle.v1.CancelRaffleRequest\x1a\x1f.raffle.v1.CancelRaffleResponse\x12L\n" +
-	"\vCloseRaffle\x12\x1d.raffle.v1.CloseRaffleRequest\x1a\x1e.raffle.v1.CloseRaffleResponseBo\n" +
+	"\vCloseRaffle\x12\x1d.raffle.v1.CloseRaffleRequest\x1a\x1e.raffle.v1.CloseRaffleResponse\x12I\n" +
+	"\n" +
+	"DrawRaffle\x12\x1c.raffle.v1.DrawRaffleRequest\x1a\x1d.raffle.v1.DrawRaffleResponse\x12E\n" +
+	"\aGetDraw\x12\x19.raffle.v1.GetDrawRequest\x1a\x1a.raffle.v1.GetDrawResponse\"\x03\x90\x02\x01\x12Q\n" +
+	"\vListWinners\x12\x1d.raffle.v1.ListWinnersRequest\x1a\x1e.raffle.v1.ListWinnersResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\tGetTicket\x12\x1b.raffle.v1.GetTicketRequest\x1a\x1c.raffle.v1.GetTicketResponse\"\x03\x90\x02\x01\x12W\n" +
+	"\rGetCheckpoint\x12\x1f.raffle.v1.GetCheckpointRequest\x1a .raffle.v1.GetCheckpointResponse\"\x03\x90\x02\x01\x12B\n" +
+	"\x06GetLog\x12\x18.raffle.v1.GetLogRequest\x1a\x19.raffle.v1.GetLogResponse\"\x03\x90\x02\x01\x12O\n" +
+	"\fStrikeWinner\x12\x1e.raffle.v1.StrikeWinnerRequest\x1a\x1f.raffle.v1.StrikeWinnerResponse\x12O\n" +
+	"\fRedrawRaffle\x12\x1e.raffle.v1.RedrawRaffleRequest\x1a\x1f.raffle.v1.RedrawRaffleResponse\x12L\n" +
+	"\vPurgeRaffle\x12\x1d.raffle.v1.PurgeRaffleRequest\x1a\x1e.raffle.v1.PurgeRaffleResponseBo\n" +
 	"\x18com.rafflecast.raffle.v1B\x12RaffleServiceProtoP\x01Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
@@ -785,39 +869,81 @@ var file_raffle_v1_raffle_service_proto_goTypes = []any{
 	(*CloseRaffleRequest)(nil),    // 10: raffle.v1.CloseRaffleRequest
 	(*CloseRaffleResponse)(nil),   // 11: raffle.v1.CloseRaffleResponse
 	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Raffle)(nil),                // 13: raffle.v1.Raffle
-	(Raffle_State)(0),             // 14: raffle.v1.Raffle.State
-	(*fieldmaskpb.FieldMask)(nil), // 15: google.protobuf.FieldMask
+	(*Prize)(nil),                 // 13: raffle.v1.Prize
+	(Raffle_Rule)(0),              // 14: raffle.v1.Raffle.Rule
+	(*Draw)(nil),                  // 15: raffle.v1.Draw
+	(*Raffle)(nil),                // 16: raffle.v1.Raffle
+	(Raffle_State)(0),             // 17: raffle.v1.Raffle.State
+	(*fieldmaskpb.FieldMask)(nil), // 18: google.protobuf.FieldMask
+	(*DrawRaffleRequest)(nil),     // 19: raffle.v1.DrawRaffleRequest
+	(*GetDrawRequest)(nil),        // 20: raffle.v1.GetDrawRequest
+	(*ListWinnersRequest)(nil),    // 21: raffle.v1.ListWinnersRequest
+	(*GetTicketRequest)(nil),      // 22: raffle.v1.GetTicketRequest
+	(*GetCheckpointRequest)(nil),  // 23: raffle.v1.GetCheckpointRequest
+	(*GetLogRequest)(nil),         // 24: raffle.v1.GetLogRequest
+	(*StrikeWinnerRequest)(nil),   // 25: raffle.v1.StrikeWinnerRequest
+	(*RedrawRaffleRequest)(nil),   // 26: raffle.v1.RedrawRaffleRequest
+	(*PurgeRaffleRequest)(nil),    // 27: raffle.v1.PurgeRaffleRequest
+	(*DrawRaffleResponse)(nil),    // 28: raffle.v1.DrawRaffleResponse
+	(*GetDrawResponse)(nil),       // 29: raffle.v1.GetDrawResponse
+	(*ListWinnersResponse)(nil),   // 30: raffle.v1.ListWinnersResponse
+	(*GetTicketResponse)(nil),     // 31: raffle.v1.GetTicketResponse
+	(*GetCheckpointResponse)(nil), // 32: raffle.v1.GetCheckpointResponse
+	(*GetLogResponse)(nil),        // 33: raffle.v1.GetLogResponse
+	(*StrikeWinnerResponse)(nil),  // 34: raffle.v1.StrikeWinnerResponse
+	(*RedrawRaffleResponse)(nil),  // 35: raffle.v1.RedrawRaffleResponse
+	(*PurgeRaffleResponse)(nil),   // 36: raffle.v1.PurgeRaffleResponse
 }
 var file_raffle_v1_raffle_service_proto_depIdxs = []int32{
 	12, // 0: raffle.v1.CreateRaffleRequest.opens_at:type_name -> google.protobuf.Timestamp
 	12, // 1: raffle.v1.CreateRaffleRequest.closes_at:type_name -> google.protobuf.Timestamp
-	13, // 2: raffle.v1.CreateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	13, // 3: raffle.v1.GetRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	14, // 4: raffle.v1.ListRafflesRequest.state:type_name -> raffle.v1.Raffle.State
-	13, // 5: raffle.v1.ListRafflesResponse.raffles:type_name -> raffle.v1.Raffle
-	13, // 6: raffle.v1.UpdateRaffleRequest.raffle:type_name -> raffle.v1.Raffle
-	15, // 7: raffle.v1.UpdateRaffleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	13, // 8: raffle.v1.UpdateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	13, // 9: raffle.v1.CancelRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	13, // 10: raffle.v1.CloseRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	0,  // 11: raffle.v1.RaffleService.CreateRaffle:input_type -> raffle.v1.CreateRaffleRequest
-	2,  // 12: raffle.v1.RaffleService.GetRaffle:input_type -> raffle.v1.GetRaffleRequest
-	4,  // 13: raffle.v1.RaffleService.ListRaffles:input_type -> raffle.v1.ListRafflesRequest
-	6,  // 14: raffle.v1.RaffleService.UpdateRaffle:input_type -> raffle.v1.UpdateRaffleRequest
-	8,  // 15: raffle.v1.RaffleService.CancelRaffle:input_type -> raffle.v1.CancelRaffleRequest
-	10, // 16: raffle.v1.RaffleService.CloseRaffle:input_type -> raffle.v1.CloseRaffleRequest
-	1,  // 17: raffle.v1.RaffleService.CreateRaffle:output_type -> raffle.v1.CreateRaffleResponse
-	3,  // 18: raffle.v1.RaffleService.GetRaffle:output_type -> raffle.v1.GetRaffleResponse
-	5,  // 19: raffle.v1.RaffleService.ListRaffles:output_type -> raffle.v1.ListRafflesResponse
-	7,  // 20: raffle.v1.RaffleService.UpdateRaffle:output_type -> raffle.v1.UpdateRaffleResponse
-	9,  // 21: raffle.v1.RaffleService.CancelRaffle:output_type -> raffle.v1.CancelRaffleResponse
-	11, // 22: raffle.v1.RaffleService.CloseRaffle:output_type -> raffle.v1.CloseRaffleResponse
-	17, // [17:23] is the sub-list for method output_type
-	11, // [11:17] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 2: raffle.v1.CreateRaffleRequest.prizes:type_name -> raffle.v1.Prize
+	14, // 3: raffle.v1.CreateRaffleRequest.rule:type_name -> raffle.v1.Raffle.Rule
+	15, // 4: raffle.v1.CreateRaffleRequest.draw:type_name -> raffle.v1.Draw
+	16, // 5: raffle.v1.CreateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	16, // 6: raffle.v1.GetRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	17, // 7: raffle.v1.ListRafflesRequest.state:type_name -> raffle.v1.Raffle.State
+	16, // 8: raffle.v1.ListRafflesResponse.raffles:type_name -> raffle.v1.Raffle
+	16, // 9: raffle.v1.UpdateRaffleRequest.raffle:type_name -> raffle.v1.Raffle
+	18, // 10: raffle.v1.UpdateRaffleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	16, // 11: raffle.v1.UpdateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	16, // 12: raffle.v1.CancelRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	16, // 13: raffle.v1.CloseRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	0,  // 14: raffle.v1.RaffleService.CreateRaffle:input_type -> raffle.v1.CreateRaffleRequest
+	2,  // 15: raffle.v1.RaffleService.GetRaffle:input_type -> raffle.v1.GetRaffleRequest
+	4,  // 16: raffle.v1.RaffleService.ListRaffles:input_type -> raffle.v1.ListRafflesRequest
+	6,  // 17: raffle.v1.RaffleService.UpdateRaffle:input_type -> raffle.v1.UpdateRaffleRequest
+	8,  // 18: raffle.v1.RaffleService.CancelRaffle:input_type -> raffle.v1.CancelRaffleRequest
+	10, // 19: raffle.v1.RaffleService.CloseRaffle:input_type -> raffle.v1.CloseRaffleRequest
+	19, // 20: raffle.v1.RaffleService.DrawRaffle:input_type -> raffle.v1.DrawRaffleRequest
+	20, // 21: raffle.v1.RaffleService.GetDraw:input_type -> raffle.v1.GetDrawRequest
+	21, // 22: raffle.v1.RaffleService.ListWinners:input_type -> raffle.v1.ListWinnersRequest
+	22, // 23: raffle.v1.RaffleService.GetTicket:input_type -> raffle.v1.GetTicketRequest
+	23, // 24: raffle.v1.RaffleService.GetCheckpoint:input_type -> raffle.v1.GetCheckpointRequest
+	24, // 25: raffle.v1.RaffleService.GetLog:input_type -> raffle.v1.GetLogRequest
+	25, // 26: raffle.v1.RaffleService.StrikeWinner:input_type -> raffle.v1.StrikeWinnerRequest
+	26, // 27: raffle.v1.RaffleService.RedrawRaffle:input_type -> raffle.v1.RedrawRaffleRequest
+	27, // 28: raffle.v1.RaffleService.PurgeRaffle:input_type -> raffle.v1.PurgeRaffleRequest
+	1,  // 29: raffle.v1.RaffleService.CreateRaffle:output_type -> raffle.v1.CreateRaffleResponse
+	3,  // 30: raffle.v1.RaffleService.GetRaffle:output_type -> raffle.v1.GetRaffleResponse
+	5,  // 31: raffle.v1.RaffleService.ListRaffles:output_type -> raffle.v1.ListRafflesResponse
+	7,  // 32: raffle.v1.RaffleService.UpdateRaffle:output_type -> raffle.v1.UpdateRaffleResponse
+	9,  // 33: raffle.v1.RaffleService.CancelRaffle:output_type -> raffle.v1.CancelRaffleResponse
+	11, // 34: raffle.v1.RaffleService.CloseRaffle:output_type -> raffle.v1.CloseRaffleResponse
+	28, // 35: raffle.v1.RaffleService.DrawRaffle:output_type -> raffle.v1.DrawRaffleResponse
+	29, // 36: raffle.v1.RaffleService.GetDraw:output_type -> raffle.v1.GetDrawResponse
+	30, // 37: raffle.v1.RaffleService.ListWinners:output_type -> raffle.v1.ListWinnersResponse
+	31, // 38: raffle.v1.RaffleService.GetTicket:output_type -> raffle.v1.GetTicketResponse
+	32, // 39: raffle.v1.RaffleService.GetCheckpoint:output_type -> raffle.v1.GetCheckpointResponse
+	33, // 40: raffle.v1.RaffleService.GetLog:output_type -> raffle.v1.GetLogResponse
+	34, // 41: raffle.v1.RaffleService.StrikeWinner:output_type -> raffle.v1.StrikeWinnerResponse
+	35, // 42: raffle.v1.RaffleService.RedrawRaffle:output_type -> raffle.v1.RedrawRaffleResponse
+	36, // 43: raffle.v1.RaffleService.PurgeRaffle:output_type -> raffle.v1.PurgeRaffleResponse
+	29, // [29:44] is the sub-list for method output_type
+	14, // [14:29] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_raffle_service_proto_init() }
@@ -825,6 +951,7 @@ func file_raffle_v1_raffle_service_proto_init() {
 	if File_raffle_v1_raffle_service_proto != nil {
 		return
 	}
+	file_raffle_v1_draw_proto_init()
 	file_raffle_v1_raffle_proto_init()
 	file_raffle_v1_rules_proto_init()
 	type x struct{}

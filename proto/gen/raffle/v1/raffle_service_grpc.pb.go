@@ -19,19 +19,28 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RaffleService_CreateRaffle_FullMethodName = "/raffle.v1.RaffleService/CreateRaffle"
-	RaffleService_GetRaffle_FullMethodName    = "/raffle.v1.RaffleService/GetRaffle"
-	RaffleService_ListRaffles_FullMethodName  = "/raffle.v1.RaffleService/ListRaffles"
-	RaffleService_UpdateRaffle_FullMethodName = "/raffle.v1.RaffleService/UpdateRaffle"
-	RaffleService_CancelRaffle_FullMethodName = "/raffle.v1.RaffleService/CancelRaffle"
-	RaffleService_CloseRaffle_FullMethodName  = "/raffle.v1.RaffleService/CloseRaffle"
+	RaffleService_CreateRaffle_FullMethodName  = "/raffle.v1.RaffleService/CreateRaffle"
+	RaffleService_GetRaffle_FullMethodName     = "/raffle.v1.RaffleService/GetRaffle"
+	RaffleService_ListRaffles_FullMethodName   = "/raffle.v1.RaffleService/ListRaffles"
+	RaffleService_UpdateRaffle_FullMethodName  = "/raffle.v1.RaffleService/UpdateRaffle"
+	RaffleService_CancelRaffle_FullMethodName  = "/raffle.v1.RaffleService/CancelRaffle"
+	RaffleService_CloseRaffle_FullMethodName   = "/raffle.v1.RaffleService/CloseRaffle"
+	RaffleService_DrawRaffle_FullMethodName    = "/raffle.v1.RaffleService/DrawRaffle"
+	RaffleService_GetDraw_FullMethodName       = "/raffle.v1.RaffleService/GetDraw"
+	RaffleService_ListWinners_FullMethodName   = "/raffle.v1.RaffleService/ListWinners"
+	RaffleService_GetTicket_FullMethodName     = "/raffle.v1.RaffleService/GetTicket"
+	RaffleService_GetCheckpoint_FullMethodName = "/raffle.v1.RaffleService/GetCheckpoint"
+	RaffleService_GetLog_FullMethodName        = "/raffle.v1.RaffleService/GetLog"
+	RaffleService_StrikeWinner_FullMethodName  = "/raffle.v1.RaffleService/StrikeWinner"
+	RaffleService_RedrawRaffle_FullMethodName  = "/raffle.v1.RaffleService/RedrawRaffle"
+	RaffleService_PurgeRaffle_FullMethodName   = "/raffle.v1.RaffleService/PurgeRaffle"
 )
 
 // RaffleServiceClient is the client API for RaffleService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RaffleService creates, reads, updates, closes and cancels raffles.
+// RaffleService creates, reads, updates, closes, cancels and draws raffles.
 //
 // Errors are as for ParticipationService: every error carries
 // google.rpc.ErrorInfo, and every call may fail with INVALID_ARGUMENT,
@@ -41,7 +50,9 @@ type RaffleServiceClient interface {
 	// is in the future.
 	//
 	// Errors: FAILED_PRECONDITION (TIME_PASSED) if closes_at has passed;
-	// FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id named another call.
+	// FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id named another call;
+	// FAILED_PRECONDITION (DRAWS_OFF) if the raffle asks for a draw, and the service has
+	// no key to sign with, (CHAIN_UNKNOWN) if it does not know the chain.
 	CreateRaffle(ctx context.Context, in *CreateRaffleRequest, opts ...grpc.CallOption) (*CreateRaffleResponse, error)
 	// GetRaffle reads one raffle.
 	//
@@ -64,8 +75,62 @@ type RaffleServiceClient interface {
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// if the raffle is closed or cancelled already, unless a request with the same
 	// request_id did that; FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id
-	// named another call.
+	// named another call. UNAVAILABLE (CLOCK_SKEW) if the raffle will be drawn, and the
+	// clocks of database and service disagree too much to name a round that lies ahead.
 	CloseRaffle(ctx context.Context, in *CloseRaffleRequest, opts ...grpc.CallOption) (*CloseRaffleResponse, error)
+	// DrawRaffle draws the winners of a raffle whose draw is due. Normally the service
+	// does it by itself. A raffle that was drawn already is returned as it is.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); INVALID_ARGUMENT (SIGNATURE_INVALID) if the
+	// signature is not that of the raffle's round; FAILED_PRECONDITION (NO_LOG) if the
+	// service does not draw the raffle, (NO_DRAW) if no draw lies ahead, (DRAW_NOT_DUE)
+	// if its round is not published yet, (LOG_MISMATCH) if the log does not match its
+	// checkpoint; UNAVAILABLE (BEACON_UNAVAILABLE) if no relay has the round.
+	DrawRaffle(ctx context.Context, in *DrawRaffleRequest, opts ...grpc.CallOption) (*DrawRaffleResponse, error)
+	// GetDraw tells all that is needed to check the draw, besides the log.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (NO_LOG) if the raffle
+	// is not drawn by the service.
+	GetDraw(ctx context.Context, in *GetDrawRequest, opts ...grpc.CallOption) (*GetDrawResponse, error)
+	// ListWinners reads the tickets that were drawn, by prize and place, in pages.
+	//
+	// Errors: as for GetDraw.
+	ListWinners(ctx context.Context, in *ListWinnersRequest, opts ...grpc.CallOption) (*ListWinnersResponse, error)
+	// GetTicket reads a ticket and the proof that it is in the log.
+	//
+	// Errors: as for GetDraw; NOT_FOUND (TICKET_NOT_FOUND).
+	GetTicket(ctx context.Context, in *GetTicketRequest, opts ...grpc.CallOption) (*GetTicketResponse, error)
+	// GetCheckpoint reads the signed checkpoint of the log as it is now.
+	//
+	// Errors: as for GetDraw; FAILED_PRECONDITION (RAFFLE_NOT_ENDED) before the raffle is
+	// closed.
+	GetCheckpoint(ctx context.Context, in *GetCheckpointRequest, opts ...grpc.CallOption) (*GetCheckpointResponse, error)
+	// GetLog reads a page of the raffle's log.
+	//
+	// Errors: as for GetDraw.
+	GetLog(ctx context.Context, in *GetLogRequest, opts ...grpc.CallOption) (*GetLogResponse, error)
+	// StrikeWinner takes a drawn ticket's prize away. The first alternate takes its
+	// place; if there is none, the prize is vacant until RedrawRaffle.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, TICKET_NOT_FOUND); FAILED_PRECONDITION
+	// (NOT_DRAWN) if the raffle is not drawn, (NOT_A_WINNER) if the ticket was not
+	// drawn or was struck already, (DRAW_AHEAD) while a redraw lies ahead,
+	// (REQUEST_ID_REUSED) if request_id named another call.
+	StrikeWinner(ctx context.Context, in *StrikeWinnerRequest, opts ...grpc.CallOption) (*StrikeWinnerResponse, error)
+	// RedrawRaffle names a round that lies ahead, by which the vacant prizes will be
+	// drawn.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (NOT_DRAWN) if the
+	// raffle is not drawn, (NOTHING_VACANT) if no prize is vacant, (DRAW_AHEAD) if a
+	// redraw lies ahead already, (REQUEST_ID_REUSED) if request_id named another call.
+	RedrawRaffle(ctx context.Context, in *RedrawRaffleRequest, opts ...grpc.CallOption) (*RedrawRaffleResponse, error)
+	// PurgeRaffle deletes what a raffle that has ended holds about its members: their
+	// entries, the winners' member ids, and the key that opens the log's tags. The log,
+	// and all that it proves, stays.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_ENDED) if
+	// the raffle is not final, or a draw lies ahead.
+	PurgeRaffle(ctx context.Context, in *PurgeRaffleRequest, opts ...grpc.CallOption) (*PurgeRaffleResponse, error)
 }
 
 type raffleServiceClient struct {
@@ -136,11 +201,101 @@ func (c *raffleServiceClient) CloseRaffle(ctx context.Context, in *CloseRaffleRe
 	return out, nil
 }
 
+func (c *raffleServiceClient) DrawRaffle(ctx context.Context, in *DrawRaffleRequest, opts ...grpc.CallOption) (*DrawRaffleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrawRaffleResponse)
+	err := c.cc.Invoke(ctx, RaffleService_DrawRaffle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) GetDraw(ctx context.Context, in *GetDrawRequest, opts ...grpc.CallOption) (*GetDrawResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetDrawResponse)
+	err := c.cc.Invoke(ctx, RaffleService_GetDraw_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) ListWinners(ctx context.Context, in *ListWinnersRequest, opts ...grpc.CallOption) (*ListWinnersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListWinnersResponse)
+	err := c.cc.Invoke(ctx, RaffleService_ListWinners_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) GetTicket(ctx context.Context, in *GetTicketRequest, opts ...grpc.CallOption) (*GetTicketResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetTicketResponse)
+	err := c.cc.Invoke(ctx, RaffleService_GetTicket_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) GetCheckpoint(ctx context.Context, in *GetCheckpointRequest, opts ...grpc.CallOption) (*GetCheckpointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCheckpointResponse)
+	err := c.cc.Invoke(ctx, RaffleService_GetCheckpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) GetLog(ctx context.Context, in *GetLogRequest, opts ...grpc.CallOption) (*GetLogResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetLogResponse)
+	err := c.cc.Invoke(ctx, RaffleService_GetLog_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) StrikeWinner(ctx context.Context, in *StrikeWinnerRequest, opts ...grpc.CallOption) (*StrikeWinnerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StrikeWinnerResponse)
+	err := c.cc.Invoke(ctx, RaffleService_StrikeWinner_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) RedrawRaffle(ctx context.Context, in *RedrawRaffleRequest, opts ...grpc.CallOption) (*RedrawRaffleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RedrawRaffleResponse)
+	err := c.cc.Invoke(ctx, RaffleService_RedrawRaffle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *raffleServiceClient) PurgeRaffle(ctx context.Context, in *PurgeRaffleRequest, opts ...grpc.CallOption) (*PurgeRaffleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PurgeRaffleResponse)
+	err := c.cc.Invoke(ctx, RaffleService_PurgeRaffle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RaffleServiceServer is the server API for RaffleService service.
 // All implementations must embed UnimplementedRaffleServiceServer
 // for forward compatibility.
 //
-// RaffleService creates, reads, updates, closes and cancels raffles.
+// RaffleService creates, reads, updates, closes, cancels and draws raffles.
 //
 // Errors are as for ParticipationService: every error carries
 // google.rpc.ErrorInfo, and every call may fail with INVALID_ARGUMENT,
@@ -150,7 +305,9 @@ type RaffleServiceServer interface {
 	// is in the future.
 	//
 	// Errors: FAILED_PRECONDITION (TIME_PASSED) if closes_at has passed;
-	// FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id named another call.
+	// FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id named another call;
+	// FAILED_PRECONDITION (DRAWS_OFF) if the raffle asks for a draw, and the service has
+	// no key to sign with, (CHAIN_UNKNOWN) if it does not know the chain.
 	CreateRaffle(context.Context, *CreateRaffleRequest) (*CreateRaffleResponse, error)
 	// GetRaffle reads one raffle.
 	//
@@ -173,8 +330,62 @@ type RaffleServiceServer interface {
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// if the raffle is closed or cancelled already, unless a request with the same
 	// request_id did that; FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id
-	// named another call.
+	// named another call. UNAVAILABLE (CLOCK_SKEW) if the raffle will be drawn, and the
+	// clocks of database and service disagree too much to name a round that lies ahead.
 	CloseRaffle(context.Context, *CloseRaffleRequest) (*CloseRaffleResponse, error)
+	// DrawRaffle draws the winners of a raffle whose draw is due. Normally the service
+	// does it by itself. A raffle that was drawn already is returned as it is.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); INVALID_ARGUMENT (SIGNATURE_INVALID) if the
+	// signature is not that of the raffle's round; FAILED_PRECONDITION (NO_LOG) if the
+	// service does not draw the raffle, (NO_DRAW) if no draw lies ahead, (DRAW_NOT_DUE)
+	// if its round is not published yet, (LOG_MISMATCH) if the log does not match its
+	// checkpoint; UNAVAILABLE (BEACON_UNAVAILABLE) if no relay has the round.
+	DrawRaffle(context.Context, *DrawRaffleRequest) (*DrawRaffleResponse, error)
+	// GetDraw tells all that is needed to check the draw, besides the log.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (NO_LOG) if the raffle
+	// is not drawn by the service.
+	GetDraw(context.Context, *GetDrawRequest) (*GetDrawResponse, error)
+	// ListWinners reads the tickets that were drawn, by prize and place, in pages.
+	//
+	// Errors: as for GetDraw.
+	ListWinners(context.Context, *ListWinnersRequest) (*ListWinnersResponse, error)
+	// GetTicket reads a ticket and the proof that it is in the log.
+	//
+	// Errors: as for GetDraw; NOT_FOUND (TICKET_NOT_FOUND).
+	GetTicket(context.Context, *GetTicketRequest) (*GetTicketResponse, error)
+	// GetCheckpoint reads the signed checkpoint of the log as it is now.
+	//
+	// Errors: as for GetDraw; FAILED_PRECONDITION (RAFFLE_NOT_ENDED) before the raffle is
+	// closed.
+	GetCheckpoint(context.Context, *GetCheckpointRequest) (*GetCheckpointResponse, error)
+	// GetLog reads a page of the raffle's log.
+	//
+	// Errors: as for GetDraw.
+	GetLog(context.Context, *GetLogRequest) (*GetLogResponse, error)
+	// StrikeWinner takes a drawn ticket's prize away. The first alternate takes its
+	// place; if there is none, the prize is vacant until RedrawRaffle.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, TICKET_NOT_FOUND); FAILED_PRECONDITION
+	// (NOT_DRAWN) if the raffle is not drawn, (NOT_A_WINNER) if the ticket was not
+	// drawn or was struck already, (DRAW_AHEAD) while a redraw lies ahead,
+	// (REQUEST_ID_REUSED) if request_id named another call.
+	StrikeWinner(context.Context, *StrikeWinnerRequest) (*StrikeWinnerResponse, error)
+	// RedrawRaffle names a round that lies ahead, by which the vacant prizes will be
+	// drawn.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (NOT_DRAWN) if the
+	// raffle is not drawn, (NOTHING_VACANT) if no prize is vacant, (DRAW_AHEAD) if a
+	// redraw lies ahead already, (REQUEST_ID_REUSED) if request_id named another call.
+	RedrawRaffle(context.Context, *RedrawRaffleRequest) (*RedrawRaffleResponse, error)
+	// PurgeRaffle deletes what a raffle that has ended holds about its members: their
+	// entries, the winners' member ids, and the key that opens the log's tags. The log,
+	// and all that it proves, stays.
+	//
+	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_ENDED) if
+	// the raffle is not final, or a draw lies ahead.
+	PurgeRaffle(context.Context, *PurgeRaffleRequest) (*PurgeRaffleResponse, error)
 	mustEmbedUnimplementedRaffleServiceServer()
 }
 
@@ -202,6 +413,33 @@ func (UnimplementedRaffleServiceServer) CancelRaffle(context.Context, *CancelRaf
 }
 func (UnimplementedRaffleServiceServer) CloseRaffle(context.Context, *CloseRaffleRequest) (*CloseRaffleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CloseRaffle not implemented")
+}
+func (UnimplementedRaffleServiceServer) DrawRaffle(context.Context, *DrawRaffleRequest) (*DrawRaffleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DrawRaffle not implemented")
+}
+func (UnimplementedRaffleServiceServer) GetDraw(context.Context, *GetDrawRequest) (*GetDrawResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDraw not implemented")
+}
+func (UnimplementedRaffleServiceServer) ListWinners(context.Context, *ListWinnersRequest) (*ListWinnersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListWinners not implemented")
+}
+func (UnimplementedRaffleServiceServer) GetTicket(context.Context, *GetTicketRequest) (*GetTicketResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetTicket not implemented")
+}
+func (UnimplementedRaffleServiceServer) GetCheckpoint(context.Context, *GetCheckpointRequest) (*GetCheckpointResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCheckpoint not implemented")
+}
+func (UnimplementedRaffleServiceServer) GetLog(context.Context, *GetLogRequest) (*GetLogResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetLog not implemented")
+}
+func (UnimplementedRaffleServiceServer) StrikeWinner(context.Context, *StrikeWinnerRequest) (*StrikeWinnerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StrikeWinner not implemented")
+}
+func (UnimplementedRaffleServiceServer) RedrawRaffle(context.Context, *RedrawRaffleRequest) (*RedrawRaffleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RedrawRaffle not implemented")
+}
+func (UnimplementedRaffleServiceServer) PurgeRaffle(context.Context, *PurgeRaffleRequest) (*PurgeRaffleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PurgeRaffle not implemented")
 }
 func (UnimplementedRaffleServiceServer) mustEmbedUnimplementedRaffleServiceServer() {}
 func (UnimplementedRaffleServiceServer) testEmbeddedByValue()                       {}
@@ -332,6 +570,168 @@ func _RaffleService_CloseRaffle_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RaffleService_DrawRaffle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrawRaffleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).DrawRaffle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_DrawRaffle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).DrawRaffle(ctx, req.(*DrawRaffleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_GetDraw_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDrawRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).GetDraw(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_GetDraw_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).GetDraw(ctx, req.(*GetDrawRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_ListWinners_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListWinnersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).ListWinners(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_ListWinners_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).ListWinners(ctx, req.(*ListWinnersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_GetTicket_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetTicketRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).GetTicket(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_GetTicket_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).GetTicket(ctx, req.(*GetTicketRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_GetCheckpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCheckpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).GetCheckpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_GetCheckpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).GetCheckpoint(ctx, req.(*GetCheckpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_GetLog_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetLogRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).GetLog(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_GetLog_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).GetLog(ctx, req.(*GetLogRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_StrikeWinner_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StrikeWinnerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).StrikeWinner(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_StrikeWinner_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).StrikeWinner(ctx, req.(*StrikeWinnerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_RedrawRaffle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RedrawRaffleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).RedrawRaffle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_RedrawRaffle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).RedrawRaffle(ctx, req.(*RedrawRaffleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RaffleService_PurgeRaffle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PurgeRaffleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaffleServiceServer).PurgeRaffle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaffleService_PurgeRaffle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaffleServiceServer).PurgeRaffle(ctx, req.(*PurgeRaffleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RaffleService_ServiceDesc is the grpc.ServiceDesc for RaffleService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -362,6 +762,42 @@ var RaffleService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CloseRaffle",
 			Handler:    _RaffleService_CloseRaffle_Handler,
+		},
+		{
+			MethodName: "DrawRaffle",
+			Handler:    _RaffleService_DrawRaffle_Handler,
+		},
+		{
+			MethodName: "GetDraw",
+			Handler:    _RaffleService_GetDraw_Handler,
+		},
+		{
+			MethodName: "ListWinners",
+			Handler:    _RaffleService_ListWinners_Handler,
+		},
+		{
+			MethodName: "GetTicket",
+			Handler:    _RaffleService_GetTicket_Handler,
+		},
+		{
+			MethodName: "GetCheckpoint",
+			Handler:    _RaffleService_GetCheckpoint_Handler,
+		},
+		{
+			MethodName: "GetLog",
+			Handler:    _RaffleService_GetLog_Handler,
+		},
+		{
+			MethodName: "StrikeWinner",
+			Handler:    _RaffleService_StrikeWinner_Handler,
+		},
+		{
+			MethodName: "RedrawRaffle",
+			Handler:    _RaffleService_RedrawRaffle_Handler,
+		},
+		{
+			MethodName: "PurgeRaffle",
+			Handler:    _RaffleService_PurgeRaffle_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -49,6 +49,22 @@ var file_raffle_v1_rules_proto_extTypes = []protoimpl.ExtensionInfo{
 		Filename:      "raffle/v1/rules.proto",
 	},
 	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         80013,
+		Name:          "raffle.v1.description",
+		Tag:           "varint,80013,opt,name=description",
+		Filename:      "raffle/v1/rules.proto",
+	},
+	{
+		ExtendedType:  (*validate.StringRules)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         80014,
+		Name:          "raffle.v1.picture_url",
+		Tag:           "varint,80014,opt,name=picture_url",
+		Filename:      "raffle/v1/rules.proto",
+	},
+	{
 		ExtendedType:  (*validate.TimestampRules)(nil),
 		ExtensionType: (*bool)(nil),
 		Field:         80010,
@@ -73,6 +89,14 @@ var (
 	//
 	// optional bool title = 80012;
 	E_Title = &file_raffle_v1_rules_proto_extTypes[2]
+	// The field is a text of several lines: at most 4,000 characters.
+	//
+	// optional bool description = 80013;
+	E_Description = &file_raffle_v1_rules_proto_extTypes[3]
+	// The field is empty or the address of a picture.
+	//
+	// optional bool picture_url = 80014;
+	E_PictureUrl = &file_raffle_v1_rules_proto_extTypes[4]
 )
 
 // Extension fields to validate.TimestampRules.
@@ -80,7 +104,7 @@ var (
 	// The field is a time within the years that every client can show.
 	//
 	// optional bool calendar = 80010;
-	E_Calendar = &file_raffle_v1_rules_proto_extTypes[3]
+	E_Calendar = &file_raffle_v1_rules_proto_extTypes[5]
 )
 
 var File_raffle_v1_rules_proto protoreflect.FileDescriptor
@@ -97,7 +121,14 @@ const file_raffle_v1_rules_proto_rawDesc = "" +
 	"\x11string.request_id\x12Kmust be a UUID like 6f2c2bd0-5f0e-4c11-9d86-1c3c1a0d5a0e, and not all zeros\x1a\x9a\x01!rule || (this.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') && this != '00000000-0000-0000-0000-000000000000')R\trequestId:\xe1\x01\n" +
 	"\x05title\x12\x19.buf.validate.StringRules\x18\x8c\xf1\x04 \x01(\bB\xad\x01\xc2H\xa9\x01\n" +
 	"\xa6\x01\n" +
-	"\fstring.title\x125must be 1 to 200 characters, none a control character\x1a_!rule || (size(this) >= 1 && size(this) <= 200 && this.matches('^[^\\\\x00-\\\\x1F\\\\x7F-\\\\x9F]*$'))R\x05title:\xe2\x01\n" +
+	"\fstring.title\x125must be 1 to 200 characters, none a control character\x1a_!rule || (size(this) >= 1 && size(this) <= 200 && this.matches('^[^\\\\x00-\\\\x1F\\\\x7F-\\\\x9F]*$'))R\x05title:\x94\x02\n" +
+	"\vdescription\x12\x19.buf.validate.StringRules\x18\x8d\xf1\x04 \x01(\bB\xd4\x01\xc2H\xd0\x01\n" +
+	"\xcd\x01\n" +
+	"\x12string.description\x12Smust be at most 4,000 characters, and no control character but line breaks and tabs\x1ab!rule || (size(this) <= 4000 && this.matches('^[^\\\\x00-\\\\x08\\\\x0B\\\\x0C\\\\x0E-\\\\x1F\\\\x7F-\\\\x9F]*$'))R\vdescription:\xe8\x01\n" +
+	"\vpicture_url\x12\x19.buf.validate.StringRules\x18\x8e\xf1\x04 \x01(\bB\xa9\x01\xc2H\xa5\x01\n" +
+	"\xa2\x01\n" +
+	"\x12string.picture_url\x120must be an https URL of at most 2,000 characters\x1aZ!rule || this == '' || (size(this) <= 2000 && this.startsWith('https://') && this.isUri())R\n" +
+	"pictureUrl:\xe2\x01\n" +
 	"\bcalendar\x12\x1c.buf.validate.TimestampRules\x18\x8a\xf1\x04 \x01(\bB\xa5\x01\xc2H\xa1\x01\n" +
 	"\x9e\x01\n" +
 	"\x12timestamp.calendar\x12%must be within the years 1970 to 9999\x1aa!rule || (this >= timestamp('1970-01-01T00:00:00Z') && this <= timestamp('9999-12-31T23:59:59Z'))R\bcalendarBg\n" +
@@ -112,11 +143,13 @@ var file_raffle_v1_rules_proto_depIdxs = []int32{
 	0, // 0: raffle.v1.member_id:extendee -> buf.validate.StringRules
 	0, // 1: raffle.v1.request_id:extendee -> buf.validate.StringRules
 	0, // 2: raffle.v1.title:extendee -> buf.validate.StringRules
-	1, // 3: raffle.v1.calendar:extendee -> buf.validate.TimestampRules
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	0, // [0:4] is the sub-list for extension extendee
+	0, // 3: raffle.v1.description:extendee -> buf.validate.StringRules
+	0, // 4: raffle.v1.picture_url:extendee -> buf.validate.StringRules
+	1, // 5: raffle.v1.calendar:extendee -> buf.validate.TimestampRules
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	0, // [0:6] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
 }
 
@@ -132,7 +165,7 @@ func file_raffle_v1_rules_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_rules_proto_rawDesc), len(file_raffle_v1_rules_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   0,
-			NumExtensions: 4,
+			NumExtensions: 6,
 			NumServices:   0,
 		},
 		GoTypes:           file_raffle_v1_rules_proto_goTypes,

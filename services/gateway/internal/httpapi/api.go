@@ -104,6 +104,12 @@ func (a *API) routes() http.Handler {
 		handle("/api/v1/raffles/{id}/entries", respond.Methods{http.MethodPost: f.change, http.MethodGet: f.ownEntries})
 		handle("/api/v1/raffles/{id}/entries:withdraw", respond.Methods{http.MethodPost: f.change})
 		handle("/api/v1/raffle/{id}", respond.Methods{http.MethodPost: f.change})
+		// What anybody needs to check a draw.
+		handle("/api/v1/raffles/{id}/draw", get(f.read(params{})))
+		handle("/api/v1/raffles/{id}/winners", get(f.read(params{"pageSize": once, "pageToken": once})))
+		handle("/api/v1/raffles/{id}/tickets/{ticket}", get(f.read(params{})))
+		handle("/api/v1/raffles/{id}/checkpoint", get(f.read(params{})))
+		handle("/api/v1/raffles/{id}/log", get(f.read(params{"from": once})))
 	}
 	mux.Handle("/", a.respond.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {
 		return respond.Errorf(respond.PathNotFound, "there is no path %.100q", r.URL.Path)

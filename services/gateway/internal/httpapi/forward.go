@@ -12,6 +12,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
@@ -99,6 +100,20 @@ func (f *forwarder) ownEntries(w http.ResponseWriter, r *http.Request) error {
 	return f.forward(w, r)
 }
 
+// read returns what forwards a request that reads something public about a raffle, and
+// takes these parameters.
+func (f *forwarder) read(allowed params) respond.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if _, err := allowed.read(r); err != nil {
+			return err
+		}
+		if _, err := raffleID(r.PathValue("id")); err != nil {
+			return err
+		}
+		return f.forward(w, r)
+	}
+}
+
 // forward sends a request to participation and passes the answer on. The query
 // must be well-formed, since ReverseProxy drops the parameters that it can't read.
 func (f *forwarder) forward(w http.ResponseWriter, r *http.Request) error {
@@ -117,17 +132,33 @@ func (f *forwarder) forward(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// checkAnswer accepts answers of the facade, which are JSON. Others come from
-// something between, such as a proxy's page about an outage.
+// checkAnswer accepts answers of the facade, which are JSON but for the checkpoint and
+// the log. Others come from something between, such as a proxy's page about an outage.
 func checkAnswer(resp *http.Response) error {
 	contentType := resp.Header.Get("Content-Type")
-	if mediaType, _, err := mime.ParseMediaType(contentType); err != nil || mediaType != "application/json" {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	if err != nil || mediaType != "application/json" && mediaType != rawType(resp.Request.URL.Path) {
 		return fmt.Errorf("participation answered %s with content type %q", resp.Status, contentType)
 	}
+	cacheControl := "no-store"
+	if mediaType != "application/json" && resp.StatusCode == http.StatusOK {
+		cacheControl = resp.Header.Get("Cache-Control") // most of a log never changes
+	}
 	maps.DeleteFunc(resp.Header, func(name string, _ []string) bool { return !slices.Contains(passedOn, name) })
-	resp.Header.Set("Cache-Control", "no-store")
+	resp.Header.Set("Cache-Control", cacheControl)
 	resp.Header.Set("X-Content-Type-Options", "nosniff")
 	return nil
+}
+
+// rawType returns the media type of the answer at a path, if it is not JSON.
+func rawType(path string) string {
+	switch {
+	case strings.HasSuffix(path, "/checkpoint"):
+		return "text/plain"
+	case strings.HasSuffix(path, "/log"):
+		return "application/octet-stream"
+	}
+	return ""
 }
 
 // fail answers a request that participation did not answer.

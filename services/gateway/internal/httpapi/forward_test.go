@@ -87,6 +87,9 @@ func TestForward_PassesOnWhatABrowserNeeds(t *testing.T) {
 		{"GET", "/api/v1/raffles/1/entries?memberId=7", "GET"},
 		{"GET", "/api/v1/raffles/1/entries?memberId=7&pageSize=2&pageToken=x", "GET"},
 		{"HEAD", "/api/v1/raffles/1/entries?memberId=7", "GET"},
+		{"GET", "/api/v1/raffles/1/draw", "GET"},
+		{"GET", "/api/v1/raffles/1/winners?pageSize=2&pageToken=x", "GET"},
+		{"GET", "/api/v1/raffles/1/tickets/3", "GET"},
 	} {
 		resp := f.get(c.method, c.path, hidden...)
 		body, err := io.ReadAll(resp.Body)
@@ -114,6 +117,39 @@ func TestForward_PassesOnWhatABrowserNeeds(t *testing.T) {
 	}
 }
 
+// answerRaw answers with something that is not JSON, and may be cached.
+func answerRaw(contentType string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		_, _ = io.WriteString(w, "raw")
+	}
+}
+
+func TestForward_PassesOnLogsAndCheckpointsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		path, contentType string
+		status            int
+	}{
+		{"/api/v1/raffles/1/log?from=4096", "application/octet-stream", 200},
+		{"/api/v1/raffles/1/checkpoint", "text/plain; charset=utf-8", 200},
+		{"/api/v1/raffles/1/draw", "text/plain", 502},
+		{"/api/v1/raffles/1/log", "text/html", 502},
+	} {
+		f := setupForwarding(t, nil, answerRaw(c.contentType))
+		resp := f.get("GET", c.path)
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != c.status && c.status == 200 {
+			t.Errorf("%s as %s: %s, %v", c.path, c.contentType, resp.Status, err)
+		}
+		passed := string(body) == "raw" && strings.Contains(resp.Header.Get("Cache-Control"), "immutable")
+		if passed != (c.status == 200) {
+			t.Errorf("%s as %s: %q, %v", c.path, c.contentType, body, resp.Header)
+		}
+	}
+}
+
 func TestForward_PassesOnNothingElse(t *testing.T) {
 	t.Parallel()
 	f := setupForwarding(t, nil, answerJSON(http.StatusOK, `{}`))
@@ -131,6 +167,12 @@ func TestForward_PassesOnNothingElse(t *testing.T) {
 		{"POST", "/api/v1/raffles/0/entries", 400, "INVALID"},
 		{"POST", "/api/v1/raffle/1?memberId=7;requestId=8", 400, "INVALID"}, // ReverseProxy would drop both
 		{"POST", "/api/v1/raffle/1?memberId=%zz", 400, "INVALID"},
+		{"POST", "/api/v1/raffles/1/draw", 405, "METHOD_NOT_ALLOWED"},
+		{"POST", "/api/v1/raffles/1:draw", 404, "PATH_NOT_FOUND"},
+		{"POST", "/api/v1/raffles/1/winners/3:strike", 404, "PATH_NOT_FOUND"},
+		{"GET", "/api/v1/raffles/1/winners?withMembers=true", 400, "INVALID"},
+		{"GET", "/api/v1/raffles/x/log", 400, "INVALID"},
+		{"GET", "/api/v1/raffles/1/log?from=0&from=0", 400, "INVALID"},
 		{"POST", "/api/v1/raffles", 405, "METHOD_NOT_ALLOWED"},
 		{"PATCH", "/api/v1/raffles/1", 404, "PATH_NOT_FOUND"},
 		{"GET", "/api/v1/raffle/1", 405, "METHOD_NOT_ALLOWED"},

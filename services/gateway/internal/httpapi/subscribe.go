@@ -118,8 +118,8 @@ func (a *API) backfill(ctx context.Context, ids []int64, seen []odds.Seen) {
 }
 
 // maxBacklog bounds what a client may be sent of what it has missed, in bytes. All
-// that the stream keeps of one raffle fits.
-const maxBacklog = oddsstream.MessagesPerSubject * odds.MaxFrame
+// that the stream keeps of one raffle fits, unless its events are unusually long.
+const maxBacklog = oddsstream.MessagesPerSubject * (2 << 10)
 
 // open returns what a connection begins with: when to come back, and of each raffle
 // the newest odds, or what the client has missed. A client that has missed nothing

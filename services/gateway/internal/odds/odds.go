@@ -24,8 +24,9 @@ import (
 const Event = "raffle-winning-probability"
 
 // MaxFrame bounds the length of a frame in bytes: the contract bounds a title to 200
-// characters.
-const MaxFrame = 2 << 10
+// characters, the prizes to 20 with names of 100, the numbers of entries that members
+// can have to 100 where they are counted, and the tickets to 100.
+const MaxFrame = 24 << 10
 
 // Update is one version of a raffle's odds. It is immutable, except for Delivery and
 // until the cache has taken it, so any number of goroutines may read it.
@@ -83,6 +84,35 @@ type view struct {
 	OpensAt              *string  `json:"opensAt"`
 	ClosesAt             *string  `json:"closesAt"`
 	At                   *string  `json:"at"`
+
+	// The fields of a raffle that the service draws. Other raffles have none of them.
+	Rule           string    `json:"rule,omitempty"`
+	Prizes         []prize   `json:"prizes,omitempty"`
+	Holders        []holders `json:"holders,omitempty"`
+	LogSize        int64     `json:"logSize,omitempty"`
+	LogRoot        []byte    `json:"logRoot,omitempty"` // in Base64
+	Checkpoint     string    `json:"checkpoint,omitempty"`
+	DrawsAt        *string   `json:"drawsAt,omitempty"`
+	Round          int64     `json:"round,omitempty"`
+	WinningTickets []ticket  `json:"winningTickets,omitempty"`
+}
+
+// prize is one kind of prize.
+type prize struct {
+	Name  string `json:"name"`
+	Count int32  `json:"count"`
+}
+
+// holders counts members that have the same number of entries.
+type holders struct {
+	Entries int32 `json:"entries"`
+	Members int64 `json:"members"`
+}
+
+// ticket is a ticket that holds a prize.
+type ticket struct {
+	Ticket int64 `json:"ticket"`
+	Prize  int32 `json:"prize,omitempty"` // which of the prizes, from 1
 }
 
 // noEpoch is the epoch of odds that come from a participation which knows no epochs.
@@ -113,7 +143,7 @@ func Decode(payload []byte) (*Update, error) {
 	case !isEpoch(epoch):
 		return nil, errors.New("decode odds: malformed epoch")
 	}
-	u, err := encode(view{
+	v := view{
 		ID:                   m.GetId(),
 		Epoch:                epoch,
 		Version:              m.GetVersion(),
@@ -128,14 +158,40 @@ func Decode(payload []byte) (*Update, error) {
 		OpensAt:              timestamp(m.GetOpensAt()),
 		ClosesAt:             timestamp(m.GetClosesAt()),
 		At:                   timestamp(m.GetAt()),
-	})
+	}
+	v.addDraw(&m)
+	u, err := encode(v)
 	if err != nil {
 		return nil, err
 	}
 	u.Removed = m.GetRemoved()
-	u.Final = m.GetState() >= rafflev1.Raffle_CLOSED || u.Removed
+	u.Final = isFinal(m.GetState(), v.DrawsAt) || u.Removed
 	u.At = m.GetAt().AsTime()
 	return u, nil
+}
+
+// addDraw adds the fields of a raffle that the service draws.
+func (v *view) addDraw(m *rafflev1.Odds) {
+	if m.GetRule() != rafflev1.Raffle_RULE_UNSPECIFIED {
+		v.Rule = m.GetRule().String()
+	}
+	for _, p := range m.GetPrizes() {
+		v.Prizes = append(v.Prizes, prize{p.GetName(), p.GetCount()})
+	}
+	for _, h := range m.GetHolders() {
+		v.Holders = append(v.Holders, holders{h.GetEntries(), h.GetMembers()})
+	}
+	for _, t := range m.GetWinningTickets() {
+		v.WinningTickets = append(v.WinningTickets, ticket{t.GetTicket(), t.GetPrize()})
+	}
+	v.LogSize, v.LogRoot, v.Checkpoint = m.GetLogSize(), m.GetLogRoot(), m.GetCheckpoint()
+	v.DrawsAt, v.Round = timestamp(m.GetDrawsAt()), m.GetRound()
+}
+
+// isFinal reports whether the odds will no longer change: a closed raffle whose draw
+// lies ahead will have its winners.
+func isFinal(state rafflev1.Raffle_State, drawsAt *string) bool {
+	return state > rafflev1.Raffle_CLOSED || state == rafflev1.Raffle_CLOSED && drawsAt == nil
 }
 
 // encode returns the update that a view shows.
@@ -166,6 +222,7 @@ func Removal(u *Update) (*Update, error) {
 		return nil, fmt.Errorf("decode odds: %w", err)
 	}
 	v.Version, v.State, v.NextEntryProbability = u.Version+1, rafflev1.Raffle_CANCELLED.String(), nil
+	v.DrawsAt = nil
 	removal, err := encode(v)
 	if err != nil {
 		return nil, err

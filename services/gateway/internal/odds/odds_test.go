@@ -65,14 +65,45 @@ func TestDecode_FinalStates(t *testing.T) {
 			t.Errorf("%v: %+v, %v", state, u, err)
 		}
 	}
+	ahead := &rafflev1.Odds{Id: 1, Version: 1, State: rafflev1.Raffle_CLOSED, DrawsAt: timestamppb.New(time.Unix(1e9, 0))}
+	if u, err := Decode(encodeMessage(t, ahead)); err != nil || u.Final || !strings.Contains(string(u.JSON), `"drawsAt":"2001-09-09T01:46:40.000Z"`) {
+		t.Errorf("closed with a draw ahead: %+v, %v", u, err)
+	}
+}
+
+func TestDecode_HasTheDraw(t *testing.T) {
+	t.Parallel()
+	u, err := Decode(encodeMessage(t, &rafflev1.Odds{
+		Id: 1, Version: 1, State: rafflev1.Raffle_DRAWN, Rule: rafflev1.Raffle_MEMBER_WINS_ONCE,
+		Prizes: []*rafflev1.Prize{{Name: "Guitar", Count: 1}}, Holders: []*rafflev1.Holders{{Entries: 2, Members: 3}},
+		LogSize: 7, LogRoot: []byte{1, 2, 3}, Checkpoint: "c\n", Round: 9, Alternates: 1,
+		WinningTickets: []*rafflev1.WinningTicket{{Ticket: 5, Prize: 1}},
+	}))
+	const want = `"rule":"MEMBER_WINS_ONCE","prizes":[{"name":"Guitar","count":1}],"holders":[{"entries":2,"members":3}],` +
+		`"logSize":7,"logRoot":"AQID","checkpoint":"c\n","round":9,"winningTickets":[{"ticket":5,"prize":1}]}`
+	if err != nil || !strings.HasSuffix(string(u.JSON), want) || !u.Final {
+		t.Errorf("%s, %v; want the end %s", u.JSON, err, want)
+	}
 }
 
 // MaxFrame is what bounds of memory and bytes per client are computed with.
 func TestDecode_LongestFrame(t *testing.T) {
 	t.Parallel()
 	at := timestamppb.New(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))
+	var prizes []*rafflev1.Prize
+	for range 20 {
+		prizes = append(prizes, &rafflev1.Prize{Name: strings.Repeat("<", 100), Count: math.MaxInt32})
+	}
+	var counts []*rafflev1.Holders
+	var tickets []*rafflev1.WinningTicket
+	for range 100 {
+		counts = append(counts, &rafflev1.Holders{Entries: 100, Members: math.MaxInt64})
+		tickets = append(tickets, &rafflev1.WinningTicket{Ticket: math.MaxInt64, Prize: 20})
+	}
 	u, err := Decode(encodeMessage(t, &rafflev1.Odds{
 		Id: math.MaxInt64, Epoch: strings.Repeat("z", maxEpoch), Version: oddsstream.MaxVersion, State: rafflev1.Raffle_CANCELLED, Title: strings.Repeat("<", 200), // six bytes each in JSON
+		Rule: rafflev1.Raffle_MEMBER_WINS_ONCE, Prizes: prizes, Holders: counts, WinningTickets: tickets,
+		LogSize: math.MaxInt64, LogRoot: make([]byte, 32), Checkpoint: strings.Repeat("\n", 300), DrawsAt: at, Round: math.MaxInt64,
 		Entries: math.MaxInt64, Members: math.MaxInt64, Winners: math.MaxInt32, MaxEntriesPerMember: math.MaxInt32,
 		WinnerProbability: new(1.2345678901234567e-300), NextEntryProbability: new(1.2345678901234567e-300), OpensAt: at, ClosesAt: at, At: at,
 	}))

@@ -1,10 +1,12 @@
 import { Backoff, retryAfter } from "./backoff.js";
 import { askNow, setNow, setPast } from "./clock.js";
 
-const finalStates = new Set(["CLOSED", "CANCELLED", "DRAWN"]);
+// hasEnded reports whether no entries will be taken any more.
+export const hasEnded = ({ state }) => state === "CLOSED" || state === "CANCELLED" || state === "DRAWN";
 
-// isFinal reports whether odds will never change again.
-export const isFinal = ({ state }) => finalStates.has(state);
+// isFinal reports whether odds will never change again: a closed raffle whose draw lies ahead
+// will have its winners.
+export const isFinal = (odds) => hasEnded(odds) && !(odds.state === "CLOSED" && odds.drawsAt);
 
 // Milliseconds without any event after which a connection counts as dead. The gateway sends
 // one at least every 18 s, so two heartbeats are missing then.

@@ -1,7 +1,7 @@
 import { Chart } from "./chart.js";
 import { now } from "./clock.js";
 import { setUpEntering } from "./enter.js";
-import { isFinal, Link } from "./link.js";
+import { hasEnded, Link } from "./link.js";
 import { roll } from "./roll.js";
 import { formatDateAndTime, formatDuration, formatInteger, formatOdds, formatOneIn, text } from "./text.js";
 
@@ -21,16 +21,16 @@ export function showRaffle(id, { show, showConnection, say }) {
     showEntering(odds, form);
     tick();
     chart.add(odds.winnerProbability);
-    if (isFinal(odds)) chart.stop();
+    if (hasEnded(odds)) chart.stop();
     // A viewer who comes after the end has no history to see.
-    if (!before) $("history").hidden = isFinal(odds);
+    if (!before) $("history").hidden = hasEnded(odds);
     say(text.spoken(oddsLabel(odds), $("odds").getAttribute("aria-label"), $("one-in").textContent));
   };
 
   const tick = () => {
     if (!shown) return;
     showTime(shown);
-    if (!isFinal(shown)) chart.draw();
+    if (!hasEnded(shown)) chart.draw();
   };
 
   const onMissing = () => {
@@ -50,7 +50,7 @@ export function showRaffle(id, { show, showConnection, say }) {
 
 function oddsLabel({ state }) {
   if (state === "CANCELLED") return text.cancelledChance;
-  return isFinal({ state }) ? text.finalChance : text.chance;
+  return hasEnded({ state }) ? text.finalChance : text.chance;
 }
 
 function showOdds(odds, before) {

@@ -31,6 +31,9 @@ type Config struct {
 	Batch      int           // most entries in one transaction; at least 1
 	Timeout    time.Duration // for one transaction; after it the batch has failed
 	Log        *slog.Logger  // logs batches that failed
+	// Prepare, if set, is called with each request before it is queued, by the caller's
+	// goroutine: for work that needs no lock.
+	Prepare func(*raffle.EnterRequest)
 	// OnWritten, if set, is called with the outcome of each batch. Calls from
 	// several goroutines may overlap.
 	OnWritten func(Outcome)
@@ -109,6 +112,9 @@ func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest) *Future {
 // once, before SubmitFunc returns or later from another goroutine. complete must not
 // block and must not change the result.
 func (w *Writer) SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
+	if w.cfg.Prepare != nil {
+		w.cfg.Prepare(&req)
+	}
 	if err := w.enqueue(call{ctx: ctx, req: req, complete: complete}); err != nil {
 		complete(&raffle.EnterResult{Err: err})
 	}

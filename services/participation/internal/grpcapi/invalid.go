@@ -1,7 +1,9 @@
 package grpcapi
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -25,10 +27,14 @@ func invalid(field, description string) *invalidError {
 }
 
 // broken returns the error for a request that breaks rules of the contract.
-func broken(err *protovalidate.ValidationError) *invalidError {
+func broken(err *protovalidate.ValidationError, req protoreflect.Message) *invalidError {
+	// Rules about several fields come after those about one.
+	slices.SortStableFunc(err.Violations, func(a, b *protovalidate.Violation) int {
+		return cmp.Compare(ofFields(a), ofFields(b))
+	})
 	e := &invalidError{violations: make([]*errdetails.BadRequest_FieldViolation, len(err.Violations))}
 	for i, violation := range err.Violations {
-		e.violations[i] = describe(violation)
+		e.violations[i] = describe(violation, req)
 	}
 	if len(err.Violations) == 0 {
 		return e
@@ -43,6 +49,14 @@ func broken(err *protovalidate.ValidationError) *invalidError {
 		}
 	}
 	return e
+}
+
+// ofFields returns 0 for a violation of a rule about one field, and 1 for others.
+func ofFields(v *protovalidate.Violation) int {
+	if len(v.Proto.GetField().GetElements()) > 0 {
+		return 0
+	}
+	return 1
 }
 
 func (e *invalidError) Error() string {
@@ -62,12 +76,15 @@ func (e *invalidError) metadata() metadata {
 	return m.addIf(e.value != "", "value", e.value).addIf(e.bound != "", "bound", e.bound)
 }
 
-func describe(violation *protovalidate.Violation) *errdetails.BadRequest_FieldViolation {
+func describe(violation *protovalidate.Violation, req protoreflect.Message) *errdetails.BadRequest_FieldViolation {
 	field := protovalidate.FieldPathString(violation.Proto.GetField())
 	description := violation.Proto.GetMessage()
 	if field == "" { // the text of a rule about several fields begins with the field to blame
 		if name, rest, ok := strings.Cut(description, ": "); ok {
 			field, description = name, rest
+		}
+		if d := req.Descriptor().Fields().ByName(protoreflect.Name(field)); d != nil && d.Message() == nil {
+			description += " (got " + text(req.Get(d).Interface()) + ")"
 		}
 	} else if violation.FieldValue.IsValid() {
 		description += " (got " + text(violation.FieldValue.Interface()) + ")"

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
@@ -73,7 +74,16 @@ func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.
 		MemberEntries: res.MemberEntries,
 		Odds:          odds,
 		Replayed:      res.Replayed,
+		Opening:       opening(res),
 	}
+}
+
+// opening returns the opening of the member's tag, or nil if the raffle has no log.
+func opening(res *raffle.EnterResult) []byte {
+	if res.Opening == (draw.Opening{}) {
+		return nil
+	}
+	return res.Opening[:]
 }
 
 func (s *participationService) Withdraw(ctx context.Context, req *rafflev1.WithdrawRequest) (*rafflev1.WithdrawResponse, error) {

@@ -22,22 +22,42 @@ type Raffles interface {
 	Update(ctx context.Context, id int64, c raffle.Change, request raffle.RequestID) (raffle.Raffle, error)
 	Close(ctx context.Context, id int64, request raffle.RequestID) (raffle.Raffle, error)
 	Cancel(ctx context.Context, id int64, request raffle.RequestID) (raffle.Raffle, error)
+	// Strike returns the struck ticket, whoever has its place now or nil, and the raffle.
+	Strike(ctx context.Context, id, ticket int64, reason raffle.Reason, request raffle.RequestID,
+	) (struck raffle.Winner, successor *raffle.Winner, of raffle.Raffle, err error)
+	Redraw(ctx context.Context, id int64, request raffle.RequestID) (raffle.Raffle, error)
+	Purge(ctx context.Context, id int64, request raffle.RequestID) (raffle.Raffle, error)
 }
 
 type raffleService struct {
 	rafflev1.UnimplementedRaffleServiceServer
 	raffles Raffles
+	drawer  Drawer
 	tokens  *pageTokens
 }
 
 func (s *raffleService) CreateRaffle(ctx context.Context, req *rafflev1.CreateRaffleRequest) (*rafflev1.CreateRaffleResponse, error) {
-	r, err := s.raffles.Create(ctx, raffle.Raffle{
+	r := raffle.Raffle{
 		Title:               req.GetTitle(),
 		Winners:             req.GetWinners(),
 		MaxEntriesPerMember: max(1, req.GetMaxEntriesPerMember()),
 		OpensAt:             timeOf(req.GetOpensAt()),
 		ClosesAt:            timeOf(req.GetClosesAt()),
-	}, requestID(req.GetRequestId()))
+		Rule:                max(raffle.EntryWins, raffle.Rule(req.GetRule())),
+	}
+	if err := r.SetDetails(raffle.Details{
+		Description: req.GetDescription(), PictureURL: req.GetPictureUrl(), Prizes: prizesOf(req.GetPrizes()),
+	}); err != nil {
+		return nil, err
+	}
+	options, err := drawOptions(req.GetDraw())
+	if err != nil {
+		return nil, err
+	}
+	if options != nil {
+		r.Log = raffle.NewLog(*options, req.GetAlternates())
+	}
+	r, err = s.raffles.Create(ctx, r, requestID(req.GetRequestId()))
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +164,33 @@ func changeOf(req *rafflev1.UpdateRaffleRequest) (c raffle.Change, err error) {
 	if named("closes_at", r.GetClosesAt() != nil) {
 		c.ClosesAt = new(timeOf(r.GetClosesAt()))
 	}
+	if named("description", r.GetDescription() != "") {
+		c.Description = new(r.GetDescription())
+	}
+	if named("picture_url", r.GetPictureUrl() != "") {
+		c.PictureURL = new(r.GetPictureUrl())
+	}
+	if named("prizes", len(r.GetPrizes()) > 0) {
+		c.Prizes = new(prizesOf(r.GetPrizes()))
+	}
+	if rule := raffle.Rule(r.GetRule()); rule != 0 && named("rule", true) {
+		c.Rule = &rule
+	}
+	if alternates := r.GetAlternates(); alternates != 0 && named("alternates", true) {
+		c.Alternates = &alternates
+	}
+	if r.GetDraw() != nil && named("draw", true) {
+		if c.Draw, err = drawOptions(r.GetDraw()); err != nil {
+			return c, err
+		}
+	}
 	switch {
 	case c == raffle.Change{}:
 		return c, invalid("update_mask", "must name a field that can be changed, or such a field must be set")
 	case c.Title != nil && *c.Title == "":
 		return c, invalid("raffle.title", "value is required")
+	case all && len(r.GetPrizes()) > 0 && r.GetWinners() == 0:
+		c.Winners = nil // the prizes say it
 	case c.Winners != nil && *c.Winners == 0:
 		return c, invalid("raffle.winners", "value is required")
 	}

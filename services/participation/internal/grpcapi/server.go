@@ -55,6 +55,7 @@ type Store interface {
 
 // Config configures a server.
 type Config struct {
+	Drawer Drawer
 	Health *health.Server
 	// When Stopping is closed, streams of entries answer the requests that they have
 	// received, and end.
@@ -89,7 +90,7 @@ func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error
 	}
 	tokens := newPageTokens(cfg.PageTokenKey)
 	server := grpc.NewServer(append(interceptors(&cfg, validator), transport(&cfg)...)...)
-	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: store, tokens: tokens})
+	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: store, drawer: cfg.Drawer, tokens: tokens})
 	rafflev1.RegisterParticipationServiceServer(server, &participationService{
 		writer: writer, raffles: store, ledger: store, tokens: tokens,
 		validator: validator, stopping: cfg.Stopping, maxStreamAge: cfg.MaxConnectionAge, log: cfg.Log,

@@ -54,6 +54,19 @@ func (f *fakeStore) Cancel(ctx context.Context, _ int64, _ raffle.RequestID) (ra
 	return raffle.Raffle{}, f.call(ctx)
 }
 
+func (f *fakeStore) Strike(ctx context.Context, _, _ int64, _ raffle.Reason, _ raffle.RequestID,
+) (struck raffle.Winner, successor *raffle.Winner, of raffle.Raffle, err error) {
+	return raffle.Winner{}, nil, raffle.Raffle{}, f.call(ctx)
+}
+
+func (f *fakeStore) Redraw(ctx context.Context, _ int64, _ raffle.RequestID) (raffle.Raffle, error) {
+	return raffle.Raffle{}, f.call(ctx)
+}
+
+func (f *fakeStore) Purge(ctx context.Context, _ int64, _ raffle.RequestID) (raffle.Raffle, error) {
+	return raffle.Raffle{}, f.call(ctx)
+}
+
 func (f *fakeStore) Withdraw(ctx context.Context, _ raffle.WithdrawRequest) (raffle.WithdrawResult, error) {
 	return raffle.WithdrawResult{}, f.call(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -24,6 +25,8 @@ const domain = "rafflecast"
 const (
 	busyDelay        = 100 * time.Millisecond
 	unavailableDelay = time.Second
+	beaconDelay      = 3 * time.Second // the period of drand's quicknet
+	clockDelay       = 10 * time.Second
 )
 
 // statusTable says which status an error becomes: that of the first row which
@@ -55,6 +58,53 @@ var statusTable = []statusRow{
 	row(codes.FailedPrecondition, "FIELD_IMMUTABLE", func(e *raffle.ImmutableError) metadata {
 		return metadata{"raffleId": decimal(e.RaffleID), "field": e.Field}.addIf(e.State != 0, "state", e.State.String())
 	}),
+	row(codes.InvalidArgument, "INVALID", func(e *raffle.WinnersError) metadata {
+		return metadata{"field": "winners", "value": decimal(e.Winners), "places": decimal(e.Places)}
+	}),
+	row(codes.InvalidArgument, "INVALID", func(e *raffle.PrizesError) metadata {
+		return metadata{"field": "prizes", "value": decimal(e.Places)}
+	}),
+	fixedRow(codes.FailedPrecondition, "DRAWS_OFF", raffle.ErrDrawsOff, raffle.ErrDrawsOff.Error(), 0),
+	row(codes.FailedPrecondition, "CHAIN_UNKNOWN", func(e *raffle.ChainUnknownError) metadata {
+		return metadata{"chain": e.Chain}
+	}),
+	row(codes.FailedPrecondition, "NO_LOG", func(e *raffle.NoLogError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID)}
+	}),
+	row(codes.FailedPrecondition, "NO_DRAW", func(e *raffle.NoDrawError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID)}
+	}),
+	row(codes.FailedPrecondition, "DRAW_NOT_DUE", func(e *raffle.DrawNotDueError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "drawsAt": rfc3339(e.DrawsAt)}
+	}),
+	row(codes.FailedPrecondition, "DRAW_AHEAD", func(e *raffle.DrawAheadError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "drawsAt": rfc3339(e.DrawsAt)}
+	}),
+	row(codes.FailedPrecondition, "NOT_DRAWN", func(e *raffle.NotDrawnError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID)}
+	}),
+	row(codes.FailedPrecondition, "NOT_A_WINNER", func(e *raffle.NotAWinnerError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "ticket": decimal(e.Ticket)}
+	}),
+	row(codes.NotFound, "TICKET_NOT_FOUND", func(e *raffle.TicketNotFoundError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "ticket": decimal(e.Ticket)}
+	}),
+	row(codes.FailedPrecondition, "NOTHING_VACANT", func(e *raffle.NothingVacantError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID)}
+	}),
+	row(codes.FailedPrecondition, "RAFFLE_NOT_ENDED", func(e *raffle.StillOpenError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "state": e.State.String()}
+	}),
+	row(codes.FailedPrecondition, "LOG_MISMATCH", func(e *raffle.LogMismatchError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID)}
+	}),
+	row(codes.InvalidArgument, "SIGNATURE_INVALID", func(e *drawer.SignatureError) metadata {
+		return metadata{"round": decimal(e.Round)}
+	}),
+	retryRow(codes.Unavailable, "CLOCK_SKEW", clockDelay, func(e *raffle.ClockSkewError) metadata {
+		return metadata{"skew": e.Skew.String(), "max": e.Max.String()}
+	}),
+	retryRow(codes.Unavailable, "BEACON_UNAVAILABLE", beaconDelay, func(*drawer.BeaconError) metadata { return nil }),
 	row(codes.FailedPrecondition, "REQUEST_ID_REUSED", func(*raffle.RequestReusedError) metadata { return nil }),
 	fixedRow(codes.ResourceExhausted, "BUSY", raffle.ErrBusy,
 		"too many calls are waiting: try again shortly", busyDelay),
@@ -86,6 +136,13 @@ func row[E error](code codes.Code, reason string, describe func(E) metadata) sta
 		}
 		return e.Error(), describe(e), true
 	}}
+}
+
+// retryRow is row for errors after which the caller should try again.
+func retryRow[E error](code codes.Code, reason string, retry time.Duration, describe func(E) metadata) statusRow {
+	r := row(code, reason, describe)
+	r.retry = retry
+	return r
 }
 
 // fixedRow is for one error, whose message does not vary.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -77,6 +78,59 @@ var statusCases = []struct {
 	{err: context.DeadlineExceeded, code: codes.DeadlineExceeded, reason: "DEADLINE_EXCEEDED"},
 	{err: context.Canceled, code: codes.Canceled, reason: "CANCELLED"},
 	{err: errors.New("relation does not exist"), code: codes.Internal, reason: "INTERNAL"},
+	{
+		err: &raffle.WinnersError{Winners: 2, Places: 3}, code: codes.InvalidArgument, reason: "INVALID",
+		metadata: metadata{"field": "winners", "value": "2", "places": "3"},
+	},
+	{
+		err: &raffle.PrizesError{Places: 1_000_001}, code: codes.InvalidArgument, reason: "INVALID",
+		metadata: metadata{"field": "prizes", "value": "1000001"},
+	},
+	{err: raffle.ErrDrawsOff, code: codes.FailedPrecondition, reason: "DRAWS_OFF"},
+	{
+		err: &raffle.ChainUnknownError{Chain: "ab"}, code: codes.FailedPrecondition, reason: "CHAIN_UNKNOWN",
+		metadata: metadata{"chain": "ab"},
+	},
+	{err: &raffle.NoLogError{RaffleID: 9}, code: codes.FailedPrecondition, reason: "NO_LOG", metadata: metadata{"raffleId": "9"}},
+	{err: &raffle.NoDrawError{RaffleID: 9}, code: codes.FailedPrecondition, reason: "NO_DRAW", metadata: metadata{"raffleId": "9"}},
+	{
+		err: &raffle.DrawNotDueError{RaffleID: 9, DrawsAt: time.Unix(1e9, 0)}, code: codes.FailedPrecondition, reason: "DRAW_NOT_DUE",
+		metadata: metadata{"raffleId": "9", "drawsAt": "2001-09-09T01:46:40Z"},
+	},
+	{
+		err: &raffle.DrawAheadError{RaffleID: 9, DrawsAt: time.Unix(1e9, 0)}, code: codes.FailedPrecondition, reason: "DRAW_AHEAD",
+		metadata: metadata{"raffleId": "9", "drawsAt": "2001-09-09T01:46:40Z"},
+	},
+	{err: &raffle.NotDrawnError{RaffleID: 9}, code: codes.FailedPrecondition, reason: "NOT_DRAWN", metadata: metadata{"raffleId": "9"}},
+	{
+		err: &raffle.NotAWinnerError{RaffleID: 9, Ticket: 3}, code: codes.FailedPrecondition, reason: "NOT_A_WINNER",
+		metadata: metadata{"raffleId": "9", "ticket": "3"},
+	},
+	{
+		err: &raffle.TicketNotFoundError{RaffleID: 9, Ticket: 3}, code: codes.NotFound, reason: "TICKET_NOT_FOUND",
+		metadata: metadata{"raffleId": "9", "ticket": "3"},
+	},
+	{err: &raffle.NothingVacantError{RaffleID: 9}, code: codes.FailedPrecondition, reason: "NOTHING_VACANT", metadata: metadata{"raffleId": "9"}},
+	{
+		err: &raffle.StillOpenError{RaffleID: 9, State: raffle.Open}, code: codes.FailedPrecondition, reason: "RAFFLE_NOT_ENDED",
+		metadata: metadata{"raffleId": "9", "state": "OPEN"},
+	},
+	{
+		err: &raffle.LogMismatchError{RaffleID: 9, Cause: errors.New("SELECT secret")}, code: codes.FailedPrecondition, reason: "LOG_MISMATCH",
+		metadata: metadata{"raffleId": "9"},
+	},
+	{
+		err: &drawer.SignatureError{Round: 7}, code: codes.InvalidArgument, reason: "SIGNATURE_INVALID",
+		metadata: metadata{"round": "7"},
+	},
+	{
+		err: &raffle.ClockSkewError{Skew: 16 * time.Second, Max: 15 * time.Second}, code: codes.Unavailable, reason: "CLOCK_SKEW",
+		retry: 10 * time.Second, metadata: metadata{"skew": "16s", "max": "15s"},
+	},
+	{
+		err: &drawer.BeaconError{Cause: errors.New("SELECT secret")}, code: codes.Unavailable, reason: "BEACON_UNAVAILABLE",
+		retry: 3 * time.Second,
+	},
 	{
 		err: invalid("page_token", "must be a token"), code: codes.InvalidArgument, reason: "INVALID",
 		metadata: metadata{"field": "page_token"},

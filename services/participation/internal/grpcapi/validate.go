@@ -74,7 +74,7 @@ func (v *validator) check(req any) error {
 	}
 	err := v.rules.Validate(msg)
 	if violations, ok := errors.AsType[*protovalidate.ValidationError](err); ok {
-		return broken(violations)
+		return broken(violations, msg.ProtoReflect())
 	}
 	return err
 }

@@ -31,6 +31,7 @@ const openAPIPath = "/openapi.json"
 // handler serves HTTP/JSON. It is safe for concurrent use.
 type handler struct {
 	calls  http.Handler // grpc-gateway
+	conn   *grpc.ClientConn
 	stream *entryStreams
 	errors *errorWriter
 }
@@ -52,7 +53,7 @@ func New(ctx context.Context, conn *grpc.ClientConn, log *slog.Logger) (http.Han
 		return nil, fmt.Errorf("register the HTTP/JSON calls: %w", err)
 	}
 	return &handler{
-		calls: mux, errors: errs,
+		calls: mux, conn: conn, errors: errs,
 		stream: &entryStreams{client: rafflev1.NewParticipationServiceClient(conn), errors: errs},
 	}, nil
 }
@@ -131,7 +132,14 @@ func (h *handler) call(w http.ResponseWriter, r *http.Request, route *route, par
 		return h.stream.serve(w, r)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	req, err := read(r, route, params)
+	in, err := read(r, route, params)
+	if err != nil {
+		return err
+	}
+	if route.raw != nil {
+		return h.callRaw(w, r, route, in)
+	}
+	req, err := in.rewrite(route)
 	if err != nil {
 		return err
 	}

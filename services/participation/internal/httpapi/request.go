@@ -24,10 +24,8 @@ const (
 	formType   = "application/x-www-form-urlencoded"
 )
 
-// read reads a request strictly and returns it in the one form that grpc-gateway
-// reads: a path in its usual form, and all other parameters in a JSON body or, for
-// a call without one, in the query.
-func read(r *http.Request, route *route, params map[string]string) (*http.Request, error) {
+// read reads the parameters of a request strictly.
+func read(r *http.Request, route *route, params map[string]string) (*input, error) {
 	in := newInput(route.request.ProtoReflect().New().Interface(), r)
 	if err := in.addPath(params); err != nil {
 		return nil, err
@@ -45,10 +43,7 @@ func read(r *http.Request, route *route, params map[string]string) (*http.Reques
 		field := in.msg.Descriptor().Fields().ByName(protoreflect.Name(route.body))
 		err = in.addBody(in.msg.Mutable(field).Message(), jsonType)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return in.rewrite(route)
+	return in, err
 }
 
 // newInput returns an empty input of a request.

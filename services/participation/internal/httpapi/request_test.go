@@ -247,14 +247,23 @@ func FuzzRequest(f *testing.F) {
 			}
 			r.URL.RawQuery = query
 			r.Header.Set("Content-Type", contentType)
-			out, err := read(r, &routes[i], map[string]string{})
+			out, err := rewritten(r, &routes[i])
 			if err != nil {
 				continue
 			}
-			again, err := read(out, &routes[i], map[string]string{})
+			again, err := rewritten(out, &routes[i])
 			if err != nil || again.URL.RawQuery != out.URL.RawQuery || again.ContentLength != out.ContentLength {
 				t.Errorf("%s %q %q: %v", routes[i].pattern, query, body, err)
 			}
 		}
 	})
+}
+
+// rewritten returns a request as grpc-gateway reads it.
+func rewritten(r *http.Request, route *route) (*http.Request, error) {
+	in, err := read(r, route, map[string]string{})
+	if err != nil {
+		return nil, err
+	}
+	return in.rewrite(route)
 }

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// rewrite returns the request as grpc-gateway reads it: with the path in its usual
+// rewrite returns the request in the one form that grpc-gateway reads: with the path in its usual
 // form, the message or one field of it as a JSON body, the rest in the query, and
 // no header but those of the body.
 func (in *input) rewrite(route *route) (*http.Request, error) {

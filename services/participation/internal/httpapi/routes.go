@@ -16,6 +16,7 @@ type route struct {
 	request proto.Message
 	body    string // "*": all fields may be in the body; a field: the body is that field
 	stream  bool
+	raw     rawCall // the answer is not JSON
 }
 
 // routes are the rules of http.yaml, which a test compares with them.
@@ -26,6 +27,15 @@ var routes = []route{
 	{method: http.MethodPatch, pattern: "/api/v1/raffles/{raffle.id}", request: &rafflev1.UpdateRaffleRequest{}, body: "raffle"},
 	{method: http.MethodPost, pattern: "/api/v1/raffles/{raffle_id}:close", request: &rafflev1.CloseRaffleRequest{}, body: "*"},
 	{method: http.MethodPost, pattern: "/api/v1/raffles/{raffle_id}:cancel", request: &rafflev1.CancelRaffleRequest{}, body: "*"},
+	{method: http.MethodPost, pattern: "/api/v1/raffles/{raffle_id}:draw", request: &rafflev1.DrawRaffleRequest{}, body: "*"},
+	{method: http.MethodGet, pattern: "/api/v1/raffles/{raffle_id}/draw", request: &rafflev1.GetDrawRequest{}},
+	{method: http.MethodGet, pattern: "/api/v1/raffles/{raffle_id}/winners", request: &rafflev1.ListWinnersRequest{}},
+	{method: http.MethodGet, pattern: "/api/v1/raffles/{raffle_id}/tickets/{ticket}", request: &rafflev1.GetTicketRequest{}},
+	{method: http.MethodGet, pattern: "/api/v1/raffles/{raffle_id}/checkpoint", request: &rafflev1.GetCheckpointRequest{}, raw: getCheckpoint},
+	{method: http.MethodGet, pattern: "/api/v1/raffles/{raffle_id}/log", request: &rafflev1.GetLogRequest{}, raw: getLog},
+	{method: http.MethodPost, pattern: "/api/v1/raffles/{raffle_id}/winners/{ticket}:strike", request: &rafflev1.StrikeWinnerRequest{}, body: "*"},
+	{method: http.MethodPost, pattern: "/api/v1/raffles/{raffle_id}:redraw", request: &rafflev1.RedrawRaffleRequest{}, body: "*"},
+	{method: http.MethodPost, pattern: "/api/v1/raffles/{raffle_id}:purge", request: &rafflev1.PurgeRaffleRequest{}, body: "*"},
 	{method: http.MethodPost, pattern: "/api/v1/raffles/{raffle_id}/entries", request: &rafflev1.EnterRequest{}, body: "*"},
 	{method: http.MethodPost, pattern: "/api/v1/raffle/{raffle_id}", request: &rafflev1.EnterRequest{}, body: "*"},
 	{method: http.MethodPost, pattern: "/api/v1/entries:stream", request: &rafflev1.EnterStreamRequest{}, body: "*", stream: true},

@@ -14,7 +14,7 @@ func (t *throttle) valid() bool { return t.slot.throttledUntil.Equal(t.until) }
 // conflates reports whether the conflation interval applies to m. A final state is
 // worth a message of its own: nothing follows it, and viewers wait for it.
 func (q *Queue) conflates(m *message) bool {
-	return q.interval > 0 && !q.draining && !m.raffle.State.Final()
+	return q.interval > 0 && !q.draining && !m.raffle.State.Ended()
 }
 
 // tooSoon reports whether m must wait because the raffle's last message has this age.

@@ -34,7 +34,8 @@ const selectMemberStates = `
 		SELECT (count(*) FILTER (WHERE withdrawn_at IS NULL))::integer AS entries, max(ordinal) AS last,
 			array_agg(ordinal) FILTER (WHERE request_id = ANY($3)) AS ordinals,
 			array_agg(request_id) FILTER (WHERE request_id = ANY($3)) AS requests,
-			array_agg(created_at) FILTER (WHERE request_id = ANY($3)) AS times
+			array_agg(created_at) FILTER (WHERE request_id = ANY($3)) AS times,
+			array_agg(coalesce(ticket, 0)) FILTER (WHERE request_id = ANY($3)) AS tickets
 		FROM entries WHERE raffle_id = m.raffle_id AND member_id = m.member_id
 	) e
 	WHERE e.last IS NOT NULL`
@@ -44,11 +45,24 @@ const insertEntries = `
 	SELECT raffle_id, member_id, ordinal, request_id, $5
 	FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::uuid[]) AS e(raffle_id, member_id, ordinal, request_id)`
 
+// insertTickets is insertEntries for a batch in which raffles have logs.
+const insertTickets = `
+	INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at, ticket)
+	SELECT raffle_id, member_id, ordinal, request_id, $5, nullif(ticket, 0)
+	FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::uuid[], $6::bigint[])
+		AS e(raffle_id, member_id, ordinal, request_id, ticket)`
+
 const countEntries = `
 	UPDATE raffles r SET state = c.state, entries = c.entries, members = c.members, version = c.version, updated_at = $6
 	FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
 		AS c(id, state, entries, members, version)
 	WHERE r.id = c.id`
+
+// countLogged is countEntries for one raffle that has a log, or counts its holders.
+const countLogged = `
+	UPDATE raffles SET state = $2, entries = $3, members = $4, version = $5, updated_at = $6, holders = $7,
+		log_tree = $8, drawing = $9, draw_round = $10, draws_at = $11, checkpoint = $12
+	WHERE id = $1`
 
 // EnterBatch places a batch of entries in one transaction and returns a result for
 // each request, in the order of the requests. The failure of one request is the Err of
@@ -136,7 +150,10 @@ func raffleIDs(reqs []raffle.EnterRequest) []int64 {
 func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, settings, lock string) ([]raffle.EnterResult, error) {
 	var d raffle.Decision
 	err := retry(ctx, func() (err error) {
-		d, err = s.enterOnce(ctx, reqs, settings, lock)
+		if d, err = s.enterOnce(ctx, reqs, settings, lock); errors.Is(err, errStaleKey) {
+			s.forgetKeys(reqs)
+			d, err = s.enterOnce(ctx, reqs, settings, lock)
+		}
 		return err
 	})
 	if err != nil {
@@ -156,9 +173,12 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, setti
 	// If the connection is still within the transaction, the pool closes it, and so
 	// the transaction is rolled back.
 	defer conn.Release()
-	admission, err := beginAdmission(ctx, conn, reqs, settings, lock)
+	admission, err := s.beginAdmission(ctx, conn, reqs, settings, lock)
 	if err != nil {
 		return raffle.Decision{}, unwritten(s.writePool, err)
+	}
+	if admission.HasStaleTags(reqs) {
+		return raffle.Decision{}, &unwrittenError{errStaleKey}
 	}
 	d := admission.Decide(reqs)
 	var batch pgx.Batch
@@ -175,7 +195,7 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, setti
 // beginAdmission begins a transaction, locks the raffles of a batch, and reads the
 // clock and what the members have. Each statement has a snapshot of its own, so those
 // behind the lock see everything that was committed before the lock was taken.
-func beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest, settings, lock string) (*raffle.Admission, error) {
+func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest, settings, lock string) (*raffle.Admission, error) {
 	members := distinctMembers(reqs)
 	raffleIDs, memberIDs := make([]int64, len(members)), make([]string, len(members))
 	for i, m := range members {
@@ -204,8 +224,12 @@ func beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.Enter
 			return err
 		}
 		admission = raffle.NewAdmission(now, raffles, len(reqs))
+		admission.UseDraws(s.draws)
 		return nil
 	})
+	if ids := untagged(reqs); len(ids) > 0 {
+		batch.Queue(selectKeys, ids).Query(func(rows pgx.Rows) error { return s.scanKeys(rows, admission.LoadKey) })
+	}
 	if lock == lockFreeRaffles {
 		batch.Queue(selectRaffleIDs, distinct(raffleIDs)).Query(func(rows pgx.Rows) error {
 			return refuseLocked(admission, rows, raffles)
@@ -261,15 +285,16 @@ func loadMembers(admission *raffle.Admission, rows pgx.Rows, members []member) e
 		ordinals []int32
 		requests []pgtype.UUID
 		times    []pgtype.Timestamptz
+		tickets  []int64
 	)
-	columns := []any{&i, &state.EntryCount, &state.LastOrdinal, &ordinals, &requests, &times}
+	columns := []any{&i, &state.EntryCount, &state.LastOrdinal, &ordinals, &requests, &times, &tickets}
 	_, err := pgx.ForEachRow(rows, columns, func() error {
 		m := members[i-1]
 		admission.LoadMember(m.raffleID, m.memberID, state)
 		for k := range ordinals {
 			admission.LoadEntry(raffle.Entry{
 				RaffleID: m.raffleID, MemberID: m.memberID, Ordinal: ordinals[k],
-				RequestID: requests[k].Bytes, CreatedAt: timeOf(times[k]),
+				RequestID: requests[k].Bytes, CreatedAt: timeOf(times[k]), Ticket: tickets[k],
 			})
 		}
 		return nil
@@ -281,22 +306,48 @@ func queueEntries(batch *pgx.Batch, entries []raffle.Entry) {
 	n := len(entries)
 	raffleIDs, memberIDs := make([]int64, n), make([]string, n)
 	ordinals, requestIDs := make([]int32, n), make(pgtype.FlatArray[pgtype.UUID], n)
+	var tickets []int64
 	for i := range entries {
 		e := &entries[i]
 		raffleIDs[i], memberIDs[i], ordinals[i], requestIDs[i] = e.RaffleID, e.MemberID, e.Ordinal, uuid(e.RequestID)
+		if e.Ticket != 0 && tickets == nil {
+			tickets = make([]int64, n)
+		}
+		if tickets != nil {
+			tickets[i] = e.Ticket
+		}
 	}
-	batch.Queue(insertEntries, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt)
+	if tickets == nil {
+		batch.Queue(insertEntries, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt)
+	} else {
+		batch.Queue(insertTickets, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt, tickets)
+	}
 }
 
 func queueCounts(batch *pgx.Batch, raffles []raffle.Raffle) {
 	n := len(raffles)
-	ids, states := make([]int64, n), make([]raffle.State, n)
-	entries, members, versions := make([]int64, n), make([]int64, n), make([]int64, n)
+	ids, states := make([]int64, 0, n), make([]raffle.State, 0, n)
+	entries, members, versions := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	for i := range raffles {
 		r := &raffles[i]
-		ids[i], states[i], entries[i], members[i], versions[i] = r.ID, r.State, r.EntryCount, r.MemberCount, r.Version
+		if r.Log != nil || r.Holders != nil {
+			queueLogged(batch, r)
+			continue
+		}
+		ids, states, versions = append(ids, r.ID), append(states, r.State), append(versions, r.Version)
+		entries, members = append(entries, r.EntryCount), append(members, r.MemberCount)
 	}
-	batch.Queue(countEntries, ids, states, entries, members, versions, raffles[0].UpdatedAt)
+	if len(ids) > 0 {
+		batch.Queue(countEntries, ids, states, entries, members, versions, raffles[0].UpdatedAt)
+	}
+}
+
+// queueLogged stores the counts of a raffle, and what was appended to its log.
+func queueLogged(batch *pgx.Batch, r *raffle.Raffle) {
+	d := drawColumnsOf(r)
+	batch.Queue(countLogged, r.ID, r.State, r.EntryCount, r.MemberCount, r.Version, r.UpdatedAt, d.holders,
+		d.tree, d.drawing, d.round, d.drawsAt, d.checkpoint)
+	queueLog(batch, r.ID, r.Log)
 }
 
 // uuid returns a request id as PostgreSQL takes it; the zero id is NULL.

@@ -11,10 +11,10 @@ import (
 
 // Both read a range of the primary key.
 const (
-	selectEntries = `SELECT member_id, ordinal, created_at FROM entries
+	selectEntries = `SELECT member_id, ordinal, created_at, coalesce(ticket, 0) FROM entries
 		WHERE raffle_id = $1 AND (member_id, ordinal) > ($2, $3) AND withdrawn_at IS NULL
 		ORDER BY member_id, ordinal LIMIT $4`
-	selectMemberEntries = `SELECT member_id, ordinal, created_at FROM entries
+	selectMemberEntries = `SELECT member_id, ordinal, created_at, coalesce(ticket, 0) FROM entries
 		WHERE raffle_id = $1 AND member_id = $2 AND ordinal > $3 AND withdrawn_at IS NULL
 		ORDER BY ordinal LIMIT $4`
 )
@@ -35,7 +35,7 @@ func (s *Store) ListEntries(ctx context.Context, raffleID int64, memberID string
 			list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (raffle.Entry, error) {
 				e := raffle.Entry{RaffleID: raffleID}
 				var created pgtype.Timestamptz
-				err := row.Scan(&e.MemberID, &e.Ordinal, &created)
+				err := row.Scan(&e.MemberID, &e.Ordinal, &created, &e.Ticket)
 				e.CreatedAt = timeOf(created)
 				return e, err
 			})

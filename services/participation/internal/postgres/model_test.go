@@ -72,7 +72,7 @@ func (m *model) withdraw(member string, request byte) (ordinal int, replayed boo
 
 // end closes or cancels the raffle, and reports whether that is allowed.
 func (m *model) end(state raffle.State) bool {
-	if m.state.Final() {
+	if m.state.Ended() {
 		return false
 	}
 	m.state = state
@@ -152,11 +152,16 @@ func TestStore_DoesWhatTheModelDoes(t *testing.T) {
 
 func TestStore_KeepsTheInvariantsInAnyInterleaving(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setupDraws(t)
 	ctx := t.Context()
 	rapid.Check(t, func(rt *rapid.T) {
 		limit := rapid.Int32Range(1, 3).Draw(rt, "limit")
-		r, err := b.Create(ctx, raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: limit}, raffle.RequestID{})
+		asked := raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: limit}
+		if rapid.Bool().Draw(rt, "drawn") {
+			asked.Log = raffle.NewLog(raffle.DrawOptions{Delay: time.Minute}, 1)
+			asked.Rule = rapid.SampledFrom([]raffle.Rule{raffle.EntryWins, raffle.MemberWinsOnce}).Draw(rt, "rule")
+		}
+		r, err := b.Create(ctx, asked, raffle.RequestID{})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -174,6 +179,10 @@ func TestStore_KeepsTheInvariantsInAnyInterleaving(t *testing.T) {
 		}
 		running.Wait()
 		b.check(t, r.ID, limit)
+		if r.Log != nil {
+			b.verifyLog(t, r.ID)
+			b.verifyHolders(t, r.ID)
+		}
 	})
 }
 
@@ -233,5 +242,32 @@ func (b *testBundle) check(t *testing.T, id int64, limit int32) {
 	}
 	if last := fmt.Sprint(len(versions)); last != fmt.Sprint(r.Version) {
 		t.Errorf("raffle %d: %s versions enqueued, the raffle is at %d", id, last, r.Version)
+	}
+}
+
+// verifyHolders compares the holders that a raffle counts with its rows.
+func (b *drawBundle) verifyHolders(t *testing.T, id int64) {
+	t.Helper()
+	r := b.verify(t, id)
+	if r.Rule != raffle.MemberWinsOnce {
+		return
+	}
+	var want, got [4]int64
+	rows, err := b.pool.Query(t.Context(), `SELECT n, count(*) FROM (SELECT count(*) AS n FROM entries
+		WHERE raffle_id = $1 AND withdrawn_at IS NULL GROUP BY member_id) m GROUP BY n`, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n, members int64
+		if err := rows.Scan(&n, &members); err != nil {
+			t.Fatal(err)
+		}
+		want[n-1] = members
+	}
+	copy(got[:], r.Holders.Counts())
+	if got != want {
+		t.Errorf("raffle %d counts the holders %v, there are %v", id, got, want)
 	}
 }

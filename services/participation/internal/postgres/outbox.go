@@ -33,7 +33,7 @@ const checkpoint = `
 			AND (r.published_version < s.version OR r.published_version > r.version)
 		ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED
 	), marked AS (
-		UPDATE raffles r SET published_version = free.version, settled = r.state >= $4 AND free.version >= r.version
+		UPDATE raffles r SET published_version = free.version, settled = (r.state > $4 OR r.state = $4 AND r.draws_at IS NULL) AND free.version >= r.version
 		FROM free WHERE r.id = free.id
 	)
 	SELECT s.id FROM stream s LEFT JOIN raffles r USING (id)

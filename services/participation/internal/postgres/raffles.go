@@ -13,16 +13,24 @@ import (
 
 // columns are those of a raffle, in the order in which scanRaffle reads them.
 const columns = `id, title, winners, max_entries_per_member, opens_at, closes_at,
-	state, entries, members, version, created_at, updated_at, epoch`
+	state, entries, members, version, created_at, updated_at, epoch,
+	description, picture_url, prize_names, prize_counts, rule, holders,
+	log_origin, log_tree, draw_chain, draw_delay, alternates, drawing, draw_round, draws_at,
+	checkpoint, winning_tickets, winning_prizes`
 
 // scanRaffle reads a raffle. It can read every row, whatever somebody has written by
 // hand, so that one row does not keep those beside it from being read.
 func scanRaffle(row pgx.CollectableRow) (raffle.Raffle, error) {
 	var r raffle.Raffle
 	var opens, closes, created, updated pgtype.Timestamptz
+	var d drawColumns
 	err := row.Scan(&r.ID, &r.Title, &r.Winners, &r.MaxEntriesPerMember, &opens, &closes,
-		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &created, &updated, &r.Epoch)
+		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &created, &updated, &r.Epoch,
+		&d.description, &d.pictureURL, &d.prizeNames, &d.prizeCounts, &r.Rule, &d.holders,
+		&d.origin, &d.tree, &d.chain, &d.delay, &d.alternates, &d.drawing, &d.round, &d.drawsAt,
+		&d.checkpoint, &d.winningTickets, &d.winningPrizes)
 	r.OpensAt, r.ClosesAt, r.CreatedAt, r.UpdatedAt = timeOf(opens), timeOf(closes), timeOf(created), timeOf(updated)
+	d.addTo(&r)
 	return r, err
 }
 
@@ -50,6 +58,9 @@ func nullable(t time.Time) *time.Time {
 // as stored. A request that was executed before returns the raffle that it made then.
 // Create fails with *raffle.TimesOutOfOrderError, *raffle.TimePassedError, and with
 // *raffle.RequestReusedError if another call had this request id.
+//
+// If r has a log, by raffle.NewLog, it will be drawn; then Create also fails with
+// raffle.ErrDrawsOff or *raffle.ChainUnknownError.
 func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID) (raffle.Raffle, error) {
 	req, err := creation(r, id)
 	if err != nil {
@@ -69,11 +80,7 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 		if err := r.CheckTimes(now); err != nil {
 			return err
 		}
-		rows, _ := tx.Query(ctx, `
-			INSERT INTO raffles (title, winners, max_entries_per_member, opens_at, closes_at, state, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING `+columns,
-			r.Title, r.Winners, r.MaxEntriesPerMember, nullable(r.OpensAt), nullable(r.ClosesAt), r.StateAt(now), now)
-		if made, err = pgx.CollectExactlyOneRow(rows, scanRaffle); err != nil {
+		if made, err = s.insertRaffle(ctx, tx, r, now); err != nil {
 			return err
 		}
 		// If it was executed before, errReplayed rolls the second raffle back.
@@ -91,7 +98,35 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 }
 
 func creation(r raffle.Raffle, id raffle.RequestID) (request, error) {
-	return newRequest(id, "CreateRaffle", []any{r.Title, r.Winners, r.MaxEntriesPerMember, r.OpensAt.UTC(), r.ClosesAt.UTC()})
+	fields := []any{r.Title, r.Winners, r.MaxEntriesPerMember, r.OpensAt.UTC(), r.ClosesAt.UTC()}
+	// Requests of callers that know nothing of draws are hashed as they always were.
+	if r.Details != nil || r.Rule == raffle.MemberWinsOnce || r.Log != nil {
+		fields = append(fields, r.About(), r.Rule, r.Log)
+	}
+	return newRequest(id, "CreateRaffle", fields)
+}
+
+// insertRaffle stores a new raffle, and returns it as stored.
+func (s *Store) insertRaffle(ctx context.Context, tx pgx.Tx, r raffle.Raffle, now time.Time) (raffle.Raffle, error) {
+	d := drawColumnsOf(&r)
+	rows, _ := tx.Query(ctx, `
+		INSERT INTO raffles (title, winners, max_entries_per_member, opens_at, closes_at, state, created_at, updated_at,
+			description, picture_url, prize_names, prize_counts, rule, holders)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13) RETURNING `+columns,
+		r.Title, r.Winners, r.MaxEntriesPerMember, nullable(r.OpensAt), nullable(r.ClosesAt), r.StateAt(now), now,
+		d.description, d.pictureURL, d.prizeNames, d.prizeCounts, max(raffle.EntryWins, r.Rule), d.holders)
+	made, err := pgx.CollectExactlyOneRow(rows, scanRaffle)
+	if err != nil || r.Log == nil {
+		return made, err
+	}
+	made.Log = raffle.NewLog(raffle.DrawOptions{Chain: r.Log.Chain, Delay: r.Log.Delay}, r.Log.Alternates)
+	if err := made.StartLog(s.draws); err != nil {
+		return made, err
+	}
+	if err := insertKey(ctx, tx, made.ID); err != nil {
+		return made, err
+	}
+	return made, save(ctx, tx, made)
 }
 
 // Get reads one raffle. It fails with *raffle.NotFoundError.
@@ -125,9 +160,11 @@ func (s *Store) List(ctx context.Context, after int64, limit int, state raffle.S
 }
 
 // Close closes a raffle. It fails with *raffle.NotFoundError,
-// *raffle.NotOpenError or *raffle.RequestReusedError.
+// *raffle.NotOpenError or *raffle.RequestReusedError, and as raffle.Raffle.Close does.
 func (s *Store) Close(ctx context.Context, raffleID int64, id raffle.RequestID) (raffle.Raffle, error) {
-	return s.change(ctx, raffleID, id, "CloseRaffle", nil, (*raffle.Raffle).Close)
+	return s.change(ctx, raffleID, id, "CloseRaffle", nil, func(r *raffle.Raffle, now time.Time) error {
+		return r.Close(now, s.draws)
+	})
 }
 
 // Cancel calls a raffle off. It fails as Close does.
@@ -159,15 +196,25 @@ func utc(c raffle.Change) raffle.Change {
 func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID, call string, fields any,
 	f func(*raffle.Raffle, time.Time) error,
 ) (raffle.Raffle, error) {
+	r, err := s.changeOnce(ctx, raffleID, id, call, fields, func(_ pgx.Tx, r *raffle.Raffle, now time.Time) error {
+		return f(r, now)
+	})
+	if errors.Is(err, errReplayed) {
+		return s.Get(ctx, raffleID)
+	}
+	return r, err
+}
+
+// changeOnce lets f change a raffle, under its lock and as of now, and stores it. If an
+// earlier request was the same, it fails with errReplayed. fields are what it asks for.
+func (s *Store) changeOnce(ctx context.Context, raffleID int64, id raffle.RequestID, call string, fields any,
+	f func(pgx.Tx, *raffle.Raffle, time.Time) error,
+) (r raffle.Raffle, err error) {
 	req, err := newRequest(id, call, fields)
 	if err != nil {
 		return raffle.Raffle{}, err
 	}
-	var r raffle.Raffle
-	var changed bool
 	err = s.changeRaffle(ctx, raffleID, func(tx pgx.Tx) error {
-		changed = false
-		var err error
 		if r, err = lockRaffle(ctx, tx, raffleID); err != nil {
 			return err
 		}
@@ -176,26 +223,22 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 			return err
 		}
 		first, err := req.claim(ctx, tx, raffleID, now)
-		switch {
-		case errors.Is(err, errReplayed) && first != raffleID:
+		if errors.Is(err, errReplayed) && first != raffleID {
 			return &raffle.RequestReusedError{}
-		case errors.Is(err, errReplayed):
-			return nil
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
-		if err := f(&r, now); err != nil {
+		before := r.Version
+		if err := f(tx, &r, now); err != nil || r.Version == before {
 			return err
 		}
-		changed = true
 		return save(ctx, tx, r)
 	})
 	if err != nil {
 		return raffle.Raffle{}, err
 	}
-	if changed {
-		s.queue.Enqueue(ctx, r)
-	}
+	s.queue.Enqueue(ctx, r)
 	return r, nil
 }
 
@@ -206,13 +249,26 @@ func lockRaffle(ctx context.Context, tx pgx.Tx, raffleID int64) (raffle.Raffle, 
 	return collectRaffle(rows, raffleID)
 }
 
-// save stores the columns of a raffle that can change.
+// save stores the columns of a raffle that can change, and what was appended to its log.
+// A raffle that is settled is so no longer, since its new version must be published.
 func save(ctx context.Context, tx pgx.Tx, r raffle.Raffle) error {
+	d := drawColumnsOf(&r)
 	_, err := tx.Exec(ctx, `UPDATE raffles SET title = $2, winners = $3, opens_at = $4, closes_at = $5,
-		state = $6, entries = $7, members = $8, version = $9, updated_at = $10 WHERE id = $1`,
+		state = $6, entries = $7, members = $8, version = $9, updated_at = $10, settled = false,
+		description = $11, picture_url = $12, prize_names = $13, prize_counts = $14, holders = $15,
+		log_origin = $16, log_tree = $17, draw_chain = $18, draw_delay = $19, alternates = $20, drawing = $21,
+		draw_round = $22, draws_at = $23, checkpoint = $24, winning_tickets = $25, winning_prizes = $26
+		WHERE id = $1`,
 		r.ID, r.Title, r.Winners, nullable(r.OpensAt), nullable(r.ClosesAt),
-		r.State, r.EntryCount, r.MemberCount, r.Version, r.UpdatedAt)
-	return err
+		r.State, r.EntryCount, r.MemberCount, r.Version, r.UpdatedAt,
+		d.description, d.pictureURL, d.prizeNames, d.prizeCounts, d.holders,
+		d.origin, d.tree, d.chain, d.delay, d.alternates, d.drawing,
+		d.round, d.drawsAt, d.checkpoint, d.winningTickets, d.winningPrizes)
+	var batch pgx.Batch
+	if queueLog(&batch, r.ID, r.Log); err != nil || batch.Len() == 0 {
+		return err
+	}
+	return tx.SendBatch(ctx, &batch).Close()
 }
 
 // clock reads the database's clock. Called after a lock was taken, it returns a time

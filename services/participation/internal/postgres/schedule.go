@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,12 +15,14 @@ import (
 const passLimit = 1000
 
 // ApplySchedule opens and closes the raffles whose time has come, and returns how
-// many. Any number of instances may call it at the same time: a raffle that another
+// many. If some can't be closed, since their draw can't be fixed now, it returns an error
+// that names them beside how many of the others it has changed. Any number of instances may call it at the same time: a raffle that another
 // transaction has locked is left to the next pass.
 func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
 	var changed []raffle.Raffle
+	var refused error
 	err := inTx(ctx, s.writePool, func(tx pgx.Tx) error {
-		changed = nil
+		changed, refused = nil, nil
 		rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles
 			WHERE NOT settled AND (state = $1 AND opens_at <= now() OR state IN ($1, $2) AND closes_at <= now())
 			ORDER BY id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED`, raffle.Scheduled, raffle.Open, passLimit)
@@ -31,7 +35,14 @@ func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
 			return err
 		}
 		for _, r := range due {
-			if !r.ApplySchedule(now) {
+			due, err := r.ApplySchedule(now, s.draws)
+			if err != nil {
+				refused = errors.Join(refused, fmt.Errorf("raffle %d: %w", r.ID, err))
+				if s.draws != nil && s.draws.Refused != nil {
+					s.draws.Refused(err)
+				}
+			}
+			if !due || err != nil {
 				continue
 			}
 			if err := save(ctx, tx, r); err != nil {
@@ -45,5 +56,5 @@ func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	s.queue.Enqueue(ctx, changed...)
-	return len(changed), nil
+	return len(changed), refused
 }

@@ -38,14 +38,20 @@ type Store struct {
 	writePool *pgxpool.Pool
 	queue     Queue
 	gates     *gates // of pool
+	draws     *raffle.Draws
+	keys      keyCache
 	// hidesServer is set once the database has refused to say which server it is.
 	hidesServer atomic.Bool
 }
 
 // New returns a store on two pools of the same database. The caller closes them.
+// Draws are off.
 func New(pool, writePool *pgxpool.Pool, queue Queue) *Store {
 	return &Store{pool: pool, writePool: writePool, queue: queue, gates: newGates(pool.Config().MaxConns)}
 }
+
+// UseDraws switches draws on. It is called before any other method.
+func (s *Store) UseDraws(draws *raffle.Draws) { s.draws = draws }
 
 // Settings are set at the beginning of each transaction. They are local to the
 // transaction, so that they do not stay on a connection that PgBouncer shares.

@@ -35,6 +35,11 @@ func (s *Store) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffl
 		if err != nil {
 			return err
 		}
+		if res.Entry.Ticket != 0 {
+			if _, err := tx.Exec(ctx, `INSERT INTO withdrawn_tickets VALUES ($1, $2)`, req.RaffleID, res.Entry.Ticket); err != nil {
+				return err
+			}
+		}
 		return save(ctx, tx, r)
 	})
 	if err == nil && !res.Replayed {
@@ -46,13 +51,13 @@ func (s *Store) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffl
 // storedEntries reads the entries of a member in a raffle, the withdrawn ones
 // included, by ascending ordinal.
 func storedEntries(ctx context.Context, tx pgx.Tx, raffleID int64, memberID string) ([]raffle.StoredEntry, error) {
-	rows, _ := tx.Query(ctx, `SELECT ordinal, request_id, created_at, withdrawn_at IS NOT NULL, withdraw_request_id
+	rows, _ := tx.Query(ctx, `SELECT ordinal, request_id, created_at, withdrawn_at IS NOT NULL, withdraw_request_id, coalesce(ticket, 0)
 		FROM entries WHERE raffle_id = $1 AND member_id = $2 ORDER BY ordinal`, raffleID, memberID)
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (raffle.StoredEntry, error) {
 		e := raffle.StoredEntry{Entry: raffle.Entry{RaffleID: raffleID, MemberID: memberID}}
 		var request, withdrawRequest *raffle.RequestID
 		var created pgtype.Timestamptz
-		err := row.Scan(&e.Ordinal, &request, &created, &e.Withdrawn, &withdrawRequest)
+		err := row.Scan(&e.Ordinal, &request, &created, &e.Withdrawn, &withdrawRequest, &e.Ticket)
 		e.CreatedAt = timeOf(created)
 		if request != nil {
 			e.RequestID = *request

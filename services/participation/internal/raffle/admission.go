@@ -1,6 +1,10 @@
 package raffle
 
-import "time"
+import (
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/draw"
+)
 
 // MemberState is what a member has in a raffle.
 type MemberState struct {
@@ -17,8 +21,10 @@ type MemberState struct {
 // Admission is not safe for concurrent use.
 type Admission struct {
 	now      time.Time
+	draws    *Draws
 	raffles  map[int64]*Raffle
-	refused  map[int64]error // why requests for a raffle can't be decided, by its id
+	keys     map[int64]*LogKey // of raffles with a log
+	refused  map[int64]error   // why requests for a raffle can't be decided, by its id
 	members  map[memberKey]*MemberState
 	replayed map[replayKey]Entry
 	changed  map[int64]bool
@@ -52,12 +58,24 @@ func NewAdmission(now time.Time, raffles []Raffle, n int) *Admission {
 	return a
 }
 
+// UseDraws sets what closing a raffle needs that will be drawn.
+func (a *Admission) UseDraws(draws *Draws) { a.draws = draws }
+
 // Refuse makes all requests for a raffle fail with err.
 func (a *Admission) Refuse(raffleID int64, err error) {
 	if a.refused == nil {
 		a.refused = make(map[int64]error)
 	}
 	a.refused[raffleID] = err
+}
+
+// LoadKey sets the key of a raffle's log. Without it, only requests whose tags were made
+// before can become entries.
+func (a *Admission) LoadKey(key *LogKey) {
+	if a.keys == nil {
+		a.keys = make(map[int64]*LogKey)
+	}
+	a.keys[key.RaffleID] = key
 }
 
 // LoadMember sets what a member has. Members that have nothing may be left out.
@@ -89,8 +107,9 @@ func (a *Admission) Decide(reqs []EnterRequest) Decision {
 	d.Placed = a.placed
 	for id := range a.changed {
 		r := a.raffles[id]
-		r.State = r.StateAt(a.now)
-		r.bumpVersion(a.now)
+		if err := r.enter(r.StateAt(a.now), a.now, a.draws); err != nil {
+			continue // a raffle that can't be closed now waits for it, without an entry
+		}
 		d.Changed = append(d.Changed, *r)
 	}
 	for i := range d.Results {
@@ -119,7 +138,7 @@ func (a *Admission) decide(req *EnterRequest) EnterResult {
 		// This comes before the state of the raffle: the entry exists, whatever has
 		// happened since.
 		if e, ok := a.replayed[replayKey{key, req.RequestID}]; ok {
-			return EnterResult{Entry: e, MemberEntries: member.EntryCount, Replayed: true}
+			return EnterResult{Entry: e, MemberEntries: member.EntryCount, Replayed: true, Opening: a.tag(r, req).Opening}
 		}
 	}
 	state := r.StateAt(a.now)
@@ -135,10 +154,41 @@ func (a *Admission) decide(req *EnterRequest) EnterResult {
 	case member.LastOrdinal >= r.MaxEntriesPerMember+MaxWithdrawn:
 		return EnterResult{Err: &WithdrawalLimitError{RaffleID: r.ID, Max: MaxWithdrawn}}
 	}
-	return EnterResult{Entry: a.place(r, member, req), MemberEntries: member.EntryCount}
+	tag := a.tag(r, req)
+	if r.Log != nil && tag == (Tag{}) {
+		return EnterResult{Err: ErrKeyMissing}
+	}
+	return EnterResult{Entry: a.place(r, member, req, tag.Tag), MemberEntries: member.EntryCount, Opening: tag.Opening}
 }
 
-func (a *Admission) place(r *Raffle, member *MemberState, req *EnterRequest) Entry {
+// HasStaleTags reports whether a request has a tag that is not of its raffle as it is now.
+func (a *Admission) HasStaleTags(reqs []EnterRequest) bool {
+	for i := range reqs {
+		r := a.raffles[reqs[i].RaffleID]
+		if key := reqs[i].Tag.Key; r != nil && key != nil && !key.fits(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// tag returns the tag of the member of a request, or the zero tag if the raffle has no
+// log, or no key.
+func (a *Admission) tag(r *Raffle, req *EnterRequest) Tag {
+	if r.Log == nil {
+		return Tag{}
+	}
+	if req.Tag.Key.fits(r) {
+		return req.Tag
+	}
+	if key := a.keys[r.ID]; key.fits(r) && len(key.Secret) > 0 {
+		return key.Tag(req.MemberID)
+	}
+	return Tag{}
+}
+
+func (a *Admission) place(r *Raffle, member *MemberState, req *EnterRequest, tag draw.Tag) Entry {
+	r.Holders.move(member.EntryCount, member.EntryCount+1)
 	member.EntryCount++
 	member.LastOrdinal++
 	r.EntryCount++
@@ -149,6 +199,9 @@ func (a *Admission) place(r *Raffle, member *MemberState, req *EnterRequest) Ent
 	e := Entry{
 		RaffleID: r.ID, MemberID: req.MemberID, Ordinal: member.LastOrdinal,
 		RequestID: req.RequestID, CreatedAt: a.now,
+	}
+	if r.Log != nil {
+		e.Ticket = r.Log.appendEntry(e.Ordinal, tag)
 	}
 	if req.RequestID != (RequestID{}) {
 		a.LoadEntry(e) // the same request may come a second time in this batch

@@ -1,16 +1,19 @@
 // Package raffle is the domain: raffles, entries, states, odds, and the rules
 // that connect them. It knows neither wire formats nor databases, and it imports
-// the standard library only.
+// the standard library and services/draw only.
 package raffle
 
-import "time"
+import (
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/draw"
+)
 
 // State is the stage of a raffle's life. Its numbers are stored in the database,
 // and they equal those of raffle.v1.Raffle.State.
 type State int16
 
-// The states. A raffle starts as Scheduled or Open. Closed, Cancelled and Drawn
-// are final.
+// The states. A raffle starts as Scheduled or Open. From Closed on no entry is taken.
 const (
 	Scheduled State = 1
 	Open      State = 2
@@ -19,8 +22,8 @@ const (
 	Drawn     State = 5
 )
 
-// Final reports whether the odds can no longer change.
-func (s State) Final() bool { return s >= Closed }
+// Ended reports whether entries are no longer taken.
+func (s State) Ended() bool { return s >= Closed }
 
 // String returns the state's name as users see it.
 func (s State) String() string {
@@ -54,6 +57,16 @@ type Raffle struct {
 	Version             int64 // grows with every change, from 1
 	CreatedAt           time.Time
 	UpdatedAt           time.Time // when this version was made
+	Rule                Rule
+	Details             *Details // nil: it has none
+	Holders             *Holders // nil unless the rule is MemberWinsOnce
+	Log                 *Log     // nil: it has none, and the service does not draw it
+}
+
+// Final reports whether the odds can no longer change: the raffle is cancelled or drawn,
+// or it is closed and no draw lies ahead.
+func (r *Raffle) Final() bool {
+	return r.State == Cancelled || r.State == Drawn || r.State == Closed && !r.Log.DrawAhead()
 }
 
 // StateAt returns the state that the raffle has at a time if no call changes it:
@@ -62,7 +75,7 @@ type Raffle struct {
 // back to a time before OpensAt.
 func (r *Raffle) StateAt(now time.Time) State {
 	switch {
-	case r.State.Final():
+	case r.State.Ended():
 		return r.State
 	case !r.ClosesAt.IsZero() && !now.Before(r.ClosesAt):
 		return Closed
@@ -79,31 +92,47 @@ func (r *Raffle) bumpVersion(now time.Time) {
 }
 
 // ApplySchedule opens or closes the raffle if the time for that has come, and
-// reports whether it did.
-func (r *Raffle) ApplySchedule(now time.Time) bool {
+// reports whether it did. It fails as Close does.
+func (r *Raffle) ApplySchedule(now time.Time, draws *Draws) (bool, error) {
 	state := r.StateAt(now)
 	if state == r.State {
-		return false
+		return false, nil
+	}
+	return true, r.enter(state, now, draws)
+}
+
+// enter puts the raffle into another state. A call that fails changes nothing.
+func (r *Raffle) enter(state State, now time.Time, draws *Draws) error {
+	if state == Closed {
+		if err := r.closeLog(now, draws); err != nil {
+			return err
+		}
 	}
 	r.State = state
 	r.bumpVersion(now)
-	return true
+	return nil
 }
 
-// Close closes the raffle. It fails with *NotOpenError if the state is final
-// already.
-func (r *Raffle) Close(now time.Time) error { return r.end(Closed, now) }
-
-// Cancel calls the raffle off. It fails as Close does.
-func (r *Raffle) Cancel(now time.Time) error { return r.end(Cancelled, now) }
-
-func (r *Raffle) end(final State, now time.Time) error {
-	if state := r.StateAt(now); state.Final() {
+// Close closes the raffle. It fails with *NotOpenError if it has ended already, and with
+// ErrDrawsOff, *ChainUnknownError or *ClockSkewError if its draw can't be fixed.
+func (r *Raffle) Close(now time.Time, draws *Draws) error {
+	if state := r.StateAt(now); state.Ended() {
 		return r.notOpen(state)
 	}
-	r.State = final
-	r.bumpVersion(now)
-	return nil
+	return r.enter(Closed, now, draws)
+}
+
+// Cancel calls the raffle off. It fails with *NotOpenError if it has ended already.
+func (r *Raffle) Cancel(now time.Time) error {
+	if state := r.StateAt(now); state.Ended() {
+		return r.notOpen(state)
+	}
+	if r.Log != nil {
+		if err := r.Log.appendEncoded(draw.Cancel{At: draw.TimeOf(now)}); err != nil {
+			return err
+		}
+	}
+	return r.enter(Cancelled, now, nil)
 }
 
 // CheckTimes checks that the raffle is open at some time after now. It fails with
@@ -129,6 +158,13 @@ type Change struct {
 	MaxEntriesPerMember *int32
 	OpensAt             *time.Time
 	ClosesAt            *time.Time
+	Description         *string
+	PictureURL          *string
+	Prizes              *[]Prize // empty: the winners become alike
+	// These cannot change either.
+	Rule       *Rule
+	Alternates *int32
+	Draw       *DrawOptions
 }
 
 // Update changes the raffle. It fails with *NotOpenError if the state is final,
@@ -136,7 +172,7 @@ type Change struct {
 // cannot have the new values. A call that fails changes nothing.
 func (r *Raffle) Update(c Change, now time.Time) error {
 	state := r.StateAt(now)
-	if state.Final() {
+	if state.Ended() {
 		return r.notOpen(state)
 	}
 	next := *r
@@ -146,8 +182,8 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 	if c.Winners != nil {
 		next.Winners = *c.Winners
 	}
-	if m := c.MaxEntriesPerMember; m != nil && *m != r.MaxEntriesPerMember {
-		return &ImmutableError{RaffleID: r.ID, Field: "max_entries_per_member"}
+	if err := r.checkImmutable(&c); err != nil {
+		return err
 	}
 	if c.OpensAt != nil {
 		next.OpensAt = *c.OpensAt
@@ -158,7 +194,13 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 	if state == Open && !next.OpensAt.Equal(r.OpensAt) {
 		return &ImmutableError{RaffleID: r.ID, Field: "opens_at", State: state}
 	}
+	if err := next.describe(&c); err != nil {
+		return err
+	}
 	if err := next.CheckTimes(now); err != nil {
+		return err
+	}
+	if err := next.logRules(r); err != nil {
 		return err
 	}
 	next.State = next.StateAt(now)
@@ -167,29 +209,81 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 	return nil
 }
 
+// checkImmutable refuses other values for what cannot change.
+func (r *Raffle) checkImmutable(c *Change) error {
+	field := ""
+	switch {
+	case c.MaxEntriesPerMember != nil && *c.MaxEntriesPerMember != r.MaxEntriesPerMember:
+		field = "max_entries_per_member"
+	case c.Rule != nil && *c.Rule != r.Rule:
+		field = "rule"
+	case c.Alternates != nil && *c.Alternates != r.alternates():
+		field = "alternates"
+	case c.Draw != nil && !r.Log.madeWith(*c.Draw):
+		field = "draw"
+	default:
+		return nil
+	}
+	return &ImmutableError{RaffleID: r.ID, Field: field}
+}
+
+// describe changes the details of r, and its winners with its prizes.
+func (r *Raffle) describe(c *Change) error {
+	details := *r.About()
+	if c.Description != nil {
+		details.Description = *c.Description
+	}
+	if c.PictureURL != nil {
+		details.PictureURL = *c.PictureURL
+	}
+	if c.Prizes != nil {
+		details.Prizes = *c.Prizes
+	}
+	if len(details.Prizes) > 0 {
+		sum := places(details.Prizes)
+		switch {
+		case sum > MaxWinners:
+			return &PrizesError{Places: sum}
+		case c.Winners != nil && *c.Winners != sum:
+			return &WinnersError{Winners: *c.Winners, Places: sum}
+		}
+		r.Winners = sum
+	}
+	if !details.equal(r.About()) {
+		r.Details = &details
+	}
+	return nil
+}
+
 func (r *Raffle) notOpen(state State) *NotOpenError {
 	return &NotOpenError{RaffleID: r.ID, State: state, OpensAt: r.OpensAt}
 }
 
-// WinnerProbability returns the chance in percent that one entry wins,
-// 100 * min(1, winners / entries): the winners are drawn from all entries, each of
-// which is equally likely. It returns false if there is no entry yet.
+// WinnerProbability returns the chance in percent that one entry wins. If each entry can
+// win, that is 100 * min(1, winners / entries): the winners are drawn from all entries,
+// each of which is equally likely. If a member wins at most once, it is the average over
+// the entries, 100 * min(winners, members) / entries. It returns false if there is no
+// entry yet.
 func (r *Raffle) WinnerProbability() (float64, bool) {
-	return percent(r.Winners, r.EntryCount)
+	return r.percent(r.EntryCount, r.MemberCount)
 }
 
 // NextEntryProbability returns the winner probability that the raffle will have
-// with one more entry, and false unless the raffle is open.
+// with one more entry, of another member, and false unless the raffle is open.
 func (r *Raffle) NextEntryProbability() (float64, bool) {
 	if r.State != Open {
 		return 0, false
 	}
-	return percent(r.Winners, r.EntryCount+1)
+	return r.percent(r.EntryCount+1, r.MemberCount+1)
 }
 
-func percent(winners int32, entries int64) (float64, bool) {
+func (r *Raffle) percent(entries, members int64) (float64, bool) {
 	if entries <= 0 {
 		return 0, false
+	}
+	winners := int64(r.Winners)
+	if r.Rule == MemberWinsOnce {
+		winners = min(winners, members)
 	}
 	return min(100, 100*float64(winners)/float64(entries)), true
 }

@@ -34,7 +34,7 @@ func TestRaffle_ApplyScheduleFollowsTheClock(t *testing.T) {
 		if got := r.StateAt(noon); got != c.want {
 			t.Errorf("%s: StateAt is %v, want %v", c.name, got, c.want)
 		}
-		if changed := r.ApplySchedule(noon); changed != (c.state != c.want) || changed != (r.Version == 8) || r.State != c.want {
+		if changed, err := r.ApplySchedule(noon, nil); err != nil || changed != (c.state != c.want) || changed != (r.Version == 8) || r.State != c.want {
 			t.Errorf("%s: ApplySchedule %t, then %+v", c.name, changed, r)
 		}
 	}
@@ -58,10 +58,10 @@ func TestRaffle_OpenRaffleTakesEntriesAfterTheClockStepsBack(t *testing.T) {
 func TestRaffle_Close(t *testing.T) {
 	t.Parallel()
 	r := openRaffle(1, 1)
-	if err := r.Close(noon); err != nil || r.State != Closed || r.Version != 2 || !r.UpdatedAt.Equal(noon) {
+	if err := r.Close(noon, nil); err != nil || r.State != Closed || r.Version != 2 || !r.UpdatedAt.Equal(noon) {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if notOpen, ok := errors.AsType[*NotOpenError](r.Close(noon)); !ok || notOpen.State != Closed {
+	if notOpen, ok := errors.AsType[*NotOpenError](r.Close(noon, nil)); !ok || notOpen.State != Closed {
 		t.Errorf("closed twice: %v", notOpen)
 	}
 	if r.Version != 2 {

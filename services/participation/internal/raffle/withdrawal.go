@@ -1,6 +1,10 @@
 package raffle
 
-import "time"
+import (
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/draw"
+)
 
 // WithdrawRequest asks to withdraw one entry.
 type WithdrawRequest struct {
@@ -26,7 +30,7 @@ type StoredEntry struct {
 }
 
 // Withdraw withdraws one of a member's entries, which are given by ascending
-// ordinal. It fails with *NotOpenError if the state of the raffle is final, and with
+// ordinal. It fails with *NotOpenError if the raffle has ended, and with
 // *EntryNotFoundError, or with *RequestReusedError if an earlier request with the same id
 // withdrew another entry. A call that fails or is replayed changes nothing.
 func (r *Raffle) Withdraw(req WithdrawRequest, entries []StoredEntry, now time.Time) (WithdrawResult, error) {
@@ -51,12 +55,18 @@ func (r *Raffle) Withdraw(req WithdrawRequest, entries []StoredEntry, now time.T
 		res.Raffle = *r
 		return res, nil
 	}
-	if state := r.StateAt(now); state.Final() {
+	if state := r.StateAt(now); state.Ended() {
 		return res, r.notOpen(state)
 	}
 	if !found {
 		return res, &EntryNotFoundError{RaffleID: r.ID, Ordinal: req.Ordinal}
 	}
+	if r.Log != nil && res.Entry.Ticket != 0 {
+		if err := r.Log.appendEncoded(draw.Withdrawal{Ticket: res.Entry.Ticket}); err != nil {
+			return res, err
+		}
+	}
+	r.Holders.move(res.MemberEntries, res.MemberEntries-1)
 	res.MemberEntries--
 	r.EntryCount--
 	if res.MemberEntries == 0 {

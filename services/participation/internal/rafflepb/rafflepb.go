@@ -5,6 +5,7 @@ package rafflepb
 import (
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
@@ -13,7 +14,8 @@ import (
 
 // Raffle returns the message of a raffle.
 func Raffle(r raffle.Raffle) *rafflev1.Raffle {
-	return &rafflev1.Raffle{
+	about := r.About()
+	m := &rafflev1.Raffle{
 		Id:                  r.ID,
 		Title:               r.Title,
 		Winners:             r.Winners,
@@ -27,7 +29,23 @@ func Raffle(r raffle.Raffle) *rafflev1.Raffle {
 		CreatedAt:           timestamp(r.CreatedAt),
 		UpdatedAt:           timestamp(r.UpdatedAt),
 		Epoch:               r.Epoch,
+		Description:         about.Description,
+		PictureUrl:          about.PictureURL,
+		Prizes:              prizes(about.Prizes),
+		Rule:                rafflev1.Raffle_Rule(r.Rule),
 	}
+	if log := r.Log; log != nil {
+		m.Alternates, m.DrawsAt = log.Alternates, timestamp(log.DrawsAt)
+		m.Draw = &rafflev1.Draw{Chain: log.Chain, Delay: durationpb.New(log.Delay)}
+	}
+	return m
+}
+
+func prizes(list []raffle.Prize) (messages []*rafflev1.Prize) {
+	for _, p := range list {
+		messages = append(messages, &rafflev1.Prize{Name: p.Name, Count: p.Count})
+	}
+	return messages
 }
 
 // Odds returns the message with the odds of a raffle.
@@ -52,17 +70,46 @@ func Odds(r raffle.Raffle) *rafflev1.Odds {
 	if p, ok := r.NextEntryProbability(); ok {
 		m.NextEntryProbability = &p
 	}
+	addDraw(m, &r)
 	return m
+}
+
+// addDraw adds what the draw of a raffle needs. A raffle without rule, prizes and draw,
+// as those of callers are who know nothing of draws, has nothing to add.
+func addDraw(m *rafflev1.Odds, r *raffle.Raffle) {
+	m.Prizes = prizes(r.About().Prizes)
+	if r.Rule == raffle.MemberWinsOnce || r.Log != nil {
+		m.Rule = rafflev1.Raffle_Rule(r.Rule)
+	}
+	for i, members := range r.Holders.Counts() {
+		if members > 0 {
+			m.Holders = append(m.Holders, &rafflev1.Holders{Entries: int32(i + 1), Members: members})
+		}
+	}
+	log := r.Log
+	if log == nil {
+		return
+	}
+	root := log.Tree.Root()
+	m.LogSize, m.LogRoot, m.Checkpoint = log.Tree.Size(), root[:], log.Checkpoint
+	m.DrawsAt, m.Round, m.Alternates = timestamp(log.DrawsAt), log.Round, log.Alternates
+	for _, w := range log.Winning {
+		m.WinningTickets = append(m.WinningTickets, &rafflev1.WinningTicket{Ticket: w.Ticket, Prize: w.Prize})
+	}
 }
 
 // Entry returns the message of an entry.
 func Entry(e raffle.Entry) *rafflev1.Entry {
-	return &rafflev1.Entry{
+	m := &rafflev1.Entry{
 		RaffleId:  e.RaffleID,
 		MemberId:  e.MemberID,
 		Ordinal:   e.Ordinal,
 		CreatedAt: timestamp(e.CreatedAt),
 	}
+	if e.Ticket != 0 {
+		m.Ticket = &e.Ticket
+	}
+	return m
 }
 
 // timestamp returns the message of a time, or nil for the zero time. It has the
@@ -73,4 +120,19 @@ func timestamp(t time.Time) *timestamppb.Timestamp {
 		return nil
 	}
 	return timestamppb.New(t.Truncate(time.Microsecond))
+}
+
+// Winner returns the message of a drawn ticket of a raffle, without its member.
+func Winner(w raffle.Winner, of raffle.Raffle) *rafflev1.Winner {
+	m := &rafflev1.Winner{
+		Ticket:       w.Ticket,
+		Drawing:      w.Drawing,
+		State:        rafflev1.Winner_State(w.State),
+		Place:        w.Place,
+		StrikeReason: rafflev1.StrikeReason(w.Reason),
+	}
+	if list := of.About().Prizes; w.Prize > 0 && int(w.Prize) <= len(list) {
+		m.Prize = list[w.Prize-1].Name
+	}
+	return m
 }

@@ -91,11 +91,12 @@ func newEvent(received sseclient.Event, start time.Time) (e event, final bool) {
 	now := time.Now()
 	e = event{name: received.Name, id: received.ID, receivedAt: now, after: now.Sub(start)}
 	var data struct {
-		At    time.Time
-		State string
+		At      time.Time
+		State   string
+		DrawsAt *time.Time
 	}
 	if json.Unmarshal([]byte(received.Data), &data) == nil {
 		e.sentAt = data.At
 	}
-	return e, e.name == sseclient.OddsEvent && sseclient.FinalState(data.State)
+	return e, e.name == sseclient.OddsEvent && sseclient.IsFinal(data.State, data.DrawsAt != nil)
 }

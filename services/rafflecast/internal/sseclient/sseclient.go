@@ -20,10 +20,10 @@ const (
 	ResetEvent     = "reset"
 )
 
-// FinalState reports whether a raffle never leaves the state, so that its stream
-// ends with it.
-func FinalState(state string) bool {
-	return state == "CLOSED" || state == "CANCELLED" || state == "DRAWN"
+// IsFinal reports whether odds with this state are the last ones of a raffle, so that
+// its stream ends with them. A closed raffle whose draw lies ahead will have others.
+func IsFinal(state string, drawAhead bool) bool {
+	return state == "CANCELLED" || state == "DRAWN" || state == "CLOSED" && !drawAhead
 }
 
 // maxEventSize bounds what is read for one event, in bytes.

@@ -47,6 +47,7 @@ type odds struct {
 	Epoch   string
 	Version int64
 	State   string
+	DrawsAt *time.Time
 }
 
 // fault records a fault.
@@ -150,7 +151,7 @@ func (h *history) receiveOdds(o odds) {
 	h.epoch = o.Epoch
 	h.counts.events++
 	h.version = max(h.version, o.Version)
-	if !ended && sseclient.FinalState(o.State) {
+	if !ended && sseclient.IsFinal(o.State, o.DrawsAt != nil) {
 		h.final, h.finalAt = true, time.Now()
 	}
 	h.mu.Unlock()

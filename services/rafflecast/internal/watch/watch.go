@@ -119,7 +119,7 @@ func (r *run) awaitEnd(ctx context.Context, service rafflev1.ParticipationServic
 		call, done := context.WithTimeout(ctx, callTimeout)
 		resp, err := service.GetOdds(call, &rafflev1.GetOddsRequest{RaffleId: int64(r.cfg.Raffle)})
 		done()
-		if err == nil && sseclient.FinalState(resp.GetOdds().GetState().String()) {
+		if err == nil && sseclient.IsFinal(resp.GetOdds().GetState().String(), resp.GetOdds().GetDrawsAt() != nil) {
 			return raffleEnd{resp.GetOdds().GetVersion(), time.Now()}, nil
 		}
 		if !ctxtime.Sleep(ctx, pollInterval) {

@@ -1,0 +1,178 @@
+package raffle
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/draw"
+)
+
+// Log is the state of a raffle's log, whose records are the tickets of its draw: see
+// services/draw. Only the transaction that has loaded it
+// changes it; once that is done, raffles share it.
+type Log struct {
+	Origin     string // names the log
+	Tree       draw.Tree
+	Chain      string        // the chain of drand that the raffle is drawn with, by its hash
+	Delay      time.Duration // between the closing and the round of the draw
+	Alternates int32         // tickets that are drawn beyond the winners
+
+	Drawing    int32     // the drawing that lies ahead, or the last one; 0 before the close
+	Round      int64     // of that drawing
+	DrawsAt    time.Time // when the draw that lies ahead is due; zero: none lies ahead
+	Checkpoint string    // the signed checkpoint of the closed log
+	Winning    []WinningTicket
+
+	appended Records // in the transaction under way
+	fixed    Drawing // whose round the transaction has fixed; its number is 0 if it has not
+}
+
+// WinningTicket is a ticket that holds a prize.
+type WinningTicket struct {
+	Ticket int64
+	Prize  int32 // which of the prizes, from 1; 0: the winners are alike
+}
+
+// MaxWinningTickets bounds how many winning tickets a raffle holds itself.
+const MaxWinningTickets = 100
+
+// Records are records that follow one another in a log.
+type Records struct {
+	First int64 // the index of the first
+	Count int32
+	Data  []byte // each record as its length in four bytes, big-endian, and its bytes
+}
+
+// Size returns the number of records; a raffle without a log has none.
+func (l *Log) Size() int64 {
+	if l == nil {
+		return 0
+	}
+	return l.Tree.Size()
+}
+
+// DrawAhead reports whether a draw lies ahead.
+func (l *Log) DrawAhead() bool { return l != nil && !l.DrawsAt.IsZero() }
+
+// TakeRecords returns what was appended to the log since the raffle was loaded or this
+// was called, which the transaction must store.
+func (l *Log) TakeRecords() Records {
+	if l == nil {
+		return Records{}
+	}
+	taken := l.appended
+	l.appended = Records{}
+	return taken
+}
+
+// TakeFixed returns the drawing whose round was fixed since the raffle was loaded or this
+// was called, which the transaction must store. It returns false if there is none.
+func (l *Log) TakeFixed() (Drawing, bool) {
+	if l == nil {
+		return Drawing{}, false
+	}
+	taken := l.fixed
+	l.fixed = Drawing{}
+	return taken, taken.Number != 0
+}
+
+// fix signs the log that fixes the round of the drawing ahead.
+func (l *Log) fix(draws *Draws) error {
+	checkpoint, err := l.sign(draws)
+	l.fixed = Drawing{Number: l.Drawing, Round: l.Round, DrawsAt: l.DrawsAt, Checkpoint: checkpoint}
+	return err
+}
+
+// append appends a record, and returns its index.
+func (l *Log) append(record []byte) int64 {
+	index := l.Tree.Size()
+	l.Tree.Append(draw.LeafHash(record))
+	if l.appended.Count == 0 {
+		l.appended.First = index
+	}
+	l.appended.Count++
+	l.appended.Data = binary.BigEndian.AppendUint32(l.appended.Data, uint32(len(record)))
+	l.appended.Data = append(l.appended.Data, record...)
+	return index
+}
+
+// appendEntry appends the record of an entry.
+func (l *Log) appendEntry(ordinal int32, tag draw.Tag) int64 {
+	var record [64]byte
+	return l.append(draw.AppendEntry(record[:0], uint32(ordinal), tag))
+}
+
+// appendEncoded appends a record of any kind but an entry.
+func (l *Log) appendEncoded(r draw.Record) error {
+	record, err := draw.Encode(r)
+	if err != nil {
+		return fmt.Errorf("encode a record of the log: %w", err)
+	}
+	l.append(record)
+	return nil
+}
+
+// rules returns the rules of a raffle with a log, as they are now.
+func (r *Raffle) rules() draw.Rules {
+	rules := draw.Rules{
+		Format: draw.Format, Raffle: r.ID, Title: r.Title, Rule: draw.Rule(r.Rule.String()),
+		MaxEntriesPerMember: int64(r.MaxEntriesPerMember), Alternates: int64(r.Log.Alternates), Chain: r.Log.Chain,
+		DelaySeconds: int64(r.Log.Delay / time.Second), OpensAt: optionalTime(r.OpensAt), ClosesAt: optionalTime(r.ClosesAt),
+	}
+	for _, p := range r.About().Prizes {
+		rules.Prizes = append(rules.Prizes, draw.Prize{Name: p.Name, Count: int64(p.Count)})
+	}
+	if len(rules.Prizes) == 0 {
+		// The winners are alike, and the title says what is raffled.
+		rules.Prizes = []draw.Prize{{Name: r.Title, Count: int64(r.Winners)}}
+	}
+	return rules
+}
+
+func optionalTime(t time.Time) *draw.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(draw.TimeOf(t))
+}
+
+// LogKey is what the openings and tags of a raffle's members are made from.
+type LogKey struct {
+	RaffleID int64
+	Epoch    string // of the raffle
+	Origin   string // of its log; empty: it has none
+	Secret   []byte // 32 bytes; empty: it has no log, or was purged
+}
+
+// Tag is what stands for a member in a raffle's log. The zero Tag is of no member.
+type Tag struct {
+	Key     *LogKey
+	Opening draw.Opening // given to the member alone
+	Tag     draw.Tag     // in the records of the member's entries
+}
+
+// Tag returns the tag of a member.
+func (k *LogKey) Tag(memberID string) Tag {
+	if k.Origin == "" || len(k.Secret) == 0 {
+		return Tag{Key: k}
+	}
+	opening := draw.OpeningOf(k.Secret, memberID)
+	return Tag{Key: k, Opening: opening, Tag: draw.TagOf(k.Origin, memberID, opening)}
+}
+
+// fits reports whether the key is that of a raffle as it is now.
+func (k *LogKey) fits(r *Raffle) bool {
+	return k != nil && k.RaffleID == r.ID && k.Epoch == r.Epoch && k.Origin == r.origin()
+}
+
+func (r *Raffle) origin() string {
+	if r.Log == nil {
+		return ""
+	}
+	return r.Log.Origin
+}
+
+// ErrKeyMissing means that the key of a raffle's log is missing: nobody can enter.
+var ErrKeyMissing = errors.New("the raffle's log has no key")
