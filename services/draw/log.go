@@ -187,6 +187,9 @@ func (c Close) apply(l *Log, _ []byte) error {
 	if c.Entries != l.entries || c.Members != l.holders {
 		return fmt.Errorf("it counts %d entries of %d members, the log has %d of %d", c.Entries, c.Members, l.entries, l.holders)
 	}
+	if c.Drawing != 1 {
+		return fmt.Errorf("the first drawing is 1, not %d", c.Drawing)
+	}
 	at := slices.IndexFunc(l.chains, func(c *Chain) bool { return c.Hash == l.rules.Chain })
 	if at >= 0 {
 		l.chain = l.chains[at]
@@ -194,9 +197,6 @@ func (c Close) apply(l *Log, _ []byte) error {
 		return fmt.Errorf("%w: %s", ErrUnknownChain, l.rules.Chain)
 	}
 	l.cautionOfClose(c)
-	if c.Drawing != 1 {
-		return fmt.Errorf("the first drawing is 1, not %d", c.Drawing)
-	}
 	l.closed, l.size = &c, l.tree.size
 	l.places = make([]int64, l.rules.Winners())
 	return l.announce(c.Drawing, c.ClosedAt, c.Round)

@@ -1,0 +1,402 @@
+package draw_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"math"
+	mathrand "math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/chance"
+	"github.com/rafflecast/rafflecast/services/draw/drand"
+)
+
+// These tests compare this package with the second implementation, the page's, on raffles
+// that are made at random from a fixed seed. Some of them are broken.
+
+const (
+	secondRaffles = 80
+	secondChances = 150
+)
+
+// verdict is what both implementations say of a raffle.
+type verdict struct {
+	Outcome    draw.Outcome `json:"outcome"`
+	Checks     []string     `json:"checks"` // "outcome name"
+	Cautions   int          `json:"cautions"`
+	Drawn      [][]int64    `json:"drawn"`
+	Winners    [][]int64    `json:"winners"`
+	Alternates []int64      `json:"alternates"`
+	Tickets    []int64      `json:"tickets"`
+}
+
+// secondInput is a raffle as the second implementation gets it.
+type secondInput struct {
+	Log        draw.HexBytes `json:"log"`
+	Checkpoint string        `json:"checkpoint"`
+	Key        string        `json:"key"`
+	Kept       []string      `json:"kept"`
+	Member     string        `json:"member"`
+	Opening    draw.HexBytes `json:"opening"`
+
+	what string // how it is broken
+}
+
+// secondOdds are odds with a member's entries, as the second implementation gets them.
+type secondOdds struct {
+	Rule    chance.Rule `json:"rule"`
+	Winners int64       `json:"winners"`
+	Entries int64       `json:"entries"`
+	Holders [][2]int64  `json:"holders"`
+	Mine    int64       `json:"mine"`
+}
+
+// second runs the second implementation.
+func second(t *testing.T, input, output any) {
+	t.Helper()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("CI must have node")
+		}
+		t.Skip("this machine lacks node: `make test` installs it where it can")
+	}
+	modules, err := filepath.Abs("../gateway/web/draw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), node, "--experimental-default-type=module", "testdata/second.mjs", modules)
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(text), t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, output); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// maker makes raffles.
+type maker struct {
+	t      *testing.T
+	random *mathrand.Rand
+	chain  *drand.Development
+	signer note.Signer
+	key    string
+}
+
+func newMaker(t *testing.T, seed uint64) *maker {
+	t.Helper()
+	chain, err := drand.NewDevelopment(bytes.Repeat([]byte{7}, 32), time.Unix(1e9, 0), 3*time.Second, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, key, err := note.GenerateKey(rand.Reader, "raffles.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &maker{t, mathrand.New(mathrand.NewPCG(seed, 0)), chain, signer, key}
+}
+
+// raffle is a raffle that is being made.
+type raffle struct {
+	*maker
+	log     *draw.Log
+	records [][]byte
+	heads   []draw.Checkpoint
+}
+
+func (r *raffle) add(record draw.Record) {
+	r.t.Helper()
+	b, err := draw.Encode(record)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.log.Append(b); err != nil {
+		r.t.Fatalf("%+v: %v", record, err)
+	}
+	r.records = append(r.records, b)
+	r.heads = append(r.heads, r.log.Head())
+}
+
+func (m *maker) make() *raffle {
+	r := &raffle{maker: m, log: draw.NewLog("raffles.test/raffle/1", m.chain.Chain())}
+	if m.random.IntN(5) == 0 {
+		r.add(draw.Restored{SeenSize: 7, SeenRoot: draw.Hash{9}})
+	}
+	rules := draw.Rules{
+		Format: draw.Format, Raffle: 1, Title: []string{"Guitar", "<ギター> & \u2028\"", ""}[m.random.IntN(3)],
+		Rule:                []draw.Rule{draw.EntryWins, draw.MemberWinsOnce}[m.random.IntN(2)],
+		MaxEntriesPerMember: 1 + m.random.Int64N(4), Alternates: m.random.Int64N(3),
+		Chain: m.chain.Chain().Hash, DelaySeconds: []int64{10, 60, 100}[m.random.IntN(3)],
+	}
+	for range 1 + m.random.IntN(3) {
+		rules.Prizes = append(rules.Prizes, draw.Prize{Name: "Prize", Count: 1 + m.random.Int64N(3)})
+	}
+	r.add(rules)
+	r.enter(rules)
+	if m.random.IntN(4) == 0 {
+		at := draw.Time(1.7e15 + m.random.Int64N(1e12))
+		rules.Title, rules.ClosesAt = "Violin", &at
+		r.add(rules)
+	}
+	r.close(rules)
+	for range m.random.IntN(4) {
+		r.disqualify()
+		if slices.ContainsFunc(r.log.Winners(), func(p []int64) bool { return slices.Contains(p, draw.Vacant) }) && m.random.IntN(3) > 0 {
+			r.redraw(rules)
+		}
+	}
+	return r
+}
+
+// enter adds entries of some members, and some withdrawals.
+func (r *raffle) enter(rules draw.Rules) {
+	live := map[string][]int64{}
+	ordinals := map[string]uint32{}
+	for range r.random.IntN(40) {
+		member := fmt.Sprintf("member-%d", r.random.IntN(12))
+		tickets := live[member]
+		switch {
+		case len(tickets) > 0 && r.random.IntN(5) == 0:
+			r.add(draw.Withdrawal{Ticket: tickets[0]})
+			live[member] = tickets[1:]
+		case int64(len(tickets)) < rules.MaxEntriesPerMember:
+			ordinals[member]++
+			live[member] = append(tickets, r.log.Head().Size)
+			r.add(draw.Entry{Ordinal: ordinals[member], Tag: draw.TagOf(r.log.Head().Origin, member, opening(member))})
+		}
+	}
+}
+
+func opening(member string) draw.Opening { return draw.OpeningOf([]byte("key"), member) }
+
+func (r *raffle) close(rules draw.Rules) {
+	body, err := draw.Encode(rules)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	at := draw.Time(1.7e15 + r.random.Int64N(1e12))
+	round := r.chain.Chain().RoundAt(at + draw.Time(rules.DelaySeconds*1e6))
+	entries, members := r.log.Counts()
+	r.add(draw.Close{ClosedAt: at, Drawing: 1, Round: round, Entries: entries, Members: members, Rules: body[1:]})
+	r.add(draw.Draw{Drawing: 1, Round: round, Signature: r.chain.Signature(round)})
+}
+
+func (r *raffle) disqualify() {
+	var tickets []int64
+	for _, ticket := range slices.Concat(append(r.log.Winners(), r.log.Alternates())...) {
+		if ticket != draw.Vacant {
+			tickets = append(tickets, ticket)
+		}
+	}
+	if len(tickets) > 0 {
+		r.add(draw.Strike{Ticket: tickets[r.random.IntN(len(tickets))], Reason: draw.Reasons[r.random.IntN(5)]})
+	}
+}
+
+func (r *raffle) redraw(rules draw.Rules) {
+	drawings := r.log.Drawings()
+	last := drawings[len(drawings)-1]
+	at := r.chain.Chain().TimeOf(last.Round) + draw.Time(r.random.Int64N(1e9))
+	round := r.chain.Chain().RoundAt(at + draw.Time(rules.DelaySeconds*1e6))
+	r.add(draw.Redraw{At: at, Drawing: last.Number + 1, Round: round})
+	r.add(draw.Draw{Drawing: last.Number + 1, Round: round, Signature: r.chain.Signature(round)})
+}
+
+// breaks are ways to break a log. Most are signed afterwards, so that only the records
+// themselves are wrong.
+var breaks = map[string]func(r *raffle, i int){
+	"nothing": func(*raffle, int) {},
+	"flipped": func(r *raffle, i int) { r.records[i][r.random.IntN(len(r.records[i]))] ^= 1 << r.random.IntN(8) },
+	"dropped": func(r *raffle, i int) { r.records = slices.Delete(r.records, i, i+1) },
+	"doubled": func(r *raffle, i int) { r.records = slices.Insert(r.records, i, r.records[i]) },
+	"moved": func(r *raffle, i int) {
+		j := r.random.IntN(len(r.records))
+		r.records[i], r.records[j] = r.records[j], r.records[i]
+	},
+	"cut":       func(r *raffle, i int) { r.records[i] = r.records[i][:1+r.random.IntN(len(r.records[i]))] },
+	"cut off":   func(r *raffle, i int) { r.records = r.records[:i+1] },
+	"digit":     func(r *raffle, i int) { r.replace(i, "1", "2") },
+	"spaced":    func(r *raffle, i int) { r.replace(i, ",", " ,\n") },
+	"fraction":  func(r *raffle, i int) { r.replace(i, ":1", ":1.0") },
+	"negative":  func(r *raffle, i int) { r.replace(i, ":1", ":-1") },
+	"zero":      func(r *raffle, i int) { r.replace(i, ":1", ":-0") },
+	"huge":      func(r *raffle, i int) { r.replace(i, ":1", ":18446744073709551616") },
+	"escaped":   func(r *raffle, i int) { r.replace(i, "Prize", `Pr\u0069ze`) },
+	"surrogate": func(r *raffle, i int) { r.replace(i, "Prize", `\ud83d`) },
+	"field":     func(r *raffle, i int) { r.replace(i, `{"`, `{"x":1,"`) },
+	"null":      func(r *raffle, i int) { r.replace(i, `:1`, `:null`) },
+	"time":      func(r *raffle, i int) { r.replace(i, `00000Z`, `Z`) },
+	"byte order": func(r *raffle, i int) {
+		r.records[i] = slices.Concat(r.records[i][:1], []byte("\ufeff"), r.records[i][1:])
+	},
+	"not UTF-8": func(r *raffle, i int) { r.replace(i, "Pri", "\xff") },
+}
+
+func (r *raffle) replace(i int, old, changed string) {
+	r.records[i] = bytes.Replace(r.records[i], []byte(old), []byte(changed), 1)
+}
+
+// input signs the raffle, which may be broken.
+func (r *raffle) input() secondInput {
+	kinds := make([]string, 0, len(breaks))
+	for what := range breaks {
+		kinds = append(kinds, what)
+	}
+	slices.Sort(kinds)
+	what := kinds[r.random.IntN(len(kinds))]
+	i := r.random.IntN(len(r.records))
+	if r.random.IntN(2) == 0 { // JSON, rather than one of the many entries
+		i = slices.IndexFunc(r.records, func(b []byte) bool { return b[0] != 2 && b[0] != 3 && r.random.IntN(4) == 0 })
+		i = max(i, 0)
+	}
+	for n := range r.records {
+		r.records[n] = bytes.Clone(r.records[n])
+	}
+	breaks[what](r, i)
+	var tree draw.Tree
+	in := secondInput{Key: r.key, what: fmt.Sprintf("record %d: %s", i, what), Member: "member-3"}
+	for _, b := range r.records {
+		in.Log = draw.AppendFramed(in.Log, b)
+		tree.Append(draw.LeafHash(b))
+	}
+	own := opening(in.Member)
+	in.Opening = own[:]
+	in.Checkpoint = r.sign(draw.Checkpoint{Origin: "raffles.test/raffle/1", Size: max(tree.Size(), 1), Root: tree.Root()})
+	for range r.random.IntN(3) {
+		in.Kept = append(in.Kept, r.sign(r.heads[r.random.IntN(len(r.heads))]))
+	}
+	return in
+}
+
+func (r *raffle) sign(c draw.Checkpoint) string {
+	r.t.Helper()
+	signed, err := c.Sign(r.signer)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(signed)
+}
+
+// first is the verdict of this package.
+func (m *maker) first(in secondInput) verdict {
+	var kept [][]byte
+	for _, text := range in.Kept {
+		kept = append(kept, []byte(text))
+	}
+	r := draw.Verify(draw.Input{
+		Records: draw.Records(bytes.NewReader(in.Log)), Checkpoint: []byte(in.Checkpoint), Key: in.Key, Saved: kept,
+		Chains: []*draw.Chain{m.chain.Chain()}, Member: in.Member, Opening: draw.Opening(in.Opening),
+	})
+	v := verdict{Outcome: r.Outcome, Cautions: len(r.Cautions), Winners: r.Winners, Alternates: r.Alternates, Tickets: r.Tickets}
+	for _, c := range r.Checks {
+		name, _, _ := strings.Cut(c.Text, ":")
+		v.Checks = append(v.Checks, string(c.Outcome)+" "+name)
+	}
+	for _, d := range r.Log.Drawings() {
+		v.Drawn = append(v.Drawn, d.Tickets)
+	}
+	return v
+}
+
+func TestVerify_AgreesWithTheSecondImplementation(t *testing.T) {
+	t.Parallel()
+	m := newMaker(t, 1)
+	var inputs []secondInput
+	for range secondRaffles {
+		inputs = append(inputs, m.make().input())
+	}
+	var verdicts []verdict
+	second(t, map[string]any{"chain": m.chain.Chain(), "raffles": inputs}, &verdicts)
+	if len(verdicts) != len(inputs) {
+		t.Fatalf("%d verdicts for %d raffles", len(verdicts), len(inputs))
+	}
+	outcomes := map[draw.Outcome]int{}
+	for i, in := range inputs {
+		first := m.first(in)
+		outcomes[first.Outcome]++
+		if a, b := normal(t, first), normal(t, verdicts[i]); a != b {
+			t.Errorf("raffle %d, %s:\nfirst  %s\nsecond %s", i, in.what, a, b)
+		}
+	}
+	if outcomes[draw.True] < secondRaffles/10 || outcomes[draw.False] < secondRaffles/10 {
+		t.Errorf("the raffles are too much alike: %v", outcomes)
+	}
+}
+
+// normal returns a verdict as text in which no list is null.
+func normal(t *testing.T, v verdict) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(text), "null", "[]")
+}
+
+func TestOwn_AgreesWithTheSecondImplementation(t *testing.T) {
+	t.Parallel()
+	random := mathrand.New(mathrand.NewPCG(2, 0))
+	var all []secondOdds
+	for range secondChances {
+		o := secondOdds{Rule: chance.EntryWins, Winners: 1 + random.Int64N(1<<random.IntN(12))}
+		for k := int64(1); k <= 1+random.Int64N(12); k++ {
+			if members := random.Int64N(1 << random.IntN(16)); members > 0 {
+				o.Holders = append(o.Holders, [2]int64{k, members})
+				o.Entries += k * members
+				o.Mine = k
+			}
+		}
+		if o.Mine == 0 {
+			continue
+		}
+		if random.IntN(4) > 0 {
+			o.Rule = chance.MemberWinsOnce
+		}
+		all = append(all, o)
+	}
+	var got [][2]float64
+	second(t, map[string]any{"odds": all}, &got)
+	if len(got) != len(all) {
+		t.Fatalf("%d answers for %d odds", len(got), len(all))
+	}
+	for i, o := range all {
+		odds := chance.Odds{Rule: o.Rule, Winners: o.Winners, Entries: o.Entries}
+		for _, h := range o.Holders {
+			odds.Holders = append(odds.Holders, chance.Class{Entries: h[0], Members: h[1]})
+		}
+		own, err := chance.Own(odds, o.Mine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := chance.IfEntered(odds, o.Mine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, first := range []float64{own, next} {
+			if math.Abs(got[i][j]-first) > 1e-12*first {
+				t.Errorf("%+v: %v, the second implementation says %v", o, first, got[i][j])
+			}
+		}
+	}
+}
