@@ -2,6 +2,7 @@
 package httpserver
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -23,6 +24,18 @@ func New(h http.Handler) *http.Server {
 // if that happens before Serve is called.
 func Serve(s *http.Server, l net.Listener) error {
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// ServeTLS is Serve with TLS, unless the configuration is nil.
+func ServeTLS(s *http.Server, l net.Listener, cfg *tls.Config) error {
+	if cfg == nil {
+		return Serve(s, l)
+	}
+	s.TLSConfig = cfg
+	if err := s.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

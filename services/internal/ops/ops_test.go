@@ -38,3 +38,18 @@ func TestHandler_AnswersHealthChecks(t *testing.T) {
 		}
 	}
 }
+
+func TestHandler_RefusesPagesOfOtherOrigins(t *testing.T) {
+	t.Parallel()
+	handler := Handler(NewRegistry(), func() error { return nil })
+	for site, want := range map[string]int{"": 200, "none": 200, "same-origin": 200, "same-site": 403, "cross-site": 403} {
+		for _, path := range []string{"/livez", "/metrics", "/debug/pprof/cmdline"} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+			r.Header.Set("Sec-Fetch-Site", site)
+			w := httptest.NewRecorder()
+			if handler.ServeHTTP(w, r); w.Code != want {
+				t.Errorf("%s from %q: %d", path, site, w.Code)
+			}
+		}
+	}
+}

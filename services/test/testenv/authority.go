@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,10 +62,45 @@ func (a *Authority) File() string {
 	return a.write(filepath.Join(a.t.TempDir(), "ca.crt"), a.certificatePEM())
 }
 
+// Client returns a certificate for clients, with DNS names and URIs such as
+// spiffe://example.org/a.
+func (a *Authority) Client(names ...string) tls.Certificate {
+	a.t.Helper()
+	key := a.newKey()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(3), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
+	}
+	for _, name := range names {
+		if u, err := url.Parse(name); err == nil && u.Scheme != "" {
+			template.URIs = append(template.URIs, u)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	certificate := a.sign(template, a.certificate, key)
+	return tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: key}
+}
+
+// Pool returns a pool that holds the authority's certificate.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.certificate)
+	return pool
+}
+
 // Dir returns a directory with PEM files: ca.crt holds the authority's
 // certificate, tls.crt and tls.key a new server's certificate and key, and tls.pem
 // both of these, as HAProxy wants them.
 func (a *Authority) Dir() string {
+	a.t.Helper()
+	dir := a.t.TempDir()
+	a.WriteDir(dir)
+	return dir
+}
+
+// WriteDir writes the files of Dir into a directory, and replaces those that are there.
+func (a *Authority) WriteDir(dir string) {
 	a.t.Helper()
 	server := a.ServerTLS().Certificates[0]
 	der, err := x509.MarshalPKCS8PrivateKey(server.PrivateKey)
@@ -73,12 +109,10 @@ func (a *Authority) Dir() string {
 	}
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate[0]})
 	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	dir := a.t.TempDir()
 	a.write(filepath.Join(dir, "ca.crt"), a.certificatePEM())
 	a.write(filepath.Join(dir, "tls.crt"), certificate)
 	a.write(filepath.Join(dir, "tls.key"), key)
 	a.write(filepath.Join(dir, "tls.pem"), slices.Concat(certificate, key))
-	return dir
 }
 
 func (a *Authority) certificatePEM() []byte {
