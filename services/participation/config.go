@@ -5,8 +5,10 @@ import (
 	"net"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
+	"github.com/rafflecast/rafflecast/services/internal/tlsfiles"
 )
 
 // Config configures the service. Make one with DefaultConfig, or let a command hold
@@ -15,11 +17,14 @@ type Config struct {
 	Database
 	natsconn.ServerSettings
 	Settings
+	Access access.Settings `embed:"" group:"Access:"`
 
 	Log *slog.Logger `kong:"-"` // nil: nothing is logged
 	// Listeners, if set, are served on instead of the addresses in Settings. They are
 	// closed when the service stops.
 	Listeners *Listeners `kong:"-"`
+	// FirstRaffle, if set, is the title of a raffle that is made if there is none.
+	FirstRaffle string `kong:"-"`
 	// Started, if set, is called once, when the service takes calls.
 	Started func(Addresses) `kong:"-"`
 }
@@ -40,6 +45,10 @@ type Settings struct {
 	HTTPAddress string `name:"http-address" env:"PARTICIPATION_HTTP_ADDRESS" default:"127.0.0.1:9080" is:"address" help:"Address of the HTTP/JSON API."`
 	OpsAddress  string `name:"ops-address" env:"PARTICIPATION_OPS_ADDRESS" default:"127.0.0.1:9091" is:"address" help:"Address of /livez, /readyz, /metrics and /debug/pprof/."`
 
+	TLS tlsfiles.Settings `embed:"" envprefix:"PARTICIPATION_"`
+	// Certificates belong to participation alone: browsers have none.
+	Certificates string `name:"auth-certificates" env:"PARTICIPATION_AUTH_CERTIFICATES" form:"pairs of a role (member, backend, operator) and a name, like operator=spiffe://example.org/ops, separated by commas" help:"Roles of client certificates, by a URI or DNS name among their subject alternative names. It needs --tls-client-ca."`
+
 	DatabaseConns int  `name:"database-conns" env:"PARTICIPATION_DATABASE_CONNS" default:"16" min:"2" max:"1000" unit:"connections" help:"Most connections to the database for reads and for calls that manage raffles. Writing entries has one more for each partition, and five besides."`
 	Migrate       bool `name:"migrate" env:"PARTICIPATION_MIGRATE" default:"${participation_migrate=false}" help:"Bring the database's schema up to date at the start."`
 	Replicas      int  `name:"stream-replicas" env:"PARTICIPATION_STREAM_REPLICAS" default:"1" min:"1" max:"5" unit:"servers" help:"Servers of the NATS cluster that each keep a copy of the stream of odds."`
@@ -48,6 +57,9 @@ type Settings struct {
 	Queue        int           `name:"queue" env:"PARTICIPATION_QUEUE" default:"8192" min:"1" max:"1000000" unit:"calls" help:"Most calls that wait in a partition. Further ones are refused with RESOURCE_EXHAUSTED."`
 	Batch        int           `name:"batch" env:"PARTICIPATION_BATCH" default:"2048" min:"1" max:"10000" unit:"entries" help:"Most entries that are written in one transaction."`
 	WriteTimeout time.Duration `name:"write-timeout" env:"PARTICIPATION_WRITE_TIMEOUT" default:"10s" min:"100ms" max:"5m" help:"Most time for one transaction that writes entries."`
+
+	EntriesPerMember  int `name:"entries-per-member" env:"PARTICIPATION_ENTRIES_PER_MEMBER" default:"0" min:"1" max:"1000000" unit:"entries a minute" zero:"no bound" help:"Most entries of one member, over all raffles. As many may come at once. Further ones are refused with RESOURCE_EXHAUSTED. Backends are not bounded."`
+	EntriesPerClient int `name:"entries-per-client" env:"PARTICIPATION_ENTRIES_PER_CLIENT" default:"0" min:"1" max:"1000000" unit:"entries a minute" zero:"no bound" help:"The same for one client address (of IPv6: one /64) that is connected here. Behind gateways, set theirs instead."`
 
 	ConflationInterval time.Duration `name:"conflation-interval" env:"PARTICIPATION_CONFLATION_INTERVAL" default:"50ms" min:"0s" max:"1m" help:"Least time between two messages of one raffle on NATS. Of the versions between, only the newest is published; the last always is."`
 
@@ -72,6 +84,32 @@ func DefaultConfig() Config {
 	var c Config
 	config.SetDefaults(&c)
 	return c
+}
+
+// Rules implements config.Rules.
+func (s *Settings) Rules(check *config.Checks) {
+	_, err := access.ParseCertificates(s.Certificates)
+	check.That(err == nil, &s.Certificates)
+	check.That(s.Certificates == "" || s.TLS.ClientCA != "", &s.Certificates, "given with --tls-client-ca")
+}
+
+// Rules implements config.Rules.
+func (c *Config) Rules(check *config.Checks) {
+	if c.Listeners == nil { // who has opened them has called CheckClosed
+		c.CheckClosed(check, &c.Access)
+	}
+}
+
+// CheckClosed notes an address that others than this machine can reach although nobody
+// is authenticated there.
+func (s *Settings) CheckClosed(check *config.Checks, auth *access.Settings) {
+	if auth.Enabled() || s.Certificates != "" || auth.AllowAnonymous {
+		return
+	}
+	const bound = "on loopback, unless callers are authenticated (--auth-jwks or --auth-certificates) or --allow-anonymous says that everybody may do everything"
+	isClosed := config.IsLoopback(s.GRPCAddress)
+	check.That(isClosed, &s.GRPCAddress, bound)
+	check.That(!isClosed || config.IsLoopback(s.HTTPAddress), &s.HTTPAddress, bound) // one line is enough
 }
 
 // Validate returns everything that is wrong with the configuration.

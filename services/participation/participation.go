@@ -164,6 +164,9 @@ func (s *service) prepare(ctx context.Context) (bool, error) {
 		}
 		return false, err
 	}
+	if err := s.makeFirstRaffle(ctx); err != nil {
+		return false, err
+	}
 	s.watch.available()
 	s.servers.takeCalls(key)
 	at := s.listeners.addresses()
@@ -172,6 +175,21 @@ func (s *service) prepare(ctx context.Context) (bool, error) {
 		s.cfg.Started(at)
 	}
 	return true, nil
+}
+
+// makeFirstRaffle makes a raffle if there is none, and if the configuration asks for it.
+func (s *service) makeFirstRaffle(ctx context.Context) error {
+	if s.cfg.FirstRaffle == "" {
+		return nil
+	}
+	list, err := s.store.List(ctx, 0, 1, 0)
+	if err == nil && len(list) == 0 {
+		_, err = s.store.Create(ctx, raffle.Raffle{Title: s.cfg.FirstRaffle, Winners: 1, MaxEntriesPerMember: 1}, raffle.RequestID{})
+	}
+	if err != nil {
+		return fmt.Errorf("first raffle: %w", err)
+	}
+	return nil
 }
 
 // newPhase returns the context of one phase of the stop. It outlives ctx: it ends when

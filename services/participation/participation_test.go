@@ -42,11 +42,18 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
+	b := prepare(t)
+	b.start(t)
+	return b
+}
+
+// prepare is setup without the start, for other settings.
+func prepare(t *testing.T) *bundle {
+	t.Helper()
 	b := &bundle{nats: natstest.Start(t), cfg: participation.DefaultConfig()}
 	b.cfg.GRPCAddress, b.cfg.HTTPAddress, b.cfg.OpsAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	b.cfg.DatabaseURL, b.cfg.NATSURL, b.cfg.Migrate = pgtest.URL(t), b.nats.URL(), true
 	b.cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	b.start(t)
 	return b
 }
 

@@ -3,6 +3,7 @@ package participation
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
@@ -35,6 +37,8 @@ type servers struct {
 	facadeConn      *grpc.ClientConn
 	http            *http.Server
 	ops             *http.Server
+	tokens          *access.Tokens // nil: none are accepted
+	httpTLS         *tls.Config    // nil: none
 	health          *health.Server
 	stopping        chan struct{} // closed when the stop begins
 	foreign         func() error  // the stream of odds belongs to another database
@@ -61,8 +65,15 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 		shutdownTimeout: cfg.StopTimeout, watch: watch, prepared: make(chan struct{}),
 	}
 	s.setServing(false)
+	secured, err := newSecured(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.tokens, s.httpTLS = secured.tokens, secured.http
 	if s.grpc, err = grpcapi.NewServer(store, writer, grpcapi.Config{
 		Drawer: drawer,
+		Access: secured.access, TLS: secured.grpc,
+		EntriesPerMember: cfg.EntriesPerMember, EntriesPerClient: cfg.EntriesPerClient,
 		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
 		Ready: s.prepared, PageTokenKey: func() []byte { return s.pageTokenKey },
 		Registry: metrics.registry, Traces: traces, Log: cfg.Log,
@@ -101,6 +112,7 @@ func (s *servers) setServing(serving bool) {
 	}
 	for _, service := range []string{
 		"", rafflev1.RaffleService_ServiceDesc.ServiceName, rafflev1.ParticipationService_ServiceDesc.ServiceName,
+		rafflev1.AuditService_ServiceDesc.ServiceName,
 	} {
 		s.health.SetServingStatus(service, status)
 	}
@@ -127,11 +139,16 @@ func (s *servers) serve(ctx context.Context, l *Listeners) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ignoreStopped(s.grpc.Serve(l.grpc)) })
 	g.Go(func() error { return ignoreStopped(s.grpc.Serve(s.inMemory)) })
-	g.Go(func() error { return httpserver.Serve(s.http, l.http) })
+	g.Go(func() error { return httpserver.ServeTLS(s.http, l.http, s.httpTLS) })
+	untilStopped, stopped := context.WithCancel(context.WithoutCancel(ctx))
+	if s.tokens != nil {
+		g.Go(func() error { s.tokens.Run(untilStopped); return nil })
+	}
 	g.Go(func() error { return httpserver.Serve(s.ops, l.ops) })
 	g.Go(func() error {
 		<-gctx.Done()
 		s.stop(context.WithoutCancel(ctx))
+		stopped()
 		return nil
 	})
 	return g.Wait()

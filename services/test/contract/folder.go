@@ -95,6 +95,7 @@ func descriptorSet() *descriptorpb.FileDescriptorSet {
 	}
 	add(rafflev1.File_raffle_v1_raffle_service_proto)
 	add(rafflev1.File_raffle_v1_participation_service_proto)
+	add(rafflev1.File_raffle_v1_audit_service_proto)
 	for _, file := range detailFiles() {
 		add(file)
 	}

@@ -19,6 +19,7 @@ import (
 func methods() (list []protoreflect.MethodDescriptor) {
 	for _, file := range []protoreflect.FileDescriptor{
 		rafflev1.File_raffle_v1_raffle_service_proto, rafflev1.File_raffle_v1_participation_service_proto,
+		rafflev1.File_raffle_v1_audit_service_proto,
 	} {
 		for i := range file.Services().Len() {
 			of := file.Services().Get(i).Methods()

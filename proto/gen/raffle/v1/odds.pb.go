@@ -92,7 +92,9 @@ type Odds struct {
 	// at most the first 100. ListWinners has all.
 	WinningTickets []*WinningTicket `protobuf:"bytes,25,rep,name=winning_tickets,json=winningTickets,proto3" json:"winning_tickets,omitempty"`
 	// How many tickets are drawn beyond the winners, to replace winners that are struck.
-	Alternates    int32 `protobuf:"varint,26,opt,name=alternates,proto3" json:"alternates,omitempty"`
+	Alternates int32 `protobuf:"varint,26,opt,name=alternates,proto3" json:"alternates,omitempty"`
+	// Who may watch these odds; unspecified means everybody.
+	Visibility    Raffle_Visibility `protobuf:"varint,20,opt,name=visibility,proto3,enum=raffle.v1.Raffle_Visibility" json:"visibility,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -302,6 +304,13 @@ func (x *Odds) GetAlternates() int32 {
 	return 0
 }
 
+func (x *Odds) GetVisibility() Raffle_Visibility {
+	if x != nil {
+		return x.Visibility
+	}
+	return Raffle_VISIBILITY_UNSPECIFIED
+}
+
 // Holders counts members that have the same number of entries.
 type Holders struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -416,7 +425,7 @@ var File_raffle_v1_odds_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\n" +
-	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xef\a\n" +
+	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xad\b\n" +
 	"\x04Odds\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12-\n" +
@@ -447,7 +456,10 @@ const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\x0fwinning_tickets\x18\x19 \x03(\v2\x18.raffle.v1.WinningTicketR\x0ewinningTickets\x12\x1e\n" +
 	"\n" +
 	"alternates\x18\x1a \x01(\x05R\n" +
-	"alternatesB\x15\n" +
+	"alternates\x12<\n" +
+	"\n" +
+	"visibility\x18\x14 \x01(\x0e2\x1c.raffle.v1.Raffle.VisibilityR\n" +
+	"visibilityB\x15\n" +
 	"\x13_winner_probabilityB\x19\n" +
 	"\x17_next_entry_probability\"=\n" +
 	"\aHolders\x12\x18\n" +
@@ -479,22 +491,24 @@ var file_raffle_v1_odds_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 	(Raffle_Rule)(0),              // 5: raffle.v1.Raffle.Rule
 	(*Prize)(nil),                 // 6: raffle.v1.Prize
+	(Raffle_Visibility)(0),        // 7: raffle.v1.Raffle.Visibility
 }
 var file_raffle_v1_odds_proto_depIdxs = []int32{
-	3, // 0: raffle.v1.Odds.state:type_name -> raffle.v1.Raffle.State
-	4, // 1: raffle.v1.Odds.opens_at:type_name -> google.protobuf.Timestamp
-	4, // 2: raffle.v1.Odds.closes_at:type_name -> google.protobuf.Timestamp
-	4, // 3: raffle.v1.Odds.at:type_name -> google.protobuf.Timestamp
-	5, // 4: raffle.v1.Odds.rule:type_name -> raffle.v1.Raffle.Rule
-	6, // 5: raffle.v1.Odds.prizes:type_name -> raffle.v1.Prize
-	1, // 6: raffle.v1.Odds.holders:type_name -> raffle.v1.Holders
-	4, // 7: raffle.v1.Odds.draws_at:type_name -> google.protobuf.Timestamp
-	2, // 8: raffle.v1.Odds.winning_tickets:type_name -> raffle.v1.WinningTicket
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	3,  // 0: raffle.v1.Odds.state:type_name -> raffle.v1.Raffle.State
+	4,  // 1: raffle.v1.Odds.opens_at:type_name -> google.protobuf.Timestamp
+	4,  // 2: raffle.v1.Odds.closes_at:type_name -> google.protobuf.Timestamp
+	4,  // 3: raffle.v1.Odds.at:type_name -> google.protobuf.Timestamp
+	5,  // 4: raffle.v1.Odds.rule:type_name -> raffle.v1.Raffle.Rule
+	6,  // 5: raffle.v1.Odds.prizes:type_name -> raffle.v1.Prize
+	1,  // 6: raffle.v1.Odds.holders:type_name -> raffle.v1.Holders
+	4,  // 7: raffle.v1.Odds.draws_at:type_name -> google.protobuf.Timestamp
+	2,  // 8: raffle.v1.Odds.winning_tickets:type_name -> raffle.v1.WinningTicket
+	7,  // 9: raffle.v1.Odds.visibility:type_name -> raffle.v1.Raffle.Visibility
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_odds_proto_init() }

@@ -36,6 +36,8 @@ const (
 	StreamEnding_MAX_AGE StreamEnding_Reason = 1
 	// The instance is shutting down.
 	StreamEnding_SHUTDOWN StreamEnding_Reason = 2
+	// The caller's token or certificate has expired.
+	StreamEnding_CREDENTIALS_EXPIRED StreamEnding_Reason = 3
 )
 
 // Enum value maps for StreamEnding_Reason.
@@ -44,11 +46,13 @@ var (
 		0: "REASON_UNSPECIFIED",
 		1: "MAX_AGE",
 		2: "SHUTDOWN",
+		3: "CREDENTIALS_EXPIRED",
 	}
 	StreamEnding_Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED": 0,
-		"MAX_AGE":            1,
-		"SHUTDOWN":           2,
+		"REASON_UNSPECIFIED":  0,
+		"MAX_AGE":             1,
+		"SHUTDOWN":            2,
+		"CREDENTIALS_EXPIRED": 3,
 	}
 )
 
@@ -168,7 +172,8 @@ type EnterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The raffle's id, from 1.
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	// The member: 1 to 64 of A-Z a-z 0-9 _ . : @ -
+	// The member: 1 to 64 of A-Z a-z 0-9 _ . : @ - A member that is authenticated may
+	// leave it out.
 	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
 	// A UUID that identifies this request among those of the same raffle and member
 	// (https://google.aip.dev/155): sent again, it is answered with the entry that
@@ -539,7 +544,8 @@ type WithdrawRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The raffle's id, from 1.
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	// The member: 1 to 64 of A-Z a-z 0-9 _ . : @ -
+	// The member: 1 to 64 of A-Z a-z 0-9 _ . : @ - A member that is authenticated may
+	// leave it out.
 	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
 	// The ordinal of the entry to take back, from 1; absent means the newest.
 	Ordinal *int32 `protobuf:"varint,3,opt,name=ordinal,proto3,oneof" json:"ordinal,omitempty"`
@@ -687,7 +693,8 @@ type ListEntriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The raffle's id, from 1.
 	RaffleId int64 `protobuf:"varint,1,opt,name=raffle_id,json=raffleId,proto3" json:"raffle_id,omitempty"`
-	// Only this member's; empty means all members'.
+	// Only this member's; empty means all members', or the caller's own if the caller
+	// is a member.
 	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
 	// Most entries in one page: 1 to 1,000; 0 means the default, 50.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -935,13 +942,14 @@ const file_raffle_v1_participation_service_proto_rawDesc = "" +
 	"\aentered\x18\x02 \x01(\v2\x18.raffle.v1.EnterResponseH\x00R\aentered\x12,\n" +
 	"\x06status\x18\x03 \x01(\v2\x12.google.rpc.StatusH\x00R\x06status\x121\n" +
 	"\x06ending\x18\x04 \x01(\v2\x17.raffle.v1.StreamEndingH\x00R\x06endingB\b\n" +
-	"\x06result\"\x83\x01\n" +
+	"\x06result\"\x9c\x01\n" +
 	"\fStreamEnding\x126\n" +
-	"\x06reason\x18\x01 \x01(\x0e2\x1e.raffle.v1.StreamEnding.ReasonR\x06reason\";\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x1e.raffle.v1.StreamEnding.ReasonR\x06reason\"T\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aMAX_AGE\x10\x01\x12\f\n" +
-	"\bSHUTDOWN\x10\x02\"\xd4\x01\n" +
+	"\bSHUTDOWN\x10\x02\x12\x17\n" +
+	"\x13CREDENTIALS_EXPIRED\x10\x03\"\xd4\x01\n" +
 	"\x0fWithdrawRequest\x12'\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\n" +
 	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x12)\n" +

@@ -43,6 +43,14 @@ const (
 //     may not have been made;
 //   - INTERNAL (INTERNAL): a defect of the service, described in its log only.
 //
+// Where callers are authenticated, it may also fail with
+//   - UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED);
+//   - PERMISSION_DENIED (ROLE_MISSING): the caller's token or certificate does not
+//     give one of the roles that the metadata names;
+//   - PERMISSION_DENIED (OTHER_MEMBER): a member may act for itself only. Its requests
+//     may leave member_id out, which then is the subject of its token;
+//   - UNAVAILABLE (KEYS_UNAVAILABLE): no token can be verified yet.
+//
 // RESOURCE_EXHAUSTED and UNAVAILABLE carry google.rpc.RetryInfo. No call takes
 // longer than 30 s, except EnterStream. The transport refuses messages of more
 // than 16 KiB with RESOURCE_EXHAUSTED, without details.
@@ -62,8 +70,8 @@ type ParticipationServiceClient interface {
 	// is answered with its status, and the stream goes on. After the caller has
 	// closed its side, the stream ends with OK after the last answer.
 	//
-	// If the server ends a stream by itself (after some minutes, or when the
-	// instance shuts down), it announces that with StreamEnding, then answers all
+	// If the server ends a stream by itself (after some minutes, when the caller's
+	// token expires, or when the instance shuts down), it announces that with StreamEnding, then answers all
 	// requests that it has received, and ends the stream with OK.
 	EnterStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EnterStreamRequest, EnterStreamResponse], error)
 	// Withdraw takes one entry of a member back, until the raffle is closed. The
@@ -160,6 +168,14 @@ func (c *participationServiceClient) GetOdds(ctx context.Context, in *GetOddsReq
 //     may not have been made;
 //   - INTERNAL (INTERNAL): a defect of the service, described in its log only.
 //
+// Where callers are authenticated, it may also fail with
+//   - UNAUTHENTICATED (TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED);
+//   - PERMISSION_DENIED (ROLE_MISSING): the caller's token or certificate does not
+//     give one of the roles that the metadata names;
+//   - PERMISSION_DENIED (OTHER_MEMBER): a member may act for itself only. Its requests
+//     may leave member_id out, which then is the subject of its token;
+//   - UNAVAILABLE (KEYS_UNAVAILABLE): no token can be verified yet.
+//
 // RESOURCE_EXHAUSTED and UNAVAILABLE carry google.rpc.RetryInfo. No call takes
 // longer than 30 s, except EnterStream. The transport refuses messages of more
 // than 16 KiB with RESOURCE_EXHAUSTED, without details.
@@ -179,8 +195,8 @@ type ParticipationServiceServer interface {
 	// is answered with its status, and the stream goes on. After the caller has
 	// closed its side, the stream ends with OK after the last answer.
 	//
-	// If the server ends a stream by itself (after some minutes, or when the
-	// instance shuts down), it announces that with StreamEnding, then answers all
+	// If the server ends a stream by itself (after some minutes, when the caller's
+	// token expires, or when the instance shuts down), it announces that with StreamEnding, then answers all
 	// requests that it has received, and ends the stream with OK.
 	EnterStream(grpc.BidiStreamingServer[EnterStreamRequest, EnterStreamResponse]) error
 	// Withdraw takes one entry of a member back, until the raffle is closed. The

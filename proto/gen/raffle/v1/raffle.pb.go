@@ -146,6 +146,59 @@ func (Raffle_Rule) EnumDescriptor() ([]byte, []int) {
 	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{0, 1}
 }
 
+// Visibility is who may watch the odds of a raffle.
+type Raffle_Visibility int32
+
+const (
+	// In a request it means the default, PUBLIC. Never sent.
+	Raffle_VISIBILITY_UNSPECIFIED Raffle_Visibility = 0
+	// Everybody.
+	Raffle_PUBLIC Raffle_Visibility = 1
+	// Whoever brings a token that is accepted.
+	Raffle_MEMBERS Raffle_Visibility = 2
+)
+
+// Enum value maps for Raffle_Visibility.
+var (
+	Raffle_Visibility_name = map[int32]string{
+		0: "VISIBILITY_UNSPECIFIED",
+		1: "PUBLIC",
+		2: "MEMBERS",
+	}
+	Raffle_Visibility_value = map[string]int32{
+		"VISIBILITY_UNSPECIFIED": 0,
+		"PUBLIC":                 1,
+		"MEMBERS":                2,
+	}
+)
+
+func (x Raffle_Visibility) Enum() *Raffle_Visibility {
+	p := new(Raffle_Visibility)
+	*p = x
+	return p
+}
+
+func (x Raffle_Visibility) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Raffle_Visibility) Descriptor() protoreflect.EnumDescriptor {
+	return file_raffle_v1_raffle_proto_enumTypes[2].Descriptor()
+}
+
+func (Raffle_Visibility) Type() protoreflect.EnumType {
+	return &file_raffle_v1_raffle_proto_enumTypes[2]
+}
+
+func (x Raffle_Visibility) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Raffle_Visibility.Descriptor instead.
+func (Raffle_Visibility) EnumDescriptor() ([]byte, []int) {
+	return file_raffle_v1_raffle_proto_rawDescGZIP(), []int{0, 2}
+}
+
 // Raffle is a set of entries of which some will win.
 type Raffle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -197,7 +250,9 @@ type Raffle struct {
 	Draw *Draw `protobuf:"bytes,19,opt,name=draw,proto3" json:"draw,omitempty"`
 	// When the draw that lies ahead is due: when its round of randomness is published.
 	// Absent if none lies ahead.
-	DrawsAt       *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=draws_at,json=drawsAt,proto3" json:"draws_at,omitempty"`
+	DrawsAt *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=draws_at,json=drawsAt,proto3" json:"draws_at,omitempty"`
+	// Who may watch the odds. It is set when the raffle is created and never changes.
+	Visibility    Raffle_Visibility `protobuf:"varint,20,opt,name=visibility,proto3,enum=raffle.v1.Raffle_Visibility" json:"visibility,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -372,6 +427,13 @@ func (x *Raffle) GetDrawsAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Raffle) GetVisibility() Raffle_Visibility {
+	if x != nil {
+		return x.Visibility
+	}
+	return Raffle_VISIBILITY_UNSPECIFIED
+}
+
 // Prize is one kind of prize.
 type Prize struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -489,7 +551,8 @@ var File_raffle_v1_raffle_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\n" +
-	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\xfd\b\n" +
+	"\x16raffle/v1/raffle.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15raffle/v1/rules.proto\"\x8b\n" +
+	"\n" +
 	"\x06Raffle\x12\x1a\n" +
 	"\x02id\x18\x01 \x01(\x03B\n" +
 	"\xe0A\b\xbaH\x04\"\x02(\x01R\x02id\x12%\n" +
@@ -517,7 +580,10 @@ const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"alternates\x18\x12 \x01(\x05B\r\xe0A\x05\xbaH\a\x1a\x05\x18\xe8\a(\x00R\n" +
 	"alternates\x12(\n" +
 	"\x04draw\x18\x13 \x01(\v2\x0f.raffle.v1.DrawB\x03\xe0A\x05R\x04draw\x12:\n" +
-	"\bdraws_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\adrawsAt\"]\n" +
+	"\bdraws_at\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\adrawsAt\x12I\n" +
+	"\n" +
+	"visibility\x18\x14 \x01(\x0e2\x1c.raffle.v1.Raffle.VisibilityB\v\xe0A\x05\xbaH\x05\x82\x01\x02\x10\x01R\n" +
+	"visibility\"]\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tSCHEDULED\x10\x01\x12\b\n" +
@@ -530,7 +596,13 @@ const file_raffle_v1_raffle_proto_rawDesc = "" +
 	"\x10RULE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"ENTRY_WINS\x10\x01\x12\x14\n" +
-	"\x10MEMBER_WINS_ONCE\x10\x02\"Q\n" +
+	"\x10MEMBER_WINS_ONCE\x10\x02\"A\n" +
+	"\n" +
+	"Visibility\x12\x1a\n" +
+	"\x16VISIBILITY_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06PUBLIC\x10\x01\x12\v\n" +
+	"\aMEMBERS\x10\x02\"Q\n" +
 	"\x05Prize\x12\"\n" +
 	"\x04name\x18\x01 \x01(\tB\x0e\xe0A\x02\xbaH\br\x06\xe0\x88'\x01\x18dR\x04name\x12$\n" +
 	"\x05count\x18\x02 \x01(\x05B\x0e\xe0A\x02\xbaH\b\x1a\x06\x18\xc0\x84=(\x01R\x05count\"\x7f\n" +
@@ -553,33 +625,35 @@ func file_raffle_v1_raffle_proto_rawDescGZIP() []byte {
 	return file_raffle_v1_raffle_proto_rawDescData
 }
 
-var file_raffle_v1_raffle_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_raffle_v1_raffle_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_raffle_v1_raffle_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_raffle_v1_raffle_proto_goTypes = []any{
 	(Raffle_State)(0),             // 0: raffle.v1.Raffle.State
 	(Raffle_Rule)(0),              // 1: raffle.v1.Raffle.Rule
-	(*Raffle)(nil),                // 2: raffle.v1.Raffle
-	(*Prize)(nil),                 // 3: raffle.v1.Prize
-	(*Draw)(nil),                  // 4: raffle.v1.Draw
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(Raffle_Visibility)(0),        // 2: raffle.v1.Raffle.Visibility
+	(*Raffle)(nil),                // 3: raffle.v1.Raffle
+	(*Prize)(nil),                 // 4: raffle.v1.Prize
+	(*Draw)(nil),                  // 5: raffle.v1.Draw
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
 }
 var file_raffle_v1_raffle_proto_depIdxs = []int32{
-	5,  // 0: raffle.v1.Raffle.opens_at:type_name -> google.protobuf.Timestamp
-	5,  // 1: raffle.v1.Raffle.closes_at:type_name -> google.protobuf.Timestamp
+	6,  // 0: raffle.v1.Raffle.opens_at:type_name -> google.protobuf.Timestamp
+	6,  // 1: raffle.v1.Raffle.closes_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: raffle.v1.Raffle.state:type_name -> raffle.v1.Raffle.State
-	5,  // 3: raffle.v1.Raffle.created_at:type_name -> google.protobuf.Timestamp
-	5,  // 4: raffle.v1.Raffle.updated_at:type_name -> google.protobuf.Timestamp
-	3,  // 5: raffle.v1.Raffle.prizes:type_name -> raffle.v1.Prize
+	6,  // 3: raffle.v1.Raffle.created_at:type_name -> google.protobuf.Timestamp
+	6,  // 4: raffle.v1.Raffle.updated_at:type_name -> google.protobuf.Timestamp
+	4,  // 5: raffle.v1.Raffle.prizes:type_name -> raffle.v1.Prize
 	1,  // 6: raffle.v1.Raffle.rule:type_name -> raffle.v1.Raffle.Rule
-	4,  // 7: raffle.v1.Raffle.draw:type_name -> raffle.v1.Draw
-	5,  // 8: raffle.v1.Raffle.draws_at:type_name -> google.protobuf.Timestamp
-	6,  // 9: raffle.v1.Draw.delay:type_name -> google.protobuf.Duration
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	5,  // 7: raffle.v1.Raffle.draw:type_name -> raffle.v1.Draw
+	6,  // 8: raffle.v1.Raffle.draws_at:type_name -> google.protobuf.Timestamp
+	2,  // 9: raffle.v1.Raffle.visibility:type_name -> raffle.v1.Raffle.Visibility
+	7,  // 10: raffle.v1.Draw.delay:type_name -> google.protobuf.Duration
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_raffle_proto_init() }
@@ -593,7 +667,7 @@ func file_raffle_v1_raffle_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_raffle_v1_raffle_proto_rawDesc), len(file_raffle_v1_raffle_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,

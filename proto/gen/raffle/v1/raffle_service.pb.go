@@ -60,7 +60,9 @@ type CreateRaffleRequest struct {
 	Alternates int32 `protobuf:"varint,11,opt,name=alternates,proto3" json:"alternates,omitempty"`
 	// Have the service draw the winners, so that anybody can check the draw. Absent:
 	// the raffle closes without a draw.
-	Draw          *Draw `protobuf:"bytes,12,opt,name=draw,proto3" json:"draw,omitempty"`
+	Draw *Draw `protobuf:"bytes,12,opt,name=draw,proto3" json:"draw,omitempty"`
+	// Who may watch the odds; unspecified means the default, PUBLIC.
+	Visibility    Raffle_Visibility `protobuf:"varint,20,opt,name=visibility,proto3,enum=raffle.v1.Raffle_Visibility" json:"visibility,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -177,6 +179,13 @@ func (x *CreateRaffleRequest) GetDraw() *Draw {
 		return x.Draw
 	}
 	return nil
+}
+
+func (x *CreateRaffleRequest) GetVisibility() Raffle_Visibility {
+	if x != nil {
+		return x.Visibility
+	}
+	return Raffle_VISIBILITY_UNSPECIFIED
 }
 
 // CreateRaffleResponse holds the raffle that was created.
@@ -445,8 +454,8 @@ type UpdateRaffleRequest struct {
 	// Which fields to change (https://google.aip.dev/134): title, winners, prizes,
 	// description, picture_url, opens_at, closes_at. A time that is named and absent is removed. An absent
 	// mask names the fields that are set; "*" names all of them.
-	// max_entries_per_member may be named with the value that it has, and fields
-	// that the service sets by itself are ignored.
+	// max_entries_per_member and visibility may be named with the value that they
+	// have, and fields that the service sets by itself are ignored.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	// A UUID that identifies this request: sent again, it is answered with the
 	// raffle, which does not change again. Optional.
@@ -760,7 +769,7 @@ var File_raffle_v1_raffle_service_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_raffle_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1eraffle/v1/raffle_service.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/draw.proto\x1a\x16raffle/v1/raffle.proto\x1a\x15raffle/v1/rules.proto\"\xad\t\n" +
+	"\x1eraffle/v1/raffle_service.proto\x12\traffle.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/api/field_info.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14raffle/v1/draw.proto\x1a\x16raffle/v1/raffle.proto\x1a\x15raffle/v1/rules.proto\"\xf8\t\n" +
 	"\x13CreateRaffleRequest\x12\"\n" +
 	"\x05title\x18\x01 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\xe0\x88'\x01R\x05title\x12(\n" +
 	"\awinners\x18\x02 \x01(\x05B\x0e\xe0A\x01\xbaH\b\x1a\x06\x18\xc0\x84=(\x00R\awinners\x12B\n" +
@@ -778,7 +787,10 @@ const file_raffle_v1_raffle_service_proto_rawDesc = "" +
 	"\n" +
 	"alternates\x18\v \x01(\x05B\r\xe0A\x01\xbaH\a\x1a\x05\x18\xe8\a(\x00R\n" +
 	"alternates\x12(\n" +
-	"\x04draw\x18\f \x01(\v2\x0f.raffle.v1.DrawB\x03\xe0A\x01R\x04draw:\x95\x04\xbaH\x91\x04\x1a\x86\x01\n" +
+	"\x04draw\x18\f \x01(\v2\x0f.raffle.v1.DrawB\x03\xe0A\x01R\x04draw\x12I\n" +
+	"\n" +
+	"visibility\x18\x14 \x01(\x0e2\x1c.raffle.v1.Raffle.VisibilityB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\n" +
+	"visibility:\x95\x04\xbaH\x91\x04\x1a\x86\x01\n" +
 	"\x12closes_after_opens\x12!closes_at: must be after opens_at\x1aM!has(this.opens_at) || !has(this.closes_at) || this.closes_at > this.opens_at\x1au\n" +
 	"\x11winners_or_prizes\x124winners: must be at least 1, unless there are prizes\x1a*this.winners >= 1 || size(this.prizes) > 0\x1ao\n" +
 	"\x14alternates_need_draw\x12/alternates: must be 0 if the raffle has no draw\x1a&this.alternates == 0 || has(this.draw)\x1a\x9d\x01\n" +
@@ -797,13 +809,14 @@ const file_raffle_v1_raffle_service_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\x0e2\x17.raffle.v1.Raffle.StateB\v\xe0A\x01\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"j\n" +
 	"\x13ListRafflesResponse\x12+\n" +
 	"\araffles\x18\x01 \x03(\v2\x11.raffle.v1.RaffleR\araffles\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x98\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa4\x03\n" +
 	"\x13UpdateRaffleRequest\x124\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06raffle\x12\x92\x02\n" +
-	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\xd4\x01\xe0A\x01\xbaH\xcd\x01\xe2\x01\xc9\x01\x12\x01*\x12\x02id\x12\x05title\x12\awinners\x12\x16max_entries_per_member\x12\bopens_at\x12\tcloses_at\x12\x05state\x12\aentries\x12\amembers\x12\aversion\x12\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06raffle\x12\x9e\x02\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\xe0\x01\xe0A\x01\xbaH\xd9\x01\xe2\x01\xd5\x01\x12\x01*\x12\x02id\x12\x05title\x12\awinners\x12\x16max_entries_per_member\x12\bopens_at\x12\tcloses_at\x12\x05state\x12\aentries\x12\amembers\x12\aversion\x12\n" +
 	"created_at\x12\n" +
 	"updated_at\x12\x05epoch\x12\vdescription\x12\vpicture_url\x12\x06prizes\x12\x04rule\x12\n" +
-	"alternates\x12\x04draw\x12\bdraws_atR\n" +
+	"alternates\x12\x04draw\x12\bdraws_at\x12\n" +
+	"visibilityR\n" +
 	"updateMask\x126\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"A\n" +
@@ -872,27 +885,28 @@ var file_raffle_v1_raffle_service_proto_goTypes = []any{
 	(*Prize)(nil),                 // 13: raffle.v1.Prize
 	(Raffle_Rule)(0),              // 14: raffle.v1.Raffle.Rule
 	(*Draw)(nil),                  // 15: raffle.v1.Draw
-	(*Raffle)(nil),                // 16: raffle.v1.Raffle
-	(Raffle_State)(0),             // 17: raffle.v1.Raffle.State
-	(*fieldmaskpb.FieldMask)(nil), // 18: google.protobuf.FieldMask
-	(*DrawRaffleRequest)(nil),     // 19: raffle.v1.DrawRaffleRequest
-	(*GetDrawRequest)(nil),        // 20: raffle.v1.GetDrawRequest
-	(*ListWinnersRequest)(nil),    // 21: raffle.v1.ListWinnersRequest
-	(*GetTicketRequest)(nil),      // 22: raffle.v1.GetTicketRequest
-	(*GetCheckpointRequest)(nil),  // 23: raffle.v1.GetCheckpointRequest
-	(*GetLogRequest)(nil),         // 24: raffle.v1.GetLogRequest
-	(*StrikeWinnerRequest)(nil),   // 25: raffle.v1.StrikeWinnerRequest
-	(*RedrawRaffleRequest)(nil),   // 26: raffle.v1.RedrawRaffleRequest
-	(*PurgeRaffleRequest)(nil),    // 27: raffle.v1.PurgeRaffleRequest
-	(*DrawRaffleResponse)(nil),    // 28: raffle.v1.DrawRaffleResponse
-	(*GetDrawResponse)(nil),       // 29: raffle.v1.GetDrawResponse
-	(*ListWinnersResponse)(nil),   // 30: raffle.v1.ListWinnersResponse
-	(*GetTicketResponse)(nil),     // 31: raffle.v1.GetTicketResponse
-	(*GetCheckpointResponse)(nil), // 32: raffle.v1.GetCheckpointResponse
-	(*GetLogResponse)(nil),        // 33: raffle.v1.GetLogResponse
-	(*StrikeWinnerResponse)(nil),  // 34: raffle.v1.StrikeWinnerResponse
-	(*RedrawRaffleResponse)(nil),  // 35: raffle.v1.RedrawRaffleResponse
-	(*PurgeRaffleResponse)(nil),   // 36: raffle.v1.PurgeRaffleResponse
+	(Raffle_Visibility)(0),        // 16: raffle.v1.Raffle.Visibility
+	(*Raffle)(nil),                // 17: raffle.v1.Raffle
+	(Raffle_State)(0),             // 18: raffle.v1.Raffle.State
+	(*fieldmaskpb.FieldMask)(nil), // 19: google.protobuf.FieldMask
+	(*DrawRaffleRequest)(nil),     // 20: raffle.v1.DrawRaffleRequest
+	(*GetDrawRequest)(nil),        // 21: raffle.v1.GetDrawRequest
+	(*ListWinnersRequest)(nil),    // 22: raffle.v1.ListWinnersRequest
+	(*GetTicketRequest)(nil),      // 23: raffle.v1.GetTicketRequest
+	(*GetCheckpointRequest)(nil),  // 24: raffle.v1.GetCheckpointRequest
+	(*GetLogRequest)(nil),         // 25: raffle.v1.GetLogRequest
+	(*StrikeWinnerRequest)(nil),   // 26: raffle.v1.StrikeWinnerRequest
+	(*RedrawRaffleRequest)(nil),   // 27: raffle.v1.RedrawRaffleRequest
+	(*PurgeRaffleRequest)(nil),    // 28: raffle.v1.PurgeRaffleRequest
+	(*DrawRaffleResponse)(nil),    // 29: raffle.v1.DrawRaffleResponse
+	(*GetDrawResponse)(nil),       // 30: raffle.v1.GetDrawResponse
+	(*ListWinnersResponse)(nil),   // 31: raffle.v1.ListWinnersResponse
+	(*GetTicketResponse)(nil),     // 32: raffle.v1.GetTicketResponse
+	(*GetCheckpointResponse)(nil), // 33: raffle.v1.GetCheckpointResponse
+	(*GetLogResponse)(nil),        // 34: raffle.v1.GetLogResponse
+	(*StrikeWinnerResponse)(nil),  // 35: raffle.v1.StrikeWinnerResponse
+	(*RedrawRaffleResponse)(nil),  // 36: raffle.v1.RedrawRaffleResponse
+	(*PurgeRaffleResponse)(nil),   // 37: raffle.v1.PurgeRaffleResponse
 }
 var file_raffle_v1_raffle_service_proto_depIdxs = []int32{
 	12, // 0: raffle.v1.CreateRaffleRequest.opens_at:type_name -> google.protobuf.Timestamp
@@ -900,50 +914,51 @@ var file_raffle_v1_raffle_service_proto_depIdxs = []int32{
 	13, // 2: raffle.v1.CreateRaffleRequest.prizes:type_name -> raffle.v1.Prize
 	14, // 3: raffle.v1.CreateRaffleRequest.rule:type_name -> raffle.v1.Raffle.Rule
 	15, // 4: raffle.v1.CreateRaffleRequest.draw:type_name -> raffle.v1.Draw
-	16, // 5: raffle.v1.CreateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	16, // 6: raffle.v1.GetRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	17, // 7: raffle.v1.ListRafflesRequest.state:type_name -> raffle.v1.Raffle.State
-	16, // 8: raffle.v1.ListRafflesResponse.raffles:type_name -> raffle.v1.Raffle
-	16, // 9: raffle.v1.UpdateRaffleRequest.raffle:type_name -> raffle.v1.Raffle
-	18, // 10: raffle.v1.UpdateRaffleRequest.update_mask:type_name -> google.protobuf.FieldMask
-	16, // 11: raffle.v1.UpdateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	16, // 12: raffle.v1.CancelRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	16, // 13: raffle.v1.CloseRaffleResponse.raffle:type_name -> raffle.v1.Raffle
-	0,  // 14: raffle.v1.RaffleService.CreateRaffle:input_type -> raffle.v1.CreateRaffleRequest
-	2,  // 15: raffle.v1.RaffleService.GetRaffle:input_type -> raffle.v1.GetRaffleRequest
-	4,  // 16: raffle.v1.RaffleService.ListRaffles:input_type -> raffle.v1.ListRafflesRequest
-	6,  // 17: raffle.v1.RaffleService.UpdateRaffle:input_type -> raffle.v1.UpdateRaffleRequest
-	8,  // 18: raffle.v1.RaffleService.CancelRaffle:input_type -> raffle.v1.CancelRaffleRequest
-	10, // 19: raffle.v1.RaffleService.CloseRaffle:input_type -> raffle.v1.CloseRaffleRequest
-	19, // 20: raffle.v1.RaffleService.DrawRaffle:input_type -> raffle.v1.DrawRaffleRequest
-	20, // 21: raffle.v1.RaffleService.GetDraw:input_type -> raffle.v1.GetDrawRequest
-	21, // 22: raffle.v1.RaffleService.ListWinners:input_type -> raffle.v1.ListWinnersRequest
-	22, // 23: raffle.v1.RaffleService.GetTicket:input_type -> raffle.v1.GetTicketRequest
-	23, // 24: raffle.v1.RaffleService.GetCheckpoint:input_type -> raffle.v1.GetCheckpointRequest
-	24, // 25: raffle.v1.RaffleService.GetLog:input_type -> raffle.v1.GetLogRequest
-	25, // 26: raffle.v1.RaffleService.StrikeWinner:input_type -> raffle.v1.StrikeWinnerRequest
-	26, // 27: raffle.v1.RaffleService.RedrawRaffle:input_type -> raffle.v1.RedrawRaffleRequest
-	27, // 28: raffle.v1.RaffleService.PurgeRaffle:input_type -> raffle.v1.PurgeRaffleRequest
-	1,  // 29: raffle.v1.RaffleService.CreateRaffle:output_type -> raffle.v1.CreateRaffleResponse
-	3,  // 30: raffle.v1.RaffleService.GetRaffle:output_type -> raffle.v1.GetRaffleResponse
-	5,  // 31: raffle.v1.RaffleService.ListRaffles:output_type -> raffle.v1.ListRafflesResponse
-	7,  // 32: raffle.v1.RaffleService.UpdateRaffle:output_type -> raffle.v1.UpdateRaffleResponse
-	9,  // 33: raffle.v1.RaffleService.CancelRaffle:output_type -> raffle.v1.CancelRaffleResponse
-	11, // 34: raffle.v1.RaffleService.CloseRaffle:output_type -> raffle.v1.CloseRaffleResponse
-	28, // 35: raffle.v1.RaffleService.DrawRaffle:output_type -> raffle.v1.DrawRaffleResponse
-	29, // 36: raffle.v1.RaffleService.GetDraw:output_type -> raffle.v1.GetDrawResponse
-	30, // 37: raffle.v1.RaffleService.ListWinners:output_type -> raffle.v1.ListWinnersResponse
-	31, // 38: raffle.v1.RaffleService.GetTicket:output_type -> raffle.v1.GetTicketResponse
-	32, // 39: raffle.v1.RaffleService.GetCheckpoint:output_type -> raffle.v1.GetCheckpointResponse
-	33, // 40: raffle.v1.RaffleService.GetLog:output_type -> raffle.v1.GetLogResponse
-	34, // 41: raffle.v1.RaffleService.StrikeWinner:output_type -> raffle.v1.StrikeWinnerResponse
-	35, // 42: raffle.v1.RaffleService.RedrawRaffle:output_type -> raffle.v1.RedrawRaffleResponse
-	36, // 43: raffle.v1.RaffleService.PurgeRaffle:output_type -> raffle.v1.PurgeRaffleResponse
-	29, // [29:44] is the sub-list for method output_type
-	14, // [14:29] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	16, // 5: raffle.v1.CreateRaffleRequest.visibility:type_name -> raffle.v1.Raffle.Visibility
+	17, // 6: raffle.v1.CreateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	17, // 7: raffle.v1.GetRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	18, // 8: raffle.v1.ListRafflesRequest.state:type_name -> raffle.v1.Raffle.State
+	17, // 9: raffle.v1.ListRafflesResponse.raffles:type_name -> raffle.v1.Raffle
+	17, // 10: raffle.v1.UpdateRaffleRequest.raffle:type_name -> raffle.v1.Raffle
+	19, // 11: raffle.v1.UpdateRaffleRequest.update_mask:type_name -> google.protobuf.FieldMask
+	17, // 12: raffle.v1.UpdateRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	17, // 13: raffle.v1.CancelRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	17, // 14: raffle.v1.CloseRaffleResponse.raffle:type_name -> raffle.v1.Raffle
+	0,  // 15: raffle.v1.RaffleService.CreateRaffle:input_type -> raffle.v1.CreateRaffleRequest
+	2,  // 16: raffle.v1.RaffleService.GetRaffle:input_type -> raffle.v1.GetRaffleRequest
+	4,  // 17: raffle.v1.RaffleService.ListRaffles:input_type -> raffle.v1.ListRafflesRequest
+	6,  // 18: raffle.v1.RaffleService.UpdateRaffle:input_type -> raffle.v1.UpdateRaffleRequest
+	8,  // 19: raffle.v1.RaffleService.CancelRaffle:input_type -> raffle.v1.CancelRaffleRequest
+	10, // 20: raffle.v1.RaffleService.CloseRaffle:input_type -> raffle.v1.CloseRaffleRequest
+	20, // 21: raffle.v1.RaffleService.DrawRaffle:input_type -> raffle.v1.DrawRaffleRequest
+	21, // 22: raffle.v1.RaffleService.GetDraw:input_type -> raffle.v1.GetDrawRequest
+	22, // 23: raffle.v1.RaffleService.ListWinners:input_type -> raffle.v1.ListWinnersRequest
+	23, // 24: raffle.v1.RaffleService.GetTicket:input_type -> raffle.v1.GetTicketRequest
+	24, // 25: raffle.v1.RaffleService.GetCheckpoint:input_type -> raffle.v1.GetCheckpointRequest
+	25, // 26: raffle.v1.RaffleService.GetLog:input_type -> raffle.v1.GetLogRequest
+	26, // 27: raffle.v1.RaffleService.StrikeWinner:input_type -> raffle.v1.StrikeWinnerRequest
+	27, // 28: raffle.v1.RaffleService.RedrawRaffle:input_type -> raffle.v1.RedrawRaffleRequest
+	28, // 29: raffle.v1.RaffleService.PurgeRaffle:input_type -> raffle.v1.PurgeRaffleRequest
+	1,  // 30: raffle.v1.RaffleService.CreateRaffle:output_type -> raffle.v1.CreateRaffleResponse
+	3,  // 31: raffle.v1.RaffleService.GetRaffle:output_type -> raffle.v1.GetRaffleResponse
+	5,  // 32: raffle.v1.RaffleService.ListRaffles:output_type -> raffle.v1.ListRafflesResponse
+	7,  // 33: raffle.v1.RaffleService.UpdateRaffle:output_type -> raffle.v1.UpdateRaffleResponse
+	9,  // 34: raffle.v1.RaffleService.CancelRaffle:output_type -> raffle.v1.CancelRaffleResponse
+	11, // 35: raffle.v1.RaffleService.CloseRaffle:output_type -> raffle.v1.CloseRaffleResponse
+	29, // 36: raffle.v1.RaffleService.DrawRaffle:output_type -> raffle.v1.DrawRaffleResponse
+	30, // 37: raffle.v1.RaffleService.GetDraw:output_type -> raffle.v1.GetDrawResponse
+	31, // 38: raffle.v1.RaffleService.ListWinners:output_type -> raffle.v1.ListWinnersResponse
+	32, // 39: raffle.v1.RaffleService.GetTicket:output_type -> raffle.v1.GetTicketResponse
+	33, // 40: raffle.v1.RaffleService.GetCheckpoint:output_type -> raffle.v1.GetCheckpointResponse
+	34, // 41: raffle.v1.RaffleService.GetLog:output_type -> raffle.v1.GetLogResponse
+	35, // 42: raffle.v1.RaffleService.StrikeWinner:output_type -> raffle.v1.StrikeWinnerResponse
+	36, // 43: raffle.v1.RaffleService.RedrawRaffle:output_type -> raffle.v1.RedrawRaffleResponse
+	37, // 44: raffle.v1.RaffleService.PurgeRaffle:output_type -> raffle.v1.PurgeRaffleResponse
+	30, // [30:45] is the sub-list for method output_type
+	15, // [15:30] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_raffle_v1_raffle_service_proto_init() }

@@ -44,7 +44,8 @@ const (
 //
 // Errors are as for ParticipationService: every error carries
 // google.rpc.ErrorInfo, and every call may fail with INVALID_ARGUMENT,
-// RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED.
+// RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED, and where
+// callers are authenticated, with UNAUTHENTICATED and PERMISSION_DENIED.
 type RaffleServiceClient interface {
 	// CreateRaffle creates a raffle. It is OPEN at once, or SCHEDULED if opens_at
 	// is in the future.
@@ -65,8 +66,8 @@ type RaffleServiceClient interface {
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// if the raffle is closed or cancelled, (TIME_PASSED) if closes_at has passed,
 	// (TIMES_OUT_OF_ORDER) if closes_at would not lie after opens_at,
-	// (FIELD_IMMUTABLE) if max_entries_per_member would change, or opens_at of a
-	// raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
+	// (FIELD_IMMUTABLE) if max_entries_per_member or visibility would change, or
+	// opens_at of a raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
 	UpdateRaffle(ctx context.Context, in *UpdateRaffleRequest, opts ...grpc.CallOption) (*UpdateRaffleResponse, error)
 	// CancelRaffle calls a raffle off, which is final. Errors as for CloseRaffle.
 	CancelRaffle(ctx context.Context, in *CancelRaffleRequest, opts ...grpc.CallOption) (*CancelRaffleResponse, error)
@@ -299,7 +300,8 @@ func (c *raffleServiceClient) PurgeRaffle(ctx context.Context, in *PurgeRaffleRe
 //
 // Errors are as for ParticipationService: every error carries
 // google.rpc.ErrorInfo, and every call may fail with INVALID_ARGUMENT,
-// RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED.
+// RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED, and where
+// callers are authenticated, with UNAUTHENTICATED and PERMISSION_DENIED.
 type RaffleServiceServer interface {
 	// CreateRaffle creates a raffle. It is OPEN at once, or SCHEDULED if opens_at
 	// is in the future.
@@ -320,8 +322,8 @@ type RaffleServiceServer interface {
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// if the raffle is closed or cancelled, (TIME_PASSED) if closes_at has passed,
 	// (TIMES_OUT_OF_ORDER) if closes_at would not lie after opens_at,
-	// (FIELD_IMMUTABLE) if max_entries_per_member would change, or opens_at of a
-	// raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
+	// (FIELD_IMMUTABLE) if max_entries_per_member or visibility would change, or
+	// opens_at of a raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
 	UpdateRaffle(context.Context, *UpdateRaffleRequest) (*UpdateRaffleResponse, error)
 	// CancelRaffle calls a raffle off, which is final. Errors as for CloseRaffle.
 	CancelRaffle(context.Context, *CancelRaffleRequest) (*CancelRaffleResponse, error)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/tap"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -129,8 +130,9 @@ func (r *readiness) stream(srv any, stream grpc.ServerStream, info *grpc.StreamS
 	return next(srv, stream)
 }
 
-// ending ends streams at the stop that nothing else ends: a client may watch the health
-// of the service, or keep a stream of reflection open, for as long as it likes.
+// ending ends streams that nothing else ends: a client may watch the health of the
+// service, or keep a stream of reflection open, for as long as it likes. They end at the
+// stop, and when the caller's token expires.
 type ending struct {
 	stopping <-chan struct{}
 	slots    chan struct{} // holds a value for each such stream
@@ -163,9 +165,13 @@ func (e *ending) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 	// by the time that gRPC takes to end the stream.
 	ended := make(chan error, 1)
 	go func() { ended <- next(srv, &streamUntil{stream, ctx}) }()
+	expired, stop := expiryOf(ctx)
+	defer stop()
 	select {
 	case err := <-ended:
 		return err
+	case <-expired:
+		return access.ErrExpired
 	case <-e.stopping:
 	}
 	select {
@@ -176,7 +182,18 @@ func (e *ending) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 	}
 }
 
-// streamUntil is a stream with a context that ends earlier.
+// expiryOf returns a channel that receives when the caller's token, or its certificate,
+// expires; nil if nobody is authenticated. stop must be called.
+func expiryOf(ctx context.Context) (expired <-chan time.Time, stop func()) {
+	who := access.From(ctx)
+	if who == nil {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(time.Until(who.Expires))
+	return timer.C, func() { timer.Stop() }
+}
+
+// streamUntil is a stream with a context of its own.
 type streamUntil struct {
 	grpc.ServerStream
 	ctx context.Context //nolint:containedctx // it is what the method returns

@@ -38,6 +38,7 @@ type participationService struct {
 	ledger    Ledger
 	tokens    *pageTokens
 	validator *validator // of the messages of a stream
+	rates     *rates     // likewise
 
 	stopping     <-chan struct{} // closed when streams of entries must end
 	maxStreamAge time.Duration   // of a stream of entries, give or take 10 %; 0 means without end

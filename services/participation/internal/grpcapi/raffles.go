@@ -43,6 +43,7 @@ func (s *raffleService) CreateRaffle(ctx context.Context, req *rafflev1.CreateRa
 		MaxEntriesPerMember: max(1, req.GetMaxEntriesPerMember()),
 		OpensAt:             timeOf(req.GetOpensAt()),
 		ClosesAt:            timeOf(req.GetClosesAt()),
+		Visibility:          max(raffle.Public, raffle.Visibility(req.GetVisibility())),
 		Rule:                max(raffle.EntryWins, raffle.Rule(req.GetRule())),
 	}
 	if err := r.SetDetails(raffle.Details{
@@ -157,6 +158,9 @@ func changeOf(req *rafflev1.UpdateRaffleRequest) (c raffle.Change, err error) {
 	}
 	if m := r.GetMaxEntriesPerMember(); m != 0 && named("max_entries_per_member", true) {
 		c.MaxEntriesPerMember = &m
+	}
+	if v := raffle.Visibility(r.GetVisibility()); v != 0 && named("visibility", true) {
+		c.Visibility = &v
 	}
 	if named("opens_at", r.GetOpensAt() != nil) {
 		c.OpensAt = new(timeOf(r.GetOpensAt()))

@@ -5,6 +5,7 @@ package grpcapi
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
 	"go.opentelemetry.io/otel/metric/noop"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -47,10 +49,11 @@ const (
 	maxWatches = 256
 )
 
-// Store reads and changes raffles, and reads and withdraws entries.
+// Store reads and changes raffles, reads and withdraws entries, and reads who did what.
 type Store interface {
 	Raffles
 	Ledger
+	AuditEvents
 }
 
 // Config configures a server.
@@ -70,16 +73,23 @@ type Config struct {
 	// PageTokenKey returns the secret that encrypts page tokens. Instances that share it
 	// accept each other's tokens. It is called once, after Ready is closed.
 	PageTokenKey func() []byte
-	Registry     prometheus.Registerer // takes the metrics of calls
-	Traces       *telemetry.Traces
-	Log          *slog.Logger
+	// Access says how callers are known. nil means that everybody may do everything.
+	Access *Access
+	// EntriesPerMember and EntriesPerClient bound the entries of one member, and of one
+	// client address, per minute; 0 means no bound.
+	EntriesPerMember, EntriesPerClient int
+	// TLS is for connections that are not in memory. nil means that they have none.
+	TLS      *tls.Config
+	Registry prometheus.Registerer // takes the metrics of calls
+	Traces   *telemetry.Traces
+	Log      *slog.Logger
 
 	// Tests set these; 0 means the constant.
 	callTimeout time.Duration
 	maxStreams  uint32
 }
 
-// NewServer returns a gRPC server with both services, health and reflection.
+// NewServer returns a gRPC server with all services, health and reflection.
 func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error) {
 	validator, err := newValidator()
 	if err != nil {
@@ -89,22 +99,27 @@ func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error
 		return nil, errors.New("page tokens need a key")
 	}
 	tokens := newPageTokens(cfg.PageTokenKey)
-	server := grpc.NewServer(append(interceptors(&cfg, validator), transport(&cfg)...)...)
+	rates := newRates(cfg.EntriesPerMember, cfg.EntriesPerClient)
+	server := grpc.NewServer(append(interceptors(&cfg, validator, rates), transport(&cfg)...)...)
 	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: store, drawer: cfg.Drawer, tokens: tokens})
 	rafflev1.RegisterParticipationServiceServer(server, &participationService{
 		writer: writer, raffles: store, ledger: store, tokens: tokens,
-		validator: validator, stopping: cfg.Stopping, maxStreamAge: cfg.MaxConnectionAge, log: cfg.Log,
+		validator: validator, rates: rates, stopping: cfg.Stopping, maxStreamAge: cfg.MaxConnectionAge, log: cfg.Log,
 	})
+	rafflev1.RegisterAuditServiceServer(server, &auditService{events: store, tokens: tokens})
 	healthv1.RegisterHealthServer(server, cfg.Health)
 	reflection.Register(server)
 	return server, nil
 }
 
 // interceptors returns what every call passes, from the outside in: metrics,
-// status, recovery, readiness, then for unary calls validation and admission. A
-// stream of entries validates each of its messages, and is bounded, by itself; other
-// streams are ended at the stop.
-func interceptors(cfg *Config, validator *validator) []grpc.ServerOption {
+// status, recovery, readiness, authentication, then for unary calls validation, rates
+// and admission. Authentication comes before validation, so that a stranger learns nothing
+// of the rules, and because it completes requests: a member's id may be left out.
+// A stream of entries validates each of its messages, and is bounded, by itself; other
+// streams are ended at the stop, and with the token of their caller. Without Access there
+// is no authentication, and it costs nothing.
+func interceptors(cfg *Config, validator *validator, rates *rates) []grpc.ServerOption {
 	metrics := newCalls(cfg.Registry)
 	statuses := &statuses{log: cfg.Log}
 	// Enter waits in the batch writer, whose queue and transactions are bounded.
@@ -112,11 +127,23 @@ func interceptors(cfg *Config, validator *validator) []grpc.ServerOption {
 	admission := newAdmission(maxCalls, enter, healthv1.Health_Check_FullMethodName)
 	readiness := &readiness{ready: cfg.Ready}
 	ending := newEnding(cfg.Stopping, maxWatches, rafflev1.ParticipationService_EnterStream_FullMethodName)
+	unary := []grpc.UnaryServerInterceptor{
+		metrics.unary, statuses.unary, recovery.UnaryServerInterceptor(recovered(cfg.Log)), readiness.unary,
+	}
+	stream := []grpc.StreamServerInterceptor{metrics.stream, statuses.stream}
+	if cfg.Access != nil {
+		authentication := &authentication{*cfg.Access}
+		unary = append(unary, authentication.unary)
+		stream = append(stream, recovery.StreamServerInterceptor(recovered(cfg.Log)), authentication.stream)
+	}
+	unary = append(unary, validator.unary)
+	if rates != nil {
+		unary = append(unary, rates.unary)
+	}
 	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(metrics.unary, statuses.unary, recovery.UnaryServerInterceptor(recovered(cfg.Log)),
-			readiness.unary, validator.unary, admission.unary),
-		grpc.ChainStreamInterceptor(metrics.stream, statuses.stream, ending.stream,
-			recovery.StreamServerInterceptor(recovered(cfg.Log)), readiness.stream),
+		grpc.ChainUnaryInterceptor(append(unary, admission.unary)...),
+		grpc.ChainStreamInterceptor(append(stream, ending.stream,
+			recovery.StreamServerInterceptor(recovered(cfg.Log)), readiness.stream)...),
 	}
 }
 
@@ -139,6 +166,9 @@ func transport(cfg *Config) []grpc.ServerOption {
 			// lasts as long as a connection, a tenth more at most, and ends by itself.
 			MaxConnectionAgeGrace: max(callTimeout, cfg.MaxConnectionAge*11/10+streamGrace),
 		}),
+	}
+	if cfg.TLS != nil {
+		options = append(options, grpc.Creds(transportCredentials{credentials.NewTLS(cfg.TLS)}))
 	}
 	if cfg.Traces.On() {
 		options = append(options, grpc.StatsHandler(otelgrpc.NewServerHandler(

@@ -24,6 +24,23 @@ import (
 type fakeStore struct {
 	call func(context.Context) error
 	list []raffle.Entry
+	// member, unless it is nil, is called with the member of each request about one.
+	member func(id string)
+}
+
+// note passes a member on to f.member.
+func (f *fakeStore) note(id string) {
+	if f.member != nil {
+		f.member(id)
+	}
+}
+
+func (f *fakeStore) ListAuditEvents(ctx context.Context, _, before int64, limit int) ([]raffle.AuditEvent, error) {
+	var list []raffle.AuditEvent
+	for id := min(before-1, 5); len(list) < limit && id > 0; id-- {
+		list = append(list, raffle.AuditEvent{ID: id})
+	}
+	return list, f.call(ctx)
 }
 
 func (f *fakeStore) Create(ctx context.Context, _ raffle.Raffle, _ raffle.RequestID) (raffle.Raffle, error) {
@@ -67,11 +84,13 @@ func (f *fakeStore) Purge(ctx context.Context, _ int64, _ raffle.RequestID) (raf
 	return raffle.Raffle{}, f.call(ctx)
 }
 
-func (f *fakeStore) Withdraw(ctx context.Context, _ raffle.WithdrawRequest) (raffle.WithdrawResult, error) {
+func (f *fakeStore) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffle.WithdrawResult, error) {
+	f.note(req.MemberID)
 	return raffle.WithdrawResult{}, f.call(ctx)
 }
 
-func (f *fakeStore) ListEntries(ctx context.Context, _ int64, _ string, after raffle.EntryKey, limit int) ([]raffle.Entry, error) {
+func (f *fakeStore) ListEntries(ctx context.Context, _ int64, memberID string, after raffle.EntryKey, limit int) ([]raffle.Entry, error) {
+	f.note(memberID)
 	list := f.list
 	for len(list) > 0 && (list[0].MemberID < after.MemberID || (list[0].MemberID == after.MemberID && list[0].Ordinal <= after.Ordinal)) {
 		list = list[1:]
@@ -79,12 +98,14 @@ func (f *fakeStore) ListEntries(ctx context.Context, _ int64, _ string, after ra
 	return list[:min(len(list), limit)], f.call(ctx)
 }
 
-func (f *fakeStore) Enter(ctx context.Context, _ raffle.EnterRequest) (*raffle.EnterResult, error) {
+func (f *fakeStore) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error) {
+	f.note(req.MemberID)
 	err := f.call(ctx)
 	return &raffle.EnterResult{Err: err}, err
 }
 
-func (f *fakeStore) SubmitFunc(ctx context.Context, _ raffle.EnterRequest, complete func(*raffle.EnterResult)) {
+func (f *fakeStore) SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
+	f.note(req.MemberID)
 	complete(&raffle.EnterResult{Err: f.call(ctx)})
 }
 

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -33,6 +34,12 @@ const (
 // matches. An error that no row matches is a defect and becomes INTERNAL.
 var statusTable = []statusRow{
 	row(codes.InvalidArgument, "INVALID", (*invalidError).metadata),
+	fixedRow(codes.Unauthenticated, "TOKEN_MISSING", access.ErrMissing, access.ErrMissing.Error(), 0),
+	fixedRow(codes.Unauthenticated, "TOKEN_EXPIRED", access.ErrExpired, access.ErrExpired.Error(), 0),
+	row(codes.Unauthenticated, "TOKEN_INVALID", func(e *access.InvalidError) metadata { return metadata{"cause": e.Error()} }),
+	fixedRow(codes.Unavailable, "KEYS_UNAVAILABLE", access.ErrKeysUnavailable, access.ErrKeysUnavailable.Error(), unavailableDelay),
+	row(codes.PermissionDenied, "ROLE_MISSING", func(e *access.RoleError) metadata { return metadata{"role": e.Needed.String()} }),
+	fixedRow(codes.PermissionDenied, "OTHER_MEMBER", access.ErrOtherMember, access.ErrOtherMember.Error(), 0),
 	row(codes.NotFound, "RAFFLE_NOT_FOUND", func(e *raffle.NotFoundError) metadata {
 		return metadata{"raffleId": decimal(e.RaffleID)}
 	}),
@@ -106,6 +113,7 @@ var statusTable = []statusRow{
 	}),
 	retryRow(codes.Unavailable, "BEACON_UNAVAILABLE", beaconDelay, func(*drawer.BeaconError) metadata { return nil }),
 	row(codes.FailedPrecondition, "REQUEST_ID_REUSED", func(*raffle.RequestReusedError) metadata { return nil }),
+	row(codes.ResourceExhausted, "RATE_LIMITED", func(e *rateError) metadata { return metadata{"of": e.who} }),
 	fixedRow(codes.ResourceExhausted, "BUSY", raffle.ErrBusy,
 		"too many calls are waiting: try again shortly", busyDelay),
 	fixedRow(codes.Unavailable, "STORE_UNAVAILABLE", raffle.ErrUnavailable,
@@ -189,6 +197,9 @@ func (r *statusRow) details(err error, m metadata) []protoadapt.MessageV1 {
 	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: r.reason, Domain: domain, Metadata: m}}
 	if invalid, ok := errors.AsType[*invalidError](err); ok {
 		details = append(details, &errdetails.BadRequest{FieldViolations: invalid.violations})
+	}
+	if limited, ok := errors.AsType[*rateError](err); ok {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(limited.wait)})
 	}
 	if r.retry != 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(r.retry)})

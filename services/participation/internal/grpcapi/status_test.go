@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -73,6 +74,19 @@ var statusCases = []struct {
 		metadata: metadata{"raffleId": "9", "field": "opens_at", "state": "OPEN"},
 	},
 	{err: &raffle.RequestReusedError{}, code: codes.FailedPrecondition, reason: "REQUEST_ID_REUSED"},
+	{err: access.ErrMissing, code: codes.Unauthenticated, reason: "TOKEN_MISSING"},
+	{err: access.ErrExpired, code: codes.Unauthenticated, reason: "TOKEN_EXPIRED"},
+	{err: &access.InvalidError{Text: "not a JWT"}, code: codes.Unauthenticated, reason: "TOKEN_INVALID", metadata: metadata{"cause": "not a JWT"}},
+	{err: access.ErrKeysUnavailable, code: codes.Unavailable, reason: "KEYS_UNAVAILABLE", retry: unavailableDelay},
+	{
+		err: &access.RoleError{Needed: access.Backend | access.Operator}, code: codes.PermissionDenied, reason: "ROLE_MISSING",
+		metadata: metadata{"role": "backend or operator"},
+	},
+	{err: access.ErrOtherMember, code: codes.PermissionDenied, reason: "OTHER_MEMBER"},
+	{
+		err: &rateError{"member", 7 * time.Second}, code: codes.ResourceExhausted, reason: "RATE_LIMITED",
+		metadata: metadata{"of": "member"}, retry: 7 * time.Second,
+	},
 	{err: raffle.ErrBusy, code: codes.ResourceExhausted, reason: "BUSY", retry: busyDelay},
 	{err: raffle.ErrUnavailable, code: codes.Unavailable, reason: "STORE_UNAVAILABLE", retry: unavailableDelay},
 	{err: context.DeadlineExceeded, code: codes.DeadlineExceeded, reason: "DEADLINE_EXCEEDED"},

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -26,8 +27,10 @@ const maxInFlight = 4096
 // them takes memory only for requests under way.
 type entryStream struct {
 	stream    grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
+	who       *access.Identity // nil: nobody is authenticated
 	writer    EntryWriter
 	validator *validator
+	rates     *rates
 	respond   func(*raffle.EnterResult) *rafflev1.EnterResponse
 	log       *slog.Logger
 
@@ -52,7 +55,7 @@ type outcome struct {
 // EnterStream answers each request as soon as its batch is written.
 func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) error {
 	e := &entryStream{
-		stream: stream, writer: s.writer, validator: s.validator, respond: s.enterResponse, log: s.log,
+		stream: stream, who: access.From(stream.Context()), writer: s.writer, validator: s.validator, rates: s.rates, respond: s.enterResponse, log: s.log,
 		slots: make(chan struct{}, maxInFlight), ready: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	received, sent := make(chan error, 1), make(chan error, 1)
@@ -62,12 +65,16 @@ func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[raffl
 	go func() { received <- e.receive() }()
 	go func() { sent <- e.send(answered) }()
 	var err error
+	expired, stop := expiryOf(stream.Context())
+	defer stop()
 	select {
 	case err = <-received:
 	case <-s.stopping:
 		e.add(outcome{ending: rafflev1.StreamEnding_SHUTDOWN})
 	case <-expiry(s.maxStreamAge):
 		e.add(outcome{ending: rafflev1.StreamEnding_MAX_AGE})
+	case <-expired:
+		e.add(outcome{ending: rafflev1.StreamEnding_CREDENTIALS_EXPIRED})
 	}
 	e.end()
 	<-e.idle
@@ -146,12 +153,18 @@ func (e *entryStream) end() {
 	}
 }
 
-// check validates a request by itself, so that errors are those of Enter.
+// check checks a request by itself, so that errors are those of Enter.
 func (e *entryStream) check(req *rafflev1.EnterStreamRequest) error {
 	if req.GetEnter() == nil {
 		return e.validator.check(req)
 	}
-	return e.validator.check(req.GetEnter())
+	if err := own(e.who, req.GetEnter()); err != nil {
+		return err
+	}
+	if err := e.validator.check(req.GetEnter()); err != nil {
+		return err
+	}
+	return e.rates.check(e.stream.Context(), req.GetEnter())
 }
 
 // add queues an outcome for send. It never blocks.

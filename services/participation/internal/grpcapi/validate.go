@@ -27,6 +27,7 @@ func newValidator() (*validator, error) {
 	var requests []protoreflect.MessageDescriptor
 	for _, file := range []protoreflect.FileDescriptor{
 		rafflev1.File_raffle_v1_raffle_service_proto, rafflev1.File_raffle_v1_participation_service_proto,
+		rafflev1.File_raffle_v1_audit_service_proto,
 	} {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()

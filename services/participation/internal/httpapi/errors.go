@@ -92,9 +92,21 @@ func (w *errorWriter) write(ctx context.Context, rw http.ResponseWriter, err err
 	if e.retryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(max(1, int((e.retryAfter+time.Second-1)/time.Second))))
 	}
+	if e.status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", challenge(e.Reason))
+	}
 	header.Set("Content-Type", "application/json; charset=utf-8")
 	rw.WriteHeader(e.status)
 	_, _ = rw.Write(append(e.line(), '\n')) // fails if the client is gone, which needs no action
+}
+
+// challenge returns what a caller that is not known must bring. A caller that has
+// brought nothing is not told of an error: https://www.rfc-editor.org/rfc/rfc6750#section-3
+func challenge(reason string) string {
+	if reason == "TOKEN_MISSING" {
+		return `Bearer realm="rafflecast"`
+	}
+	return `Bearer realm="rafflecast", error="invalid_token"`
 }
 
 // line returns the error as JSON, on one line.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
@@ -44,12 +45,15 @@ func New(ctx context.Context, conn *grpc.ClientConn, log *slog.Logger) (http.Han
 			errs.write(ctx, w, err)
 		}),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{MarshalOptions: jsonOptions}),
-		// No header of an HTTP request is a caller's metadata, and the reverse.
+		// No header of an HTTP request is a caller's metadata, and the reverse, but for what
+		// says who the caller is.
+		runtime.WithMetadata(func(ctx context.Context, _ *http.Request) metadata.MD { return callerOf(ctx) }),
 		runtime.WithIncomingHeaderMatcher(noHeader), runtime.WithOutgoingHeaderMatcher(noHeader),
 		// A POST is never a GET in disguise, or the reverse.
 		runtime.WithDisablePathLengthFallback(), runtime.WithDisableHTTPMethodOverride(),
 	)
-	if err := errors.Join(rafflegw.RegisterRaffleServiceHandler(ctx, mux, conn), rafflegw.RegisterParticipationServiceHandler(ctx, mux, conn)); err != nil {
+	if err := errors.Join(rafflegw.RegisterRaffleServiceHandler(ctx, mux, conn), rafflegw.RegisterParticipationServiceHandler(ctx, mux, conn),
+		rafflegw.RegisterAuditServiceHandler(ctx, mux, conn)); err != nil {
 		return nil, fmt.Errorf("register the HTTP/JSON calls: %w", err)
 	}
 	return &handler{
@@ -66,7 +70,7 @@ func noHeader(string) (string, bool) { return "", false }
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := h.serve(w, r); err != nil {
+	if err := h.serve(w, withCaller(r)); err != nil {
 		h.errors.write(r.Context(), w, err)
 	}
 }

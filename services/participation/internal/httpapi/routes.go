@@ -41,6 +41,7 @@ var routes = []route{
 	{method: http.MethodPost, pattern: "/api/v1/entries:stream", request: &rafflev1.EnterStreamRequest{}, body: "*", stream: true},
 	{method: http.MethodPost, pattern: "/api/v1/raffles/{raffle_id}/entries:withdraw", request: &rafflev1.WithdrawRequest{}, body: "*"},
 	{method: http.MethodGet, pattern: "/api/v1/raffles/{raffle_id}/entries", request: &rafflev1.ListEntriesRequest{}},
+	{method: http.MethodGet, pattern: "/api/v1/auditEvents", request: &rafflev1.ListAuditEventsRequest{}},
 	{method: http.MethodGet, pattern: "/api/v1/raffles/{raffle_id}/odds", request: &rafflev1.GetOddsRequest{}},
 }
 

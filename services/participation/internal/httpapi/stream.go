@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/grpc/metadata"
+
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
@@ -36,7 +38,7 @@ func (s *entryStreams) serve(w http.ResponseWriter, r *http.Request) error {
 	defer control.SetWriteDeadline(time.Time{}) //nolint:errcheck // the connection is gone if this fails
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	stream, err := s.client.EnterStream(ctx)
+	stream, err := s.client.EnterStream(metadata.NewOutgoingContext(ctx, callerOf(ctx)))
 	if err != nil {
 		return err
 	}

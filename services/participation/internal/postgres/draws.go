@@ -90,7 +90,7 @@ func (s *Store) SaveDraw(ctx context.Context, raffleID int64, res raffle.Result)
 	if err != nil {
 		return raffle.Raffle{}, err
 	}
-	return s.changeOnce(ctx, raffleID, raffle.RequestID{}, "", nil, func(tx pgx.Tx, r *raffle.Raffle, now time.Time) error {
+	return s.changeOnce(ctx, raffleID, raffle.RequestID{}, "DrawRaffle", nil, func(tx pgx.Tx, r *raffle.Raffle, now time.Time) error {
 		if r.Log == nil {
 			return &raffle.NoLogError{RaffleID: raffleID}
 		}

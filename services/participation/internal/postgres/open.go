@@ -122,7 +122,8 @@ var ErrNotMigrated = errors.New("the database is not migrated: run `participatio
 // ErrNotMigrated or raffle.ErrUnavailable.
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `SELECT `+columns+`, published_version, settled,
-		(SELECT content FROM raffle_requests LIMIT 1), (SELECT ticks FROM database_identity) FROM raffles, secrets LIMIT 0`, pgx.QueryExecModeExec)
+		(SELECT content FROM raffle_requests LIMIT 1), (SELECT ticks FROM database_identity),
+		(SELECT id FROM audit_events LIMIT 1) FROM raffles, secrets LIMIT 0`, pgx.QueryExecModeExec)
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == undefinedTable || pg.Code == undefinedColumn) {
 		return ErrNotMigrated
 	}

@@ -13,7 +13,7 @@ import (
 
 // columns are those of a raffle, in the order in which scanRaffle reads them.
 const columns = `id, title, winners, max_entries_per_member, opens_at, closes_at,
-	state, entries, members, version, created_at, updated_at, epoch,
+	state, entries, members, version, created_at, updated_at, epoch, visibility,
 	description, picture_url, prize_names, prize_counts, rule, holders,
 	log_origin, log_tree, draw_chain, draw_delay, alternates, drawing, draw_round, draws_at,
 	checkpoint, winning_tickets, winning_prizes`
@@ -25,7 +25,7 @@ func scanRaffle(row pgx.CollectableRow) (raffle.Raffle, error) {
 	var opens, closes, created, updated pgtype.Timestamptz
 	var d drawColumns
 	err := row.Scan(&r.ID, &r.Title, &r.Winners, &r.MaxEntriesPerMember, &opens, &closes,
-		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &created, &updated, &r.Epoch,
+		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &created, &updated, &r.Epoch, &r.Visibility,
 		&d.description, &d.pictureURL, &d.prizeNames, &d.prizeCounts, &r.Rule, &d.holders,
 		&d.origin, &d.tree, &d.chain, &d.delay, &d.alternates, &d.drawing, &d.round, &d.drawsAt,
 		&d.checkpoint, &d.winningTickets, &d.winningPrizes)
@@ -84,8 +84,10 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 			return err
 		}
 		// If it was executed before, errReplayed rolls the second raffle back.
-		first, err = req.claim(ctx, tx, made.ID, now)
-		return err
+		if first, err = req.claim(ctx, tx, made.ID, now); err != nil {
+			return err
+		}
+		return audit(ctx, tx, req.call, made.ID, "", now)
 	})
 	if errors.Is(err, errReplayed) {
 		return s.Get(ctx, first)
@@ -99,6 +101,9 @@ func (s *Store) Create(ctx context.Context, r raffle.Raffle, id raffle.RequestID
 
 func creation(r raffle.Raffle, id raffle.RequestID) (request, error) {
 	fields := []any{r.Title, r.Winners, r.MaxEntriesPerMember, r.OpensAt.UTC(), r.ClosesAt.UTC()}
+	if r.Visibility > raffle.Public { // versions before did not know it
+		fields = append(fields, r.Visibility)
+	}
 	// Requests of callers that know nothing of draws are hashed as they always were.
 	if r.Details != nil || r.Rule == raffle.MemberWinsOnce || r.Log != nil {
 		fields = append(fields, r.About(), r.Rule, r.Log)
@@ -111,10 +116,11 @@ func (s *Store) insertRaffle(ctx context.Context, tx pgx.Tx, r raffle.Raffle, no
 	d := drawColumnsOf(&r)
 	rows, _ := tx.Query(ctx, `
 		INSERT INTO raffles (title, winners, max_entries_per_member, opens_at, closes_at, state, created_at, updated_at,
-			description, picture_url, prize_names, prize_counts, rule, holders)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13) RETURNING `+columns,
+			description, picture_url, prize_names, prize_counts, rule, holders, visibility)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING `+columns,
 		r.Title, r.Winners, r.MaxEntriesPerMember, nullable(r.OpensAt), nullable(r.ClosesAt), r.StateAt(now), now,
-		d.description, d.pictureURL, d.prizeNames, d.prizeCounts, max(raffle.EntryWins, r.Rule), d.holders)
+		d.description, d.pictureURL, d.prizeNames, d.prizeCounts, max(raffle.EntryWins, r.Rule), d.holders,
+		max(raffle.Public, r.Visibility))
 	made, err := pgx.CollectExactlyOneRow(rows, scanRaffle)
 	if err != nil || r.Log == nil {
 		return made, err
@@ -230,7 +236,10 @@ func (s *Store) changeOnce(ctx context.Context, raffleID int64, id raffle.Reques
 			return err
 		}
 		before := r.Version
-		if err := f(tx, &r, now); err != nil || r.Version == before {
+		if err := f(tx, &r, now); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, call, raffleID, "", now); err != nil || r.Version == before {
 			return err
 		}
 		return save(ctx, tx, r)

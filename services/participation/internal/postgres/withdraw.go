@@ -40,6 +40,11 @@ func (s *Store) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffl
 				return err
 			}
 		}
+		if raffle.ActorOf(ctx) != "" { // not the member itself
+			if err := audit(ctx, tx, "Withdraw", req.RaffleID, req.MemberID, now); err != nil {
+				return err
+			}
+		}
 		return save(ctx, tx, r)
 	})
 	if err == nil && !res.Replayed {

@@ -42,6 +42,16 @@ func (s State) String() string {
 	return "UNSPECIFIED"
 }
 
+// Visibility is who may watch the odds of a raffle. Its numbers are stored in the
+// database, and they equal those of raffle.v1.Raffle.Visibility.
+type Visibility int16
+
+// Who may watch: everybody, or who brings a token.
+const (
+	Public  Visibility = 1
+	Members Visibility = 2
+)
+
 // Raffle is one version of a raffle.
 type Raffle struct {
 	ID                  int64
@@ -57,6 +67,7 @@ type Raffle struct {
 	Version             int64 // grows with every change, from 1
 	CreatedAt           time.Time
 	UpdatedAt           time.Time // when this version was made
+	Visibility          Visibility
 	Rule                Rule
 	Details             *Details // nil: it has none
 	Holders             *Holders // nil unless the rule is MemberWinsOnce
@@ -156,6 +167,7 @@ type Change struct {
 	// MaxEntriesPerMember cannot change: the only value that is accepted is the one
 	// that the raffle has.
 	MaxEntriesPerMember *int32
+	Visibility          *Visibility `json:",omitempty"` // likewise; the hash of a request without it stays as it was
 	OpensAt             *time.Time
 	ClosesAt            *time.Time
 	Description         *string
@@ -184,6 +196,9 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 	}
 	if err := r.checkImmutable(&c); err != nil {
 		return err
+	}
+	if v := c.Visibility; v != nil && *v != r.Visibility {
+		return &ImmutableError{RaffleID: r.ID, Field: "visibility"}
 	}
 	if c.OpensAt != nil {
 		next.OpensAt = *c.OpensAt

@@ -33,6 +33,7 @@ func Raffle(r raffle.Raffle) *rafflev1.Raffle {
 		PictureUrl:          about.PictureURL,
 		Prizes:              prizes(about.Prizes),
 		Rule:                rafflev1.Raffle_Rule(r.Rule),
+		Visibility:          rafflev1.Raffle_Visibility(r.Visibility),
 	}
 	if log := r.Log; log != nil {
 		m.Alternates, m.DrawsAt = log.Alternates, timestamp(log.DrawsAt)
@@ -63,6 +64,9 @@ func Odds(r raffle.Raffle) *rafflev1.Odds {
 		ClosesAt:            timestamp(r.ClosesAt),
 		At:                  timestamp(r.UpdatedAt),
 		Epoch:               r.Epoch,
+	}
+	if r.Visibility == raffle.Members { // of other raffles, messages are as those of earlier versions
+		m.Visibility = rafflev1.Raffle_MEMBERS
 	}
 	if p, ok := r.WinnerProbability(); ok {
 		m.WinnerProbability = &p
@@ -110,6 +114,18 @@ func Entry(e raffle.Entry) *rafflev1.Entry {
 		m.Ticket = &e.Ticket
 	}
 	return m
+}
+
+// AuditEvent returns the message of an audit event.
+func AuditEvent(e raffle.AuditEvent) *rafflev1.AuditEvent {
+	return &rafflev1.AuditEvent{
+		Id:       e.ID,
+		At:       timestamp(e.At),
+		Call:     e.Call,
+		RaffleId: e.RaffleID,
+		Actor:    e.Actor,
+		MemberId: e.MemberID,
+	}
 }
 
 // timestamp returns the message of a time, or nil for the zero time. It has the
