@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -9,8 +10,10 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
+	"github.com/rafflecast/rafflecast/services/internal/tlsfiles"
 )
 
 // Config configures the service. Make one with DefaultConfig, or let a command hold
@@ -19,6 +22,7 @@ type Config struct {
 	natsconn.ServerSettings
 	Peers
 	Settings
+	Access access.Settings `embed:"" group:"Access:"`
 
 	Log *slog.Logger `kong:"-"` // nil: nothing is logged
 	// Listeners, if set, are served on instead of the addresses in Settings. They are
@@ -35,6 +39,10 @@ type Config struct {
 type Peers struct {
 	NATSAPIPrefix    string `name:"nats-api-prefix" env:"NATS_API_PREFIX" form:"a subject without wildcards, like odds.api" help:"Subject prefix by which the account imports JetStream's API from the account that has the stream. Without it, $$JS.API of the gateway's own account is used."`
 	ParticipationURL string `name:"participation-url" env:"PARTICIPATION_URL" is:"url" help:"Participation's HTTP/JSON API, to which entries are forwarded. Without it, the gateway takes no entries."`
+
+	ParticipationCA   string `name:"participation-ca" env:"PARTICIPATION_CA" form:"a PEM file of certificates" help:"Authorities of participation's certificate. Without it, the system's are trusted."`
+	ParticipationCert string `name:"participation-cert" env:"PARTICIPATION_CERT" form:"a PEM file" help:"The gateway's own certificate for participation. It needs no role there: the token of a browser says what may be done."`
+	ParticipationKey  string `name:"participation-key" env:"PARTICIPATION_KEY" form:"a PEM file" help:"Private key of that certificate."`
 }
 
 // Settings are the settings of the service besides where NATS and participation are.
@@ -44,6 +52,9 @@ type Peers struct {
 type Settings struct {
 	Address    string `name:"address" env:"GATEWAY_ADDRESS" default:"127.0.0.1:9998" is:"address" help:"Address that browsers connect to."`
 	OpsAddress string `name:"ops-address" env:"GATEWAY_OPS_ADDRESS" default:"127.0.0.1:9999" is:"address" help:"Address of /livez, /readyz, /metrics and /debug/pprof/."`
+
+	TLS   tlsfiles.Settings `embed:"" envprefix:"GATEWAY_"`
+	Hosts string            `name:"hosts" env:"GATEWAY_HOSTS" form:"names like odds.example.org, separated by commas, or *" help:"Names, besides those of loopback, that requests may be for (their header Host). Without it, a gateway on loopback answers only requests for loopback, and others answer all."`
 
 	ConflationInterval time.Duration `name:"conflation-interval" env:"GATEWAY_CONFLATION_INTERVAL" default:"50ms" min:"0s" max:"1m" help:"Least time between two updates of a raffle to its viewers. Of the updates between, only the newest is sent; the last always is."`
 	Heartbeat          time.Duration `name:"heartbeat" env:"GATEWAY_HEARTBEAT" default:"15s" min:"100ms" max:"10m" help:"Silence, give or take 20 %, after which a stream gets a heartbeat."`
@@ -57,6 +68,7 @@ type Settings struct {
 
 	MaxConnections          int           `name:"max-connections" env:"GATEWAY_MAX_CONNECTIONS" default:"0" min:"1" max:"10000000" unit:"connections" zero:"nine tenths of the files that the process may open" help:"Most streams and long polls. Further ones are answered with 503."`
 	MaxConnectionsPerClient int           `name:"max-connections-per-client" env:"GATEWAY_MAX_CONNECTIONS_PER_CLIENT" default:"1000" min:"1" max:"10000000" unit:"connections" zero:"no limit" help:"Most streams and long polls of one client address (of IPv6: one /64). Further ones are answered with 429."`
+	EntriesPerClient       int           `name:"entries-per-client" env:"GATEWAY_ENTRIES_PER_CLIENT" default:"0" min:"1" max:"1000000" unit:"entries a minute" zero:"no bound" help:"Most requests of one client address (of IPv6: one /64) that enter or withdraw. As many may come at once. Further ones are answered with 429."`
 	MaxRaffles              int           `name:"max-raffles" env:"GATEWAY_MAX_RAFFLES" default:"100" min:"1" max:"100" unit:"raffles" help:"Most raffles that one connection may watch."`
 	TrustedProxies          string        `name:"trusted-proxies" env:"GATEWAY_TRUSTED_PROXIES" default:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" form:"networks like 10.0.0.0/8, separated by commas" help:"Networks of the proxies whose X-Forwarded-For is believed."`
 	CORSOrigins             string        `name:"cors-origins" env:"GATEWAY_CORS_ORIGINS" form:"* or origins like https://example.org, separated by commas" help:"Origins whose pages may read the odds from here. * is every origin."`
@@ -96,8 +108,38 @@ func (s *Settings) Rules(check *config.Checks) {
 }
 
 // Rules implements config.Rules.
+func (c *Config) Rules(check *config.Checks) {
+	if c.Listeners == nil { // who has opened them has called CheckClosed
+		c.CheckClosed(check, &c.Access)
+	}
+}
+
+// CheckClosed notes an address that others than this machine can reach although nobody
+// is authenticated there.
+func (s *Settings) CheckClosed(check *config.Checks, auth *access.Settings) {
+	check.That(auth.Enabled() || auth.AllowAnonymous || config.IsLoopback(s.Address), &s.Address,
+		"on loopback, unless callers are authenticated (--auth-jwks) or --allow-anonymous says that everybody may do everything")
+}
+
+// hosts returns the names that requests may be for besides those of loopback; nil means
+// all.
+func (s *Settings) hosts() []string {
+	switch {
+	case s.Hosts == "*", s.Hosts == "" && !config.IsLoopback(s.Address):
+		return nil
+	case s.Hosts == "":
+		return []string{}
+	}
+	return config.List(strings.ToLower(s.Hosts))
+}
+
+// Rules implements config.Rules.
 func (p *Peers) Rules(check *config.Checks) {
 	subject := p.NATSAPIPrefix
+	check.That((p.ParticipationCert == "") == (p.ParticipationKey == ""), &p.ParticipationCert, "given with --participation-key")
+	if _, err := p.participationTLS(slog.New(slog.DiscardHandler)); err != nil {
+		check.NoError(err, &p.ParticipationCA)
+	}
 	check.That(!strings.ContainsAny(subject, "*> \t\r\n") && !strings.Contains("."+subject+".x", "..") || subject == "", &p.NATSAPIPrefix)
 }
 
@@ -109,13 +151,14 @@ func (p *Peers) participation() (*url.URL, error) {
 	return url.Parse(p.ParticipationURL)
 }
 
-// list splits a setting at its commas.
-func list(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+// participationTLS returns what makes the configuration of connections to participation.
+func (p *Peers) participationTLS(log *slog.Logger) (func() (*tls.Config, error), error) {
+	files := tlsfiles.Client{CA: p.ParticipationCA, Certificate: p.ParticipationCert, Key: p.ParticipationKey}
+	return files.Config(log)
 }
 
 func (s *Settings) proxies() (prefixes []netip.Prefix, err error) {
-	for _, text := range list(s.TrustedProxies) {
+	for _, text := range config.List(s.TrustedProxies) {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
 			return nil, err
@@ -126,7 +169,7 @@ func (s *Settings) proxies() (prefixes []netip.Prefix, err error) {
 }
 
 func (s *Settings) origins() ([]string, error) {
-	origins := list(s.CORSOrigins)
+	origins := config.List(s.CORSOrigins)
 	return origins, httpapi.CheckOrigins(origins)
 }
 

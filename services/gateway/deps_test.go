@@ -13,11 +13,13 @@ import (
 var allowed = []string{
 	"github.com/alecthomas/kong",                                 // settings and commands
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go", // by the contract's rules
+	"github.com/MicahParks/jwkset",                               // keys of tokens
 	"github.com/beorn7/perks",
 	"github.com/cenkalti/backoff/v5", // by OpenTelemetry
 	"github.com/cespare/xxhash/v2",
 	"github.com/go-logr/logr",                   // by OpenTelemetry
 	"github.com/go-logr/stdr",                   // by OpenTelemetry
+	"github.com/golang-jwt/jwt/v5",              // tokens
 	"github.com/google/uuid",                    // by OpenTelemetry
 	"github.com/grpc-ecosystem/grpc-gateway/v2", // by the contract's facade
 	"github.com/jub0bs/cors",

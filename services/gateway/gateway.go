@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
@@ -68,6 +70,8 @@ type service struct {
 	http     *http.Server
 	ops      *http.Server
 	accepted acceptedConns
+	tokens   *access.Tokens // nil: none are accepted
+	tls      *tls.Config    // nil: none
 	stopping atomic.Bool
 }
 
@@ -107,6 +111,10 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		return nil, err
 	}
 	registry.MustRegister(collector{hub: s.hub, feed: s.feed, cache: s.cache})
+	if err := s.secure(); err != nil {
+		s.release()
+		return nil, err
+	}
 	api, err := s.newAPI(metrics)
 	if err != nil {
 		s.release()
@@ -118,6 +126,8 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
 	s.http.WriteTimeout = responseTimeout
 	s.http.ErrorLog = newErrorLog(cfg.Log)
+	// All streams of one browser, or of a proxy, may share a connection.
+	s.http.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
 	s.http.ConnState = s.accepted.onState
 	s.accepted.limit, s.accepted.detached = acceptLimit(openFiles()), s.hub.Open
 	s.accepted.refused = metrics.refusedConnections.Inc
@@ -143,6 +153,22 @@ func (s *service) release() {
 	}
 }
 
+// maxStreams is how many requests of one HTTP/2 connection may be under way.
+const maxStreams = 1000
+
+// secure makes what the settings say of tokens and TLS.
+func (s *service) secure() (err error) {
+	if s.cfg.Access.Enabled() {
+		if s.tokens, err = access.NewTokens(&s.cfg.Access, s.cfg.Log); err != nil {
+			return err
+		}
+	}
+	if s.cfg.TLS.Enabled() {
+		s.tls, err = s.cfg.TLS.Server(s.cfg.Log, "h2", "http/1.1")
+	}
+	return err
+}
+
 // Bounds of the requests that are forwarded to participation. Its transactions may
 // take 10 s, and it refuses calls itself long before so many wait.
 const (
@@ -154,23 +180,29 @@ func (s *service) newAPI(metrics *metrics) (*httpapi.API, error) {
 	participation, errParticipation := s.cfg.participation()
 	proxies, errProxies := s.cfg.proxies()
 	origins, errOrigins := s.cfg.origins()
-	if err := errors.Join(errParticipation, errProxies, errOrigins); err != nil {
+	participationTLS, errTLS := s.cfg.participationTLS(s.cfg.Log)
+	if err := errors.Join(errParticipation, errProxies, errOrigins, errTLS); err != nil {
 		return nil, err // Validate would have found it
 	}
 	return httpapi.New(httpapi.Config{
-		RetryMin:       s.cfg.RetryMin,
-		RetryMax:       s.cfg.RetryMax,
-		Participation:  participation,
-		ForwardLimit:   forwardLimit,
-		ForwardTimeout: forwardTimeout,
-		BodyTimeout:    s.cfg.HeaderTimeout,
-		MaxRaffles:     s.cfg.MaxRaffles,
-		MaxOpen:        s.cfg.maxConnections(),
-		MaxPerClient:   s.cfg.MaxConnectionsPerClient,
-		Proxies:        proxies,
-		Origins:        origins,
-		Refused:        metrics.refused,
-		Log:            s.cfg.Log,
+		RetryMin:         s.cfg.RetryMin,
+		RetryMax:         s.cfg.RetryMax,
+		Participation:    participation,
+		ForwardLimit:     forwardLimit,
+		ForwardTimeout:   forwardTimeout,
+		BodyTimeout:      s.cfg.HeaderTimeout,
+		MaxRaffles:       s.cfg.MaxRaffles,
+		MaxOpen:          s.cfg.maxConnections(),
+		MaxPerClient:     s.cfg.MaxConnectionsPerClient,
+		Proxies:          proxies,
+		Origins:          origins,
+		ChangesPerClient: s.cfg.EntriesPerClient,
+		Hosts:            s.cfg.hosts(),
+		Tokens:           s.tokens,
+
+		ParticipationTLS: participationTLS,
+		Refused:          metrics.refused,
+		Log:              s.cfg.Log,
 	}, s.cache, s.feed, s.hub)
 }
 
@@ -194,7 +226,10 @@ func (s *service) run(ctx context.Context, public, private net.Listener) error {
 	untilDrained, drained := context.WithCancel(context.WithoutCancel(ctx))
 	defer drained()
 	parts.Go(func() error { return s.hub.Run(untilDrained) })
-	parts.Go(func() error { return httpserver.Serve(s.http, &boundedListener{public, &s.accepted}) })
+	parts.Go(func() error { return httpserver.ServeTLS(s.http, &boundedListener{public, &s.accepted}, s.tls) })
+	if s.tokens != nil {
+		parts.Go(func() error { s.tokens.Run(untilDrained); return nil })
+	}
 	parts.Go(func() error { return httpserver.Serve(s.ops, &boundedListener{private, &acceptedConns{}}) })
 	s.cfg.Log.Info("gateway is serving", "http", public.Addr().String(), "ops", private.Addr().String())
 	if s.cfg.Started != nil {

@@ -49,6 +49,8 @@ type Stream struct {
 	// Backlog is sent next: updates of those of these raffles whose Reset is 0, each newer
 	// than the one before and than LastSent. Other connections may share the slice.
 	Backlog []*odds.Update
+	// EndsBy, unless it is zero, ends the connection if its lifetime would last longer.
+	EndsBy time.Time
 	// Done, if set, is called once when the connection has ended, and must not block. It
 	// is not called if Serve returns false.
 	Done func(Reason)
@@ -147,6 +149,9 @@ func (h *Hub) newConn(stream Stream) *conn {
 		endsAt:    now + jitter(h.cfg.Lifetime),
 		ending:    MaxLifetime,
 		turn:      uint8(rand.N(uint(len(stream.Subscriptions)))),
+	}
+	if !stream.EndsBy.IsZero() {
+		c.endsAt = min(c.endsAt, now+time.Until(stream.EndsBy))
 	}
 	if len(c.subs) == 1 { // the caller's slice need not stay in memory
 		c.one[0] = c.subs[0]

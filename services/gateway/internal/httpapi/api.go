@@ -5,6 +5,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
+	"github.com/rafflecast/rafflecast/services/internal/access"
 )
 
 // Feed fills the cache.
@@ -36,16 +38,26 @@ type Config struct {
 	RetryMin time.Duration // bounds of the wait before clients come back
 	RetryMax time.Duration
 
-	Participation  *url.URL      // base URL of participation's HTTP facade; nil disables forwarding
-	ForwardLimit   int           // forwarded requests under way
-	ForwardTimeout time.Duration // for participation's answer to begin, and again for its transfer
+	Participation *url.URL // base URL of participation's HTTP facade; nil disables forwarding
+	// ParticipationTLS returns the TLS configuration of the next connection to it.
+	ParticipationTLS func() (*tls.Config, error)
+	ForwardLimit     int           // forwarded requests under way
+	ForwardTimeout   time.Duration // for participation's answer to begin, and again for its transfer
 
-	BodyTimeout  time.Duration  // for a request's body to arrive
-	MaxRaffles   int            // raffles on one connection
-	MaxOpen      int            // open connections; 0 means no limit
-	MaxPerClient int            // open connections of one client; 0 means no limit
-	Proxies      []netip.Prefix // trusted proxies, whose X-Forwarded-For is believed
-	Origins      []string       // origins whose pages may read answers; "*" means all
+	BodyTimeout  time.Duration // for a request's body to arrive
+	MaxRaffles   int           // raffles on one connection
+	MaxOpen      int           // open connections; 0 means no limit
+	MaxPerClient int           // open connections of one client; 0 means no limit
+	// ChangesPerClient bounds the requests of one client that enter or withdraw, per
+	// minute; 0 means no bound.
+	ChangesPerClient int
+	Proxies          []netip.Prefix // trusted proxies, whose X-Forwarded-For is believed
+	Origins          []string       // origins whose pages may read answers; "*" means all
+	Hosts            []string       // names besides loopback's that requests may be for; nil means all
+
+	// Tokens verifies who enters and who watches raffles for members. nil means that no
+	// token is accepted: everybody enters by name, and nobody watches such raffles.
+	Tokens *access.Tokens
 
 	// Refused, if set, is called with the reason of each refused request, as metrics
 	// name it: one of Refusals.
@@ -61,6 +73,7 @@ type API struct {
 	hub       *fanout.Hub
 	admission *admission
 	cors      *cors.Middleware
+	origins   *http.CrossOriginProtection
 	respond   *respond.Responder
 }
 
@@ -70,19 +83,26 @@ func New(cfg Config, newest *cache.Cache, feed Feed, hub *fanout.Hub) (*API, err
 	a := &API{cfg: cfg, cache: newest, feed: feed, hub: hub, admission: newAdmission(cfg.MaxOpen, cfg.MaxPerClient)}
 	a.respond = &respond.Responder{Retry: a.retry, Refused: cfg.Refused, Log: cfg.Log}
 	var err error
-	a.cors, err = newCORS(cfg.Origins)
+	if a.cors, err = newCORS(cfg.Origins); err != nil {
+		return nil, err
+	}
+	a.origins, err = newCrossOriginProtection(cfg.Origins)
 	return a, err
 }
 
 // Responder returns what writes the API's errors, for handlers beside the API.
 func (a *API) Responder() *respond.Responder { return a.respond }
 
-// Handler serves the API under /api/ and page everywhere else.
+// Handler serves the API under /api/ and page everywhere else. A request passes, from the
+// outside in: guarded, since a request that is refused for its Host or origin should cost
+// nothing more; buffered, which reads the body; for the API, CORS, which a refusal by the
+// handlers needs for pages of other origins to read it; then the handler, which finds out
+// who sends it if that matters.
 func (a *API) Handler(page http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", a.cors.Wrap(a.routes()))
 	mux.Handle("/", page)
-	return a.buffered(mux)
+	return a.guarded(a.buffered(mux))
 }
 
 // routes serves every path of the API, the first version's singular ones included.
@@ -99,8 +119,13 @@ func (a *API) routes() http.Handler {
 		handle(raffle+"/subscribe", get(a.subscribe))
 		handle(raffle+"/odds", get(a.odds))
 	}
+	session := respond.Methods{http.MethodGet: a.readSession}
+	if a.cfg.Tokens != nil {
+		session[http.MethodPost], session[http.MethodDelete] = a.beginSession, a.endSession
+	}
+	handle("/api/v1/session", session)
 	if a.cfg.Participation != nil {
-		f := newForwarder(a.cfg.Participation, a.cfg.ForwardLimit, a.cfg.ForwardTimeout, a.respond, a.cfg.Log)
+		f := newForwarder(a)
 		handle("/api/v1/raffles/{id}/entries", respond.Methods{http.MethodPost: f.change, http.MethodGet: f.ownEntries})
 		handle("/api/v1/raffles/{id}/entries:withdraw", respond.Methods{http.MethodPost: f.change})
 		handle("/api/v1/raffle/{id}", respond.Methods{http.MethodPost: f.change})

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,11 +17,14 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
+	"github.com/rafflecast/rafflecast/services/internal/ratelimit"
 )
 
 // forwarder sends requests on to participation's HTTP facade, a bounded number at
 // a time, each for a bounded time. Its methods are safe for concurrent use.
 type forwarder struct {
+	rates   *ratelimit.Limiter[client] // of changes
+	api     *API
 	respond *respond.Responder
 	log     *slog.Logger
 	proxy   *httputil.ReverseProxy
@@ -28,25 +32,27 @@ type forwarder struct {
 	slots   chan struct{} // one element per request under way
 }
 
-// connectTimeout bounds dialling, and again the TLS handshake. It is short, so that
+// connectTimeout bounds dialling. It is short, so that
 // clients learn of an outage early.
 const connectTimeout = 2 * time.Second
 
 var (
 	// notForwarded are header fields of requests that participation does not get: it
-	// reads no cookies, changes no protocol, and must not encode its answers.
-	notForwarded = []string{"Accept-Encoding", "Connection", "Cookie", "Upgrade"}
+	// reads no cookies, changes no protocol, and must not encode its answers. It gets the
+	// token that was verified here.
+	notForwarded = []string{"Accept-Encoding", "Authorization", "Connection", "Cookie", "Upgrade"}
 	// passedOn are header fields of participation's answers that clients get.
-	passedOn = []string{"Content-Length", "Content-Type", "Retry-After"}
+	passedOn = []string{"Content-Length", "Content-Type", "Retry-After", "Www-Authenticate"}
 )
 
-// newForwarder returns a forwarder to the base URL to.
-func newForwarder(to *url.URL, limit int, timeout time.Duration, re *respond.Responder, log *slog.Logger) *forwarder {
-	f := &forwarder{respond: re, log: log, timeout: timeout, slots: make(chan struct{}, limit)}
+// newForwarder returns a forwarder to the participation of an API.
+func newForwarder(a *API) *forwarder {
+	to, limit, timeout, log := a.cfg.Participation, a.cfg.ForwardLimit, a.cfg.ForwardTimeout, a.cfg.Log
+	f := &forwarder{rates: ratelimit.PerMinute[client](a.cfg.ChangesPerClient), api: a, respond: a.respond, log: log, timeout: timeout, slots: make(chan struct{}, limit)}
 	f.proxy = &httputil.ReverseProxy{
 		Transport: &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
-			TLSHandshakeTimeout:   connectTimeout,
+			DialTLSContext:        f.dialTLS,
 			ResponseHeaderTimeout: timeout,
 			ForceAttemptHTTP2:     true,
 			MaxIdleConnsPerHost:   limit,
@@ -59,6 +65,9 @@ func newForwarder(to *url.URL, limit int, timeout time.Duration, re *respond.Res
 			for _, name := range notForwarded {
 				r.Out.Header.Del(name)
 			}
+			if token, _ := r.In.Context().Value(tokenKey{}).(string); token != "" {
+				r.Out.Header.Set("Authorization", "Bearer "+token)
+			}
 			if r.Out.Method == http.MethodHead {
 				r.Out.Method = http.MethodGet // the facade has no HEAD; net/http drops the body
 			}
@@ -70,6 +79,20 @@ func newForwarder(to *url.URL, limit int, timeout time.Duration, re *respond.Res
 	return f
 }
 
+// dialTLS connects to participation with the newest certificates.
+func (f *forwarder) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: connectTimeout}}
+	if f.api.cfg.ParticipationTLS != nil {
+		var err error
+		if dialer.Config, err = f.api.cfg.ParticipationTLS(); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout) // dialling and the handshake
+	defer cancel()
+	return dialer.DialContext(ctx, network, address)
+}
+
 // change forwards a request that changes something. Participation checks all of
 // its parameters and its body.
 func (f *forwarder) change(w http.ResponseWriter, r *http.Request) error {
@@ -78,6 +101,9 @@ func (f *forwarder) change(w http.ResponseWriter, r *http.Request) error {
 	}
 	if _, err := raffleID(r.PathValue("id")); err != nil {
 		return err
+	}
+	if wait, ok := f.rates.Allow(f.api.clientOf(r)); !ok {
+		return respond.RetryAfter(wait, respond.RateLimited, "your address has sent too many entries; retry later")
 	}
 	return f.forward(w, r)
 }
@@ -94,29 +120,48 @@ func (f *forwarder) ownEntries(w http.ResponseWriter, r *http.Request) error {
 	if _, err := raffleID(r.PathValue("id")); err != nil {
 		return err
 	}
-	if query.Get("memberId") == "" {
+	if query.Get("memberId") == "" && f.api.cfg.Tokens == nil {
 		return respond.Errorf(respond.Invalid, "memberId: must be given")
 	}
 	return f.forward(w, r)
 }
 
-// read returns what forwards a request that reads something public about a raffle, and
-// takes these parameters.
+// read returns what forwards a request that reads what anybody may who may watch the
+// raffle, and takes these parameters.
 func (f *forwarder) read(allowed params) respond.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if _, err := allowed.read(r); err != nil {
 			return err
 		}
-		if _, err := raffleID(r.PathValue("id")); err != nil {
+		id, err := raffleID(r.PathValue("id"))
+		if err != nil {
 			return err
 		}
-		return f.forward(w, r)
+		// What is known of a raffle for members is for members, its draw included.
+		if u := f.api.cache.Newest(id); u != nil && u.MembersOnly {
+			return f.forward(w, r)
+		}
+		return f.send(w, r, "")
 	}
 }
+
+type tokenKey struct{}
 
 // forward sends a request to participation and passes the answer on. The query
 // must be well-formed, since ReverseProxy drops the parameters that it can't read.
 func (f *forwarder) forward(w http.ResponseWriter, r *http.Request) error {
+	if f.api.cfg.Tokens == nil {
+		return f.send(w, r, "")
+	}
+	_, token, err := f.api.identify(r)
+	if err != nil {
+		return err
+	}
+	return f.send(w, r, token)
+}
+
+// send forwards a request with the token of its caller, "" for none.
+func (f *forwarder) send(w http.ResponseWriter, r *http.Request, token string) error {
 	select {
 	case f.slots <- struct{}{}:
 		defer func() { <-f.slots }()
@@ -128,7 +173,7 @@ func (f *forwarder) forward(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	// For a client that does not read its answer. The deadline ends with the request.
 	_ = http.NewResponseController(w).SetWriteDeadline(deadline)
-	f.proxy.ServeHTTP(w, r.WithContext(ctx))
+	f.proxy.ServeHTTP(w, r.WithContext(context.WithValue(ctx, tokenKey{}, token)))
 	return nil
 }
 

@@ -28,7 +28,8 @@ type listRequest struct {
 }
 
 // list answers with the newest odds of every raffle, by ascending id, in pages:
-// ?state=OPEN&pageSize=50&pageToken=…
+// ?state=OPEN&pageSize=50&pageToken=… Raffles for members are left out unless the request
+// brings a token that is accepted.
 func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 	query, err := listParams.read(r)
 	if err != nil {
@@ -41,8 +42,15 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 	if !a.feed.Ready() {
 		return errNotReady()
 	}
+	isMember := false
+	if token, err := tokenOf(r); err == nil && token != "" && a.cfg.Tokens != nil {
+		_, _, err := a.identify(r)
+		isMember = err == nil
+	}
 	// One more than a page shows whether there is a next page.
-	found := a.cache.List(req.after, req.size+1, func(u *odds.Update) bool { return req.state == "" || u.State == req.state })
+	found := a.cache.List(req.after, req.size+1, func(u *odds.Update) bool {
+		return (req.state == "" || u.State == req.state) && (isMember || !u.MembersOnly)
+	})
 	var body struct {
 		Raffles       []json.RawMessage `json:"raffles"`
 		NextPageToken string            `json:"nextPageToken"`
@@ -56,6 +64,9 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 		body.Raffles[i] = u.JSON
 	}
 	w.Header().Set("Cache-Control", "public, max-age=1")
+	if isMember {
+		w.Header().Set("Cache-Control", "private, no-store")
+	}
 	respond.JSON(w, http.StatusOK, body)
 	return nil
 }

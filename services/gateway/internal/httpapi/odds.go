@@ -41,6 +41,13 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	until, err := a.mayWatch(r, u)
+	if err != nil {
+		return err
+	}
+	if !until.IsZero() {
+		wait = min(wait, time.Until(until))
+	}
 	if wait > 0 && r.Method != http.MethodHead && matches(r.Header.Get("If-None-Match"), etag(u)) {
 		// The server bounds answers by the time since the request.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + answerTimeout))
@@ -55,6 +62,9 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "public, max-age=1")
 	if wait > 0 {
 		w.Header().Set("Cache-Control", "no-store")
+	}
+	if u.MembersOnly {
+		w.Header().Set("Cache-Control", "private, no-store")
 	}
 	if matches(r.Header.Get("If-None-Match"), etag(u)) {
 		w.WriteHeader(http.StatusNotModified)

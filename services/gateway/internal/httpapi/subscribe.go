@@ -52,6 +52,10 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 	if err != nil {
 		return err
 	}
+	until, err := a.mayWatch(r, newest...)
+	if err != nil {
+		return err
+	}
 	seen := lastSeen(r, query, ids)
 	if hasAll(newest, seen) {
 		w.WriteHeader(http.StatusNoContent) // an EventSource stops at that
@@ -70,6 +74,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 	}
 	a.backfill(r.Context(), ids, seen)
 	stream := a.open(newest, seen)
+	stream.EndsBy = until
 	stream.Done = func(fanout.Reason) { a.admission.release(client) }
 	if !a.hub.Serve(w, r, stream) {
 		a.admission.release(client)

@@ -34,14 +34,16 @@ type Update struct {
 	RaffleID int64
 	Epoch    string // names the life of the raffle; versions count within it
 	Version  int64
-	State    string    // as in the contract: OPEN and so on
-	Final    bool      // no other version will follow in this life
-	Removed  bool      // the raffle does not exist any more; it is the last of this life
-	At       time.Time // when the version was made, by the database's clock
-	JSON     []byte    // the event's data; a part of Frame
-	Frame    []byte    // the event as it is sent on a connection with one raffle
-	Body     []byte    // Frame without its id line
-	Position Position  // in the stream
+	State    string // as in the contract: OPEN and so on
+	Final    bool   // no other version will follow in this life
+	// MembersOnly says that only clients with a token may watch the raffle.
+	MembersOnly bool
+	Removed     bool      // the raffle does not exist any more; it is the last of this life
+	At          time.Time // when the version was made, by the database's clock
+	JSON        []byte    // the event's data; a part of Frame
+	Frame       []byte    // the event as it is sent on a connection with one raffle
+	Body        []byte    // Frame without its id line
+	Position    Position  // in the stream
 	// Life counts the lives of raffles in the order in which the cache has met them,
 	// from 1. Of two updates of a raffle, the one of the higher life is newer, and
 	// within a life the one of the higher version. The cache sets it.
@@ -164,6 +166,7 @@ func Decode(payload []byte) (*Update, error) {
 	if err != nil {
 		return nil, err
 	}
+	u.MembersOnly = m.GetVisibility() == rafflev1.Raffle_MEMBERS
 	u.Removed = m.GetRemoved()
 	u.Final = isFinal(m.GetState(), v.DrawsAt) || u.Removed
 	u.At = m.GetAt().AsTime()
@@ -227,7 +230,7 @@ func Removal(u *Update) (*Update, error) {
 	if err != nil {
 		return nil, err
 	}
-	removal.Final, removal.Removed = true, true
+	removal.Final, removal.Removed, removal.MembersOnly = true, true, u.MembersOnly
 	removal.At, removal.Position, removal.Life = u.At, u.Position, u.Life
 	return removal, nil
 }

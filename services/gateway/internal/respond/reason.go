@@ -21,6 +21,14 @@ const (
 	BodyTimeout         Reason = "BODY_TIMEOUT"   // the request's body did not arrive in time
 	BodyTooLarge        Reason = "BODY_TOO_LARGE" // the request's body has more bytes than allowed
 
+	TokenMissing    Reason = "TOKEN_MISSING"
+	TokenInvalid    Reason = "TOKEN_INVALID"
+	TokenExpired    Reason = "TOKEN_EXPIRED"
+	KeysUnavailable Reason = "KEYS_UNAVAILABLE" // no token can be verified yet
+	CrossOrigin     Reason = "CROSS_ORIGIN"     // the page of another origin would change something
+	HostNotAllowed  Reason = "HOST_NOT_ALLOWED" // the Host header names another server
+	RateLimited     Reason = "RATE_LIMITED"     // the client's address has entered too often
+
 	NotReady              Reason = "NOT_READY" // the instance has no snapshot of the odds yet
 	Draining              Reason = "DRAINING"  // the instance is ending its connections before it stops
 	ConnectionLimit       Reason = "CONNECTION_LIMIT"
@@ -49,6 +57,14 @@ var answers = map[Reason]answer{
 	BodyTimeout:         {http.StatusRequestTimeout, "DEADLINE_EXCEEDED", false},
 	BodyTooLarge:        {http.StatusRequestEntityTooLarge, "INVALID_ARGUMENT", false},
 
+	TokenMissing:    {http.StatusUnauthorized, "UNAUTHENTICATED", false},
+	TokenInvalid:    {http.StatusUnauthorized, "UNAUTHENTICATED", false},
+	TokenExpired:    {http.StatusUnauthorized, "UNAUTHENTICATED", false},
+	KeysUnavailable: {http.StatusServiceUnavailable, "UNAVAILABLE", true},
+	CrossOrigin:     {http.StatusForbidden, "PERMISSION_DENIED", false},
+	HostNotAllowed:  {http.StatusMisdirectedRequest, "INVALID_ARGUMENT", false},
+	RateLimited:     {http.StatusTooManyRequests, "RESOURCE_EXHAUSTED", true},
+
 	NotReady:              {http.StatusServiceUnavailable, "UNAVAILABLE", true},
 	Draining:              {http.StatusServiceUnavailable, "UNAVAILABLE", true},
 	ConnectionLimit:       {http.StatusServiceUnavailable, "UNAVAILABLE", true},
@@ -59,6 +75,16 @@ var answers = map[Reason]answer{
 	ParticipationTimeout:     {http.StatusGatewayTimeout, "DEADLINE_EXCEEDED", true},
 
 	Internal: {http.StatusInternalServerError, "INTERNAL", false},
+}
+
+// challenge returns what a client that is not known must bring, for WWW-Authenticate. A
+// client that has brought nothing is not told of an error:
+// https://www.rfc-editor.org/rfc/rfc6750#section-3
+func (r Reason) challenge() string {
+	if r == TokenMissing {
+		return `Bearer realm="rafflecast"`
+	}
+	return `Bearer realm="rafflecast", error="invalid_token"`
 }
 
 // Label returns the reason as metrics name it: in lower case.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 type Error struct {
 	Reason  Reason
 	Message string // tells the client what to change; never the text of a library
+	wait    time.Duration
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -26,6 +28,18 @@ func (e *Error) Error() string { return e.Message }
 // Errorf returns an *Error with a formatted message.
 func Errorf(reason Reason, format string, args ...any) error {
 	return &Error{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// RetryAfter returns an *Error for a client that should wait so long, and not only as
+// long as others.
+func RetryAfter(wait time.Duration, reason Reason, message string) error {
+	return &Error{Reason: reason, Message: message, wait: wait}
+}
+
+// Is reports whether err is a refusal for one of the reasons.
+func Is(err error, reasons ...Reason) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && slices.Contains(reasons, e.Reason)
 }
 
 // Responder writes errors. Its methods are safe for concurrent use.
@@ -64,7 +78,10 @@ func (re *Responder) Error(w http.ResponseWriter, r *http.Request, err error) {
 	a := answers[e.Reason]
 	header := w.Header()
 	if a.retry {
-		header.Set("Retry-After", retryAfter(re.Retry()))
+		header.Set("Retry-After", retryAfter(max(e.wait, re.Retry())))
+	}
+	if a.status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", e.Reason.challenge())
 	}
 	header.Set("Cache-Control", "no-store")
 	if re.HTML != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {

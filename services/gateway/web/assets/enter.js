@@ -1,4 +1,5 @@
 import { Backoff, retryAfter, sleep } from "./backoff.js";
+import { readSession } from "./session.js";
 import { text } from "./text.js";
 
 const memberPattern = /^[A-Za-z0-9_.:@-]{1,64}$/;
@@ -17,10 +18,14 @@ const refusals = {
   RAFFLE_NOT_OPEN: text.notOpen,
   RAFFLE_NOT_FOUND: text.raffleMissing,
   INVALID: text.nameInvalid,
+  RATE_LIMITED: text.tooOften,
+  TOKEN_MISSING: text.signIn,
+  TOKEN_EXPIRED: text.signInAgain,
+  TOKEN_INVALID: text.signInAgain,
 };
 
 // setUpEntering makes the form enter members into one raffle, as long as setOpen(true) was
-// called last.
+// called last. Where callers are authenticated, it shows who one is and asks for no name.
 export function setUpEntering(raffleId) {
   const form = document.getElementById("enter-form");
   const input = document.getElementById("member-id");
@@ -28,6 +33,8 @@ export function setUpEntering(raffleId) {
   const message = document.getElementById("enter-message");
   let unanswered = null;
   let sending = false;
+  let isOpen = false;
+  let session = null; // unknown yet
   input.value = remembered();
 
   const say = (words, kind) => {
@@ -50,35 +57,54 @@ export function setUpEntering(raffleId) {
     return false;
   };
 
+  const update = () => {
+    const required = session?.required ?? false;
+    for (const id of ["member-label", "member-id", "member-hint"]) document.getElementById(id).hidden = required;
+    const who = document.getElementById("who");
+    who.hidden = !required;
+    who.textContent = required ? session.member === null ? text.signIn : text.youAre(session.member) : "";
+    input.disabled = !isOpen || required;
+    button.disabled = !isOpen || session === null || (required && session.member === null);
+  };
+
+  const learnSession = async () => {
+    session = await readSession();
+    update();
+  };
+  learnSession();
+  // Whoever has signed in, in another tab or at another page of this host, comes back to this one.
+  document.addEventListener("visibilitychange", () => !document.hidden && learnSession());
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const memberId = input.value.trim();
-    if (sending || !nameIsRight(memberId)) return;
+    const memberId = session?.required ? session.member : input.value.trim();
+    if (sending || button.disabled || !(session.required || nameIsRight(memberId))) return;
     // After no answer, pressing again means the same entry, so it has the same request id.
     if (unanswered?.memberId !== memberId) unanswered = { memberId, requestId: newRequestId() };
     setSending(true);
     say("", "");
-    const outcome = await send(raffleId, unanswered, () => say(text.retrying, "wait"));
+    const outcome = await send(raffleId, unanswered, !session.required, () => say(text.retrying, "wait"));
     setSending(false);
     if (outcome.final) unanswered = null;
-    if (outcome.kind === "good") remember(memberId);
+    if (outcome.kind === "good" && !session.required) remember(memberId);
+    if (outcome.isUnknown) learnSession();
     say(outcome.words, outcome.kind);
   });
 
   return {
     setOpen(open) {
-      input.disabled = !open;
-      button.disabled = !open;
+      isOpen = open;
+      update();
     },
   };
 }
 
 // send tries a few times to get an answer. To repeat a request is harmless: the service
 // answers a known request id with its first success.
-async function send(raffleId, { memberId, requestId }, onRetry) {
+async function send(raffleId, { memberId, requestId }, byName, onRetry) {
   const backoff = new Backoff(600, 5_000);
   const address = `/api/v1/raffles/${raffleId}/entries`;
-  const entry = { memberId, requestId };
+  const entry = byName ? { memberId, requestId } : { requestId };
   for (let attempt = 1; ; attempt++) {
     let asked = 0;
     try {
@@ -89,6 +115,7 @@ async function send(raffleId, { memberId, requestId }, onRetry) {
       }
       if (response.status < 500 && response.status !== 429) return refusal(await errorOf(response));
       asked = retryAfter(response);
+      if (response.status === 429 && asked > longestWait) return refusal(await errorOf(response));
     } catch {
       // The network failed, the time limit passed, or the answer was cut: the entry may or may
       // not be stored.
@@ -119,7 +146,8 @@ async function errorOf(response) {
 
 function refusal(error) {
   const words = refusals[error.reason] ?? text.refused;
-  return { final: true, words, kind: error.reason === "INVALID" ? "name" : "bad" };
+  const isUnknown = error.reason?.startsWith("TOKEN_") ?? false;
+  return { final: true, isUnknown, words, kind: error.reason === "INVALID" ? "name" : "bad" };
 }
 
 // newRequestId returns a random UUID. crypto.randomUUID is missing on pages over plain HTTP.

@@ -27,7 +27,9 @@ const missingFor = 15_000;
 //   onStatus(status, heardAt)  with "connecting", "live", "offline" or "ended", and the time in
 //                              milliseconds at which the odds were last known to be the newest
 //                              (0 if never);
-//   onMissing()                if there is no such raffle; the link has ended then.
+//   onMissing()                if there is no such raffle; the link has ended then;
+//   onLocked()                 if only members may watch it, and nobody has signed in; the link
+//                              goes on trying.
 export class Link {
   #id;
   #on;
@@ -139,6 +141,7 @@ export class Link {
         this.#on.onMissing();
         return;
       }
+      if (response.status === 401) this.#on.onLocked();
       if (response.status !== 404) this.#missingSince = 0;
       if (odds) {
         this.#heardAt = Date.now();

@@ -16,6 +16,7 @@ export function showRaffle(id, { show, showConnection, say }) {
   const onOdds = (odds) => {
     const before = shown;
     shown = odds;
+    show("raffle-view");
     showOdds(odds, before);
     showFacts(odds);
     showEntering(odds, form);
@@ -41,11 +42,19 @@ export function showRaffle(id, { show, showConnection, say }) {
     show("missing-view");
   };
 
+  const onLocked = () => {
+    $("missing-serial").textContent = text.serial(id);
+    $("missing-heading").textContent = text.membersOnly;
+    $("missing-hint").textContent = text.membersOnlyHint;
+    document.title = `${text.membersOnly} – Rafflecast`;
+    show("missing-view");
+  };
+
   $("serial").textContent = text.serial(id);
   show("raffle-view");
   setInterval(tick, 1_000);
   setInterval(() => chart.describe(), 5_000);
-  new Link(id, { onOdds, onMissing, onStatus: showConnection }).start();
+  new Link(id, { onOdds, onMissing, onLocked, onStatus: showConnection }).start();
 }
 
 function oddsLabel({ state }) {

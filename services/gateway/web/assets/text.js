@@ -53,6 +53,12 @@ const tables = {
     entered: (member, count) => count > 1
       ? `You are in, ${member}, with ${count} entries. Good luck!`
       : `You are in, ${member}. Good luck!`,
+    youAre: (member) => `You enter as ${member}.`,
+    signIn: "Please sign in to enter.",
+    signInAgain: "Your sign-in has ended. Please sign in again.",
+    tooOften: "That was too often. Please wait a little.",
+    membersOnly: "This raffle is for members",
+    membersOnlyHint: "Sign in, and its odds appear here by themselves.",
     nameNeeded: "Please type your member name.",
     nameInvalid: "A name may have letters, digits and _ . : @ - only, up to 64 of them.",
     limitReached: "This member already has every entry allowed.",
@@ -123,6 +129,12 @@ const tables = {
     entered: (member, count) => count > 1
       ? `${member} 님, ${count}건 응모했어요. 행운을 빌어요!`
       : `${member} 님, 응모했어요. 행운을 빌어요!`,
+    youAre: (member) => `${member} 님으로 응모해요.`,
+    signIn: "응모하려면 로그인해 주세요.",
+    signInAgain: "로그인이 끝났어요. 다시 로그인해 주세요.",
+    tooOften: "너무 자주 응모했어요. 잠시 후 다시 시도해 주세요.",
+    membersOnly: "회원만 볼 수 있는 추첨이에요",
+    membersOnlyHint: "로그인하면 확률이 여기에 나타나요.",
     nameNeeded: "회원 이름을 입력해 주세요.",
     nameInvalid: "이름은 영문, 숫자, _ . : @ - 만 64자까지 쓸 수 있어요.",
     limitReached: "이 회원은 이미 응모할 수 있는 만큼 응모했어요.",

@@ -21,6 +21,7 @@ class EventSource extends EventTarget {
 EventSource.CONNECTING = 0;
 let statuses = [];
 let fetched = 0;
+let answer = 401;
 define("EventSource", EventSource);
 define("navigator", { onLine: true, languages: ["en-US"] });
 define("document", Object.assign(new EventTarget(), { hidden: false }));
@@ -30,7 +31,7 @@ define("matchMedia", () => ({ matches: true }));
 define("fetch", async (_, { method } = {}) => {
   if (method === "HEAD") return { headers: new Headers({ Date: new Date(realNow()).toUTCString() }) };
   fetched++;
-  return { ok: false, status: 404, headers: new Headers() };
+  return { ok: false, status: answer, headers: new Headers() };
 });
 
 const expect = (what, got, want) => {
@@ -49,10 +50,12 @@ clock.setNow(new Date(realNow()).toISOString());
 
 const seen = [];
 let missing = 0;
+let locked = 0;
 const link = new Link("1", {
   onOdds: ({ epoch, version }) => seen.push(`${epoch}:${version}`),
   onStatus: (status) => statuses.push(status),
   onMissing: () => missing++,
+  onLocked: () => locked++,
 });
 link.start();
 const odds = (epoch, version) => source.tell("raffle-winning-probability", { epoch, version, state: "OPEN", at: null });
@@ -66,6 +69,11 @@ odds("b", 2);
 expect("shown", seen, ["a:41", "a:5", "b:1", "b:2"]);
 
 const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
+source.dispatchEvent(new Event("error"));
+await settle();
+expect("locked at 401, and not missing", [locked, missing, fetched], [1, 0, 1]);
+answer = 404;
+fetched = 0;
 source.dispatchEvent(new Event("error"));
 await settle();
 expect("missing at the first 404", [missing, fetched], [0, 1]);

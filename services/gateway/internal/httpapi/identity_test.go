@@ -1,0 +1,214 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/internal/access"
+	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/test/tokentest"
+)
+
+// newTokens returns what verifies tokens of a key.
+func newTokens(t *testing.T, key *tokentest.Key) *access.Tokens {
+	t.Helper()
+	var s access.Settings
+	config.SetDefaults(&s)
+	s.JWKS, s.Issuer, s.Leeway = tokentest.File(t, key), tokentest.Issuer, 0
+	tokens, err := access.NewTokens(&s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { tokens.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return tokens
+}
+
+// forMembers returns an update of a raffle that only members may watch.
+func forMembers(raffleID, version int64) *odds.Update {
+	u := update(raffleID, version)
+	u.MembersOnly = true
+	return u
+}
+
+func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
+
+func cookie(token string) []string { return []string{"Cookie", cookieName + "=" + token} }
+
+func TestMembersOnly_NeedsAToken(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	forEach(t, socketTransports, func(b *testBundle) { b.cfg.Tokens = tokens }, func(b *testBundle) {
+		b.publish(update(1, 1))
+		b.publish(forMembers(2, 1))
+		token := key.Token("7", "member")
+		expired := key.Token("7", "member", map[string]any{"exp": time.Now().Add(-time.Minute).Unix()})
+		for _, path := range []string{"/api/v1/raffles/2/odds", "/api/v1/raffles/2/subscribe", "/api/v1/raffles/subscribe?id=1&id=2", "/api/v1/raffle/2/subscribe"} {
+			got := b.refused(http.MethodGet, path, 401, "TOKEN_MISSING")
+			if challenge := got.header.Get("WWW-Authenticate"); challenge != `Bearer realm="rafflecast"` {
+				t.Errorf("%s: challenge %q", path, challenge)
+			}
+			got = b.refused(http.MethodGet, path, 401, "TOKEN_EXPIRED", cookie(expired)...)
+			if challenge := got.header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="invalid_token"`) {
+				t.Errorf("%s: challenge %q", path, challenge)
+			}
+			b.refused(http.MethodGet, path, 401, "TOKEN_INVALID", bearer("x")...)
+			for _, header := range [][]string{bearer(token), cookie(token)} {
+				resp := b.get(http.MethodGet, path, header...)
+				if resp.StatusCode != http.StatusOK || strings.Contains(resp.Header.Get("Cache-Control"), "public") {
+					t.Errorf("%s with a token: %s %v", path, resp.Status, resp.Header)
+				}
+				resp.Body.Close()
+			}
+		}
+		// No token counts that is in a URL, where others see it.
+		b.refused(http.MethodGet, "/api/v1/raffles/2/odds?token="+token, 400, "INVALID")
+		b.refused(http.MethodGet, "/api/v1/raffles/2/odds?access_token="+token, 400, "INVALID")
+		if status, _ := b.body(http.MethodGet, "/api/v1/raffles/1/odds"); status != http.StatusOK {
+			t.Errorf("a public raffle: %d", status)
+		}
+	})
+}
+
+func TestMembersOnly_IsHiddenWithoutAuthentication(t *testing.T) {
+	t.Parallel()
+	forEach(t, allTransports, nil, func(b *testBundle) {
+		b.publish(forMembers(2, 1))
+		b.refused(http.MethodGet, "/api/v1/raffles/2/odds", 401, "TOKEN_MISSING")
+		b.refused(http.MethodGet, "/api/v1/raffles/2/odds", 401, "TOKEN_INVALID", bearer("x")...)
+	})
+}
+
+func TestMembersOnly_IsListedForMembers(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	forEach(t, socketTransports, func(b *testBundle) { b.cfg.Tokens = tokens }, func(b *testBundle) {
+		b.publish(update(1, 1))
+		b.publish(forMembers(2, 1))
+		for _, c := range []struct {
+			header []string
+			want   int
+		}{{nil, 1}, {cookie("x"), 1}, {cookie(key.Token("7", "member")), 2}} {
+			_, body := b.body(http.MethodGet, "/api/v1/raffles", c.header...)
+			var list struct{ Raffles []json.RawMessage }
+			if err := json.Unmarshal([]byte(body), &list); err != nil || len(list.Raffles) != c.want {
+				t.Errorf("%v: %s, %v", c.header, body, err)
+			}
+		}
+	})
+}
+
+// The stream ends with the token, and a browser comes back with the cookie that was
+// renewed in the meantime.
+func TestMembersOnly_StreamEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	forEach(t, socketTransports, func(b *testBundle) { b.cfg.Tokens = tokens }, func(b *testBundle) {
+		b.publish(forMembers(2, 1))
+		token := key.Token("7", "member", map[string]any{"exp": time.Now().Add(2 * time.Second).Unix()})
+		stream := b.subscribe("/api/v1/raffles/2/subscribe", cookie(token)...)
+		if got := stream.opening(); !strings.Contains(got, `"version":1`) {
+			t.Fatalf("opening %q", got)
+		}
+		if got := stream.next(); got != "" {
+			t.Fatalf("after the token has expired: %q", got)
+		}
+		b.refused(http.MethodGet, "/api/v1/raffles/2/subscribe", 401, "TOKEN_EXPIRED", cookie(token)...)
+		renewed := append(cookie(key.Token("7", "member")), "Last-Event-ID", "2:"+testEpoch+":1")
+		again := b.subscribe("/api/v1/raffles/2/subscribe", renewed...)
+		if got := again.opening(); !isHeartbeat(got) {
+			t.Errorf("back again: %q", got)
+		}
+	})
+}
+
+func TestSession_PutsTheTokenIntoACookie(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	forEach(t, socketTransports, func(b *testBundle) { b.cfg.Tokens = tokens }, func(b *testBundle) {
+		const path = "/api/v1/session"
+		read := func(header ...string) (s session) {
+			_, body := b.body(http.MethodGet, path, header...)
+			if err := json.Unmarshal([]byte(body), &s); err != nil {
+				t.Fatalf("%s: %v", body, err)
+			}
+			return s
+		}
+		if s := read(); !s.Required || s.Member != nil {
+			t.Errorf("without a cookie: %+v", s)
+		}
+		token := key.Token("7", "member")
+		b.refused(http.MethodPost, path, 401, "TOKEN_MISSING", cookie(token)...)
+		b.refused(http.MethodPost, path, 401, "TOKEN_INVALID", bearer("x")...)
+		resp := b.get(http.MethodPost, path, bearer(token)...)
+		cookies := resp.Cookies()
+		if resp.StatusCode != http.StatusOK || len(cookies) != 1 {
+			t.Fatalf("%s, %v", resp.Status, cookies)
+		}
+		c := cookies[0]
+		if c.Name != "__Host-rafflecast" || c.Value != token || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" ||
+			c.SameSite != http.SameSiteStrictMode || c.MaxAge < 3000 || c.MaxAge > 3600 {
+			t.Errorf("cookie %+v", c)
+		}
+		if s := read(cookie(token)...); s.Member == nil || *s.Member != "7" || s.ExpiresAt == nil {
+			t.Errorf("with the cookie: %+v", s)
+		}
+		if s := read(cookie("x")...); !s.Required || s.Member != nil {
+			t.Errorf("with another cookie: %+v", s)
+		}
+		resp = b.get(http.MethodDelete, path, cookie(token)...)
+		if c := resp.Cookies(); resp.StatusCode != http.StatusNoContent || len(c) != 1 || c[0].MaxAge >= 0 || c[0].Value != "" {
+			t.Errorf("after the end: %s %v", resp.Status, c)
+		}
+	})
+}
+
+func TestSession_TellsThatNobodyIsAuthenticated(t *testing.T) {
+	t.Parallel()
+	forEach(t, allTransports, nil, func(b *testBundle) {
+		if _, body := b.body(http.MethodGet, "/api/v1/session"); strings.TrimSpace(body) != `{"required":false,"member":null,"expiresAt":null}` {
+			t.Error(body)
+		}
+		b.refused(http.MethodPost, "/api/v1/session", 405, "METHOD_NOT_ALLOWED")
+	})
+}
+
+func TestForward_PassesOnTheTokenOfTheMember(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	f := setupForwarding(t, func(c *Config) { c.Tokens = tokens }, answerJSON(http.StatusOK, `{}`))
+	token := key.Token("7", "member")
+	for _, c := range []struct{ method, path string }{
+		{"POST", "/api/v1/raffles/1/entries"},
+		{"POST", "/api/v1/raffle/1"},
+		{"POST", "/api/v1/raffles/1/entries:withdraw"},
+		{"GET", "/api/v1/raffles/1/entries"},
+	} {
+		f.refused(c.method, c.path, 401, "TOKEN_MISSING")
+		f.refused(c.method, c.path, 401, "TOKEN_INVALID", cookie("x")...)
+		if got := f.taken(); len(got) > 0 {
+			t.Errorf("%s %s is forwarded without a token", c.method, c.path)
+		}
+		for _, header := range [][]string{bearer(token), cookie(token)} {
+			resp := f.get(c.method, c.path, header...)
+			got := f.taken()
+			if resp.StatusCode != http.StatusOK || len(got) != 1 || got[0].Header.Get("Authorization") != "Bearer "+token || got[0].Header.Get("Cookie") != "" {
+				t.Errorf("%s %s: %s, forwarded %v", c.method, c.path, resp.Status, got)
+			}
+		}
+	}
+}
