@@ -177,6 +177,10 @@ func (s *service) prepare(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// firstDelay is the time between the closing and the draw of the first raffle: the
+// shortest, so that nobody has to wait.
+const firstDelay = 10 * time.Second
+
 // makeFirstRaffle makes a raffle if there is none, and if the configuration asks for it.
 func (s *service) makeFirstRaffle(ctx context.Context) error {
 	if s.cfg.FirstRaffle == "" {
@@ -184,7 +188,11 @@ func (s *service) makeFirstRaffle(ctx context.Context) error {
 	}
 	list, err := s.store.List(ctx, 0, 1, 0)
 	if err == nil && len(list) == 0 {
-		_, err = s.store.Create(ctx, raffle.Raffle{Title: s.cfg.FirstRaffle, Winners: 1, MaxEntriesPerMember: 1}, raffle.RequestID{})
+		first := raffle.Raffle{Title: s.cfg.FirstRaffle, Winners: 1, MaxEntriesPerMember: 1}
+		if s.cfg.DrawKey != "" {
+			first.Log = raffle.NewLog(raffle.DrawOptions{Delay: firstDelay}, 1)
+		}
+		_, err = s.store.Create(ctx, first, raffle.RequestID{})
 	}
 	if err != nil {
 		return fmt.Errorf("first raffle: %w", err)

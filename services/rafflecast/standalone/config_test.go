@@ -64,3 +64,23 @@ func TestRun_TakenPortsAreNamedBeforeAnythingStarts(t *testing.T) {
 		t.Errorf("the data directory was created: %v", err)
 	}
 }
+
+func TestConfig_IsClosedUnlessTold(t *testing.T) {
+	t.Parallel()
+	for flag, change := range map[string]func(*Config){
+		"--participation-grpc-address=:0": func(c *Config) { c.Participation.GRPCAddress = ":0" },
+		"--participation-http-address=:0": func(c *Config) { c.Participation.HTTPAddress = ":0" },
+		"--gateway-address=0.0.0.0:0":     func(c *Config) { c.Gateway.Address = "0.0.0.0:0" },
+	} {
+		cfg := defaults(t)
+		change(&cfg)
+		err := Run(t.Context(), cfg)
+		if err == nil || !strings.HasPrefix(err.Error(), flag) || strings.Count(err.Error(), "\n") > 0 || !strings.Contains(err.Error(), "--allow-anonymous") {
+			t.Errorf("%s: %v", flag, err)
+		}
+		cfg.Access.AllowAnonymous = true
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s and told: %v", flag, err)
+		}
+	}
+}

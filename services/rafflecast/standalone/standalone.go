@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rafflecast/rafflecast/services/gateway"
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/participation"
@@ -32,12 +33,20 @@ type Config struct {
 	// move to.
 	Gateway gateway.Settings `embed:"" prefix:"gateway-" group:"Gateway:" set:"gateway_drain_window=1s"`
 
+	Access access.Settings `embed:"" group:"Access:"`
+
 	Log *slog.Logger `kong:"-"`
 	Out io.Writer    `kong:"-"` // the welcome is written to it
 }
 
 // Validate returns everything that is wrong with the settings.
 func (c *Config) Validate() error { return config.Validate(c) }
+
+// Rules implements config.Rules.
+func (c *Config) Rules(check *config.Checks) {
+	c.Participation.CheckClosed(check, &c.Access)
+	c.Gateway.CheckClosed(check, &c.Access)
+}
 
 // Run serves until ctx ends, then stops the services and the stores, within 10 s.
 func Run(ctx context.Context, cfg Config) (err error) {
@@ -103,6 +112,8 @@ func serve(ctx context.Context, cfg *Config, ports *ports, stores *stores) error
 			},
 			ServerSettings: servers,
 			Settings:       cfg.Participation,
+			Access:         cfg.Access,
+			FirstRaffle:    firstRaffle,
 			Listeners:      ports.participation,
 			Log:            cfg.Log,
 			Started:        func(at participation.Addresses) { started <- at },
@@ -120,8 +131,7 @@ func serve(ctx context.Context, cfg *Config, ports *ports, stores *stores) error
 	return g.Wait()
 }
 
-// serveGateway makes the first raffle, runs the gateway, and writes the welcome once
-// the gateway is ready.
+// serveGateway runs the gateway, and writes the welcome once the gateway is ready.
 func serveGateway(
 	ctx context.Context,
 	cfg *Config,
@@ -129,15 +139,22 @@ func serveGateway(
 	stores *stores,
 	participation participation.Addresses,
 ) error {
-	if err := makeFirstRaffle(ctx, participation.GRPC.String()); err != nil {
-		return err
-	}
 	var at gateway.Addresses
 	return gateway.Run(ctx, gateway.Config{
 		ServerSettings: natsconn.ServerSettings{NATSURL: stores.nats.URL()},
-		Peers:          gateway.Peers{ParticipationURL: "http://" + participation.HTTP.String()},
+		Peers:          peers(cfg, participation),
+		Access:         cfg.Access,
 		Settings:       cfg.Gateway, Listeners: ports.gateway, Log: cfg.Log,
 		Started: func(a gateway.Addresses) { at = a },
-		Ready:   func() { writeWelcome(cfg.Out, stores, at, participation) },
+		Ready:   func() { writeWelcome(cfg, stores, at, participation) },
 	})
+}
+
+// peers says how the gateway reaches participation. With TLS, it trusts the certificate
+// that participation has, which must be valid for the address.
+func peers(cfg *Config, participation participation.Addresses) gateway.Peers {
+	if !cfg.Participation.TLS.Enabled() {
+		return gateway.Peers{ParticipationURL: "http://" + participation.HTTP.String()}
+	}
+	return gateway.Peers{ParticipationURL: "https://" + participation.HTTP.String(), ParticipationCA: cfg.Participation.TLS.Certificate}
 }

@@ -186,7 +186,8 @@ func checkAnswer(resp *http.Response) error {
 		return fmt.Errorf("participation answered %s with content type %q", resp.Status, contentType)
 	}
 	cacheControl := "no-store"
-	if mediaType != "application/json" && resp.StatusCode == http.StatusOK {
+	token, _ := resp.Request.Context().Value(tokenKey{}).(string)
+	if mediaType != "application/json" && resp.StatusCode == http.StatusOK && token == "" {
 		cacheControl = resp.Header.Get("Cache-Control") // most of a log never changes
 	}
 	maps.DeleteFunc(resp.Header, func(name string, _ []string) bool { return !slices.Contains(passedOn, name) })

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/rafflecast/rafflecast/services/internal/command"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/devtoken"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/doctor"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/watch"
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
@@ -19,6 +20,7 @@ type commands struct {
 	Watch  watchCommand  `cmd:"" help:"Watch a raffle with many clients until it is closed, and check what each of them receives."`
 	Close  closeCommand  `cmd:"" help:"Close a raffle, which ends load --until-closed and watch."`
 	Doctor doctorCommand `cmd:"" help:"Diagnose the proxies between browsers and this gateway."`
+	Token  tokenCommand  `cmd:"" help:"Print a token for development, and make the keys for it."`
 }
 
 type runCommand struct {
@@ -96,3 +98,18 @@ func (*doctorCommand) Help() string {
 func (c *doctorCommand) Run(ctx context.Context) error {
 	return doctor.Run(ctx, c.Config, os.Stdout, os.Stderr)
 }
+
+type tokenCommand struct {
+	Config devtoken.Config `embed:""`
+}
+
+// Help returns the details of the command's help.
+func (*tokenCommand) Help() string {
+	return `Whoever has the private key can be anybody: in production, tokens come from an identity provider. Example:
+
+    TOKEN=$(rafflecast token --subject=7)
+    rafflecast run --auth-jwks=.data/keys/jwks.json --auth-issuer=rafflecast-development`
+}
+
+// Run runs the command.
+func (c *tokenCommand) Run() error { return devtoken.Run(c.Config, os.Stdout, os.Stderr) }
