@@ -28,6 +28,7 @@ var external = []string{
 	"participation-database/DATABASE_URL", "participation-nats/NATS_URL", "gateway-nats/NATS_URL",
 	"postgres-ca/ca.crt", "nats-tls/ca.crt", "nats-tls/tls.crt", "nats-tls/tls.key",
 	"nats-users/PARTICIPATION_PASSWORD", "nats-users/GATEWAY_PASSWORD",
+	"rafflecast-jwks/jwks.json", "participation-tls/ca.crt", "participation-tls/tls.crt", "participation-tls/tls.key",
 }
 
 // render returns the rendered YAML of an overlay.
@@ -160,7 +161,7 @@ func TestIngress_ReplacesGatewayAPI(t *testing.T) {
 func TestYourOverlay_ReplacesAllExampleValues(t *testing.T) {
 	t.Parallel()
 	text := render(t, yours)
-	for _, value := range []string{"image: rafflecast.local/", "rafflecast.example.com", "10.0.0.0/8"} {
+	for _, value := range []string{"image: rafflecast.local/", "rafflecast.example.com", "10.0.0.0/8", "login.example.com"} {
 		if strings.Contains(text, value) {
 			t.Errorf("%q is not replaced", value)
 		}
