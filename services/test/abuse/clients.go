@@ -1,0 +1,255 @@
+package abuse
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// Targets are what is attacked.
+type Targets struct {
+	HTTP string // host:port of a gateway
+	GRPC string // host:port of participation
+}
+
+// client does its worst on one connection, and returns when it is cut off or ctx ends.
+type client func(ctx context.Context, at Targets) error
+
+// Kinds are the kinds of hostile clients, by name.
+func Kinds() map[string]client {
+	return map[string]client{
+		"slow-header":    slowHeader,
+		"slow-body":      slowBody,
+		"half-open":      halfOpen,
+		"half-open-grpc": halfOpenGRPC,
+		"never-reading":  neverReading,
+		"reconnecting":   reconnecting,
+		"streams":        flood(openStreams),
+		"pings":          flood(ping),
+		"settings":       flood(settings),
+		"resets":         flood(resets),
+	}
+}
+
+// pause waits, and reports whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// dial connects; the connection is closed when ctx ends.
+func dial(ctx context.Context, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err == nil {
+		context.AfterFunc(ctx, func() { _ = c.Close() })
+	}
+	return c, err
+}
+
+// drip sends text a byte at a time.
+func drip(ctx context.Context, c io.Writer, text string) error {
+	for i := range len(text) {
+		if _, err := io.WriteString(c, text[i:i+1]); err != nil || !pause(ctx, 500*time.Millisecond) {
+			return err
+		}
+	}
+	return nil
+}
+
+func slowHeader(ctx context.Context, at Targets) error {
+	c, err := dial(ctx, at.HTTP)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	return drip(ctx, c, "GET /api/v1/raffles HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 1000))
+}
+
+func slowBody(ctx context.Context, at Targets) error {
+	c, err := dial(ctx, at.HTTP)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	const header = "POST /api/v1/raffles/1/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+	if _, err := io.WriteString(c, header); err != nil {
+		return err
+	}
+	return drip(ctx, c, strings.Repeat(" ", 1000))
+}
+
+func halfOpen(ctx context.Context, at Targets) error {
+	c, err := dial(ctx, at.HTTP)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	_, err = io.Copy(io.Discard, c)
+	return err
+}
+
+func halfOpenGRPC(ctx context.Context, at Targets) error {
+	return halfOpen(ctx, Targets{HTTP: at.GRPC})
+}
+
+// neverReading asks for long answers and reads none of them.
+func neverReading(ctx context.Context, at Targets) error {
+	c, err := dial(ctx, at.HTTP)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(4096)
+	}
+	request := strings.Repeat("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 100)
+	for ctx.Err() == nil {
+		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+		if _, err := io.WriteString(c, request); err != nil {
+			if failed, ok := err.(net.Error); !ok || !failed.Timeout() { //nolint:errorlint // of net, and not wrapped
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reconnecting opens a stream, reads its beginning, and comes back at once.
+func reconnecting(ctx context.Context, at Targets) error {
+	for ctx.Err() == nil {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", at.HTTP)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(c, "GET /api/v1/raffles/1/subscribe HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if err == nil {
+			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			_, err = c.Read(make([]byte, 1))
+		}
+		_ = c.Close()
+		if err != nil && !pause(ctx, 10*time.Millisecond) {
+			return err
+		}
+	}
+	return nil
+}
+
+// frames writes HTTP/2 frames to a gRPC server, and reads and throws away its own.
+type frames struct {
+	*http2.Framer
+	next   uint32 // stream
+	header []byte // of a call
+}
+
+// flood connects by HTTP/2 and repeats one thing at full speed.
+func flood(one func(*frames) error) client {
+	return func(ctx context.Context, at Targets) error {
+		c, err := dial(ctx, at.GRPC)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = c.Close() }()
+		f := &frames{Framer: http2.NewFramer(c, c), next: 1, header: callHeader()}
+		if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
+			return err
+		}
+		if err := f.WriteSettings(); err != nil {
+			return err
+		}
+		go func() { _, _ = io.Copy(io.Discard, c) }() // ends with the connection
+		for ctx.Err() == nil {
+			if err := one(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func callHeader() []byte {
+	var block strings.Builder
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range []hpack.HeaderField{
+		{Name: ":method", Value: "POST"},
+		{Name: ":scheme", Value: "http"},
+		{Name: ":path", Value: "/raffle.v1.ParticipationService/Enter"},
+		{Name: ":authority", Value: "x"},
+		{Name: "content-type", Value: "application/grpc"},
+		{Name: "te", Value: "trailers"},
+	} {
+		field.Sensitive = true // in no table, so that the block may be repeated
+		_ = encoder.WriteField(field)
+	}
+	return []byte(block.String())
+}
+
+func (f *frames) open() (stream uint32, err error) {
+	stream = f.next
+	f.next += 2
+	return stream, f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: f.header, EndHeaders: true})
+}
+
+func openStreams(f *frames) error {
+	_, err := f.open()
+	return err
+}
+
+func ping(f *frames) error { return f.WritePing(false, [8]byte{1}) }
+
+func settings(f *frames) error {
+	return f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 65535})
+}
+
+func resets(f *frames) error {
+	stream, err := f.open()
+	if err != nil {
+		return err
+	}
+	return f.WriteRSTStream(stream, http2.ErrCodeCancel)
+}
+
+// Attack runs n clients of each of the kinds until ctx ends. One that is cut off comes
+// back after a tenth of a second. It returns how often that happened, by kind.
+func Attack(ctx context.Context, at Targets, n int, kinds ...string) (map[string]int, error) {
+	all := Kinds()
+	cut := make(chan string)
+	running := 0
+	for _, kind := range kinds {
+		run := all[kind]
+		if run == nil {
+			return nil, fmt.Errorf("there is no kind %q", kind)
+		}
+		for range n {
+			running++
+			go func() {
+				for ctx.Err() == nil {
+					_ = run(ctx, at) // it was cut off, which is what the counts say
+					if ctx.Err() == nil {
+						cut <- kind
+						pause(ctx, 100*time.Millisecond)
+					}
+				}
+				cut <- ""
+			}()
+		}
+	}
+	counts := map[string]int{}
+	for running > 0 {
+		if kind := <-cut; kind == "" {
+			running--
+		} else {
+			counts[kind]++
+		}
+	}
+	return counts, nil
+}
