@@ -73,6 +73,9 @@ faults: ## break a whole system on seeded schedules and judge it; ARGS="-seeds=2
 abuse: $(BUILD)/with-postgres ## let 1,000 hostile clients of each kind attack, and measure honest callers; ABUSE_SECONDS=10
 	@ABUSE_SECONDS=$${ABUSE_SECONDS:-10} $(with-postgres) go test -count=1 -v -timeout=20m -run TestAbuse_ ./services/test/e2e
 
+fuzz: ## try random inputs on every parser, a minute each: for the night; ARGS="--time=10s --only=httpapi"
+	@go run ./services/test/cmd/fuzz run $(ARGS)
+
 images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in deploy/images/build.sh, VERSION=1.2.3 for one
 	@deploy/images/build.sh >$(BUILD)/ko.log 2>&1 || { cat $(BUILD)/ko.log; exit 1; }
 	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestImages_ ./services/test/e2e && ls -l dist
@@ -156,4 +159,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard noble alone pictures bench-entries bench-gateway faults abuse images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc promtool FORCE
+.PHONY: help run build test manifests dashboard noble alone pictures bench-entries bench-gateway faults fuzz abuse images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc promtool FORCE

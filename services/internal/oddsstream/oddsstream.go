@@ -64,7 +64,7 @@ func (n Names) Subject(raffleID int64) string {
 }
 
 // RaffleID returns the raffle of a stored or live subject, and reports whether the
-// subject is one of these.
+// subject is one of these. Each raffle has one spelling of its id: 07 or +7 is none.
 func (n Names) RaffleID(subject string) (int64, bool) {
 	subject, ok := strings.CutPrefix(subject, n.subject(""))
 	if !ok {
@@ -74,8 +74,8 @@ func (n Names) RaffleID(subject string) (int64, bool) {
 	if !ok {
 		token, ok = strings.CutPrefix(subject, stored)
 	}
-	id, err := strconv.ParseInt(token, 10, 64)
-	return id, ok && err == nil && id > 0
+	id, err := strconv.ParseUint(token, 10, 63)
+	return int64(id), ok && err == nil && token[0] != '0'
 }
 
 func (n Names) subject(s string) string {

@@ -95,33 +95,39 @@ type testBundle struct {
 func setup(t *testing.T) *testBundle {
 	t.Helper()
 	b := &testBundle{t: t, grpc: &fakeServer{}}
+	web := httptest.NewServer(b.serve(t, slog.New(slog.NewTextHandler(t.Output(), nil))))
+	t.Cleanup(web.Close)
+	b.url = web.URL
+	return b
+}
+
+// serve starts the fake server, and returns a handler in front of it.
+func (b *testBundle) serve(tb testing.TB, log *slog.Logger) http.Handler {
+	tb.Helper()
 	server := grpc.NewServer(grpc.UnaryInterceptor(b.grpc.intercept))
 	rafflev1.RegisterParticipationServiceServer(server, b.grpc)
 	rafflev1.RegisterRaffleServiceServer(server, b.grpc)
 	listener := bufconn.Listen(1 << 20)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		server.Stop()
 		if err := <-served; err != nil {
-			t.Errorf("Serve: %v", err)
+			tb.Errorf("Serve: %v", err)
 		}
 	})
 	var err error
 	b.conn, err = grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { b.conn.Close() })
-	h, err := New(t.Context(), b.conn, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	tb.Cleanup(func() { b.conn.Close() })
+	h, err := New(tb.Context(), b.conn, log)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	web := httptest.NewServer(h)
-	t.Cleanup(web.Close)
-	b.url = web.URL
-	return b
+	return h
 }
 
 // fail makes all calls return err.

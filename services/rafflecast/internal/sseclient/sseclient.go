@@ -29,13 +29,16 @@ func IsFinal(state string, drawAhead bool) bool {
 // maxEventSize bounds what is read for one event, in bytes.
 const maxEventSize = 1 << 20
 
+// maxRetry is the longest reconnection time that is obeyed.
+const maxRetry = time.Hour
+
 // Event is what the server sent between two empty lines. It may have no data: an
 // EventSource would not dispatch it, but obeys its Retry.
 type Event struct {
 	Name  string
 	ID    string // the last event id of the stream, as of this event
 	Data  string
-	Retry time.Duration // the reconnection time that it sets; 0 if it sets none
+	Retry time.Duration // the reconnection time that it sets, an hour at most; 0 if it sets none
 }
 
 // Stream reads one response. Make it with New, and close it.
@@ -79,7 +82,7 @@ func (s *Stream) Next() (Event, error) {
 		e.ID = d.LastEventID()
 	}
 	if d, ok := decoded.(interface{ Retry() int64 }); ok {
-		e.Retry = time.Duration(d.Retry()) * time.Millisecond
+		e.Retry = time.Duration(max(0, min(d.Retry(), maxRetry.Milliseconds()))) * time.Millisecond
 	}
 	return e, nil
 }
