@@ -19,6 +19,8 @@ type Config struct {
 	DatabaseURL string        `name:"database-url" env:"DATABASE_URL" secret:"" form:"the URL or the keywords of a PostgreSQL" help:"Database of participation, to verify the entries afterwards (by SELECTs). Without it, nothing is verified."`
 	Mode        string        `name:"mode" env:"LOAD_MODE" default:"unary" enum:"unary,stream,http" help:"How to enter: by unary calls, by one stream of entries per connection, or by HTTP/JSON."`
 	Facade      string        `name:"facade" env:"LOAD_FACADE" default:"http://127.0.0.1:9080" is:"url" help:"HTTP/JSON API of participation, for --mode=http. Raffles are created by gRPC all the same."`
+	Gateway     string        `name:"gateway" env:"LOAD_GATEWAY" is:"url" help:"Gateway at which the first raffle is watched meanwhile, to see that its odds are updated. Without it, nothing is watched."`
+	MaxAge      time.Duration `name:"max-age" env:"LOAD_MAX_AGE" default:"5s" min:"100ms" max:"10m" help:"Most time from a commit until the gateway has sent its odds, or newer ones. The clocks of this machine and of the database must agree."`
 	Connections int           `name:"connections" env:"LOAD_CONNECTIONS" default:"1" min:"1" max:"1000" unit:"connections" help:"Connections by gRPC."`
 	Concurrency int           `name:"concurrency" env:"LOAD_CONCURRENCY" default:"64" min:"1" max:"60000" unit:"requests" help:"Most requests in flight."`
 	Rate        int           `name:"rate" env:"LOAD_RATE" default:"0" min:"1" max:"1000000" unit:"requests a second" zero:"each request waits for an answer" help:"Rate of requests, however long the answers take."`

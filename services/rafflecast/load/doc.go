@@ -14,6 +14,9 @@
 //   - counter_wrong: raffles whose counters differ from their rows, members above
 //     the limit, and entries outside the open time.
 //
+// With a gateway, its updates of the first raffle are watched meanwhile: each commit, or
+// a newer one, must arrive within some seconds (package flow).
+//
 // # Latency
 //
 // At a set rate, a request's latency counts from the time at which it was due,

@@ -11,7 +11,7 @@ import (
 // the first raffle's id and the results to out, and a line per second to progress.
 // When ctx ends, it stops sending and verifies what was sent. It returns an error if
 // a setting is wrong, the service or the database cannot be reached, or the
-// verification finds a fault.
+// verification or the watched gateway has a fault.
 func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -29,19 +29,21 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "first raffle %d\n", g.plan.Raffles[0])
+	watched := watchFlow(ctx, &cfg, g.plan.Raffles[0], conns[0])
 	result, err := g.Send(ctx, progress)
 	result.report(out, &cfg)
+	errFlow := watched.finish(out)
 	if err != nil {
 		fmt.Fprintln(progress, "sending ended early:", err)
 	}
 	if cfg.DatabaseURL == "" {
 		fmt.Fprintf(out, "\nnot verified: no --database-url\nRESULT acknowledged %d\n", result.Acknowledged)
-		return err
+		return errors.Join(err, errFlow)
 	}
 	found, errVerify := g.verifyEventually(context.WithoutCancel(ctx), cfg.DatabaseURL)
 	if errVerify != nil {
-		return errors.Join(err, errVerify)
+		return errors.Join(err, errFlow, errVerify)
 	}
 	found.report(out, result.Acknowledged)
-	return errors.Join(err, found.err())
+	return errors.Join(err, errFlow, found.err())
 }

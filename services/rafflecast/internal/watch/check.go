@@ -34,5 +34,8 @@ func (r *run) check(end raffleEnd) {
 		case !h.stopped:
 			h.fault("has the final odds, but was not stopped by 204")
 		}
+		if err := h.flow.Finish(); err != nil {
+			h.fault("%v", err)
+		}
 	}
 }

@@ -10,6 +10,8 @@
 //   - an event belongs to the raffle, and its id names its epoch and version;
 //   - nothing follows the final odds, and the gateway answers 204, which stops a
 //     client for good, only after them;
+//   - while the raffle changes, a connected client has each committed version, or a newer
+//     one, within some seconds, and receives updates all the time (package flow);
 //   - once the raffle is closed, the client has the final odds that participation
 //     reports within some seconds, and is stopped.
 //

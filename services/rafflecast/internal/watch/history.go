@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/flow"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
 )
 
@@ -16,11 +17,12 @@ type history struct {
 	changed  func() // called when the client may have become ready for what Run waits for
 
 	mu      sync.Mutex
-	epoch   string        // of the raffle; "" before the first odds
-	version int64         // the newest
-	final   bool          // the final odds were received
-	finalAt time.Time     // when they were
-	stopped bool          // by 204
+	epoch   string    // of the raffle; "" before the first odds
+	version int64     // the newest
+	final   bool      // the final odds were received
+	finalAt time.Time // when they were
+	stopped bool      // by 204
+	flow    *flow.Client
 	allowed time.Duration // from the raffle's end to finalAt
 	faults  []string
 
@@ -48,6 +50,7 @@ type odds struct {
 	Version int64
 	State   string
 	DrawsAt *time.Time
+	At      time.Time // of the commit
 }
 
 // fault records a fault.
@@ -67,6 +70,7 @@ func (h *history) connect() {
 		h.counts.longestGap = max(h.counts.longestGap, now.Sub(h.since))
 	}
 	h.connected, h.since = true, now
+	h.flow.Connect(now)
 }
 
 // disconnect records that a stream ended.
@@ -74,6 +78,7 @@ func (h *history) disconnect(retryIn time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.connected, h.since, h.retryIn = false, time.Now(), retryIn
+	h.flow.Disconnect()
 }
 
 // fail records a request without a response.
@@ -154,7 +159,11 @@ func (h *history) receiveOdds(o odds) {
 	if !ended && sseclient.IsFinal(o.State, o.DrawsAt != nil) {
 		h.final, h.finalAt = true, time.Now()
 	}
+	late := h.flow.Receive(o.Version, o.At, time.Now())
 	h.mu.Unlock()
+	if late != nil {
+		h.fault("%v", late)
+	}
 	if otherEpoch {
 		h.fault("version %d has another epoch, %s", o.Version, o.Epoch)
 	}
@@ -167,6 +176,16 @@ func (h *history) receiveOdds(o odds) {
 		h.fault("version %d after the final version %d", o.Version, before)
 	}
 	h.changed()
+}
+
+// look compares the client with what is committed.
+func (h *history) look(commits *flow.Commits, isNewer bool) {
+	h.mu.Lock()
+	late := h.flow.Look(commits, isNewer, time.Now())
+	h.mu.Unlock()
+	if late != nil {
+		h.fault("%v", late)
+	}
 }
 
 // isStopped reports whether the client was stopped by 204.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,11 +20,12 @@ type summary struct {
 	connected int // clients
 	version   int64
 	delay     time.Duration // until the last client received the final odds
+	fewest    int           // updates of one client that were committed while it was connected
 	faults    []string
 }
 
 func (r *run) summarize(end raffleEnd) summary {
-	s := summary{counts: counts{refusals: map[int]int{}}}
+	s := summary{counts: counts{refusals: map[int]int{}}, fewest: math.MaxInt}
 	for i, c := range r.clients {
 		h := c.history
 		h.mu.Lock()
@@ -32,6 +34,7 @@ func (r *run) summarize(end raffleEnd) summary {
 			s.connected++
 		}
 		s.version = max(s.version, h.version)
+		s.fewest = min(s.fewest, h.flow.Updates())
 		if h.final {
 			s.delay = max(s.delay, h.finalAt.Sub(end.noticedAt))
 		}
@@ -91,6 +94,11 @@ func (r *run) report(w io.Writer, end raffleEnd) (faults int) {
 		{"events", s.counts.events},
 		{"final version", end.version},
 		{"received by all after", s.delay.Round(time.Millisecond)},
+		{"versions meanwhile", r.commits.Versions()},
+		{"fewest updates of a client", s.fewest},
+		{"age of updates p50", r.ages.At(50).Round(time.Millisecond)},
+		{"age of updates p99", r.ages.At(99).Round(time.Millisecond)},
+		{"age of updates, greatest", r.ages.At(100).Round(time.Millisecond)},
 		{"connects", s.counts.connects},
 		{"of these, reconnects", reconnects},
 		{"longest without connection", s.counts.longestGap.Round(time.Millisecond)},
@@ -115,7 +123,9 @@ func (r *run) report(w io.Writer, end raffleEnd) (faults int) {
 		}
 		fmt.Fprintln(w, "FAULT", fault)
 	}
-	fmt.Fprintf(w, "RESULT reconnects %d\nRESULT longest_gap_ms %d\nRESULT resets %d\nRESULT faults %d\n",
-		reconnects, s.counts.longestGap.Milliseconds(), s.counts.resets, len(s.faults))
+	fmt.Fprintf(w, "RESULT reconnects %d\nRESULT longest_gap_ms %d\nRESULT resets %d\n",
+		reconnects, s.counts.longestGap.Milliseconds(), s.counts.resets)
+	fmt.Fprintf(w, "RESULT versions %d\nRESULT fewest_updates %d\nRESULT greatest_age_ms %d\nRESULT faults %d\n",
+		r.commits.Versions(), s.fewest, r.ages.At(100).Milliseconds(), len(s.faults))
 	return len(s.faults)
 }

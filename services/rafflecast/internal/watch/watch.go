@@ -16,6 +16,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/flow"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 )
@@ -37,6 +38,8 @@ type run struct {
 	cfg     Config
 	clients []*client
 	changes chan struct{} // capacity 1: a client's history has changed
+	commits flow.Commits
+	ages    *flow.Ages
 }
 
 // Run watches the raffle until it is closed and every client was stopped. It
@@ -75,7 +78,8 @@ func (r *run) watch(ctx context.Context, participation *grpc.ClientConn, out, pr
 }
 
 func newRun(cfg Config) *run {
-	r := &run{cfg: cfg, changes: make(chan struct{}, 1)}
+	r := &run{cfg: cfg, changes: make(chan struct{}, 1), ages: flow.NewAges()}
+	limits := flow.Limits{MaxAge: cfg.MaxAge, MinUpdates: cfg.MinUpdates}
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	transport := &http.Transport{
 		DialContext:           dialer.DialContext,
@@ -85,8 +89,11 @@ func newRun(cfg Config) *run {
 	url := fmt.Sprintf("%s/api/v1/raffles/%d/subscribe", strings.TrimSuffix(cfg.Gateway, "/"), cfg.Raffle)
 	for range cfg.Clients {
 		r.clients = append(r.clients, &client{
-			history: &history{raffleID: int64(cfg.Raffle), changed: r.signalChange, counts: counts{refusals: map[int]int{}}},
-			url:     url, http: &http.Client{Transport: transport}, retry: firstRetry,
+			history: &history{
+				raffleID: int64(cfg.Raffle), changed: r.signalChange, counts: counts{refusals: map[int]int{}},
+				flow: flow.NewClient(limits, r.ages),
+			},
+			url: url, http: &http.Client{Transport: transport}, retry: firstRetry,
 		})
 	}
 	return r
@@ -111,7 +118,8 @@ func (r *run) startClients(ctx context.Context, running *sync.WaitGroup) {
 
 var errStillOpen = errors.New("it is still open")
 
-// awaitEnd polls GetOdds until the odds are final.
+// awaitEnd polls GetOdds until the odds are final, and compares the clients with each
+// answer.
 func (r *run) awaitEnd(ctx context.Context, service rafflev1.ParticipationServiceClient) (raffleEnd, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
@@ -122,6 +130,9 @@ func (r *run) awaitEnd(ctx context.Context, service rafflev1.ParticipationServic
 		if err == nil && sseclient.IsFinal(resp.GetOdds().GetState().String(), resp.GetOdds().GetDrawsAt() != nil) {
 			return raffleEnd{resp.GetOdds().GetVersion(), time.Now()}, nil
 		}
+		if err == nil {
+			r.look(resp.GetOdds())
+		}
 		if !ctxtime.Sleep(ctx, pollInterval) {
 			return raffleEnd{}, fmt.Errorf(
 				"the raffle was not closed within %v (last answer of %s: %w)",
@@ -130,6 +141,14 @@ func (r *run) awaitEnd(ctx context.Context, service rafflev1.ParticipationServic
 				cmp.Or(err, errStillOpen),
 			)
 		}
+	}
+}
+
+// look compares every client with the odds that participation has.
+func (r *run) look(newest *rafflev1.Odds) {
+	isNewer := r.commits.Add(newest.GetVersion(), newest.GetAt().AsTime())
+	for _, c := range r.clients {
+		c.history.look(&r.commits, isNewer)
 	}
 }
 

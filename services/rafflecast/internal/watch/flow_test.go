@@ -1,0 +1,137 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+)
+
+// changingRaffle is a participation service in which raffle 7 has a new version whenever
+// it is asked, and is closed at finalVersion.
+type changingRaffle struct {
+	rafflev1.UnimplementedParticipationServiceServer
+
+	mu      sync.Mutex
+	version int64
+	changed chan struct{} // closed when version changes
+}
+
+const finalVersion = 12
+
+func (c *changingRaffle) GetOdds(context.Context, *rafflev1.GetOddsRequest) (*rafflev1.GetOddsResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	state := rafflev1.Raffle_OPEN
+	if c.version = min(c.version+1, finalVersion); c.version == finalVersion {
+		state = rafflev1.Raffle_CLOSED
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+	return &rafflev1.GetOddsResponse{Odds: &rafflev1.Odds{Id: 7, Version: c.version, State: state, At: timestamppb.Now()}}, nil
+}
+
+// await waits for a version above this one.
+func (c *changingRaffle) await(ctx context.Context, version int64) int64 {
+	for {
+		c.mu.Lock()
+		newest, changed := c.version, c.changed
+		c.mu.Unlock()
+		if newest > version {
+			return newest
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return finalVersion
+		}
+	}
+}
+
+// event returns the event of a version that was committed at a time.
+func event(version int64, at time.Time) string {
+	state := "OPEN"
+	if version == finalVersion {
+		state = "CLOSED"
+	}
+	return fmt.Sprintf("id: 7:k3:%d\nevent: raffle-winning-probability\ndata: {\"id\":7,\"epoch\":\"k3\",\"version\":%d,\"state\":%q,\"at\":%q}\n\n",
+		version, version, state, at.Format(time.RFC3339Nano))
+}
+
+// flowOf watches the raffle at a gateway that sends what send says, from its opening to
+// the final odds.
+func flowOf(t *testing.T, send func(version int64) (string, bool), args ...string) (out string, err error) {
+	t.Helper()
+	raffle := &changingRaffle{version: 0, changed: make(chan struct{})}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	rafflev1.RegisterParticipationServiceServer(server, raffle)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.Header.Get("Last-Event-ID"), fmt.Sprint(":", finalVersion)) {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "retry: 1\n\n")
+		_ = http.NewResponseController(w).Flush()
+		for version := int64(0); version < finalVersion && r.Context().Err() == nil; {
+			version = raffle.await(r.Context(), version)
+			if text, ok := send(version); ok {
+				_, _ = io.WriteString(w, text)
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+	}))
+	t.Cleanup(gateway.Close)
+	cfg := settings(t, append([]string{
+		"--gateway=" + gateway.URL, "--target=" + listener.Addr().String(), "--raffle=7", "--clients=2", "--over=0s", "--timeout=1m",
+	}, args...)...)
+	var b strings.Builder
+	err = Run(t.Context(), cfg, &b, t.Output())
+	return b.String(), err
+}
+
+func TestWatch_SeesThatUpdatesFlow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		send func(version int64) (string, bool)
+		args []string
+		want string // part of a fault; "": there must be none
+	}{
+		"all": {func(v int64) (string, bool) { return event(v, time.Now()), true }, []string{"--max-age=1s"}, ""},
+		"nothing but the final odds": {
+			func(v int64) (string, bool) { return event(v, time.Now()), v == finalVersion }, []string{"--max-age=1s", "--min-updates=0"}, "lacks version",
+		},
+		"the opening and the final odds": {
+			func(v int64) (string, bool) { return event(v, time.Now()), v <= 2 || v == finalVersion }, []string{"--max-age=1s", "--min-updates=0"}, "lacks version",
+		},
+		"old ones": {
+			func(v int64) (string, bool) { return event(v, time.Now().Add(-3*time.Second/2)), true }, []string{"--max-age=1s", "--min-updates=0"}, "received version",
+		},
+		"few of them": {func(v int64) (string, bool) { return event(v, time.Now()), v == 6 || v == finalVersion }, []string{"--max-age=1m"}, "received 2 updates"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, err := flowOf(t, c.send, c.args...)
+			if (err == nil) != (c.want == "") || !strings.Contains(out, c.want) {
+				t.Errorf("want %q, got %v\n%s", c.want, err, out)
+			}
+		})
+	}
+}
