@@ -13,19 +13,23 @@ system, and at the end the raffle is closed. A step passes if
 
 - every acknowledged entry is in PostgreSQL exactly once,
 - no client saw an older version after a newer one, or a version twice,
+- while members enter, every connected client has each version or a newer one within
+  5 s of its commit (15 s in the steps nats and mute), and receives updates all the time,
 - every client has the final odds within 5 s,
 - no container of either service was restarted.
 
 The script stops at the first failure, with exit code 1.
 
-Steps; without arguments, all of them but node, in this order:
+Steps; without arguments, all of them but mute and node, in this order:
   reach          nothing happens; members enter over HTTP, at participation-http
   gateway        a rolling update of the gateway
   participation  a rolling update of participation
   nats           INTRUSIVE: a NATS pod is killed
   postgres       INTRUSIVE: a PostgreSQL pod is killed
+  mute           VERY INTRUSIVE: a NATS pod drops its clients' packets, and resets nothing,
+                 until the raffle is closed; a privileged pod beside it sees to that
   node           VERY INTRUSIVE: a node is drained of all its pods, then uncordoned
-The step node runs only if you name it.
+The steps mute and node run only if you name them.
 
 In all steps but reach members enter over gRPC. Every step leaves a raffle with the
 title "Load" in the database.
@@ -41,7 +45,9 @@ Settings, by environment variable, with their defaults:
                           NATS and PostgreSQL)
   NATS_PODS=app.kubernetes.io/name=nats           label of the NATS pods
   POSTGRES_PODS=app.kubernetes.io/name=postgres   label of the PostgreSQL pods
-A step that kills a pod is skipped if no pod has the label.
+  MUTE_NAMESPACE=rafflecast-try   made for the step mute, and deleted after it
+  MUTE_IMAGE=nicolaka/netshoot:v0.14   has sh, pgrep, nsenter, ip and iptables
+A step that concerns a NATS or PostgreSQL pod is skipped if no pod has the label.
 END
 }
 
@@ -49,8 +55,10 @@ read -ra kubectl <<<"${KUBECTL:-kubectl}"
 namespace=${NAMESPACE:-rafflecast} image=${IMAGE:-rafflecast.local/rafflecast:dev}
 clients=${CLIENTS:-500} rate=${RATE:-200} wait=${WAIT:-300}
 nats_pods=${NATS_PODS:-app.kubernetes.io/name=nats} postgres_pods=${POSTGRES_PODS:-app.kubernetes.io/name=postgres}
+mute_namespace=${MUTE_NAMESPACE:-rafflecast-try} mute_image=${MUTE_IMAGE:-nicolaka/netshoot:v0.14}
 services='app.kubernetes.io/name in (gateway,participation)'
-cordoned='' step='' raffle='' mode=unary # how members enter
+cordoned='' muted='' step='' raffle='' mode=unary # how members enter
+max_age=5s # of odds when they arrive, while members enter
 
 k() { "${kubectl[@]}" --namespace="$namespace" --request-timeout="$((wait + 30))s" "$@"; }
 say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
@@ -62,6 +70,7 @@ cleanup() {
   local code=$?
   trap - EXIT INT TERM
   exec >&3 2>&1 # the interrupted command may have redirected the output
+  if [ -n "$muted" ]; then unmute || say "could not unmute $muted: delete the namespace $mute_namespace, then the pod $muted"; fi
   if [ -n "$cordoned" ]; then k uncordon "$cordoned" || say "could not uncordon $cordoned"; fi
   if [ $code -ne 0 ] && [ -n "$step" ]; then
     k get pods -o wide || true
@@ -153,10 +162,10 @@ restarts() { k get pods -l "$services" -o 'jsonpath={range .items[*]}{.metadata.
 # start_jobs starts the job that enters members, and then the job that watches.
 start_jobs() {
   k delete job try-load try-watch --ignore-not-found --timeout="${wait}s" >/dev/null
-  job try-load load --target=dns:///participation:9090 --mode="$mode" --facade=http://participation-http:9080 --rate="$rate" --duration=1h --until-closed
+  job try-load load --target=dns:///participation:9090 --mode="$mode" --facade=http://participation-http:9080 --gateway=http://gateway --max-age="$max_age" --rate="$rate" --duration=1h --until-closed
   retry logged try-load '^first raffle'
   raffle=$(logs try-load | sed -n 's/^first raffle //p')
-  job try-watch watch --gateway=http://gateway --target=dns:///participation:9090 --raffle="$raffle" --clients="$clients"
+  job try-watch watch --gateway=http://gateway --target=dns:///participation:9090 --raffle="$raffle" --clients="$clients" --max-age="$max_age"
   retry logged try-watch "$clients of $clients connected"
   say "$clients clients watch raffle $raffle, $rate entries/s"
 }
@@ -167,7 +176,7 @@ finish_jobs() {
   retry k exec job/try-load -- /ko-app/rafflecast close --target=dns:///participation:9090 --raffle="$raffle"
   retry finished try-load
   retry finished try-watch
-  logs try-load | grep -E '^(rate|latency|acknowledged|refused|retried|without|verified|RESULT (lost|doubled|counter))' | sed 's/^/    /'
+  logs try-load | grep -E '^(rate|latency|acknowledged|refused|retried|without|verified|updates|age|RESULT (lost|doubled|counter|flow))' | sed 's/^/    /'
   logs try-watch | grep -vE '^ +[0-9]+ s |^RESULT (reconnects|longest|resets)' | sed 's/^/    /'
   for job in try-load try-watch; do
     [ "$(k get job $job -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "$job has found faults"
@@ -230,6 +239,74 @@ kill_pod() {
 }
 replaced() { [ "$(k get pod "$1" -o 'jsonpath={.metadata.uid}')" != "$2" ]; }
 
+# busiest_nats prints the NATS pod to which the most instances of participation are
+# connected, or any if that can't be asked.
+busiest_nats() {
+  local pod count most=-1 busiest=''
+  for pod in $(names "$nats_pods"); do
+    count=$(k get --raw "/api/v1/namespaces/$namespace/pods/$pod:8222/proxy/connz" 2>/dev/null | grep -c '"name": "rafflecast participation"') || true
+    if [ "${count:-0}" -gt "$most" ]; then most=$count busiest=$pod; fi
+  done
+  echo "$busiest"
+}
+
+# mute_nats has a NATS pod drop all packets from and to its clients. The rules are set in
+# the network namespace of the pod, which a privileged pod on its node can enter.
+mute_nats() {
+  local pod ip node
+  pod=$(busiest_nats)
+  ip=$(k get pod "$pod" -o 'jsonpath={.status.podIP}')
+  node=$(k get pod "$pod" -o 'jsonpath={.spec.nodeName}')
+  muted=$pod
+  k create namespace "$mute_namespace" >/dev/null
+  k label namespace "$mute_namespace" pod-security.kubernetes.io/enforce=privileged >/dev/null
+  retry "${kubectl[@]}" --namespace="$mute_namespace" get serviceaccount default
+  "${kubectl[@]}" create -f - >/dev/null <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: mute, namespace: $mute_namespace}
+spec:
+  nodeName: $node
+  hostPID: true
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 10
+  tolerations: [{operator: Exists}]
+  containers:
+    - name: mute
+      image: $mute_image
+      securityContext: {privileged: true, runAsUser: 0}
+      args: ["$ip"]
+      command:
+        - sh
+        - -ec
+        - |
+          case \$0 in *:*) tables=ip6tables ;; *) tables=iptables ;; esac
+          server=
+          for pid in \$(pgrep -x nats-server); do
+            if nsenter -t \$pid -n ip -o addr | grep -qF " \$0/"; then server=\$pid; fi
+          done
+          [ -n "\$server" ] || { echo "no NATS server has the address \$0"; exit 1; }
+          rules() {
+            nsenter -t \$server -n \$tables -w \$1 INPUT -p tcp --dport 4222 -j DROP
+            nsenter -t \$server -n \$tables -w \$1 OUTPUT -p tcp --sport 4222 -j DROP
+          }
+          trap 'rules -D; exit 0' TERM
+          rules -I
+          echo is mute
+          sleep 86400 & wait
+END
+  retry is_mute
+  say "$pod drops the packets of its clients"
+  sleep 20
+}
+is_mute() { [ "$("${kubectl[@]}" --namespace="$mute_namespace" logs mute)" = 'is mute' ]; }
+
+# unmute ends what mute_nats began.
+unmute() {
+  k delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null && say "$muted answers again" && muted=''
+}
+
 # gateway_nodes prints the nodes that run a gateway, but neither NATS nor PostgreSQL.
 gateway_nodes() {
   local node
@@ -264,7 +341,7 @@ has_pods() { [ -n "$(names "$1")" ] || { echo; say "skipped: no pod in $namespac
 steps=("$@")
 [ $# -gt 0 ] || steps=(reach gateway participation nats postgres)
 for s in "${steps[@]}"; do
-  case $s in reach | gateway | participation | nats | postgres | node) ;; *) usage >&2; exit 2 ;; esac
+  case $s in reach | gateway | participation | nats | mute | postgres | node) ;; *) usage >&2; exit 2 ;; esac
 done
 exec 3>&1
 trap cleanup EXIT
@@ -280,7 +357,9 @@ for s in "${steps[@]}"; do
   reach) mode=http run_step reach nothing ;;
   gateway) run_step gateway rolling_update gateway ;;
   participation) run_step participation rolling_update participation ;;
-  nats) if has_pods "$nats_pods"; then run_step nats kill_pod "$nats_pods"; fi ;;
+  # A stream without its leader acknowledges nothing for up to 7 s.
+  nats) if has_pods "$nats_pods"; then max_age=15s run_step nats kill_pod "$nats_pods"; fi ;;
+  mute) if has_pods "$nats_pods"; then max_age=15s run_step mute mute_nats; unmute; fi ;;
   postgres) if has_pods "$postgres_pods"; then run_step postgres kill_pod "$postgres_pods"; fi ;;
   node) run_step node drain_node ;;
   esac
