@@ -54,7 +54,7 @@ type Settings struct {
 	Replicas      int  `name:"stream-replicas" env:"PARTICIPATION_STREAM_REPLICAS" default:"1" min:"1" max:"5" unit:"servers" help:"Servers of the NATS cluster that each keep a copy of the stream of odds."`
 
 	Partitions   int           `name:"partitions" env:"PARTICIPATION_PARTITIONS" default:"4" min:"1" max:"64" unit:"partitions" help:"Transactions that write entries at the same time. Each raffle belongs to one partition, which writes one batch after the other."`
-	Queue        int           `name:"queue" env:"PARTICIPATION_QUEUE" default:"8192" min:"1" max:"1000000" unit:"calls" help:"Most calls that wait in a partition. Further ones are refused with RESOURCE_EXHAUSTED."`
+	Queue        int           `name:"queue" env:"PARTICIPATION_QUEUE" default:"8192" min:"1" max:"1000000" unit:"calls" help:"Most calls that wait in a partition, and again most entries of streams, of which each stream has a share. Further ones are refused with RESOURCE_EXHAUSTED."`
 	Batch        int           `name:"batch" env:"PARTICIPATION_BATCH" default:"2048" min:"1" max:"10000" unit:"entries" help:"Most entries that are written in one transaction."`
 	WriteTimeout time.Duration `name:"write-timeout" env:"PARTICIPATION_WRITE_TIMEOUT" default:"10s" min:"100ms" max:"5m" help:"Most time for one transaction that writes entries."`
 

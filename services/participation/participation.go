@@ -71,7 +71,7 @@ func Run(ctx context.Context, cfg Config) error {
 	s.watch = newDatabaseWatch(store, cfg.Log)
 	s.writer = batch.New(store, batch.Config{
 		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
-		Prepare: store.Prepare, OnWritten: metrics.onWritten, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
+		Tag: store.Tag, OnWritten: metrics.onWritten, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
 	})
 	s.stream = outbox.NewJetStream(conns.js, cfg.Names(), cfg.Replicas)
 	s.outbox = outbox.New(queue, s.stream, store, outbox.Config{

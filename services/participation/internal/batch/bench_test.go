@@ -25,10 +25,10 @@ func (instantStore) EnterBatch(_ context.Context, reqs []raffle.EnterRequest) ([
 func BenchmarkWriter(b *testing.B) {
 	for name, enter := range map[string]func(*Writer, *testing.PB, context.Context){
 		"stream": func(w *Writer, p *testing.PB, ctx context.Context) {
-			slots := make(chan struct{}, 4096)
+			slots, submit := make(chan struct{}, 4096), w.Submitter()
 			for p.Next() {
 				slots <- struct{}{}
-				w.SubmitFunc(ctx, raffle.EnterRequest{RaffleID: 1, MemberID: "m"}, func(*raffle.EnterResult) { <-slots })
+				submit(ctx, raffle.EnterRequest{RaffleID: 1, MemberID: "m"}, func(*raffle.EnterResult) { <-slots })
 			}
 			for range cap(slots) {
 				slots <- struct{}{}

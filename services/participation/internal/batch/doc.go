@@ -11,8 +11,7 @@
 //
 // # Concurrency
 //
-// Enter, Submit, SubmitFunc and Waiting may be called from any number of
-// goroutines.
+// Enter, Submit, Submitter and Waiting may be called from any number of goroutines.
 //
 // # Lifecycle
 //
@@ -23,6 +22,9 @@
 //
 //   - The queue is bounded. A call that finds its partition full fails at once
 //     with raffle.ErrBusy.
+//   - However many entries streams submit, single calls find their own part of the
+//     queue, and of the next batch; and of the streams' part there is always some that
+//     no stream may hold.
 //   - A call whose context ended before its batch began is not written.
 //   - Every call is answered exactly once, with its own result. Calls share an
 //     error only if their whole transaction failed.

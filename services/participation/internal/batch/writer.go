@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -27,13 +28,13 @@ type Store interface {
 // Config configures a Writer.
 type Config struct {
 	Partitions int           // transactions at once; at least 1
-	Queue      int           // calls that may wait in each partition; at least 1
+	Queue      int           // calls that may wait in each partition, and again entries of streams; at least 1
 	Batch      int           // most entries in one transaction; at least 1
 	Timeout    time.Duration // for one transaction; after it the batch has failed
 	Log        *slog.Logger  // logs batches that failed
-	// Prepare, if set, is called with each request before it is queued, by the caller's
-	// goroutine: for work that needs no lock.
-	Prepare func(*raffle.EnterRequest)
+	// Tag, if set, is called for each request before it is queued, by the caller's
+	// goroutine, and returns the tag of the request.
+	Tag func(raffleID int64, memberID string) raffle.Tag
 	// OnWritten, if set, is called with the outcome of each batch. Calls from
 	// several goroutines may overlap.
 	OnWritten func(Outcome)
@@ -56,7 +57,7 @@ type Outcome struct {
 type Writer struct {
 	store      Store
 	cfg        Config
-	partitions []chan call
+	partitions []queue
 	held       *held
 
 	unavailableLog rate.Sometimes
@@ -71,17 +72,18 @@ type call struct {
 	ctx      context.Context //nolint:containedctx // a queued call has no other place for it
 	req      raffle.EnterRequest
 	complete func(*raffle.EnterResult)
-	heldAt   time.Time // when the raffle was found locked; zero: it was not
+	heldAt   time.Time     // when the raffle was found locked; zero: it was not
+	share    *atomic.Int64 // places in the queue that the call's stream holds; nil: it is a single call
 }
 
 // New returns a writer. It writes nothing until Run is called.
 func New(store Store, cfg Config) *Writer {
 	w := &Writer{
-		store: store, cfg: cfg, held: newHeld(cfg.Queue), partitions: make([]chan call, cfg.Partitions),
+		store: store, cfg: cfg, held: newHeld(cfg.Queue), partitions: make([]queue, cfg.Partitions),
 		unavailableLog: rate.Sometimes{Interval: logInterval},
 	}
 	for i := range w.partitions {
-		w.partitions[i] = make(chan call, cfg.Queue)
+		w.partitions[i] = newQueue(cfg.Queue)
 	}
 	return w
 }
@@ -103,45 +105,17 @@ func (w *Writer) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.En
 // would have returned.
 func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest) *Future {
 	f := newFuture()
-	w.SubmitFunc(ctx, req, f.complete)
+	if err := w.enqueue(call{ctx: ctx, req: req, complete: f.complete}); err != nil {
+		f.complete(&raffle.EnterResult{Err: err})
+	}
 	return f
-}
-
-// SubmitFunc is Submit for callers with many entries in flight, for which a
-// goroutine or a channel per entry would be too dear. It calls complete exactly
-// once, before SubmitFunc returns or later from another goroutine. complete must not
-// block and must not change the result.
-func (w *Writer) SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
-	if w.cfg.Prepare != nil {
-		w.cfg.Prepare(&req)
-	}
-	if err := w.enqueue(call{ctx: ctx, req: req, complete: complete}); err != nil {
-		complete(&raffle.EnterResult{Err: err})
-	}
-}
-
-func (w *Writer) enqueue(c call) error {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	if w.stopped {
-		return fmt.Errorf("%w: the service is stopping", raffle.ErrUnavailable)
-	}
-	select {
-	case w.partitions[uint64(c.req.RaffleID)%uint64(len(w.partitions))] <- c:
-		return nil
-	default:
-		if w.cfg.OnRefused != nil {
-			w.cfg.OnRefused()
-		}
-		return raffle.ErrBusy
-	}
 }
 
 // Waiting returns how many calls are queued.
 func (w *Writer) Waiting() int {
 	n := int(w.held.calls.Load())
-	for _, partition := range w.partitions {
-		n += len(partition)
+	for i := range w.partitions {
+		n += w.partitions[i].len()
 	}
 	return n
 }
@@ -150,8 +124,8 @@ func (w *Writer) Waiting() int {
 // it once.
 func (w *Writer) Run(ctx context.Context) {
 	var flushing sync.WaitGroup
-	for _, partition := range w.partitions {
-		flushing.Go(func() { w.flushAll(context.WithoutCancel(ctx), partition) })
+	for i := range w.partitions {
+		flushing.Go(func() { w.flushAll(context.WithoutCancel(ctx), &w.partitions[i]) })
 	}
 	var lanes sync.WaitGroup
 	for range Lanes {
@@ -160,8 +134,8 @@ func (w *Writer) Run(ctx context.Context) {
 	<-ctx.Done()
 	w.mu.Lock()
 	w.stopped = true
-	for _, partition := range w.partitions {
-		close(partition)
+	for i := range w.partitions {
+		w.partitions[i].close()
 	}
 	w.mu.Unlock()
 	flushing.Wait()
@@ -171,29 +145,12 @@ func (w *Writer) Run(ctx context.Context) {
 
 // flushAll writes the calls of one partition, batch by batch, until it is closed
 // and empty.
-func (w *Writer) flushAll(ctx context.Context, partition chan call) {
-	calls, reqs := make([]call, 0, w.cfg.Batch), make([]raffle.EnterRequest, 0, w.cfg.Batch)
-	for first := range partition {
-		calls = w.gather(append(calls[:0], first), partition)
+func (w *Writer) flushAll(ctx context.Context, partition *queue) {
+	room, reqs := make([]call, 0, w.cfg.Batch), make([]raffle.EnterRequest, 0, w.cfg.Batch)
+	for calls := partition.gather(room, w.cfg.Batch); calls != nil; calls = partition.gather(room, w.cfg.Batch) {
 		w.flush(ctx, calls, reqs)
 		clear(calls) // so that the garbage collector can free what belongs to them
 	}
-}
-
-// gather adds the calls that are queued by now, up to a full batch.
-func (w *Writer) gather(calls []call, partition chan call) []call {
-	for len(calls) < w.cfg.Batch {
-		select {
-		case c, open := <-partition:
-			if !open {
-				return calls
-			}
-			calls = append(calls, c)
-		default:
-			return calls
-		}
-	}
-	return calls
 }
 
 // flush writes the calls of a partition, except those for raffles that are locked, which

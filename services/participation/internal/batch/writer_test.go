@@ -183,8 +183,9 @@ func TestWriter_AnswersEachCallOnce(t *testing.T) {
 		w, stop := start(t, &fakeStore{}, cfg)
 		var mu sync.Mutex
 		answers := map[int]int{}
+		submitter := w.Submitter()
 		submit := func(ctx context.Context, i int) {
-			w.SubmitFunc(ctx, entry("refused"), func(*raffle.EnterResult) {
+			submitter(ctx, entry("refused"), func(*raffle.EnterResult) {
 				mu.Lock()
 				defer mu.Unlock()
 				answers[i]++

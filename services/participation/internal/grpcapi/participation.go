@@ -20,9 +20,10 @@ import (
 // context's.
 type EntryWriter interface {
 	Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error)
-	// SubmitFunc queues a request and returns at once. complete is called exactly once,
-	// and must not block or change its argument.
-	SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult))
+	// Submitter returns a function for the requests of one stream, which queues a request
+	// and returns at once. complete is called exactly once, and must not block or change
+	// its argument. Each stream has a share of the queue.
+	Submitter() func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult))
 }
 
 // Ledger reads and withdraws entries. Its errors are those of package raffle.

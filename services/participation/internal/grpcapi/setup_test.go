@@ -104,9 +104,11 @@ func (f *fakeStore) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle
 	return &raffle.EnterResult{Err: err}, err
 }
 
-func (f *fakeStore) SubmitFunc(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
-	f.note(req.MemberID)
-	complete(&raffle.EnterResult{Err: f.call(ctx)})
+func (f *fakeStore) Submitter() func(context.Context, raffle.EnterRequest, func(*raffle.EnterResult)) {
+	return func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
+		f.note(req.MemberID)
+		complete(&raffle.EnterResult{Err: f.call(ctx)})
+	}
 }
 
 func succeed(context.Context) error { return nil }

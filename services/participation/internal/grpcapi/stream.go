@@ -28,7 +28,7 @@ const maxInFlight = 4096
 type entryStream struct {
 	stream    grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
 	who       *access.Identity // nil: nobody is authenticated
-	writer    EntryWriter
+	submit    func(context.Context, raffle.EnterRequest, func(*raffle.EnterResult))
 	validator *validator
 	rates     *rates
 	respond   func(*raffle.EnterResult) *rafflev1.EnterResponse
@@ -55,7 +55,7 @@ type outcome struct {
 // EnterStream answers each request as soon as its batch is written.
 func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) error {
 	e := &entryStream{
-		stream: stream, who: access.From(stream.Context()), writer: s.writer, validator: s.validator, rates: s.rates, respond: s.enterResponse, log: s.log,
+		stream: stream, who: access.From(stream.Context()), submit: s.writer.Submitter(), validator: s.validator, rates: s.rates, respond: s.enterResponse, log: s.log,
 		slots: make(chan struct{}, maxInFlight), ready: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	received, sent := make(chan error, 1), make(chan error, 1)
@@ -117,7 +117,7 @@ func (e *entryStream) receive() error {
 			e.add(outcome{correlationID: id, res: &raffle.EnterResult{Err: err}})
 			continue
 		}
-		e.writer.SubmitFunc(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) {
+		e.submit(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) {
 			e.add(outcome{correlationID: id, res: res})
 		})
 	}

@@ -99,7 +99,7 @@ func (b *drawBundle) enterMembers(t *testing.T, id int64, n int) (results []raff
 	reqs := make([]raffle.EnterRequest, n)
 	for i := range reqs {
 		reqs[i] = raffle.EnterRequest{RaffleID: id, MemberID: fmt.Sprintf("member-%d", i)}
-		b.Prepare(&reqs[i])
+		reqs[i].Tag = b.Tag(id, reqs[i].MemberID)
 	}
 	results, err := b.EnterBatch(t.Context(), reqs)
 	if err != nil {

@@ -54,13 +54,14 @@ func (c *keyCache) forget(raffleID int64) {
 	delete(c.keys, raffleID)
 }
 
-// Prepare makes the tag of a request, if the key of its raffle is known. It can be called
-// by many goroutines, so that the work is not done one request after another when the
+// Tag makes the tag of a member in a raffle's log, if the key of the raffle is known. Many
+// goroutines can call it, so that the work is not done one request after another when the
 // batch is written.
-func (s *Store) Prepare(req *raffle.EnterRequest) {
-	if key := s.keys.get(req.RaffleID); key != nil {
-		req.Tag = key.Tag(req.MemberID)
+func (s *Store) Tag(raffleID int64, memberID string) raffle.Tag {
+	if key := s.keys.get(raffleID); key != nil {
+		return key.Tag(memberID)
 	}
+	return raffle.Tag{}
 }
 
 const selectKeys = `SELECT r.id, r.epoch, coalesce(r.log_origin, ''), k.key

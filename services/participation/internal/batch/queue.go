@@ -1,0 +1,159 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
+
+// queue holds the calls that wait in a partition. Entries of streams have a channel of
+// their own, so that streams never take the room, or the time, of single calls.
+type queue struct {
+	single chan call
+	stream chan call
+}
+
+func newQueue(size int) queue {
+	return queue{single: make(chan call, size), stream: make(chan call, size)}
+}
+
+func (q *queue) len() int { return len(q.single) + len(q.stream) }
+
+func (q *queue) close() {
+	close(q.single)
+	close(q.stream)
+}
+
+// gather waits for a call, and returns it with those that are queued by then, up to a
+// full batch. It returns none once the queue is closed and empty. Of a batch, streams
+// have half if they need it, and single calls the other half if they do.
+func (q *queue) gather(calls []call, batch int) []call {
+	first, open := q.first()
+	if !open {
+		return nil
+	}
+	calls = append(calls, first)
+	calls = take(calls, q.single, batch-min(len(q.stream), batch/2))
+	calls = take(calls, q.stream, batch)
+	release(calls)
+	return calls
+}
+
+// first waits for a call. It reports false once the queue is closed and empty.
+func (q *queue) first() (c call, open bool) {
+	select {
+	case c, open = <-q.single:
+		if !open {
+			c, open = <-q.stream
+		}
+	case c, open = <-q.stream:
+		if !open {
+			c, open = <-q.single
+		}
+	}
+	return c, open
+}
+
+// take adds the calls that are queued, until there are n.
+func take(calls []call, from <-chan call, n int) []call {
+	for len(calls) < n {
+		select {
+		case c, open := <-from:
+			if !open {
+				return calls
+			}
+			calls = append(calls, c)
+		default:
+			return calls
+		}
+	}
+	return calls
+}
+
+// release gives the places of calls in the queue back to their streams.
+func release(calls []call) {
+	for i := 0; i < len(calls); {
+		share, n := calls[i].share, int64(0)
+		for ; i < len(calls) && calls[i].share == share; i++ {
+			n++
+		}
+		if share != nil {
+			share.Add(-n)
+		}
+	}
+}
+
+// shareFactor times the free places of a queue is what one stream may hold of it: four
+// fifths if it is alone, four thirteenths if there are three, and so on. So there is
+// always room for another one. https://doi.org/10.1109/90.664262 (dynamic thresholds)
+const shareFactor = 4
+
+// Submitter returns what a stream of entries submits by: like Submit, but with a
+// function that is called with the result, since a goroutine or a channel per entry
+// would be too dear. complete is called exactly once, before submit returns or later
+// from another goroutine. It must not block and must not change the result.
+//
+// Entries of streams wait in a part of the queue of their own, of which each stream has
+// a share. What is beyond the share fails with raffle.ErrBusy.
+//
+// submit is safe for concurrent use.
+func (w *Writer) Submitter() (submit func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult))) {
+	held := make([]atomic.Int64, len(w.partitions)) // places in the queue of each partition
+	return func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
+		c := call{ctx: ctx, req: req, complete: complete, share: &held[w.partitionOf(req)]}
+		if err := w.enqueue(c); err != nil {
+			complete(&raffle.EnterResult{Err: err})
+		}
+	}
+}
+
+// partitionOf returns the index of the partition of a request.
+func (w *Writer) partitionOf(req raffle.EnterRequest) int {
+	return int(uint64(req.RaffleID) % uint64(len(w.partitions)))
+}
+
+// enqueue puts a call into its partition, unless there is no room for it.
+func (w *Writer) enqueue(c call) error {
+	if w.cfg.Tag != nil {
+		c.req.Tag = w.cfg.Tag(c.req.RaffleID, c.req.MemberID)
+	}
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.stopped {
+		return fmt.Errorf("%w: the service is stopping", raffle.ErrUnavailable)
+	}
+	if w.partitions[w.partitionOf(c.req)].put(c) {
+		return nil
+	}
+	if w.cfg.OnRefused != nil {
+		w.cfg.OnRefused()
+	}
+	return raffle.ErrBusy
+}
+
+// put adds a call, and reports whether there was room for it.
+func (q *queue) put(c call) bool {
+	if c.share == nil {
+		return offer(q.single, c)
+	}
+	if c.share.Load() >= shareFactor*int64(cap(q.stream)-len(q.stream)) {
+		return false
+	}
+	c.share.Add(1) // before it can be taken out
+	if offer(q.stream, c) {
+		return true
+	}
+	c.share.Add(-1)
+	return false
+}
+
+func offer(to chan<- call, c call) bool {
+	select {
+	case to <- c:
+		return true
+	default:
+		return false
+	}
+}
