@@ -73,6 +73,8 @@ type Settings struct {
 	TrustedProxies          string        `name:"trusted-proxies" env:"GATEWAY_TRUSTED_PROXIES" default:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" form:"networks like 10.0.0.0/8, separated by commas" help:"Networks of the proxies whose X-Forwarded-For is believed."`
 	CORSOrigins             string        `name:"cors-origins" env:"GATEWAY_CORS_ORIGINS" form:"* or origins like https://example.org, separated by commas" help:"Origins whose pages may read the odds from here. * is every origin."`
 	MaxHeaderBytes          int           `name:"max-header-bytes" env:"GATEWAY_MAX_HEADER_BYTES" default:"16384" min:"1024" max:"1048576" unit:"bytes" help:"Largest header of a request."`
+	IdleTimeout             time.Duration `name:"idle-timeout" env:"GATEWAY_IDLE_TIMEOUT" default:"10m20s" min:"1s" max:"24h" help:"How long a connection waits for another request. Longer than the load balancer before it keeps its connections, which is up to 600 s: else requests may meet a connection that is just being closed."`
+	MaxIdlePerClient        int           `name:"max-idle-per-client" env:"GATEWAY_MAX_IDLE_PER_CLIENT" default:"1000" min:"1" max:"10000000" unit:"connections" zero:"no limit" help:"Most connections of one peer's address (of IPv6: one /64) that wait for another request. Further ones are closed. Behind a proxy the peer is the proxy."`
 	HeaderTimeout           time.Duration `name:"header-timeout" env:"GATEWAY_HEADER_TIMEOUT" default:"5s" min:"100ms" max:"1m" help:"Most time for a request's header to arrive, and again for its body."`
 	// Of what the service allocates, little stays: a larger heap, of some tens of MiB,
 	// saves a fifth of its CPU.

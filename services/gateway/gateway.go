@@ -129,9 +129,11 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	// All streams of one browser, or of a proxy, may share a connection.
 	s.http.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
 	s.http.ConnState = s.accepted.onState
+	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
 	s.accepted.limit, s.accepted.detached = acceptLimit(openFiles()), s.hub.Open
 	s.accepted.refused = metrics.refusedConnections.Inc
 	s.ops = httpserver.New(ops.Handler(registry, s.ready))
+	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
 	s.ops.WriteTimeout = responseTimeout
 	s.ops.ErrorLog = newErrorLog(cfg.Log)
 	return s, nil

@@ -20,8 +20,8 @@ type metrics struct {
 	lastWrite prometheus.Histogram
 	snapshots *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
-	// failedChecks and refusedConnections count by themselves.
-	failedChecks, refusedConnections prometheus.Counter
+	// failedChecks, refusedConnections and closedIdle count by themselves.
+	failedChecks, refusedConnections, closedIdle prometheus.Counter
 }
 
 func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
@@ -54,6 +54,10 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 		Namespace: namespace, Name: "refused_connections_total",
 		Help: "Connections that were closed at once because too many were open for the files that the process may open.",
 	})
+	m.closedIdle = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Name: "closed_idle_connections_total",
+		Help: "Connections that were closed because too many of their peer's address waited for another request.",
+	})
 	// All labels exist from the start, so that a rate includes the first event.
 	for _, cause := range feed.Causes() {
 		m.snapshots.WithLabelValues(string(cause))
@@ -66,7 +70,7 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 		Help: "Most streams and long polls that may be open. Further ones are refused.",
 	})
 	limit.Set(float64(cfg.maxConnections()))
-	registry.MustRegister(m.feedLag, m.lastWrite, m.snapshots, m.refusals, m.failedChecks, m.refusedConnections, limit)
+	registry.MustRegister(m.feedLag, m.lastWrite, m.snapshots, m.refusals, m.failedChecks, m.refusedConnections, m.closedIdle, limit)
 	return m
 }
 

@@ -68,6 +68,9 @@ type Settings struct {
 	Startup
 	StopTimeout      time.Duration `name:"stop-timeout" env:"PARTICIPATION_STOP_TIMEOUT" default:"5s" min:"0s" max:"10m" help:"Time for calls in flight to finish at the stop."`
 	MaxConnectionAge time.Duration `name:"max-connection-age" env:"PARTICIPATION_MAX_CONNECTION_AGE" default:"5m" min:"1s" max:"24h" zero:"no end" help:"How long a gRPC connection or a stream of entries lasts, give or take 10 %, before its client must open another one. It spreads clients over new instances."`
+	IdleTimeout      time.Duration `name:"idle-timeout" env:"PARTICIPATION_IDLE_TIMEOUT" default:"10m20s" min:"1s" max:"24h" help:"How long a connection without a call is kept, over gRPC and HTTP. Longer than the load balancer before it keeps its connections, which is up to 600 s: else calls may meet a connection that is just being closed."`
+	Keepalive        time.Duration `name:"keepalive" env:"PARTICIPATION_KEEPALIVE" default:"1m" min:"1s" max:"24h" help:"Silence on a gRPC connection after which its client is asked whether it is there. One that does not answer for 20 s is disconnected. Shorter than the load balancer lets a connection be silent."`
+	MaxIdlePerClient int           `name:"max-idle-per-client" env:"PARTICIPATION_MAX_IDLE_PER_CLIENT" default:"2000" min:"1" max:"10000000" unit:"connections" zero:"no limit" help:"Most HTTP connections of one peer's address (of IPv6: one /64) that wait for another request. Further ones are closed. A gateway keeps up to 1024."`
 	// Of what the service allocates, little stays: a larger heap, of some tens of MiB,
 	// saves a fifth of its CPU.
 	GCPercent int `name:"gc-percent" env:"PARTICIPATION_GC_PERCENT" default:"400" min:"1" max:"10000" unit:"percent" zero:"Go's default, 100" help:"Growth of the heap after which garbage is collected. More costs memory and saves CPU. The variable GOGC wins over it."`

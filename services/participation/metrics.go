@@ -33,6 +33,8 @@ type metrics struct {
 	damagedMessages prometheus.Counter
 	draws           prometheus.Counter
 	drawFailures    *prometheus.CounterVec
+	closedIdle      prometheus.Counter
+	unreadable      prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -76,6 +78,14 @@ func newMetrics() *metrics {
 			Namespace: namespace, Name: "damaged_messages_total",
 			Help: "Messages in the stream that can't be odds of their raffle. They are ignored, and the raffle's odds are published again.",
 		}),
+		unreadable: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "unreadable_raffles_total",
+			Help: "Times that a raffle was met whose row in the database has a value that no raffle can have. Calls for it fail; other raffles are not affected. The log names it.",
+		}),
+		closedIdle: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "closed_idle_connections_total",
+			Help: "HTTP connections that were closed because too many of their peer's address waited for another request.",
+		}),
 	}
 	m.draws = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: namespace, Name: "draws_total", Help: "Drawings that this instance has made.",
@@ -94,7 +104,7 @@ func newMetrics() *metrics {
 		m.entries.WithLabelValues(result)
 	}
 	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds, m.commitToStream, m.publishFailures, m.versionsBumped,
-		m.rafflesRemoved, m.damagedMessages, m.draws, m.drawFailures)
+		m.rafflesRemoved, m.damagedMessages, m.draws, m.drawFailures, m.closedIdle, m.unreadable)
 	return m
 }
 

@@ -75,6 +75,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 		Access: secured.access, TLS: secured.grpc,
 		EntriesPerMember: cfg.EntriesPerMember, EntriesPerClient: cfg.EntriesPerClient,
 		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
+		MaxConnectionIdle: cfg.IdleTimeout, Keepalive: cfg.Keepalive,
 		Ready: s.prepared, PageTokenKey: func() []byte { return s.pageTokenKey },
 		Registry: metrics.registry, Traces: traces, Log: cfg.Log,
 	}); err != nil {
@@ -92,7 +93,9 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	}
 	s.http = httpserver.New(facade)
 	s.http.ReadTimeout = readTimeout
+	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
 	s.ops = httpserver.New(ops.Handler(metrics.registry, s.ready))
+	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
 	return s, nil
 }
 

@@ -56,7 +56,7 @@ func newForwarder(a *API) *forwarder {
 			ResponseHeaderTimeout: timeout,
 			ForceAttemptHTTP2:     true,
 			MaxIdleConnsPerHost:   limit,
-			IdleConnTimeout:       time.Minute, // participation's server allows two
+			IdleConnTimeout:       time.Minute, // participation's server allows ten, by default
 			DisableCompression:    true,
 		},
 		Rewrite: func(r *httputil.ProxyRequest) {

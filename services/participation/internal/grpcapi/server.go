@@ -31,6 +31,8 @@ const (
 	maxRequest = 16 << 10
 	// handshakeTimeout bounds the beginning of a connection.
 	handshakeTimeout = 2 * time.Second
+	// keepaliveTimeout is how long a client may take to say that it is there.
+	keepaliveTimeout = 20 * time.Second
 	// callTimeout bounds every unary call, from its headers on: a caller that sends no
 	// message holds a stream for no longer.
 	callTimeout = 30 * time.Second
@@ -67,6 +69,11 @@ type Config struct {
 	// entries new requests, give or take 10 %, so that clients spread over all
 	// instances. 0 means without end.
 	MaxConnectionAge time.Duration
+	// MaxConnectionIdle is how long a connection without a call is kept, and Keepalive the
+	// silence after which a client is asked whether it is there. 0 means without end, and
+	// two hours.
+	MaxConnectionIdle time.Duration
+	Keepalive         time.Duration
 	// Until Ready is closed, all calls are refused with raffle.ErrUnavailable, except those
 	// of health and reflection. nil means that it is closed.
 	Ready <-chan struct{}
@@ -160,8 +167,8 @@ func transport(cfg *Config) []grpc.ServerOption {
 		// Clients may ping idle connections as often as common proxies need it.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			Time: time.Minute, Timeout: 20 * time.Second,
-			MaxConnectionAge: cfg.MaxConnectionAge,
+			Time: cfg.Keepalive, Timeout: keepaliveTimeout,
+			MaxConnectionAge: cfg.MaxConnectionAge, MaxConnectionIdle: cfg.MaxConnectionIdle,
 			// Calls that began before the end of the connection's age: a stream of entries
 			// lasts as long as a connection, a tenth more at most, and ends by itself.
 			MaxConnectionAgeGrace: max(callTimeout, cfg.MaxConnectionAge*11/10+streamGrace),

@@ -1,0 +1,177 @@
+package httpserver
+
+import (
+	"bufio"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// idleServer serves with a limit on idle connections until the test ends.
+func idleServer(t *testing.T, limit int, h http.Handler) (address string, closed *atomic.Int64) {
+	t.Helper()
+	closed = new(atomic.Int64)
+	s, l, ended := New(h), listen(t), make(chan error, 1)
+	LimitIdle(s, limit, slog.New(slog.NewTextHandler(t.Output(), nil)), func() { closed.Add(1) })
+	go func() { ended <- Serve(s, l) }()
+	t.Cleanup(func() { s.Close(); <-ended })
+	return l.Addr().String(), closed
+}
+
+// dial opens a connection from an address.
+func dial(t *testing.T, from, to string) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.DialContext(t.Context(), "tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// get sends a request, and reports whether the answer says that the connection closes.
+func get(t *testing.T, c net.Conn) (closes bool) {
+	t.Helper()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.Close
+}
+
+func ok(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "0") }
+
+func TestLimitIdle_BoundsEachAddress(t *testing.T) {
+	t.Parallel()
+	const limit = 3
+	address, closed := idleServer(t, limit, http.HandlerFunc(ok))
+	var conns []net.Conn
+	for i := range 3 * limit {
+		c := dial(t, "127.0.0.1", address)
+		if closes := get(t, c); closes != (i >= limit) {
+			t.Errorf("connection %d: closes %t", i, closes)
+		}
+		conns = append(conns, c)
+	}
+	for i := range 2 * limit { // another address has its own
+		if closes := get(t, dial(t, "127.0.0.2", address)); closes != (i >= limit) {
+			t.Errorf("connection %d of another address: closes %t", i, closes)
+		}
+	}
+	for range 2 { // those within the limit go on
+		if get(t, conns[0]) {
+			t.Error("the first one is told to close")
+		}
+	}
+	conns[0].Close()
+	deadline := time.Now().Add(10 * time.Second)
+	for get(t, dial(t, "127.0.0.1", address)) { // its place is free as soon as the server has noticed
+		if time.Now().After(deadline) {
+			t.Fatal("the place of a closed connection does not become free")
+		}
+	}
+	if closed.Load() != 0 {
+		t.Errorf("%d connections were closed at once", closed.Load())
+	}
+}
+
+// Connections whose requests are answered together find the limit not reached yet, and
+// wait together.
+func TestLimitIdle_ClosesWhatWaitsBeyondIt(t *testing.T) {
+	t.Parallel()
+	const limit, n = 3, 10
+	release := make(chan struct{})
+	var asked sync.WaitGroup
+	asked.Add(n)
+	address, closed := idleServer(t, limit, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Done()
+		<-release
+		ok(w, r)
+	}))
+	var conns []net.Conn
+	for range n {
+		c := dial(t, "127.0.0.1", address)
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	asked.Wait()
+	close(release)
+	gone := make(chan struct{}, n)
+	for _, c := range conns {
+		go func() {
+			r := bufio.NewReader(c)
+			if resp, err := http.ReadResponse(r, nil); err == nil {
+				resp.Body.Close()
+			}
+			_, _ = r.ReadByte() // until the connection ends
+			gone <- struct{}{}
+		}()
+	}
+	for range n - limit {
+		<-gone // the connections have deadlines
+	}
+	if closed.Load() != n-limit || len(gone) != 0 {
+		t.Errorf("%d connections were closed, %d more have ended", closed.Load(), len(gone))
+	}
+}
+
+func TestNetworkOf_CountsIPv6ByNetwork(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		one, other string
+		same       bool
+	}{
+		{"192.0.2.1:1", "192.0.2.1:2", true},
+		{"192.0.2.1:1", "192.0.2.2:1", false},
+		{"[::ffff:192.0.2.1]:1", "192.0.2.1:1", true},
+		{"[2001:db8::1]:1", "[2001:db8::2]:1", true},
+		{"[2001:db8:0:1::1]:1", "[2001:db8::1]:1", false},
+		{"[fe80::1%eth0]:1", "[fe80::2%eth1]:1", true},
+		{"pipe", "@", true},
+	} {
+		if same := networkOf(c.one) == networkOf(c.other); same != c.same {
+			t.Errorf("%s and %s: %t", c.one, c.other, same)
+		}
+	}
+}
+
+func TestLimitIdle_NoneByZero(t *testing.T) {
+	t.Parallel()
+	address, _ := idleServer(t, 0, http.HandlerFunc(ok))
+	for range 20 {
+		if get(t, dial(t, "127.0.0.1", address)) {
+			t.Fatal("told to close")
+		}
+	}
+}
+
+func TestLimitIdle_LogsTheAddress(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	l := &idleLimit{limit: 1, log: slog.New(slog.NewTextHandler(&log, nil)), idle: map[net.Conn]network{}, count: map[network]int{}}
+	for range 3 {
+		one, other := net.Pipe()
+		defer other.Close()
+		l.onState(one, http.StateActive)
+		l.onState(one, http.StateIdle)
+	}
+	if strings.Count(log.String(), "too many of them wait") != 1 || !strings.Contains(log.String(), "address=pipe") {
+		t.Errorf("logged %q", log.String())
+	}
+}
