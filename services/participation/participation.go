@@ -67,6 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 	store := postgres.New(conns.pool, conns.writePool, queue)
 	store.UseDraws(draws)
 	drawing.Log, drawing.OnDrawn = cfg.Log, metrics.draws.Inc
+	store.OnUnreadable = (&unreadableRaffles{log: cfg.Log, count: metrics.unreadable}).report
 	s := &service{cfg: &cfg, listeners: listeners, conns: conns, store: store, queue: queue}
 	s.watch = newDatabaseWatch(store, cfg.Log)
 	s.writer = batch.New(store, batch.Config{

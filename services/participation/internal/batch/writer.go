@@ -231,6 +231,11 @@ func (w *Writer) log(ctx context.Context, entries int, err error) {
 	}
 }
 
+func isUnreadable(err error) bool {
+	_, ok := errors.AsType[*raffle.UnreadableError](err)
+	return ok
+}
+
 // outcome counts the results of n requests; those without a result have failed. Those
 // that are held will be counted when they have a result.
 func outcome(results []raffle.EnterResult, n int, duration time.Duration) Outcome {
@@ -242,7 +247,7 @@ func outcome(results []raffle.EnterResult, n int, duration time.Duration) Outcom
 		case err == nil:
 			o.Placed++
 		case errors.Is(err, errHeld):
-		case errors.Is(err, raffle.ErrUnavailable):
+		case errors.Is(err, raffle.ErrUnavailable), isUnreadable(err):
 			o.Failed++
 		default:
 			o.Rejected++

@@ -43,6 +43,9 @@ var statusTable = []statusRow{
 	row(codes.NotFound, "RAFFLE_NOT_FOUND", func(e *raffle.NotFoundError) metadata {
 		return metadata{"raffleId": decimal(e.RaffleID)}
 	}),
+	row(codes.Internal, "RAFFLE_UNREADABLE", func(e *raffle.UnreadableError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID), "column": e.Column, "value": e.Value}
+	}),
 	row(codes.NotFound, "ENTRY_NOT_FOUND", func(e *raffle.EntryNotFoundError) metadata {
 		return metadata{"raffleId": decimal(e.RaffleID)}.addIf(e.Ordinal != 0, "ordinal", decimal(e.Ordinal))
 	}),

@@ -73,6 +73,10 @@ var statusCases = []struct {
 		err: &raffle.ImmutableError{RaffleID: 9, Field: "opens_at", State: raffle.Open}, code: codes.FailedPrecondition, reason: "FIELD_IMMUTABLE",
 		metadata: metadata{"raffleId": "9", "field": "opens_at", "state": "OPEN"},
 	},
+	{
+		err: &raffle.UnreadableError{RaffleID: 9, Column: "state", Value: "3"}, code: codes.Internal, reason: "RAFFLE_UNREADABLE",
+		metadata: metadata{"raffleId": "9", "column": "state", "value": "3"},
+	},
 	{err: &raffle.RequestReusedError{}, code: codes.FailedPrecondition, reason: "REQUEST_ID_REUSED"},
 	{err: access.ErrMissing, code: codes.Unauthenticated, reason: "TOKEN_MISSING"},
 	{err: access.ErrExpired, code: codes.Unauthenticated, reason: "TOKEN_EXPIRED"},

@@ -41,6 +41,9 @@ func (d *mender) mend(ctx context.Context, raffleID int64) error {
 	if _, ok := errors.AsType[*raffle.NotFoundError](err); ok {
 		return d.remove(ctx, raffleID, last)
 	}
+	if isUnreadable(err) {
+		return nil // it exists; viewers keep what they know
+	}
 	if err != nil {
 		return fmt.Errorf("read raffle: %w", err)
 	}
@@ -74,6 +77,9 @@ func (d *mender) bump(ctx context.Context, raffleID int64, last Message) error {
 		before = current.Version
 		return last.relate(&current) == ahead
 	})
+	if isUnreadable(err) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("bump version: %w", err)
 	}
@@ -83,6 +89,13 @@ func (d *mender) bump(ctx context.Context, raffleID int64, last Message) error {
 			"raffle", raffleID, "database", before, "stream", last.Version)
 	}
 	return nil
+}
+
+// isUnreadable reports whether a raffle exists whose row can't be read. The source has
+// reported it.
+func isUnreadable(err error) bool {
+	_, ok := errors.AsType[*raffle.UnreadableError](err)
+	return ok
 }
 
 // remove tells the viewers of a raffle that it does not exist, unless they have been

@@ -17,12 +17,14 @@ import (
 // are safe for concurrent use.
 type Source interface {
 	// List reads at most limit raffles with ids above after, by ascending id. State 0
-	// selects raffles of every state.
+	// selects raffles of every state. Raffles that can't be read are left out; there are no
+	// others if it returns fewer than limit.
 	List(ctx context.Context, after int64, limit int, state raffle.State) ([]raffle.Raffle, error)
 	// Unpublished reads raffles whose newest version is at least this old and is not
 	// marked as published.
 	Unpublished(ctx context.Context, age time.Duration) ([]raffle.Raffle, error)
-	// Get reads one raffle. It fails with *raffle.NotFoundError.
+	// Get reads one raffle. It fails with *raffle.NotFoundError, or with
+	// *raffle.UnreadableError if it exists and its row can't be read.
 	Get(ctx context.Context, id int64) (raffle.Raffle, error)
 	// Checkpoint marks versions, by raffle id, as published. It returns the raffles that
 	// the database does not have in this epoch and up to this version, and does not mark

@@ -14,8 +14,8 @@ import (
 // drawColumns are the columns of a raffle's details, log and draw as they are stored.
 type drawColumns struct {
 	description, pictureURL string
-	prizeNames              []string
-	prizeCounts             []int32
+	prizeNames              []*string // nil: NULL, which stands there only by hand
+	prizeCounts             []*int32
 	holders                 []int64
 	origin                  *string // nil: the raffle has no log
 	tree                    []byte
@@ -29,26 +29,30 @@ type drawColumns struct {
 	winningPrizes           []int32
 }
 
-// addTo adds what the columns hold to a raffle. Columns that contradict each other add
-// what they can; a log that can't be read then refuses its records.
-func (d *drawColumns) addTo(r *raffle.Raffle) {
+// addTo adds what the columns hold to a raffle. It fails if the tree of its log can't be
+// read.
+func (d *drawColumns) addTo(r *raffle.Raffle) error {
 	if d.description != "" || d.pictureURL != "" || len(d.prizeNames) > 0 {
 		r.Details = &raffle.Details{Description: d.description, PictureURL: d.pictureURL}
 		for i := range min(len(d.prizeNames), len(d.prizeCounts)) {
-			r.Details.Prizes = append(r.Details.Prizes, raffle.Prize{Name: d.prizeNames[i], Count: d.prizeCounts[i]})
+			if name, count := d.prizeNames[i], d.prizeCounts[i]; name != nil && count != nil {
+				r.Details.Prizes = append(r.Details.Prizes, raffle.Prize{Name: *name, Count: *count})
+			}
 		}
 	}
 	if r.Rule == raffle.MemberWinsOnce {
 		r.Holders = raffle.NewHolders(d.holders)
 	}
 	if d.origin == nil {
-		return
+		return nil
 	}
 	log := &raffle.Log{
 		Origin: *d.origin, Alternates: d.alternates, Drawing: d.drawing, Round: d.round,
 		DrawsAt: timeOf(d.drawsAt), Checkpoint: d.checkpoint,
 	}
-	_ = log.Tree.UnmarshalBinary(d.tree) // an empty tree refuses what follows the records that there are
+	if err := log.Tree.UnmarshalBinary(d.tree); err != nil {
+		return err
+	}
 	if d.chain != nil {
 		log.Chain = *d.chain
 	}
@@ -59,6 +63,7 @@ func (d *drawColumns) addTo(r *raffle.Raffle) {
 		log.Winning = append(log.Winning, raffle.WinningTicket{Ticket: d.winningTickets[i], Prize: d.winningPrizes[i]})
 	}
 	r.Log = log
+	return nil
 }
 
 // drawColumnsOf returns the columns of a raffle.
@@ -66,7 +71,7 @@ func drawColumnsOf(r *raffle.Raffle) drawColumns {
 	about := r.About()
 	d := drawColumns{description: about.Description, pictureURL: about.PictureURL, holders: r.Holders.Counts()}
 	for _, p := range about.Prizes {
-		d.prizeNames, d.prizeCounts = append(d.prizeNames, p.Name), append(d.prizeCounts, p.Count)
+		d.prizeNames, d.prizeCounts = append(d.prizeNames, &p.Name), append(d.prizeCounts, &p.Count)
 	}
 	log := r.Log
 	if log == nil {

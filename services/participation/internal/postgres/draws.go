@@ -18,7 +18,7 @@ import (
 func (s *Store) DueDraws(ctx context.Context) (list []raffle.Raffle, err error) {
 	err = readOn(ctx, s.writePool, func(conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles WHERE draws_at <= clock_timestamp() ORDER BY draws_at LIMIT 100`)
-		list, err = pgx.CollectRows(rows, scanRaffle)
+		list, _, err = s.collect(rows)
 		return err
 	})
 	return list, err

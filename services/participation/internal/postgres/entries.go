@@ -72,7 +72,7 @@ const countLogged = `
 //
 // What is wrong with one raffle fails the requests for that raffle only: those for a
 // raffle that another transaction has locked for a quarter of a second have the result
-// raffle.ErrLocked.
+// raffle.ErrLocked, those for one whose row can't be read a *raffle.UnreadableError.
 func (s *Store) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
 	return s.enter(ctx, reqs, impatientSettings)
 }
@@ -208,15 +208,16 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 		}
 	}
 	var (
-		raffles   []raffle.Raffle
-		now       time.Time
-		admission *raffle.Admission
-		batch     pgx.Batch
+		raffles    []raffle.Raffle
+		unreadable []*raffle.UnreadableError
+		now        time.Time
+		admission  *raffle.Admission
+		batch      pgx.Batch
 	)
 	batch.Queue(`BEGIN`)
 	batch.Queue(settings)
 	batch.Queue(lock, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
-		raffles, err = pgx.CollectRows(rows, scanRaffle)
+		raffles, unreadable, err = s.collect(rows)
 		return err
 	})
 	batch.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error {
@@ -238,7 +239,13 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 	batch.Queue(selectMemberStates, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
 		return loadMembers(admission, rows, members)
 	})
-	return admission, conn.SendBatch(ctx, &batch).Close()
+	err := conn.SendBatch(ctx, &batch).Close()
+	for _, u := range unreadable {
+		if admission != nil {
+			admission.Refuse(u.RaffleID, u)
+		}
+	}
+	return admission, err
 }
 
 // refuseLocked refuses the requests for raffles that exist, which rows says, and are not

@@ -11,13 +11,14 @@ import (
 
 // Unpublished reads raffles, at most 1,000, whose newest version is at least this
 // old and is not marked as published. Younger versions are most likely on their way to
-// the stream, or a newer one will replace them soon.
+// the stream, or a newer one will replace them soon. Raffles that can't be read are left
+// out.
 func (s *Store) Unpublished(ctx context.Context, age time.Duration) (list []raffle.Raffle, err error) {
 	err = read(ctx, func() error {
 		rows, _ := s.writePool.Query(ctx, `SELECT `+columns+` FROM raffles
 			WHERE NOT settled AND published_version <> version AND updated_at <= clock_timestamp() - $1::interval
 			ORDER BY id LIMIT $2`, age, passLimit)
-		list, err = pgx.CollectRows(rows, scanRaffle)
+		list, _, err = s.collect(rows)
 		return err
 	})
 	return list, err
@@ -65,7 +66,7 @@ func (s *Store) BumpVersion(ctx context.Context, raffleID, above int64, needed f
 	var changed []raffle.Raffle
 	err := inTx(ctx, s.writePool, func(tx pgx.Tx) error {
 		changed = nil
-		r, err := lockRaffle(ctx, tx, raffleID)
+		r, err := s.lockRaffle(ctx, tx, raffleID)
 		if err != nil || !needed(r) {
 			return err
 		}

@@ -6,45 +6,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
-
-// columns are those of a raffle, in the order in which scanRaffle reads them.
-const columns = `id, title, winners, max_entries_per_member, opens_at, closes_at,
-	state, entries, members, version, created_at, updated_at, epoch, visibility,
-	description, picture_url, prize_names, prize_counts, rule, holders,
-	log_origin, log_tree, draw_chain, draw_delay, alternates, drawing, draw_round, draws_at,
-	checkpoint, winning_tickets, winning_prizes`
-
-// scanRaffle reads a raffle. It can read every row, whatever somebody has written by
-// hand, so that one row does not keep those beside it from being read.
-func scanRaffle(row pgx.CollectableRow) (raffle.Raffle, error) {
-	var r raffle.Raffle
-	var opens, closes, created, updated pgtype.Timestamptz
-	var d drawColumns
-	err := row.Scan(&r.ID, &r.Title, &r.Winners, &r.MaxEntriesPerMember, &opens, &closes,
-		&r.State, &r.EntryCount, &r.MemberCount, &r.Version, &created, &updated, &r.Epoch, &r.Visibility,
-		&d.description, &d.pictureURL, &d.prizeNames, &d.prizeCounts, &r.Rule, &d.holders,
-		&d.origin, &d.tree, &d.chain, &d.delay, &d.alternates, &d.drawing, &d.round, &d.drawsAt,
-		&d.checkpoint, &d.winningTickets, &d.winningPrizes)
-	r.OpensAt, r.ClosesAt, r.CreatedAt, r.UpdatedAt = timeOf(opens), timeOf(closes), timeOf(created), timeOf(updated)
-	d.addTo(&r)
-	return r, err
-}
-
-// timeOf returns a time, or the zero time if it is absent, infinite, or of a year that
-// the contract can't express.
-func timeOf(t pgtype.Timestamptz) time.Time {
-	if !t.Valid || t.InfinityModifier != pgtype.Finite || t.Time.UTC().Year() < 1 || t.Time.UTC().Year() > maxYear {
-		return time.Time{}
-	}
-	return t.Time
-}
-
-// maxYear is the last year that a google.protobuf.Timestamp can express.
-const maxYear = 9999
 
 // nullable returns nil for the zero time.
 func nullable(t time.Time) *time.Time {
@@ -121,7 +85,7 @@ func (s *Store) insertRaffle(ctx context.Context, tx pgx.Tx, r raffle.Raffle, no
 		r.Title, r.Winners, r.MaxEntriesPerMember, nullable(r.OpensAt), nullable(r.ClosesAt), r.StateAt(now), now,
 		d.description, d.pictureURL, d.prizeNames, d.prizeCounts, max(raffle.EntryWins, r.Rule), d.holders,
 		max(raffle.Public, r.Visibility))
-	made, err := pgx.CollectExactlyOneRow(rows, scanRaffle)
+	made, err := s.collectOne(rows, 0)
 	if err != nil || r.Log == nil {
 		return made, err
 	}
@@ -139,30 +103,40 @@ func (s *Store) insertRaffle(ctx context.Context, tx pgx.Tx, r raffle.Raffle, no
 func (s *Store) Get(ctx context.Context, id int64) (r raffle.Raffle, err error) {
 	err = readOn(ctx, s.pool, func(conn *pgx.Conn) error {
 		rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1`, id)
-		r, err = collectRaffle(rows, id)
+		r, err = s.collectOne(rows, id)
 		return err
 	})
-	return r, err
-}
-
-func collectRaffle(rows pgx.Rows, id int64) (raffle.Raffle, error) {
-	r, err := pgx.CollectExactlyOneRow(rows, scanRaffle)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return r, &raffle.NotFoundError{RaffleID: id}
-	}
 	return r, err
 }
 
 // List reads at most limit raffles with ids above after, by ascending id. State 0
-// selects raffles of every state.
+// selects raffles of every state. Raffles that can't be read are left out; there are no
+// others if it returns fewer than limit.
 func (s *Store) List(ctx context.Context, after int64, limit int, state raffle.State) (list []raffle.Raffle, err error) {
-	err = readOn(ctx, s.pool, func(conn *pgx.Conn) error {
-		rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles
-			WHERE id > $1 AND ($3 = 0 OR state = $3) ORDER BY id LIMIT $2`, after, limit, state)
-		list, err = pgx.CollectRows(rows, scanRaffle)
-		return err
-	})
-	return list, err
+	for want := limit; want > 0; want = limit - len(list) {
+		var page []raffle.Raffle
+		var unreadable []*raffle.UnreadableError
+		err := readOn(ctx, s.pool, func(conn *pgx.Conn) (err error) {
+			rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles
+				WHERE id > $1 AND ($3 = 0 OR state = $3) ORDER BY id LIMIT $2`, after, want, state)
+			page, unreadable, err = s.collect(rows)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
+		if len(page)+len(unreadable) < want {
+			break
+		}
+		if n := len(page); n > 0 {
+			after = page[n-1].ID
+		}
+		if n := len(unreadable); n > 0 {
+			after = max(after, unreadable[n-1].RaffleID)
+		}
+	}
+	return list, nil
 }
 
 // Close closes a raffle. It fails with *raffle.NotFoundError,
@@ -221,7 +195,7 @@ func (s *Store) changeOnce(ctx context.Context, raffleID int64, id raffle.Reques
 		return raffle.Raffle{}, err
 	}
 	err = s.changeRaffle(ctx, raffleID, func(tx pgx.Tx) error {
-		if r, err = lockRaffle(ctx, tx, raffleID); err != nil {
+		if r, err = s.lockRaffle(ctx, tx, raffleID); err != nil {
 			return err
 		}
 		now, err := clock(ctx, tx)
@@ -253,9 +227,9 @@ func (s *Store) changeOnce(ctx context.Context, raffleID int64, id raffle.Reques
 
 // lockRaffle locks a raffle until the transaction ends, and reads it. It fails with
 // *raffle.NotFoundError.
-func lockRaffle(ctx context.Context, tx pgx.Tx, raffleID int64) (raffle.Raffle, error) {
+func (s *Store) lockRaffle(ctx context.Context, tx pgx.Tx, raffleID int64) (raffle.Raffle, error) {
 	rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1 FOR NO KEY UPDATE`, raffleID)
-	return collectRaffle(rows, raffleID)
+	return s.collectOne(rows, raffleID)
 }
 
 // save stores the columns of a raffle that can change, and what was appended to its log.

@@ -16,8 +16,9 @@ const passLimit = 1000
 
 // ApplySchedule opens and closes the raffles whose time has come, and returns how
 // many. If some can't be closed, since their draw can't be fixed now, it returns an error
-// that names them beside how many of the others it has changed. Any number of instances may call it at the same time: a raffle that another
-// transaction has locked is left to the next pass.
+// that names them beside how many of the others it has changed. Any number of instances
+// may call it at the same time: a raffle that another transaction has locked is left to
+// the next pass. Raffles that can't be read stay as they are.
 func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
 	var changed []raffle.Raffle
 	var refused error
@@ -26,7 +27,7 @@ func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
 		rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles
 			WHERE NOT settled AND (state = $1 AND opens_at <= now() OR state IN ($1, $2) AND closes_at <= now())
 			ORDER BY id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED`, raffle.Scheduled, raffle.Open, passLimit)
-		due, err := pgx.CollectRows(rows, scanRaffle)
+		due, _, err := s.collect(rows)
 		if err != nil || len(due) == 0 {
 			return err
 		}

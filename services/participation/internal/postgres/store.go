@@ -29,8 +29,9 @@ type Queue interface {
 
 // Store reads and writes raffles and entries. Its methods are safe for concurrent
 // use. They fail with the errors of package raffle that they name, with
-// raffle.ErrUnavailable, or with the cause of their context; any other error is a
-// defect.
+// raffle.ErrUnavailable, with *raffle.UnreadableError, or with the cause of their
+// context; any other error is a defect. Methods that read several raffles leave out those
+// that can't be read.
 type Store struct {
 	pool *pgxpool.Pool
 	// writePool holds the connections of the batch writer, the scheduler and the
@@ -40,6 +41,10 @@ type Store struct {
 	gates     *gates // of pool
 	draws     *raffle.Draws
 	keys      keyCache
+	// OnUnreadable, if set, is called whenever a raffle is met whose row can't be read. It
+	// must be set before any method is called, may be called from several goroutines at
+	// once, and must not block.
+	OnUnreadable func(*raffle.UnreadableError)
 	// hidesServer is set once the database has refused to say which server it is.
 	hidesServer atomic.Bool
 }

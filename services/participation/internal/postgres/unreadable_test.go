@@ -1,6 +1,10 @@
 package postgres_test
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -103,28 +107,119 @@ func TestStore_ReadsEveryRow(t *testing.T) {
 	}
 }
 
-// TestStore_BatchSurvivesARowThatCannotBeRead has a row with a number that its field in
-// the contract can't hold.
-func TestStore_BatchSurvivesARowThatCannotBeRead(t *testing.T) {
+// spoilt are values of a raffle's columns that no raffle can have.
+var spoilt = []struct{ column, value string }{
+	{"state", "0"},
+	{"state", "9"},
+	{"state", "NULL"},
+	{"winners", "NULL"},
+	{"winners", "0"},
+	{"winners", "1::bigint << 40"},
+	{"max_entries_per_member", "-1"},
+	{"entries", "-1"},
+	{"entries", "NULL"},
+	{"members", "7"}, // of no entries
+	{"version", "0"},
+	{"version", "1::bigint << 62"},
+	{"title", "NULL"},
+	{"epoch", "NULL"},
+	{"epoch", "''"},
+	{"epoch", "'a:b'"},
+}
+
+// dropChecks lets the columns of raffles have any value.
+const dropChecks = `
+	DO $$
+	DECLARE c text;
+	BEGIN
+		FOR c IN SELECT conname FROM pg_constraint WHERE conrelid = 'raffles'::regclass AND contype = 'c' LOOP
+			EXECUTE format('ALTER TABLE raffles DROP CONSTRAINT %I', c);
+		END LOOP;
+	END $$;
+	ALTER TABLE raffles ALTER winners TYPE bigint, ALTER winners DROP NOT NULL, ALTER state DROP NOT NULL,
+		ALTER entries DROP NOT NULL, ALTER title DROP NOT NULL, ALTER epoch DROP NOT NULL`
+
+// TestStore_AnUnreadableRaffleFailsAlone has rows that somebody wrote by hand, more and
+// more of them.
+func TestStore_AnUnreadableRaffleFailsAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	var reqs []raffle.EnterRequest
-	for range 5 {
-		reqs = append(reqs, raffle.EnterRequest{RaffleID: b.create(t, raffle.Raffle{}).ID, MemberID: "m"})
-	}
-	if _, err := b.pool.Exec(t.Context(), `ALTER TABLE raffles ALTER winners TYPE bigint`); err != nil {
+	ctx := t.Context()
+	var reported atomic.Int64
+	b.OnUnreadable = func(*raffle.UnreadableError) { reported.Add(1) }
+	if _, err := b.pool.Exec(ctx, dropChecks); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.pool.Exec(t.Context(), `UPDATE raffles SET winners = 1::bigint << 40 WHERE id = $1`, reqs[3].RaffleID); err != nil {
-		t.Fatal(err)
+	var good []int64
+	for _, s := range spoilt {
+		first, bad, due := b.create(t, raffle.Raffle{}).ID, b.create(t, raffle.Raffle{}).ID, b.create(t, raffle.Raffle{ClosesAt: time.Now().Add(time.Hour)}).ID
+		good = append(good, first, due)
+		for _, statement := range []string{
+			fmt.Sprintf(`UPDATE raffles SET %s = %s, closes_at = now() WHERE id = %d`, s.column, s.value, bad),
+			fmt.Sprintf(`UPDATE raffles SET updated_at = now() - interval '1 minute' WHERE id IN (%d, %d)`, first, bad),
+		} {
+			if _, err := b.pool.Exec(ctx, statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantUnreadable := func(call string, err error) {
+			t.Helper()
+			if u, ok := errors.AsType[*raffle.UnreadableError](err); !ok || u.RaffleID != bad || u.Column != s.column {
+				t.Errorf("%s of a raffle with %s = %s: %v", call, s.column, s.value, err)
+			}
+		}
+		want := func(call string, err error) {
+			t.Helper()
+			if err != nil {
+				t.Errorf("%s beside a raffle with %s = %s: %v", call, s.column, s.value, err)
+			}
+		}
+		before := reported.Load()
+		results, err := b.EnterBatch(ctx, []raffle.EnterRequest{{RaffleID: bad, MemberID: "m"}, {RaffleID: first, MemberID: "m"}, {RaffleID: due, MemberID: "m"}})
+		want("EnterBatch", err)
+		wantUnreadable("EnterBatch", results[0].Err)
+		want("EnterBatch", errors.Join(results[1].Err, results[2].Err))
+		if got := reported.Load() - before; got != 1 {
+			t.Errorf("one batch has read the row %d times", got) // once more for each part that it was split into
+		}
+		if _, err := b.pool.Exec(ctx, `UPDATE raffles SET closes_at = now() WHERE id = $1`, due); err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.ApplySchedule(ctx)
+		want("ApplySchedule", err)
+		if state := b.verify(t, due).State; state != raffle.Closed {
+			t.Errorf("beside a raffle with %s = %s one that is due is %s", s.column, s.value, state)
+		}
+		unpublished, err := b.Unpublished(ctx, 0)
+		want("Unpublished", err)
+		if !slices.ContainsFunc(unpublished, func(r raffle.Raffle) bool { return r.ID == first }) {
+			t.Errorf("beside a raffle with %s = %s: unpublished are %v", s.column, s.value, unpublished)
+		}
+		_, err = b.Get(ctx, bad)
+		wantUnreadable("Get", err)
+		_, err = b.Close(ctx, bad, raffle.RequestID{})
+		wantUnreadable("Close", err)
+		_, err = b.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: bad, MemberID: "m"})
+		wantUnreadable("Withdraw", err)
+		_, err = b.BumpVersion(ctx, bad, 5, func(raffle.Raffle) bool { return true })
+		wantUnreadable("BumpVersion", err)
 	}
-	results, err := b.EnterBatch(t.Context(), reqs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, res := range results {
-		if (res.Err != nil) != (i == 3) {
-			t.Errorf("%d: %+v", i, res)
+	for _, limit := range []int{1, 2, 100} {
+		var listed []int64
+		for after := int64(0); ; {
+			page, err := b.List(ctx, after, limit, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range page {
+				listed, after = append(listed, r.ID), r.ID
+			}
+			if len(page) < limit {
+				break
+			}
+		}
+		if !slices.Equal(listed, good) {
+			t.Errorf("listed in pages of %d: %v, want %v", limit, listed, good)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 func (s *Store) Withdraw(ctx context.Context, req raffle.WithdrawRequest) (raffle.WithdrawResult, error) {
 	var res raffle.WithdrawResult
 	err := s.changeRaffle(ctx, req.RaffleID, func(tx pgx.Tx) error {
-		r, err := lockRaffle(ctx, tx, req.RaffleID)
+		r, err := s.lockRaffle(ctx, tx, req.RaffleID)
 		if err != nil {
 			return err
 		}

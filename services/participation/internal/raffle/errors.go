@@ -70,6 +70,18 @@ func (e *EntryNotFoundError) Error() string {
 	return fmt.Sprintf("the member has no entry %d in raffle %d", e.Ordinal, e.RaffleID)
 }
 
+// UnreadableError means that the row of a raffle has a value that no raffle can have: it
+// was written by hand, or damaged. Other raffles are not affected.
+type UnreadableError struct {
+	RaffleID int64
+	Column   string
+	Value    string // as text
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("raffle %d can't be read: no raffle can have the %s that it has in the database, %s", e.RaffleID, e.Column, e.Value)
+}
+
 // NotFoundError means that there is no raffle with this id.
 type NotFoundError struct{ RaffleID int64 }
 
