@@ -5,6 +5,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"html/template"
 	"net/http"
@@ -25,7 +26,7 @@ const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 // responder writes its errors: JSON, or HTML for clients that accept it.
 // checkRaffle returns the error of a request for a raffle by its id, if there is
 // one. The handler is safe for concurrent use.
-func Handler(responder *respond.Responder, checkRaffle func(id string) error) http.Handler {
+func Handler(responder *respond.Responder, checkRaffle func(ctx context.Context, id string) error) http.Handler {
 	page := mustLoad("index.html")
 	forPeople := responder.WithHTML(errorPage)
 	// The page itself says in the reader's language that there is no such raffle.
@@ -42,7 +43,7 @@ func Handler(responder *respond.Responder, checkRaffle func(id string) error) ht
 	}
 	handle("/{$}", forPeople, page.serve)
 	handle("/raffle/{id}", forRaffles, func(w http.ResponseWriter, r *http.Request) error {
-		if err := checkRaffle(r.PathValue("id")); err != nil {
+		if err := checkRaffle(r.Context(), r.PathValue("id")); err != nil {
 			return err
 		}
 		return page.serve(w, r)

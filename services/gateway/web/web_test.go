@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"encoding/json"
 	"io/fs"
 	"log/slog"
@@ -26,7 +27,7 @@ func get(t *testing.T, method, target string, header http.Header) *httptest.Resp
 		Retry: func() time.Duration { return time.Second },
 		Log:   slog.New(slog.DiscardHandler),
 	}
-	checkRaffle := func(id string) error {
+	checkRaffle := func(_ context.Context, id string) error {
 		if regexp.MustCompile(`^([1-9]|9223372036854775807)$`).MatchString(id) {
 			return nil
 		}

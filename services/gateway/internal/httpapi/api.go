@@ -75,12 +75,13 @@ type API struct {
 	cors      *cors.Middleware
 	origins   *http.CrossOriginProtection
 	respond   *respond.Responder
+	waiting   chan struct{} // holds a value for each request that waits for a new raffle
 }
 
 // New returns an API that reads from a cache, which feed fills, and streams by hub.
 // It fails if CheckOrigins does.
 func New(cfg Config, newest *cache.Cache, feed Feed, hub *fanout.Hub) (*API, error) {
-	a := &API{cfg: cfg, cache: newest, feed: feed, hub: hub, admission: newAdmission(cfg.MaxOpen, cfg.MaxPerClient)}
+	a := &API{cfg: cfg, cache: newest, feed: feed, hub: hub, admission: newAdmission(cfg.MaxOpen, cfg.MaxPerClient), waiting: make(chan struct{}, maxWaiting)}
 	a.respond = &respond.Responder{Retry: a.retry, Refused: cfg.Refused, Log: cfg.Log}
 	var err error
 	if a.cors, err = newCORS(cfg.Origins); err != nil {
@@ -149,24 +150,63 @@ func Refusals() []string { return respond.Labels() }
 // CheckRaffle returns the error of a request for the raffle with the id text: the
 // id is malformed, or no raffle has it. It returns nil as long as it is not known
 // which raffles there are.
-func (a *API) CheckRaffle(text string) error {
+func (a *API) CheckRaffle(ctx context.Context, text string) error {
 	id, err := raffleID(text)
 	if err != nil || !a.feed.Complete() {
 		return err
 	}
-	_, err = a.known(id)
+	_, err = a.known(ctx, id)
 	return err
 }
 
-// known returns a raffle's newest odds.
-func (a *API) known(id int64) (*odds.Update, error) {
+// known returns a raffle's newest odds. It waits a moment for a raffle that is not known:
+// whoever has just created one opens it at once, while its first odds are on the way.
+func (a *API) known(ctx context.Context, id int64) (*odds.Update, error) {
 	if u := a.cache.Newest(id); u != nil {
 		return u, nil
 	}
 	if !a.feed.Complete() {
 		return nil, errNotReady()
 	}
+	if u := a.awaitNew(ctx, id); u != nil {
+		return u, nil
+	}
 	return nil, respond.Errorf(respond.RaffleNotFound, "raffle %d does not exist", id)
+}
+
+const (
+	// newWait is how long a request waits for a raffle that is not known. Odds are
+	// published within milliseconds.
+	newWait = 500 * time.Millisecond
+	// newLook is how often it is looked for meanwhile.
+	newLook = 20 * time.Millisecond
+	// maxWaiting bounds the requests that wait. Further ones are answered at once.
+	maxWaiting = 256
+)
+
+// awaitNew returns the newest odds of a raffle once they are known, or nil if that takes
+// too long.
+func (a *API) awaitNew(ctx context.Context, id int64) *odds.Update {
+	select {
+	case a.waiting <- struct{}{}:
+		defer func() { <-a.waiting }()
+	default:
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, newWait)
+	defer cancel()
+	look := time.NewTicker(newLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			if u := a.cache.Newest(id); u != nil {
+				return u
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 func errNotReady() error { return respond.Errorf(respond.NotReady, "not ready; retry") }

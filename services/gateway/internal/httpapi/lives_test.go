@@ -131,7 +131,7 @@ func TestUnknownRaffle_WhileStreamIsFilled(t *testing.T) {
 				b.t.Errorf("%s: no Retry-After", path)
 			}
 		}
-		if err := b.api.CheckRaffle("7"); err != nil {
+		if err := b.api.CheckRaffle(b.t.Context(), "7"); err != nil {
 			b.t.Errorf("the page: %v", err)
 		}
 		if status, _ := b.body(http.MethodGet, "/api/v1/raffles/1/odds"); status != 200 {

@@ -37,7 +37,7 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, err := a.known(id)
+	u, err := a.known(r.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 		if err := a.waitFor(r, u, wait); err != nil {
 			return err
 		}
-		if u, err = a.known(id); err != nil { // it was removed
+		if u, err = a.known(r.Context(), id); err != nil { // it was removed
 			return err
 		}
 	}

@@ -48,7 +48,7 @@ func (a *API) subscribeSeveral(w http.ResponseWriter, r *http.Request) error {
 
 // stream answers with the updates of raffles.
 func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, ids []int64) error {
-	newest, err := a.allKnown(ids)
+	newest, err := a.allKnown(r.Context(), ids)
 	if err != nil {
 		return err
 	}
@@ -83,12 +83,13 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 	return nil
 }
 
-// allKnown returns the newest odds of all raffles.
-func (a *API) allKnown(ids []int64) ([]*odds.Update, error) {
+// allKnown returns the newest odds of all raffles, or the error of the first that is not
+// known.
+func (a *API) allKnown(ctx context.Context, ids []int64) ([]*odds.Update, error) {
 	newest := make([]*odds.Update, len(ids))
 	for i, id := range ids {
 		var err error
-		if newest[i], err = a.known(id); err != nil {
+		if newest[i], err = a.known(ctx, id); err != nil {
 			return nil, err
 		}
 	}

@@ -15,6 +15,7 @@ const longestWait = 10_000;
 // name can be invalid.
 const refusals = {
   ENTRY_LIMIT_REACHED: text.limitReached,
+  WITHDRAWAL_LIMIT_REACHED: text.withdrawnTooOften,
   RAFFLE_NOT_OPEN: text.notOpen,
   RAFFLE_NOT_FOUND: text.raffleMissing,
   INVALID: text.nameInvalid,
