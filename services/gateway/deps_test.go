@@ -35,8 +35,6 @@ var allowed = []string{
 	"github.com/rafflecast/rafflecast/proto",
 	"github.com/rafflecast/rafflecast/services/gateway",
 	"github.com/rafflecast/rafflecast/services/internal",
-	"github.com/synadia-io/orbit.go/jetstreamext", // batched Direct Get
-	"github.com/synadia-io/orbit.go/natsext",      // by jetstreamext
 	"go.opentelemetry.io/auto/sdk",
 	"go.opentelemetry.io/otel",
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace",

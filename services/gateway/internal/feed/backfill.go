@@ -1,13 +1,15 @@
 package feed
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/synadia-io/orbit.go/jetstreamext"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
@@ -27,9 +29,8 @@ const (
 // however many callers want the same at the same time. If NATS is unavailable it
 // returns at once, and nothing is added.
 func (f *Feed) Backfill(ctx context.Context, raffleID int64) {
-	// Without a connection GetBatch would fail, too, and leave a subscription behind.
 	if !f.Connected() {
-		return
+		return // the request would fail, and be logged
 	}
 	result := f.backfills.DoChan(strconv.FormatInt(raffleID, 10), func() (any, error) {
 		// Not cancelled with ctx, since other callers may wait as well.
@@ -60,24 +61,12 @@ func (f *Feed) backfill(ctx context.Context, raffleID int64) error {
 	return nil
 }
 
-// readStored returns what the stream holds of a raffle, in order, by one batched
-// Direct Get (ADR-31 of github.com/nats-io/nats-architecture-and-design). Any
-// replica answers it.
+// readStored returns what the stream holds of a raffle, in order.
 func (f *Feed) readStored(ctx context.Context, raffleID int64) (stored []*odds.Update, err error) {
-	messages, err := jetstreamext.GetBatch(ctx, f.js, f.cfg.Names.Stream(), maxBackfill,
-		jetstreamext.GetBatchSubject(f.cfg.Names.Subject(raffleID)))
-	if err != nil {
-		return nil, fmt.Errorf("request messages: %w", err)
-	}
-	for msg, err := range messages {
-		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return nil, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("read messages: %w", err)
-		}
-		u, err := odds.Decode(msg.Data)
+	err = f.getBatch(ctx, f.cfg.Names.Subject(raffleID), func(data []byte) {
+		u, err := odds.Decode(data)
 		if err != nil || u.RaffleID != raffleID {
-			continue // as when it was received
+			return // as when it was received
 		}
 		switch n := len(stored); {
 		case n > 0 && u.Epoch != stored[n-1].Epoch: // another life
@@ -85,9 +74,43 @@ func (f *Feed) readStored(ctx context.Context, raffleID int64) (stored []*odds.U
 		case n == 0 || u.Version > stored[n-1].Version:
 			stored = append(stored, u)
 		}
+	})
+	return stored, err
+}
+
+// getBatch calls take with the messages of a subject, in order, by one batched Direct
+// Get (ADR-31 of github.com/nats-io/nats-architecture-and-design). Any replica answers
+// it.
+//
+// jetstreamext of github.com/synadia-io/orbit.go (v0.3.2) does the same, but leaves a
+// subscription behind if the connection is lost before its request, and takes a deadline
+// for the end of the batch.
+func (f *Feed) getBatch(ctx context.Context, subject string, take func(data []byte)) error {
+	request, err := json.Marshal(map[string]any{"seq": 1, "next_by_subj": subject, "batch": maxBackfill})
+	if err != nil {
+		return err
 	}
-	if err := ctx.Err(); err != nil { // else a batch that was cut off would look complete
-		return nil, fmt.Errorf("read messages: %w", err)
+	responses, err := f.nc.SubscribeSync(f.nc.NewRespInbox())
+	if err != nil {
+		return fmt.Errorf("subscribe to responses: %w", err)
 	}
-	return stored, nil
+	defer responses.Unsubscribe() //nolint:errcheck // it fails only if the connection is closed
+	to := cmp.Or(f.cfg.APIPrefix, jetstream.DefaultAPIPrefix)
+	if err := f.nc.PublishRequest(strings.TrimSuffix(to, ".")+".DIRECT.GET."+f.cfg.Names.Stream(), responses.Subject, request); err != nil {
+		return fmt.Errorf("request messages: %w", err)
+	}
+	for {
+		msg, err := responses.NextMsgWithContext(ctx)
+		if err != nil {
+			return fmt.Errorf("read messages: %w", err)
+		}
+		switch status := msg.Header.Get("Status"); status {
+		case "":
+			take(msg.Data)
+		case "204", "404": // the end of the batch; no messages
+			return nil
+		default:
+			return fmt.Errorf("read messages: status %s %.100s", status, msg.Header.Get("Description"))
+		}
+	}
 }

@@ -341,6 +341,9 @@ func TestFeed_BackfillWithoutConnectionLeavesNothing(t *testing.T) {
 	testenv.Eventually(t, "the connection is lost", patienceOfTests, func() bool { return !b.feed.Connected() })
 	for range 10 {
 		b.feed.Backfill(t.Context(), 1)
+		if _, err := b.feed.readStored(t.Context(), 1); err == nil { // lost after Backfill has looked
+			t.Error("a request without a connection succeeds")
+		}
 	}
 	if n := b.feed.nc.NumSubscriptions(); n > before {
 		t.Errorf("%d subscriptions, %d before", n, before)
