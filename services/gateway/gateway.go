@@ -81,7 +81,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	s := &service{cfg: cfg, cache: cache.New()}
 	registry := ops.NewRegistry()
 	metrics := newMetrics(registry, cfg)
-	spans := deliverySpans{traces.Tracer("github.com/rafflecast/rafflecast/services/gateway")}
+	spans := deliverySpans{traces.Tracer("github.com/rafflecast/rafflecast/services/gateway"), cfg.Names()}
 	if s.hub, err = fanout.NewHub(fanout.Config{
 		Cache:              s.cache,
 		ConflationInterval: cfg.ConflationInterval,

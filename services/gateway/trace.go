@@ -17,6 +17,7 @@ import (
 // was not blocked. Odds that were conflated away for any subscriber have no span.
 type deliverySpans struct {
 	tracer trace.Tracer // nil: none
+	names  oddsstream.Names
 }
 
 // delivered makes the span of an update that has just been delivered.
@@ -26,13 +27,13 @@ func (s deliverySpans) delivered(u *odds.Update) {
 		return
 	}
 	ctx := trace.ContextWithRemoteSpanContext(context.Background(), d.Origin)
-	_, span := s.tracer.Start(ctx, "process "+oddsstream.AllLive,
+	_, span := s.tracer.Start(ctx, "process "+s.names.AllLive(),
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(d.Received),
 		trace.WithAttributes(
 			semconv.MessagingSystemKey.String("nats"),
 			semconv.MessagingOperationTypeProcess,
 			semconv.MessagingOperationName("fan out"),
-			semconv.MessagingDestinationTemplate(oddsstream.AllLive),
+			semconv.MessagingDestinationTemplate(s.names.AllLive()),
 			attribute.Int64("rafflecast.raffle.id", u.RaffleID),
 			attribute.Int64("rafflecast.raffle.version", u.Version),
 			attribute.Int("rafflecast.connections", d.Connections()),

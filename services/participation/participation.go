@@ -78,7 +78,7 @@ func Run(ctx context.Context, cfg Config) error {
 	s.outbox = outbox.New(queue, s.stream, store, outbox.Config{
 		OnPublished: metrics.onPublished, OnFailed: metrics.publishFailures.Inc, OnBumped: metrics.versionsBumped.Inc,
 		OnRemoved: metrics.rafflesRemoved.Inc, OnDamaged: metrics.damagedMessages.Inc,
-		Tracer: traces.Tracer(tracerName), Log: cfg.Log,
+		Names: cfg.Names(), Tracer: traces.Tracer(tracerName), Log: cfg.Log,
 	})
 	metrics.registerGauges(&cfg, s.writer, queue, s.stream, conns)
 	s.drawer = drawer.New(store, drawing)

@@ -16,7 +16,7 @@ import (
 const snapshotTimeout = time.Minute
 
 // errNoStream is expected at the very first start: participation creates the stream.
-var errNoStream = errors.New("there is no stream " + oddsstream.Name + " yet: participation creates it")
+var errNoStream = errors.New("there is no such stream yet: participation creates it")
 
 // maxBehind is how many snapshots in a row may lack the stream's last message. Then it
 // must have been deleted.
@@ -115,7 +115,7 @@ func (f *Feed) streamEnd(ctx context.Context) (streamEnd, error) {
 	defer cancel()
 	stream, err := f.js.Stream(ctx, f.cfg.Names.Stream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return streamEnd{}, errNoStream
+		return streamEnd{}, fmt.Errorf("stream %s: %w", f.cfg.Names.Stream(), errNoStream)
 	}
 	if err != nil {
 		return streamEnd{}, fmt.Errorf("look up stream %s: %w", f.cfg.Names.Stream(), err)

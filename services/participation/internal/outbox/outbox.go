@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -92,6 +93,7 @@ type Config struct {
 	OnBumped    func()              // a version was bumped above the stream's
 	OnRemoved   func()              // the stream was told that a raffle does not exist any more
 	OnDamaged   func()              // a message was found that no reader can believe
+	Names       oddsstream.Names    // of the stream, for spans
 	Tracer      trace.Tracer
 	Log         *slog.Logger
 }

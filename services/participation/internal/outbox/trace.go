@@ -7,8 +7,6 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
 // send is publish within a span, if the change that made the version is traced. The
@@ -18,14 +16,14 @@ func (r *relay) send(ctx context.Context, m *message, after uint64) (Message, er
 	if !m.origin.IsSampled() {
 		return r.publish(ctx, m, after)
 	}
-	ctx, span := r.cfg.Tracer.Start(trace.ContextWithSpanContext(ctx, m.origin), "send "+oddsstream.AllStored,
+	ctx, span := r.cfg.Tracer.Start(trace.ContextWithSpanContext(ctx, m.origin), "send "+r.cfg.Names.AllStored(),
 		trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(
 			semconv.MessagingSystemKey.String("nats"),
 			semconv.MessagingOperationTypeSend,
 			semconv.MessagingOperationName("publish"),
-			semconv.MessagingDestinationName(oddsstream.Subject(m.raffle.ID)),
-			semconv.MessagingDestinationTemplate(oddsstream.AllStored),
+			semconv.MessagingDestinationName(r.cfg.Names.Subject(m.raffle.ID)),
+			semconv.MessagingDestinationTemplate(r.cfg.Names.AllStored()),
 		))
 	defer span.End()
 	last, err := r.publish(ctx, m, after)
