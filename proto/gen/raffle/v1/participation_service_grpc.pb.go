@@ -41,6 +41,8 @@ const (
 //     or may not have been made;
 //   - DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), CANCELLED (CANCELLED): a change may or
 //     may not have been made;
+//   - INTERNAL (RAFFLE_UNREADABLE): the raffle's row in the database was damaged,
+//     and must be mended there; other raffles are not affected;
 //   - INTERNAL (INTERNAL): a defect of the service, described in its log only.
 //
 // Where callers are authenticated, it may also fail with
@@ -62,7 +64,8 @@ type ParticipationServiceClient interface {
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// before opens_at, from closes_at on, and if the raffle is closed or cancelled;
 	// FAILED_PRECONDITION (ENTRY_LIMIT_REACHED) if the member has
-	// max_entries_per_member entries.
+	// max_entries_per_member entries; FAILED_PRECONDITION
+	// (WITHDRAWAL_LIMIT_REACHED) if the member has withdrawn more than 100 entries.
 	Enter(ctx context.Context, in *EnterRequest, opts ...grpc.CallOption) (*EnterResponse, error)
 	// EnterStream places many entries over one stream. Any number of requests may be
 	// in flight (beyond some thousands the service stops reading until some are
@@ -79,6 +82,8 @@ type ParticipationServiceClient interface {
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, ENTRY_NOT_FOUND); FAILED_PRECONDITION
 	// (RAFFLE_NOT_OPEN) from closes_at on, and if the raffle is closed or cancelled.
+	// A member who has withdrawn more than 100 entries of a raffle can't enter it
+	// again: Enter fails with WITHDRAWAL_LIMIT_REACHED.
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
 	// ListEntries reads the entries that count, by member and ordinal, in pages.
 	//
@@ -166,6 +171,8 @@ func (c *participationServiceClient) GetOdds(ctx context.Context, in *GetOddsReq
 //     or may not have been made;
 //   - DEADLINE_EXCEEDED (DEADLINE_EXCEEDED), CANCELLED (CANCELLED): a change may or
 //     may not have been made;
+//   - INTERNAL (RAFFLE_UNREADABLE): the raffle's row in the database was damaged,
+//     and must be mended there; other raffles are not affected;
 //   - INTERNAL (INTERNAL): a defect of the service, described in its log only.
 //
 // Where callers are authenticated, it may also fail with
@@ -187,7 +194,8 @@ type ParticipationServiceServer interface {
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// before opens_at, from closes_at on, and if the raffle is closed or cancelled;
 	// FAILED_PRECONDITION (ENTRY_LIMIT_REACHED) if the member has
-	// max_entries_per_member entries.
+	// max_entries_per_member entries; FAILED_PRECONDITION
+	// (WITHDRAWAL_LIMIT_REACHED) if the member has withdrawn more than 100 entries.
 	Enter(context.Context, *EnterRequest) (*EnterResponse, error)
 	// EnterStream places many entries over one stream. Any number of requests may be
 	// in flight (beyond some thousands the service stops reading until some are
@@ -204,6 +212,8 @@ type ParticipationServiceServer interface {
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, ENTRY_NOT_FOUND); FAILED_PRECONDITION
 	// (RAFFLE_NOT_OPEN) from closes_at on, and if the raffle is closed or cancelled.
+	// A member who has withdrawn more than 100 entries of a raffle can't enter it
+	// again: Enter fails with WITHDRAWAL_LIMIT_REACHED.
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
 	// ListEntries reads the entries that count, by member and ordinal, in pages.
 	//
