@@ -93,6 +93,7 @@ type Config struct {
 
 	// Tests set these; 0 means the constant.
 	callTimeout time.Duration
+	streamGrace time.Duration
 	maxStreams  uint32
 }
 
@@ -171,7 +172,7 @@ func transport(cfg *Config) []grpc.ServerOption {
 			MaxConnectionAge: cfg.MaxConnectionAge, MaxConnectionIdle: cfg.MaxConnectionIdle,
 			// Calls that began before the end of the connection's age: a stream of entries
 			// lasts as long as a connection, a tenth more at most, and ends by itself.
-			MaxConnectionAgeGrace: max(callTimeout, cfg.MaxConnectionAge*11/10+streamGrace),
+			MaxConnectionAgeGrace: max(cmp.Or(cfg.callTimeout, callTimeout), cfg.MaxConnectionAge*11/10+cmp.Or(cfg.streamGrace, streamGrace)),
 		}),
 	}
 	if cfg.TLS != nil {
