@@ -58,6 +58,9 @@ func (s *Server) Stop() {
 	s.server.WaitForShutdown()
 }
 
+// Name returns the server's name in its cluster.
+func (s *Server) Name() string { return s.server.Name() }
+
 // URL returns the URL for clients.
 func (s *Server) URL() string { return s.server.ClientURL() }
 

@@ -1,0 +1,114 @@
+package outbox
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/test/natstest"
+)
+
+// replicated returns the stream with three replicas, by a connection to one server.
+func replicated(server *natstest.Server) *JetStream {
+	j := NewJetStream(server.JetStream(), oddsstream.Names{}, 3)
+	j.UseDatabase("ours")
+	return j
+}
+
+// Two instances that start together both make the stream. A cluster may answer neither
+// of them.
+func TestJetStream_TwoInstancesMakeTheStreamOfACluster(t *testing.T) {
+	t.Parallel()
+	servers := natstest.StartCluster(t, 3)
+	one, other := replicated(servers[0]), replicated(servers[1])
+	admin := servers[2].JetStream()
+	for range 5 {
+		began := time.Now()
+		errs := make(chan error, 2)
+		for _, j := range []*JetStream{one, other} {
+			go func() { errs <- j.Ensure(t.Context()) }()
+		}
+		for range 2 {
+			if err := <-errs; err != nil {
+				t.Errorf("after %v: %v", time.Since(began), err)
+			}
+		}
+		if took := time.Since(began); took > requestTimeout*3/4 {
+			t.Errorf("it took %v", took)
+		}
+		wantForeign(t, admin)
+		if err := admin.DeleteStream(t.Context(), oddsstream.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A replica that was away is behind for a moment after it is back, and may be the one
+// that answers: what is read then must not pass for the newest.
+func TestJetStream_NewestOfAClusterIsTheNewest(t *testing.T) {
+	t.Parallel()
+	servers := natstest.StartCluster(t, 3)
+	stream := replicated(servers[0])
+	if err := stream.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const raffles = 50
+	js := servers[0].JetStream()
+	after := make(map[int64]uint64)
+	for round := int64(1); round <= 6; round++ {
+		away := follower(t, js, servers)
+		away.Stop()
+		for id := int64(1); id <= raffles; id++ {
+			seq, err := appendSoon(t, stream, id, round, after[id])
+			if err != nil {
+				t.Fatal(err)
+			}
+			after[id] = seq
+		}
+		away.Start()
+		newest, err := stream.Newest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := int64(1); id <= raffles; id++ {
+			if newest[id].Version != round {
+				t.Fatalf("round %d: raffle %d is read as version %d", round, id, newest[id].Version)
+			}
+		}
+	}
+}
+
+// follower returns a server that has a replica of the stream, and is neither its leader
+// nor the one that js is connected to.
+func follower(t *testing.T, js jetstream.JetStream, servers []*natstest.Server) *natstest.Server {
+	t.Helper()
+	s, err := js.Stream(t.Context(), oddsstream.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := s.CachedInfo().Cluster.Leader
+	for _, server := range servers[1:] {
+		if server.Name() != leader {
+			return server
+		}
+	}
+	t.Fatalf("no follower beside %s", leader)
+	return nil
+}
+
+// appendSoon appends a version, and repeats that for as long as a cluster has no leader.
+func appendSoon(t *testing.T, s *JetStream, id, v int64, after uint64) (seq uint64, err error) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if seq, err = s.Append(t.Context(), version(id, v), after); err == nil {
+			return seq, nil
+		}
+		last, lastErr := s.Last(t.Context(), id)
+		if lastErr == nil && last.Version == v {
+			return last.Seq, nil
+		}
+	}
+	return 0, err
+}
