@@ -2,10 +2,12 @@ package httpserver
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,7 +35,7 @@ func dial(t *testing.T, from, to string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -112,19 +114,21 @@ func TestLimitIdle_ClosesWhatWaitsBeyondIt(t *testing.T) {
 	}
 	asked.Wait()
 	close(release)
-	gone := make(chan struct{}, n)
+	gone := make(chan error, n)
 	for _, c := range conns {
 		go func() {
 			r := bufio.NewReader(c)
 			if resp, err := http.ReadResponse(r, nil); err == nil {
 				resp.Body.Close()
 			}
-			_, _ = r.ReadByte() // until the connection ends
-			gone <- struct{}{}
+			_, err := r.ReadByte() // until the connection ends
+			gone <- err
 		}()
 	}
 	for range n - limit {
-		<-gone // the connections have deadlines
+		if err := <-gone; errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("connections stay open")
+		}
 	}
 	if closed.Load() != n-limit || len(gone) != 0 {
 		t.Errorf("%d connections were closed, %d more have ended", closed.Load(), len(gone))

@@ -35,7 +35,11 @@ func (q *queue) gather(calls []call, batch int) []call {
 		return nil
 	}
 	calls = append(calls, first)
-	calls = take(calls, q.single, batch-min(len(q.stream), batch/2))
+	forStreams := batch / 2
+	if first.share != nil {
+		forStreams-- // which it is one of
+	}
+	calls = take(calls, q.single, batch-min(len(q.stream), max(0, forStreams)))
 	calls = take(calls, q.stream, batch)
 	release(calls)
 	return calls

@@ -66,6 +66,7 @@ func TestWriter_FloodingStreamsLeaveRoomForOthers(t *testing.T) {
 				}
 				var results sync.WaitGroup
 				for range 3 { // which another stream has under way
+					time.Sleep(5 * time.Millisecond) // not right after a batch was taken
 					results.Add(1)
 					w.Submitter()(t.Context(), entry("other"), func(res *raffle.EnterResult) {
 						defer results.Done()
