@@ -1,24 +1,14 @@
 package gateway
 
 import (
-	"bytes"
-	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
 )
 
-const (
-	// responseTimeout bounds the time from a request's header to the last byte of its
-	// answer. It is above what forwarded requests may take. Streams and long polls have
-	// limits of their own.
-	responseTimeout = 40 * time.Second
-	// acceptBuffer bounds what the kernel buffers for a client that does not read, in
-	// bytes. Streams get less.
-	acceptBuffer = 64 << 10
-)
+// acceptBuffer bounds what the kernel buffers for a client that does not read, in
+// bytes. Streams get less.
+const acceptBuffer = 64 << 10
 
 // acceptLimit returns how many connections of the public port may be open, if the
 // process may open so many files: some are kept back for the operations port, NATS and
@@ -82,20 +72,4 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		}
 		return c, nil
 	}
-}
-
-// errorWriter is where net/http writes what it has to say.
-type errorWriter struct{ log *slog.Logger }
-
-func newErrorLog(to *slog.Logger) *log.Logger { return log.New(errorWriter{to}, "", 0) }
-
-// Write logs a line: what concerns us as an error, and the mistakes of clients at debug.
-func (w errorWriter) Write(line []byte) (int, error) {
-	text := string(bytes.TrimSpace(line))
-	if bytes.HasPrefix(line, []byte("http: Accept error")) || bytes.Contains(line, []byte("panic serving")) {
-		w.log.Error("the HTTP server has failed", "error", text)
-	} else {
-		w.log.Debug("a client's mistake", "error", text)
-	}
-	return len(line), nil
 }

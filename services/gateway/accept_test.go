@@ -1,12 +1,9 @@
 package gateway
 
 import (
-	"bytes"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 )
@@ -52,23 +49,6 @@ func TestAcceptLimit_KeepsFilesBack(t *testing.T) {
 	for files, want := range map[int]int{0: 0, 10: 1, 1000: 936, 20000: 19000} {
 		if got := acceptLimit(files); got != want {
 			t.Errorf("%d files: %d", files, got)
-		}
-	}
-}
-
-func TestErrorLog_LevelsByFault(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	log := newErrorLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	for line, level := range map[string]string{
-		"http: Accept error: accept tcp: too many open files; retrying in 5ms": "level=ERROR",
-		"http: panic serving 127.0.0.1:5: boom":                                "level=ERROR",
-		"http2: panic serving 127.0.0.1:5: boom":                               "level=ERROR",
-		"http: TLS handshake error from 127.0.0.1:5: EOF":                      "level=DEBUG",
-	} {
-		out.Reset()
-		if log.Print(line); !strings.Contains(out.String(), level) {
-			t.Errorf("%s: %s", line, out.String())
 		}
 	}
 }

@@ -124,8 +124,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	s.http.ConnContext = fanout.ConnContext
 	s.http.MaxHeaderBytes = cfg.MaxHeaderBytes
 	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
-	s.http.WriteTimeout = responseTimeout
-	s.http.ErrorLog = newErrorLog(cfg.Log)
+	s.http.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	// All streams of one browser, or of a proxy, may share a connection.
 	s.http.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
 	s.http.ConnState = s.accepted.onState
@@ -134,8 +133,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	s.accepted.refused = metrics.refusedConnections.Inc
 	s.ops = httpserver.New(ops.Handler(registry, s.ready))
 	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
-	s.ops.WriteTimeout = responseTimeout
-	s.ops.ErrorLog = newErrorLog(cfg.Log)
+	s.ops.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	return s, nil
 }
 

@@ -93,8 +93,10 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	}
 	s.http = httpserver.New(facade)
 	s.http.ReadTimeout = readTimeout
+	s.http.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
 	s.ops = httpserver.New(ops.Handler(metrics.registry, s.ready))
+	s.ops.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
 	return s, nil
 }

@@ -15,12 +15,19 @@ import (
 // https://cloud.google.com/load-balancing/docs/https#timeout-keepalive-backends
 const IdleTimeout = 620 * time.Second
 
+// responseTimeout bounds the time from a request's header to the last byte of its
+// answer: a client that never reads would hold it in memory for ever. It is above what a
+// gateway's forwarded requests may take. Streams and long polls set limits of their own.
+const responseTimeout = 40 * time.Second
+
 // New returns a server with limits that suit every port: the header of a request may
-// take 5 s and 16 KiB, and a connection wait IdleTimeout for the next one.
+// take 5 s and 16 KiB, its answer 40 s, and a connection waits IdleTimeout for the next
+// one.
 func New(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      responseTimeout,
 		IdleTimeout:       IdleTimeout,
 		MaxHeaderBytes:    16 << 10,
 	}

@@ -1,9 +1,13 @@
 package httpserver
 
 import (
+	"bytes"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"testing"
+	"time"
 )
 
 func listen(t *testing.T) net.Listener {
@@ -32,6 +36,32 @@ func TestServe_ClosedIsNoError(t *testing.T) {
 	s.Close()
 	if err := <-ended; err != nil {
 		t.Errorf("closed while it serves: %v", err)
+	}
+}
+
+// A client that asks again and again, and never reads, is disconnected.
+func TestNew_EndsClientsThatNeverRead(t *testing.T) {
+	t.Parallel()
+	answer := bytes.Repeat([]byte("x"), 1<<20)
+	s, l, ended := New(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) })), listen(t), make(chan error, 1)
+	s.WriteTimeout /= 100 // the test can't wait for so long
+	go func() { ended <- Serve(s, l) }()
+	t.Cleanup(func() { s.Close(); <-ended })
+	for range 20 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil { // until it is closed with answers that were not read, which resets it
+			_, err = c.Write([]byte("GET / HTTP/1.1\r\nHost: h\r\n\r\n"))
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("the connection stays open")
+		}
 	}
 }
 

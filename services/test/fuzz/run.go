@@ -71,8 +71,9 @@ func (t target) fuzz(ctx context.Context, d time.Duration, out io.Writer) (tried
 	return tried, err
 }
 
-// progress is what go test -fuzz writes every three seconds and at the end.
-var progress = regexp.MustCompile(`(?m)^fuzz: elapsed: [^,]+, execs: (\d+) `)
+// progress is what go test -fuzz writes every three seconds and at the end: first of the
+// seeds and the inputs that it has kept, then of all.
+var progress = regexp.MustCompile(`(?m)^fuzz: elapsed: [^,]+, (?:execs: |gathering baseline coverage: )(\d+)[ /]`)
 
 // inputs returns how many inputs were tried, by the output of go test -fuzz.
 func inputs(output []byte) int64 {
