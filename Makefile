@@ -39,7 +39,7 @@ $(BUILD)/participation $(BUILD)/gateway: FORCE
 # Tests run against a PostgreSQL of their own, unless TEST_DATABASE_URL names one.
 with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/with-postgres run --log-level=warn --
 
-test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies callers bc manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
+test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies callers bc faketime manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
 	@$(with-postgres) go test -race -timeout=20m work
 
 # A module of its own beside the workspace: its dependencies are large.
@@ -67,7 +67,7 @@ bench-entries: $(BUILD)/bench-entries ## measure entries beside COPY, a transact
 bench-gateway: $(BUILD)/bench-gateway ## measure the fan-out beside a bare epoll server and a net/http hub
 	@$(BUILD)/bench-gateway $(ARGS)
 
-faults: ## break a whole system on seeded schedules and judge it; ARGS="-seeds=20 -faults=50"
+faults: faketime ## break a whole system on seeded schedules and judge it; ARGS="-seeds=20 -faults=50", about an hour
 	@go run ./services/test/cmd/faults $(ARGS)
 
 abuse: $(BUILD)/with-postgres ## let 1,000 hostile clients of each kind attack, and measure honest callers; ABUSE_SECONDS=10
@@ -153,10 +153,12 @@ bc:
 	$(call need,bc,bc,install bc for the test of services/draw/README.md; it is skipped without it,[ -z "$${CI:-}" ])
 pgbouncer:
 	$(call need,pgbouncer,pgbouncer,install PgBouncer for its test; it is skipped without it,[ -z "$${CI:-}" ])
+faketime:
+	$(call need,faketime,faketime,install libfaketime for faults of PostgreSQL's clock; there are none without it,[ -z "$${CI:-}" ])
 promtool:
 	$(call need,promtool,prometheus,install Prometheus for the test of the alerts by promtool; it is skipped without it,[ -z "$${CI:-}" ])
 compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard noble alone pictures bench-entries bench-gateway faults fuzz abuse images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc promtool FORCE
+.PHONY: help run build test manifests dashboard noble alone pictures bench-entries bench-gateway faults fuzz abuse images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime promtool FORCE

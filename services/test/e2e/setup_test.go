@@ -27,6 +27,7 @@ type testBundle struct {
 	participation *program
 	gateway       *program
 	web           string // the gateway's URL
+	ops           string // of its port of operations
 }
 
 // client calls a participation service.
@@ -73,7 +74,7 @@ func setupWith(t *testing.T, participation, gateway []string) *testBundle {
 	b.client = dial(t, at[1])
 	b.gateway = launchWith(t, gateway, "gateway", "serve", "--nats-url="+nats, "--participation-url=http://"+at[2],
 		"--address="+anyPort, "--ops-address="+anyPort, "--drain-window=1s")
-	b.web, _ = awaitGateway(t, b.gateway)
+	b.web, b.ops = awaitGateway(t, b.gateway)
 	return b
 }
 

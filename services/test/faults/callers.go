@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
@@ -22,8 +24,10 @@ import (
 var fastBackoff = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.3, Jitter: 0.2, MaxDelay: time.Second}
 
 const (
-	raffles      = 8
-	maxEntries   = 1000
+	raffles      = 8               // that are open all the time
+	maxEntries   = 1000            // of a member in a raffle
+	limited      = 2               // likewise, in the last raffle, which refuses many
+	shortTime    = 8 * time.Second // that the raffle of a phase is open
 	unaryCallers = 8
 	streams      = 2
 	withdrawers  = 1
@@ -40,40 +44,67 @@ type entry struct {
 	requestID    string
 	ordinal      int32 // of the acknowledged entry; 0: not acknowledged
 	withdrawID   string
-	withdrawn    bool // acknowledged
-	contradicted bool // two answers name different entries
-	uncertain    bool // a restore may have taken it away
+	withdrawn    bool   // acknowledged
+	contradicted bool   // two answers name different entries
+	refused      string // why it was refused for good, by the rules of its raffle
 }
 
 // callers place entries until they are stopped, and keep a record of the answers.
 type callers struct {
-	system *system
-	ids    []int64
+	services []*grpc.ClientConn // participation's instances
+	lateness *lateness
+	ids      []int64 // of the raffles that are open all the time
+	short    int64   // that closes during the phase; 0: none
 
-	mu      sync.Mutex
-	entries map[string]*entry // by request id
-	codes   map[string]int    // errors, by code and reason
-	faults  []string          // errors that no caller should see
-	slowest time.Duration     // of all attempts
+	mu           sync.Mutex
+	entries      map[string]*entry // by request id
+	acknowledged int               // answers so far
+	codes        map[string]int    // errors, by code and reason
+	faults       []string          // errors that no caller should see
+	slowest      time.Duration     // of all attempts that failed
 }
 
-func newCallers(s *system) *callers {
-	return &callers{system: s, entries: make(map[string]*entry), codes: make(map[string]int)}
+func newCallers(services []*grpc.ClientConn, late *lateness) *callers {
+	return &callers{services: services, lateness: late, entries: make(map[string]*entry), codes: make(map[string]int)}
 }
 
-// create makes the raffles.
+// create makes the raffles that are open all the time.
 func (c *callers) create(ctx context.Context) error {
-	client := rafflev1.NewRaffleServiceClient(c.system.callers[0])
 	for i := range raffles {
-		made, err := client.CreateRaffle(ctx, &rafflev1.CreateRaffleRequest{
-			Title: fmt.Sprintf("Raffle %d of the fault run", i), Winners: 3, MaxEntriesPerMember: maxEntries, RequestId: uuid.NewString(),
-		}, grpc.WaitForReady(true))
+		most := int32(maxEntries)
+		if i == raffles-1 {
+			most = limited
+		}
+		id, err := c.createRaffle(ctx, &rafflev1.CreateRaffleRequest{
+			Title: fmt.Sprintf("Raffle %d of the fault run", i), Winners: 3, MaxEntriesPerMember: most,
+		})
 		if err != nil {
 			return err
 		}
-		c.ids = append(c.ids, made.GetRaffle().GetId())
+		c.ids = append(c.ids, id)
 	}
 	return nil
+}
+
+// createShort makes a raffle that closes by itself during a phase. No call may be
+// under way.
+func (c *callers) createShort(ctx context.Context) error {
+	id, err := c.createRaffle(ctx, &rafflev1.CreateRaffleRequest{
+		Title: "A raffle that closes among faults", Winners: 1, MaxEntriesPerMember: maxEntries,
+		ClosesAt: timestamppb.New(time.Now().Add(shortTime)),
+	})
+	c.short = id
+	return err
+}
+
+func (c *callers) createRaffle(ctx context.Context, req *rafflev1.CreateRaffleRequest) (id int64, err error) {
+	req.RequestId = uuid.NewString()
+	err = eventually(ctx, 10*time.Second, "a raffle is made", func(ctx context.Context) error {
+		made, err := rafflev1.NewRaffleServiceClient(c.services[0]).CreateRaffle(ctx, req, grpc.WaitForReady(true))
+		id = made.GetRaffle().GetId()
+		return err
+	})
+	return id, err
 }
 
 // run places entries until ctx ends; calls under way then have until calls ends.
@@ -95,10 +126,18 @@ func (c *callers) run(ctx, calls context.Context) {
 func (c *callers) next(caller string) *entry {
 	// The first raffle is hot: it has half of all entries.
 	id := c.ids[0]
-	if rand.IntN(2) == 0 {
+	switch n := rand.IntN(10); {
+	case n == 0 && c.short != 0:
+		id = c.short
+	case n < 6:
 		id = c.ids[rand.IntN(len(c.ids))]
 	}
-	e := &entry{raffleID: id, member: fmt.Sprintf("%s-%d", caller, rand.IntN(50)), requestID: uuid.NewString()}
+	return c.add(id, fmt.Sprintf("%s-%d", caller, rand.IntN(50)))
+}
+
+// add returns a new request for a raffle and a member.
+func (c *callers) add(raffleID int64, member string) *entry {
+	e := &entry{raffleID: raffleID, member: member, requestID: uuid.NewString()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.entries[e.requestID] = e
@@ -112,10 +151,30 @@ func (c *callers) acknowledge(e *entry, got *rafflev1.Entry) {
 		e.contradicted = true
 	}
 	e.ordinal = got.GetOrdinal()
+	c.acknowledged++
 }
 
-// failed records an error. It reports whether the call may be repeated.
-func (c *callers) failed(err error, took time.Duration) bool {
+// answers returns how many entries were acknowledged so far.
+func (c *callers) answers() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.acknowledged
+}
+
+// rules returns the reason for which e may be refused for good, or "".
+func (c *callers) rules(e *entry) string {
+	switch e.raffleID {
+	case c.short:
+		return "RAFFLE_NOT_OPEN"
+	case c.ids[raffles-1]:
+		return "ENTRY_LIMIT_REACHED"
+	}
+	return ""
+}
+
+// failed records an error of an attempt for e, which began at a time; zero: it has
+// no deadline of its own. It reports whether the attempt may be repeated.
+func (c *callers) failed(e *entry, err error, began time.Time) bool {
 	st := status.Convert(err)
 	var info *errdetails.ErrorInfo
 	var retry *errdetails.RetryInfo
@@ -127,12 +186,23 @@ func (c *callers) failed(err error, took time.Duration) bool {
 			retry = d
 		}
 	}
+	var took, late time.Duration
+	if !began.IsZero() {
+		took, late = time.Since(began), c.lateness.since(began)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.codes[st.Code().String()+" "+info.GetReason()]++
 	c.slowest = max(c.slowest, took)
-	if took > callDeadline+overdue {
-		c.faults = append(c.faults, fmt.Sprintf("a call took %v: %v", took.Round(time.Millisecond), err))
+	if took > callDeadline+overdue+late {
+		c.faults = append(c.faults, fmt.Sprintf("a call took %v, and this process was late by %v: %v", took.Round(time.Millisecond), late, err))
+	}
+	if reason := info.GetReason(); e != nil && st.Code() == codes.FailedPrecondition && reason != "" && reason == c.rules(e) {
+		if e.ordinal > 0 {
+			c.faults = append(c.faults, fmt.Sprintf("request %s was acknowledged and then refused: %v", e.requestID, err))
+		}
+		e.refused = reason
+		return false
 	}
 	switch st.Code() {
 	case codes.Unavailable, codes.ResourceExhausted:
@@ -148,10 +218,11 @@ func (c *callers) failed(err error, took time.Duration) bool {
 	return st.Code() != codes.NotFound && st.Code() != codes.FailedPrecondition
 }
 
-// attempt calls until it succeeds, may not be repeated, or ctx ends.
-func (c *callers) attempt(ctx context.Context, call func(context.Context, rafflev1.ParticipationServiceClient) error) {
+// attempt calls one of the services for e until it succeeds, may not be repeated, or
+// ctx ends.
+func (c *callers) attempt(ctx context.Context, services []*grpc.ClientConn, e *entry, call func(context.Context, rafflev1.ParticipationServiceClient) error) {
 	for ctx.Err() == nil {
-		client := rafflev1.NewParticipationServiceClient(c.system.callers[rand.IntN(participations)])
+		client := rafflev1.NewParticipationServiceClient(services[rand.IntN(len(services))])
 		attempt, cancel := context.WithTimeout(ctx, callDeadline)
 		began := time.Now()
 		err := call(attempt, client)
@@ -159,7 +230,7 @@ func (c *callers) attempt(ctx context.Context, call func(context.Context, raffle
 		if err == nil {
 			return
 		}
-		if ctx.Err() != nil || !c.failed(err, time.Since(began)) {
+		if ctx.Err() != nil || !c.failed(e, err, began) {
 			return
 		}
 		pause(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond))
@@ -169,15 +240,20 @@ func (c *callers) attempt(ctx context.Context, call func(context.Context, raffle
 func (c *callers) unary(ctx, calls context.Context, i int) {
 	for ctx.Err() == nil {
 		e := c.next(fmt.Sprintf("unary%d", i))
-		c.attempt(calls, func(ctx context.Context, client rafflev1.ParticipationServiceClient) error {
-			resp, err := client.Enter(ctx, e.request())
-			if err == nil {
-				c.acknowledge(e, resp.GetEntry())
-			}
-			return err
-		})
+		c.enter(calls, c.services, e)
 		pause(ctx, pace/2+rand.N(pace))
 	}
+}
+
+// enter sends e until it is answered.
+func (c *callers) enter(ctx context.Context, services []*grpc.ClientConn, e *entry) {
+	c.attempt(ctx, services, e, func(ctx context.Context, client rafflev1.ParticipationServiceClient) error {
+		resp, err := client.Enter(ctx, e.request())
+		if err == nil {
+			c.acknowledge(e, resp.GetEntry())
+		}
+		return err
+	})
 }
 
 func (e *entry) request() *rafflev1.EnterRequest {
@@ -192,7 +268,7 @@ func (c *callers) withdraw(ctx, calls context.Context) {
 		if e == nil {
 			continue
 		}
-		c.attempt(calls, func(ctx context.Context, client rafflev1.ParticipationServiceClient) error {
+		c.attempt(calls, c.services, e, func(ctx context.Context, client rafflev1.ParticipationServiceClient) error {
 			resp, err := client.Withdraw(ctx, &rafflev1.WithdrawRequest{
 				RaffleId: e.raffleID, MemberId: e.member, Ordinal: new(e.ordinal), RequestId: e.withdrawID,
 			})
@@ -212,7 +288,9 @@ func (c *callers) pick() *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for e := range maps.Values(c.entries) {
-		if e.ordinal > 0 && e.withdrawID == "" {
+		// Who withdraws from the limited raffle may enter again: that would make the
+		// refusal of an entry a matter of time. And one that has closed keeps its entries.
+		if e.ordinal > 0 && e.withdrawID == "" && slices.Contains(c.ids[:raffles-1], e.raffleID) {
 			e.withdrawID = uuid.NewString()
 			return e
 		}
@@ -220,117 +298,22 @@ func (c *callers) pick() *entry {
 	return nil
 }
 
-// stream places entries over streams, one after the other: what a stream leaves
-// unanswered, the next one sends again.
-func (c *callers) stream(ctx, calls context.Context, i int) {
-	pending := make(map[int64]*entry)
-	next := int64(0)
-	for calls.Err() == nil && (ctx.Err() == nil || len(pending) > 0) {
-		began := time.Now()
-		err := c.session(ctx, calls, i, pending, &next)
-		if err != nil && calls.Err() == nil {
-			c.failed(err, min(time.Since(began), callDeadline))
-			pause(calls, 100*time.Millisecond+rand.N(100*time.Millisecond))
-		}
-	}
-}
-
-// errStalled ends a stream whose answers do not come.
-var errStalled = status.Error(codes.DeadlineExceeded, "no answer came on the stream in time")
-
-func (c *callers) session(ctx, calls context.Context, i int, pending map[int64]*entry, next *int64) error {
-	session, cancel := context.WithCancel(calls)
-	defer cancel()
-	client := rafflev1.NewParticipationServiceClient(c.system.callers[rand.IntN(participations)])
-	stream, err := client.EnterStream(session)
-	if err != nil {
-		return err
-	}
-	for id, e := range pending {
-		if err := stream.Send(&rafflev1.EnterStreamRequest{CorrelationId: id, Enter: e.request()}); err != nil {
-			break
-		}
-	}
-	answers, failed := make(chan *rafflev1.EnterStreamResponse), make(chan error, 1)
-	go func() {
-		for {
-			resp, err := stream.Recv()
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case answers <- resp:
-			case <-session.Done():
-				return
-			}
-		}
-	}()
-	tick := time.NewTicker(pace / 2)
-	defer tick.Stop()
-	stalled := time.NewTimer(callDeadline)
-	defer stalled.Stop()
-	ending := false
-	for {
-		if ctx.Err() != nil && len(pending) == 0 {
-			return nil
-		}
-		select {
-		case <-tick.C:
-			if ctx.Err() != nil || ending || len(pending) > 200 {
-				continue
-			}
-			*next++
-			e := c.next(fmt.Sprintf("stream%d", i))
-			pending[*next] = e
-			_ = stream.Send(&rafflev1.EnterStreamRequest{CorrelationId: *next, Enter: e.request()}) // the receiver sees what fails
-		case resp := <-answers:
-			stalled.Reset(callDeadline)
-			ending = ending || resp.GetEnding() != nil
-			c.answered(pending, resp, stream)
-		case err := <-failed:
-			if ending {
-				return nil // as announced
-			}
-			return err
-		case <-stalled.C:
-			if len(pending) > 0 {
-				return errStalled
-			}
-			stalled.Reset(callDeadline)
-		case <-calls.Done():
-			return nil
-		}
-	}
-}
-
-func (c *callers) answered(pending map[int64]*entry, resp *rafflev1.EnterStreamResponse,
-	stream grpc.BidiStreamingClient[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse],
-) {
-	id := resp.GetCorrelationId()
-	e := pending[id]
-	if e == nil {
-		return
-	}
-	if entered := resp.GetEntered(); entered != nil {
-		c.acknowledge(e, entered.GetEntry())
-		delete(pending, id)
-		return
-	}
-	if st := resp.GetStatus(); st != nil {
-		if !c.failed(status.ErrorProto(st), 0) {
-			delete(pending, id)
-			return
-		}
-		_ = stream.Send(&rafflev1.EnterStreamRequest{CorrelationId: id, Enter: e.request()}) // the receiver sees what fails
-	}
-}
-
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
+}
+
+// record returns a copy of all requests as they are now.
+func (c *callers) record() map[string]entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := make(map[string]entry, len(c.entries))
+	for id, e := range c.entries {
+		kept[id] = *e
+	}
+	return kept
 }
 
 // restored takes the record back to that of a dump. What was under way when the
@@ -343,9 +326,6 @@ func (c *callers) restored(kept map[string]entry) {
 		if !ok || before.ordinal == 0 {
 			// Acknowledged after the dump, or not at all: its row may be missing.
 			e.ordinal, e.withdrawn = 0, false
-			if ok {
-				e.uncertain = true
-			}
 			continue
 		}
 		if e.withdrawn && !before.withdrawn {

@@ -12,184 +12,196 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 )
 
-// Findings are what a run has found; every count but the first two must be 0.
-type Findings struct {
-	Faults          int
-	Acknowledged    int
-	Lost            []string
-	Doubled         []string
-	Regressed       []string
-	UpdatesDoubled  []string
-	WithoutFinal    []string
-	Ghosts          []string
-	Leaks           []string
-	CallerFaults    []string
-	SlowestRecovery time.Duration
-	Kinds           map[string]int
-	Codes           map[string]int
-	Refused         map[int]int
-	Events, Resets  int
-	SlowestAttempt  time.Duration
-}
+// finalWithin is how soon everybody must have the final odds once entries have
+// stopped and everything runs.
+const finalWithin = 5 * time.Second
 
-// OK reports whether nothing is wrong.
-func (f *Findings) OK() bool {
-	return len(f.Lost)+len(f.Doubled)+len(f.Regressed)+len(f.UpdatesDoubled)+len(f.WithoutFinal)+len(f.Ghosts)+len(f.Leaks)+len(f.CallerFaults) == 0
-}
-
-// truth is what the database holds.
-func truth(ctx context.Context, s *system) (map[int64]odds, error) {
-	conn, err := pgx.Connect(ctx, s.primary.dsn("rafflecast"))
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, `SELECT id, title, entries, members, version FROM raffles`)
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[int64]odds)
-	var o odds
-	_, err = pgx.ForEachRow(rows, []any{&o.ID, &o.Title, &o.Entries, &o.Members, &o.Version}, func() error {
-		all[o.ID] = o
-		return nil
-	})
-	return all, err
-}
-
-// checkEntries compares the database with what callers were told.
-func (f *Findings) checkEntries(ctx context.Context, s *system, c *callers) error {
-	conn, err := pgx.Connect(ctx, s.primary.dsn("rafflecast"))
-	if err != nil {
+// judge waits for a quiet moment and judges everything. If hushed, nobody enters
+// already; else callers must be entering, and none is when it returns.
+func (r *run) judge(ctx context.Context, hushed bool) error {
+	healed := time.Now()
+	if err := r.system.heal(); err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
-	type row struct {
-		ordinal   int32
-		withdrawn bool
+	if err := r.system.awaitReady(ctx, 60*time.Second); err != nil {
+		return fmt.Errorf("after healing: %w", err)
 	}
-	stored := make(map[string]row)
-	rows, err := conn.Query(ctx, `SELECT request_id::text, ordinal, withdrawn_at IS NOT NULL FROM entries`)
-	if err != nil {
-		return err
-	}
-	var id string
-	var r row
-	if _, err := pgx.ForEachRow(rows, []any{&id, &r.ordinal, &r.withdrawn}, func() error {
-		if _, again := stored[id]; again {
-			f.Doubled = append(f.Doubled, "request "+id+" has two rows")
-		}
-		stored[id] = r
-		return nil
-	}); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, e := range c.entries {
-		r, ok := stored[id]
-		delete(stored, id)
-		switch {
-		case e.contradicted:
-			f.Doubled = append(f.Doubled, "request "+id+" was answered with two entries")
-		case e.ordinal > 0 && (!ok || r.ordinal != e.ordinal):
-			f.Lost = append(f.Lost, fmt.Sprintf("request %s of raffle %d is not stored as entry %d", id, e.raffleID, e.ordinal))
-		case e.withdrawn && !r.withdrawn:
-			f.Lost = append(f.Lost, "the withdrawal of request "+id+" is not stored")
-		}
-		if e.ordinal > 0 {
-			f.Acknowledged++
-		}
-	}
-	for id := range stored {
-		f.Doubled = append(f.Doubled, "request "+id+" is stored, and nobody sent it")
-	}
-	return f.checkCounters(ctx, conn)
-}
-
-func (f *Findings) checkCounters(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `
-		SELECT r.id, r.entries, r.members, count(e.*) FILTER (WHERE e.withdrawn_at IS NULL),
-			count(DISTINCT e.member_id) FILTER (WHERE e.withdrawn_at IS NULL)
-		FROM raffles r LEFT JOIN entries e ON e.raffle_id = r.id GROUP BY r.id
-		HAVING r.entries <> count(e.*) FILTER (WHERE e.withdrawn_at IS NULL)
-			OR r.members <> count(DISTINCT e.member_id) FILTER (WHERE e.withdrawn_at IS NULL)`)
-	if err != nil {
-		return err
-	}
-	var n [5]int64
-	_, err = pgx.ForEachRow(rows, []any{&n[0], &n[1], &n[2], &n[3], &n[4]}, func() error {
-		f.Doubled = append(f.Doubled, fmt.Sprintf("raffle %d counts %d entries of %d members; its rows are %d of %d", n[0], n[1], n[2], n[3], n[4]))
-		return nil
-	})
-	return err
-}
-
-// checkSubscribers waits for everybody to have the database's odds.
-func (f *Findings) checkSubscribers(ctx context.Context, s *system, w *subscribers, within time.Duration) error {
-	began := time.Now()
-	for {
-		want, err := truth(ctx, s)
-		if err != nil {
+	r.findings.SlowestReady = max(r.findings.SlowestReady, time.Since(healed))
+	if !hushed {
+		if err := r.judgeFlow(ctx); err != nil {
 			return err
 		}
-		n, example := w.lacking(want)
-		took := time.Since(began)
-		if n == 0 {
-			f.SlowestRecovery = max(f.SlowestRecovery, took)
+	}
+	r.stopCalls()
+	if err := r.judgeFinal(ctx); err != nil {
+		return err
+	}
+	return r.judgeUsage(ctx)
+}
+
+// judgeFlow checks that entries are taken, and that what is committed now reaches
+// every client while more is.
+func (r *run) judgeFlow(ctx context.Context) error {
+	began := time.Now()
+	before := r.callers.answers()
+	want, _, err := truth(ctx, r.system)
+	if err != nil {
+		return err
+	}
+	for {
+		behind, answered := r.subscribers.behind(flat(want)), r.callers.answers()-before
+		switch took := time.Since(began); {
+		case len(behind) == 0 && answered > 0:
 			return nil
-		}
-		if took > within {
-			f.SlowestRecovery = max(f.SlowestRecovery, took)
-			f.WithoutFinal = append(f.WithoutFinal, fmt.Sprintf("%d subscribers, for example %s", n, example))
+		case took > finalWithin+r.lateness.since(began):
+			r.findings.WithoutFinal = append(r.findings.WithoutFinal, behind...)
+			if answered == 0 {
+				r.findings.Others = append(r.findings.Others, fmt.Sprintf("no entry is acknowledged %v after everything runs again", took))
+			}
 			return nil
 		}
 		pause(ctx, 20*time.Millisecond)
 	}
 }
 
-// checkGhosts compares what gateways list with the database.
-func (f *Findings) checkGhosts(ctx context.Context, s *system) error {
-	want, err := truth(ctx, s)
-	if err != nil {
-		return err
-	}
-	for i, port := range s.webPorts {
-		body, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/api/v1/raffles?pageSize=1000", port))
+// judgeFinal checks entries, and that everybody is shown what the database holds.
+// Nobody enters.
+func (r *run) judgeFinal(ctx context.Context) error {
+	began, at := time.Now(), r.subscribers.places()
+	for {
+		want, rows, err := truth(ctx, r.system)
 		if err != nil {
 			return err
 		}
-		var list struct{ Raffles []odds }
-		if err := json.Unmarshal(body, &list); err != nil {
+		without := append(unclosed(want, time.Now()), r.subscribers.without(flat(want), at)...)
+		ghosts, missing, err := r.judgeLists(ctx, flat(want))
+		if err != nil {
 			return err
 		}
-		listed := make(map[int64]bool)
-		for _, o := range list.Raffles {
-			listed[o.ID] = true
-			if want[o.ID].Title != o.Title || want[o.ID].Entries != o.Entries {
-				f.Ghosts = append(f.Ghosts, fmt.Sprintf("gateway %d shows raffle %d %q with %d entries; the database has %q with %d",
-					i, o.ID, o.Title, o.Entries, want[o.ID].Title, want[o.ID].Entries))
-			}
+		took := time.Since(began)
+		over := took > finalWithin+r.lateness.since(began)
+		if len(without)+len(ghosts)+len(missing) > 0 && !over {
+			pause(ctx, 20*time.Millisecond)
+			continue
 		}
-		for id := range want {
-			if !listed[id] {
-				f.WithoutFinal = append(f.WithoutFinal, fmt.Sprintf("gateway %d does not list raffle %d", i, id))
-			}
-		}
+		f := r.findings
+		f.SlowestRecovery = max(f.SlowestRecovery, took)
+		f.WithoutFinal = append(append(f.WithoutFinal, without...), missing...)
+		f.Ghosts = append(f.Ghosts, ghosts...)
+		r.callers.mu.Lock()
+		f.judgeEntries(r.callers.entries, rows)
+		r.callers.mu.Unlock()
+		f.judgeRaffles(want, rows)
+		return nil
 	}
-	return nil
 }
 
-// usage is what a service holds, by its own metrics.
-type usage struct{ goroutines, files float64 }
-
-func (s *system) usage(ctx context.Context, ops int) (u usage, err error) {
-	text, err := metrics(ctx, fmt.Sprintf("http://127.0.0.1:%d/metrics", ops))
-	if err != nil {
-		return u, err
+// unclosed returns the raffles that should have closed by a time.
+func unclosed(raffles map[int64]ruled, now time.Time) (found []string) {
+	for id, r := range raffles {
+		if !r.closesAt.IsZero() && r.closesAt.Before(now) && r.State == rafflev1.Raffle_OPEN.String() {
+			found = append(found, fmt.Sprintf("raffle %d is still open %v after its end", id, now.Sub(r.closesAt)))
+		}
 	}
+	return found
+}
+
+// truth returns what the database holds.
+func truth(ctx context.Context, s *system) (map[int64]ruled, []row, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.database().dsn("rafflecast"))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer conn.Close(ctx)
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	found, err := tx.Query(ctx, `SELECT id, epoch, version, state, title, entries, members, max_entries_per_member, closes_at FROM raffles`)
+	if err != nil {
+		return nil, nil, err
+	}
+	raffles := make(map[int64]ruled)
+	var o ruled
+	var state int32
+	var closesAt *time.Time
+	if _, err := pgx.ForEachRow(found, []any{&o.ID, &o.Epoch, &o.Version, &state, &o.Title, &o.Entries, &o.Members, &o.perMember, &closesAt}, func() error {
+		o.State, o.closesAt = rafflev1.Raffle_State(state).String(), time.Time{}
+		if closesAt != nil {
+			o.closesAt = *closesAt
+		}
+		raffles[o.ID] = o
+		return nil
+	}); err != nil {
+		return nil, nil, err
+	}
+	found, err = tx.Query(ctx, `SELECT coalesce(request_id::text, ''), raffle_id, member_id, ordinal, created_at, withdrawn_at IS NOT NULL FROM entries`)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := pgx.CollectRows(found, func(found pgx.CollectableRow) (r row, err error) {
+		err = found.Scan(&r.requestID, &r.raffleID, &r.member, &r.ordinal, &r.createdAt, &r.withdrawn)
+		return r, err
+	})
+	return raffles, rows, err
+}
+
+// flat returns only what clients are shown.
+func flat(raffles map[int64]ruled) map[int64]odds {
+	shown := make(map[int64]odds, len(raffles))
+	for id, r := range raffles {
+		shown[id] = r.odds
+	}
+	return shown
+}
+
+// judgeLists compares what each gateway lists with what the database holds.
+func (r *run) judgeLists(ctx context.Context, want map[int64]odds) (ghosts, missing []string, err error) {
+	for i, port := range r.system.webPorts {
+		body, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/api/v1/raffles?pageSize=1000", port))
+		if err != nil {
+			return nil, nil, err
+		}
+		var list struct{ Raffles []odds }
+		if err := json.Unmarshal(body, &list); err != nil {
+			return nil, nil, err
+		}
+		g, m := judgeList(list.Raffles, want)
+		for _, text := range g {
+			ghosts = append(ghosts, fmt.Sprintf("gateway %d: %s", i, text))
+		}
+		for _, text := range m {
+			missing = append(missing, fmt.Sprintf("gateway %d: %s", i, text))
+		}
+	}
+	return ghosts, missing, nil
+}
+
+// usages returns what each service holds, by its own metrics, after a garbage
+// collection.
+func (s *system) usages(ctx context.Context) (all [participations + gateways]usage, err error) {
+	for i, port := range s.opsPorts {
+		if _, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/heap?gc=1", port)); err != nil {
+			return all, err
+		}
+		text, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
+		if err != nil {
+			return all, err
+		}
+		all[i] = parseUsage(text)
+	}
+	return all, nil
+}
+
+// parseUsage reads the text format of Prometheus.
+func parseUsage(text []byte) (u usage) {
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), " ")
 		number, _ := strconv.ParseFloat(value, 64)
@@ -198,34 +210,66 @@ func (s *system) usage(ctx context.Context, ops int) (u usage, err error) {
 			u.goroutines = number
 		case "process_open_fds":
 			u.files = number
+		case "rafflecast_gateway_connections":
+			u.connections = number
+		case "go_memstats_heap_alloc_bytes":
+			u.heap = number
 		}
 	}
-	return u, nil
+	return u
 }
 
-// checkLeaks looks for services that hold more than their load explains. Each has
-// at most some connections per caller, subscriber and server.
-func (f *Findings) checkLeaks(ctx context.Context, s *system) error {
-	const allowed = 250 // over what the subscribers hold
-	for i, port := range s.opsPorts {
-		u, err := s.usage(ctx, port)
+// judgeUsage compares what each service holds with what it held in the first quiet
+// moment. What faults have left behind, as half a connection, may take until its
+// timeout to go.
+func (r *run) judgeUsage(ctx context.Context) error {
+	began := time.Now()
+	for {
+		now, err := r.system.usages(ctx)
 		if err != nil {
 			return err
 		}
-		name, files := "participation", float64(allowed)
-		if i >= participations {
-			name, files = "gateway", allowed+subscriberCount
+		if r.first == nil {
+			r.first = &now
 		}
-		if u.goroutines > allowed || u.files > files {
-			f.Leaks = append(f.Leaks, fmt.Sprintf("%s at port %d has %.0f goroutines and %.0f open files", name, port, u.goroutines, u.files))
+		var leaks []string
+		for i, u := range now {
+			if text := grown(r.first[i], u); text != "" {
+				leaks = append(leaks, serviceName(i)+" "+text)
+			}
 		}
+		if len(leaks) > 0 && time.Since(began) < 10*time.Second {
+			pause(ctx, 500*time.Millisecond)
+			continue
+		}
+		r.findings.Leaks = append(r.findings.Leaks, leaks...)
+		for i, u := range now {
+			r.findings.Usage[serviceName(i)] = most(r.findings.Usage[serviceName(i)], u)
+		}
+		return nil
 	}
-	return nil
 }
 
-// checkLogs looks for what no service should say.
-func (f *Findings) checkLogs(s *system) error {
-	for _, p := range append(s.participations[:], s.gateways[:]...) {
+// most returns the most of everything of two measurements.
+func most(a, b usage) usage {
+	return usage{max(a.goroutines, b.goroutines), max(a.files-a.connections, b.files-b.connections), 0, max(a.heap, b.heap)}
+}
+
+func serviceName(i int) string {
+	if i < participations {
+		return fmt.Sprint("participation-", i)
+	}
+	return fmt.Sprint("gateway-", i-participations)
+}
+
+// judgeLogs looks for what no service should say, and for services that ended
+// without being told to.
+func (r *run) judgeLogs() error {
+	f := r.findings
+	for _, p := range r.system.processes() {
+		f.Others = append(f.Others, p.crashed()...)
+	}
+	for _, p := range append(r.system.participations[:], r.system.gateways[:]...) {
 		text, err := os.ReadFile(p.log)
 		if err != nil {
 			return err
@@ -233,7 +277,7 @@ func (f *Findings) checkLogs(s *system) error {
 		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 			line := lines.Text()
 			if strings.Contains(line, "panic") || strings.Contains(line, "DATA RACE") || strings.Contains(line, "internal error") {
-				f.CallerFaults = append(f.CallerFaults, p.name+" logged: "+line[:min(len(line), 300)])
+				f.Others = append(f.Others, p.name+" logged: "+line[:min(len(line), 300)])
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"time"
 )
@@ -11,12 +12,12 @@ import (
 // Link is a TCP proxy between two processes that can be disturbed. All methods
 // are safe for concurrent use.
 type Link struct {
-	name     string
 	listener net.Listener
 
 	mu      sync.Mutex
 	target  string
 	conns   map[net.Conn]struct{}
+	refuses bool
 	muted   [2]bool // by direction: nothing passes, and nothing is reset
 	delay   time.Duration
 	changed chan struct{} // closed when muted changes
@@ -29,16 +30,20 @@ const (
 	toClient
 )
 
-// newLink returns a link to a target, which listens on address.
-func newLink(ctx context.Context, name, address, target string) (*Link, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+// NewLink returns a link to a target, which listens on a free port of loopback. A
+// target is a TCP address or the path of a Unix socket.
+func NewLink(ctx context.Context, target string) (*Link, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	link := &Link{name: name, listener: l, target: target, conns: make(map[net.Conn]struct{}), changed: make(chan struct{})}
+	link := &Link{listener: l, target: target, conns: make(map[net.Conn]struct{}), changed: make(chan struct{})}
 	link.done.Go(link.accept)
 	return link, nil
 }
+
+// Addr returns the address that leads to the target.
+func (l *Link) Addr() string { return l.listener.Addr().String() }
 
 // Close cuts all connections and returns once nothing of the link is left.
 func (l *Link) Close() {
@@ -55,6 +60,14 @@ func (l *Link) Cut() {
 	for c := range l.conns {
 		_ = c.Close()
 	}
+}
+
+// Refuse cuts all connections, and ends new ones at once until Heal.
+func (l *Link) Refuse() {
+	l.mu.Lock()
+	l.refuses = true
+	l.mu.Unlock()
+	l.Cut()
 }
 
 // Retarget makes new connections lead to another target; open ones stay.
@@ -80,8 +93,11 @@ func (l *Link) Delay(d time.Duration) {
 	l.delay = d
 }
 
-// Heal ends what Mute and Delay began.
+// Heal ends what Refuse, Mute and Delay began.
 func (l *Link) Heal() {
+	l.mu.Lock()
+	l.refuses = false
+	l.mu.Unlock()
 	l.Delay(0)
 	l.Mute(false, false)
 }
@@ -101,11 +117,17 @@ func (l *Link) accept() {
 func (l *Link) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	l.mu.Lock()
-	target := l.target
+	target, refuses, network := l.target, l.refuses, "tcp"
 	l.conns[client] = struct{}{}
 	l.mu.Unlock()
 	defer l.forget(client)
-	server, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(context.Background(), "tcp", target)
+	if refuses {
+		return
+	}
+	if strings.HasPrefix(target, "/") {
+		network = "unix"
+	}
+	server, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(context.Background(), network, target)
 	if err != nil {
 		return
 	}

@@ -29,12 +29,27 @@ type database struct {
 	preload  []string            // environment of a clock that can be set, or none
 }
 
+// MissingError says that a program which belongs to PostgreSQL is not installed.
+type MissingError struct{ Program string }
+
+func (e *MissingError) Error() string {
+	return e.Program + " is not installed: it comes with a distribution's packages of PostgreSQL"
+}
+
 // findPostgres returns the directory of PostgreSQL's programs, and whom to run
 // them as: PostgreSQL refuses to run as root.
 func findPostgres(ctx context.Context, cache string) (dir string, account *syscall.Credential, err error) {
 	found, err := localpg.Find(ctx, localpg.FindOptions{CacheDir: cache})
-	if err != nil || os.Geteuid() != 0 {
-		return found.Dir, nil, err
+	if err != nil {
+		return "", nil, err
+	}
+	for _, program := range []string{"pg_basebackup", "pg_dump", "psql"} {
+		if _, err := exec.LookPath(filepath.Join(found.Dir, program)); err != nil {
+			return "", nil, &MissingError{Program: program}
+		}
+	}
+	if os.Geteuid() != 0 {
+		return found.Dir, nil, nil
 	}
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -76,6 +91,7 @@ max_connections = 150
 wal_level = replica
 max_wal_senders = 10
 wal_keep_size = '256MB'
+wal_retrieve_retry_interval = '200ms'
 hot_standby = on
 shared_buffers = '64MB'
 log_min_messages = warning
@@ -110,6 +126,21 @@ func (d *database) clone(ctx context.Context, primary *database) error {
 		return fmt.Errorf("pg_basebackup: %w: %s", err, out)
 	}
 	return d.configure(fmt.Sprintf("port = %d\nsynchronous_standby_names = ''\n", d.port))
+}
+
+// awaitStandby returns once a standby follows and has all that was committed.
+func (d *database) awaitStandby(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, d.dsn("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var follows bool
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn >= pg_current_wal_lsn())`).Scan(&follows)
+	if err == nil && !follows {
+		err = errors.New("the standby does not follow yet")
+	}
+	return err
 }
 
 // promote makes a primary of a standby.

@@ -21,6 +21,9 @@ type process struct {
 	cmd     *exec.Cmd
 	ended   chan struct{}
 	stopped bool // frozen by SIGSTOP
+	told    bool // to end
+	signals int  // sent so far
+	crashes []string
 }
 
 func newProcess(dir, name string, command func() *exec.Cmd) *process {
@@ -44,14 +47,22 @@ func (p *process) start() error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Setpgid = true // a signal reaches all that it has started
+	cmd.SysProcAttr.Setpgid = true // an interrupt of the terminal is for this process only
 	setDeathSignal(cmd.SysProcAttr)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	p.cmd, p.ended, p.stopped = cmd, ended, false
+	p.cmd, p.ended, p.stopped, p.told = cmd, ended, false, false
+	go func() {
+		err := cmd.Wait()
+		p.mu.Lock()
+		if !p.told {
+			p.crashes = append(p.crashes, fmt.Sprintf("%s ended by itself: %v", p.name, err))
+		}
+		p.mu.Unlock()
+		close(ended)
+	}()
 	return nil
 }
 
@@ -69,23 +80,49 @@ func (p *process) running() bool {
 	}
 }
 
+// crashed returns when and how the program ended without having been told to.
+func (p *process) crashed() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.crashes
+}
+
+// signalled returns how many signals the program was sent so far.
+func (p *process) signalled() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.signals
+}
+
 func (p *process) alive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.running()
 }
 
-// signal sends a signal to the program and all that it has started.
+// signal sends a signal to the program. SIGSTOP, SIGCONT and SIGKILL reach all that
+// it has started as well: a PostgreSQL whose first process alone is frozen goes on.
 func (p *process) signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.running() {
 		return
 	}
-	if s == syscall.SIGSTOP || s == syscall.SIGCONT {
-		p.stopped = s == syscall.SIGSTOP
+	p.signals++
+	targets := []int{p.cmd.Process.Pid}
+	switch s {
+	case syscall.SIGSTOP:
+		p.stopped = true
+		targets = tree(targets[0])
+	case syscall.SIGCONT:
+		p.stopped = false
+		targets = tree(targets[0])
+	case syscall.SIGKILL:
+		targets = tree(targets[0])
 	}
-	_ = syscall.Kill(-p.cmd.Process.Pid, s)
+	for _, pid := range targets {
+		_ = syscall.Kill(pid, s)
+	}
 }
 
 // end sends a signal and waits until the program has ended; past the timeout it
@@ -93,6 +130,7 @@ func (p *process) signal(s syscall.Signal) {
 func (p *process) end(s syscall.Signal, timeout time.Duration) error {
 	p.mu.Lock()
 	ended, frozen, running := p.ended, p.stopped, p.running()
+	p.told = true
 	p.mu.Unlock()
 	if !running {
 		return nil
@@ -106,6 +144,9 @@ func (p *process) end(s syscall.Signal, timeout time.Duration) error {
 		return nil
 	case <-time.After(timeout):
 	}
+	p.mu.Lock()
+	p.crashes = append(p.crashes, fmt.Sprintf("%s did not end within %v of %v", p.name, timeout, s))
+	p.mu.Unlock()
 	p.signal(syscall.SIGKILL)
 	<-ended
 	return errors.New(p.name + " did not end in time")

@@ -2,15 +2,12 @@ package faults
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -21,162 +18,178 @@ type Config struct {
 	Programs Programs
 	Seed     uint64
 	Faults   int    // how many to throw
+	Phase    int    // faults between two judgements; 0: 10
+	Clients  int    // of the gateways; 0: 300
 	Only     string // only kinds whose name contains this; empty: all
-	Restore  bool   // end with a restore of the database to an older dump
+	Restore  bool   // restore the database to an older dump on the way
 	Out      io.Writer
 }
 
-// Run starts a system, breaks it on the schedule of the seed, and checks it. An
-// error means that the run itself failed, and nothing is known.
+// run is a system with those who use it, judge it and break it.
+type run struct {
+	cfg         Config
+	system      *system
+	callers     *callers
+	subscribers *subscribers
+	lateness    *lateness
+	findings    *Findings
+	first       *[participations + gateways]usage
+
+	stopEntering func()
+	stopCalls    func() // stops entering, and returns when no call is under way
+}
+
+// Run starts a system, breaks it on the schedule of the seed, and judges it after
+// each phase. An error means that the run itself failed, and nothing is known.
 func Run(ctx context.Context, cfg Config) (f *Findings, err error) {
-	f = &Findings{Kinds: make(map[string]int)}
-	s, err := newSystem(ctx, cfg.Dir, cfg.Programs)
+	if cfg.Phase == 0 {
+		cfg.Phase = 10
+	}
+	if cfg.Clients == 0 {
+		cfg.Clients = 300
+	}
+	began := time.Now()
+	r := &run{cfg: cfg, lateness: &lateness{}, findings: NewFindings(), stopCalls: func() {}}
+	plan, err := newSchedule(cfg.Seed, cfg.Only)
 	if err != nil {
-		return f, err
+		return r.findings, err
 	}
-	defer s.stop()
-	c := newCallers(s)
-	if err := c.create(ctx); err != nil {
-		return f, fmt.Errorf("create raffles: %w", err)
+	if r.system, err = newSystem(ctx, cfg.Dir, cfg.Programs); err != nil {
+		return r.findings, err
 	}
-	w := newSubscribers(s, c.ids)
+	defer r.system.stop()
+	r.callers = newCallers(r.system.callers[:], r.lateness)
+	if err := r.callers.create(ctx); err != nil {
+		return r.findings, fmt.Errorf("create raffles: %w", err)
+	}
+	var bases []string
+	for _, port := range r.system.webPorts {
+		bases = append(bases, fmt.Sprintf("http://127.0.0.1:%d", port))
+	}
+	r.subscribers = newSubscribers(cfg.Clients, bases, r.callers.ids)
 	watching, stopWatching := context.WithCancel(ctx)
-	entering, stopEntering := context.WithCancel(ctx)
-	calls, stopCalls := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stopWatching()
-	defer stopCalls()
-	defer stopEntering()
-	running.Go(func() { w.run(watching) })
-	entered := make(chan struct{})
-	running.Go(func() { c.run(entering, calls); close(entered) })
-	pause(ctx, time.Second)
-
-	if err := throw(ctx, &cfg, s, f); err != nil {
-		return f, err
+	defer func() { r.stopCalls() }()
+	running.Go(func() { r.lateness.run(watching) })
+	running.Go(func() { r.subscribers.run(watching) })
+	err = r.phases(ctx, newThrower(r.system, plan, cfg.Out))
+	if err == nil {
+		err = r.judgeLogs()
 	}
-	if cfg.Restore {
-		if err := restore(ctx, s, c); err != nil {
-			return f, err
-		}
-		f.Kinds["restored to an older dump"]++
-		f.Faults++
-	}
-	if err := s.heal(); err != nil {
-		return f, err
-	}
-	if err := s.awaitReady(ctx, 60*time.Second); err != nil {
-		return f, fmt.Errorf("after healing: %w", err)
-	}
-	pause(ctx, time.Second)
-	stopEntering()
-	select {
-	case <-entered:
-	case <-time.After(15 * time.Second):
-		f.CallerFaults = append(f.CallerFaults, "calls were still failing 15 s after everything was healed")
-	}
-	stopCalls()
-	<-entered
-	return f, f.check(ctx, s, c, w)
+	r.judgeStops()
+	r.collect()
+	r.findings.Took = time.Since(began)
+	return r.findings, err
 }
 
-// check judges everything, once nobody enters any more.
-func (f *Findings) check(ctx context.Context, s *system, c *callers, w *subscribers) error {
-	err := f.checkSubscribers(ctx, s, w, 5*time.Second)
-	err = errors.Join(err, f.checkEntries(ctx, s, c), f.checkGhosts(ctx, s), f.checkLeaks(ctx, s), f.checkLogs(s))
-	w.mu.Lock()
-	f.Regressed, f.UpdatesDoubled = w.regressed, w.doubled
-	f.Events, f.Resets, f.Refused = w.events, w.resets, w.refused
-	w.mu.Unlock()
-	c.mu.Lock()
-	f.Codes, f.SlowestAttempt = c.codes, c.slowest
-	f.CallerFaults = append(f.CallerFaults, c.faults...)
-	c.mu.Unlock()
-	return err
-}
-
-// throw throws the faults of a schedule, one or two at once.
-func throw(ctx context.Context, cfg *Config, s *system, f *Findings) error {
-	r := rand.New(rand.NewPCG(cfg.Seed, 1)) // a schedule that can be repeated
-	choices := choose(cfg.Only)
-	if len(choices) == 0 {
-		return fmt.Errorf("there is no kind of fault like %q", cfg.Only)
+// phases throws all faults and judges between them. The first judgement is of a
+// system that nobody has disturbed yet.
+func (r *run) phases(ctx context.Context, t *thrower) error {
+	r.startCallers(ctx)
+	pause(ctx, time.Second)
+	if err := r.judge(ctx, false); err != nil {
+		return fmt.Errorf("before the first fault: %w", err)
 	}
-	for f.Faults < cfg.Faults && ctx.Err() == nil {
-		var ends []func(context.Context) error
-		for range 1 + r.IntN(2) {
-			i := r.IntN(len(choices))
-			k := choices[i]
-			if k.once {
-				choices = slices.DeleteFunc(choices, func(other kind) bool { return other.name == k.name })
-			}
-			end, err := k.disturb(ctx, s, r)
-			if end != nil {
-				ends = append(ends, end)
-			}
-			if err != nil { // another fault stands in its way
-				f.Kinds["(not possible then) "+k.name]++
-				continue
-			}
-			fmt.Fprintf(cfg.Out, "%s  %s\n", time.Now().Format("15:04:05.000"), k.name)
-			f.Kinds[k.name]++
-			f.Faults++
+	f := r.findings
+	f.Kinds = t.kinds
+	half := r.cfg.Faults / 2
+	for phase := 1; f.Faults < r.cfg.Faults; phase++ {
+		if err := r.callers.createShort(ctx); err != nil {
+			return err
 		}
-		pause(ctx, 200*time.Millisecond+time.Duration(r.IntN(1500))*time.Millisecond)
-		for _, end := range ends {
-			// What stands in its way may be over in a moment.
-			if err := eventually(ctx, 30*time.Second, "the fault is ended", end); err != nil {
+		r.startCallers(ctx)
+		n := min(r.cfg.Phase, r.cfg.Faults-f.Faults)
+		// In every second phase entries stop among the last faults, so that what those
+		// leave undone is not covered up by what comes later.
+		hushed := phase%2 == 0
+		last := 0
+		if hushed {
+			last = min(n, 3)
+		}
+		if err := t.throw(ctx, n-last); err != nil {
+			return err
+		}
+		restores := r.cfg.Restore && f.Faults <= half && half < f.Faults+n
+		f.Faults += n
+		if restores {
+			if err := r.restore(ctx, t, r.cfg.Seed%4 == 0); err != nil {
 				return err
 			}
 		}
-		if err := s.startEnded(); err != nil {
+		if hushed {
+			hush := time.AfterFunc(300*time.Millisecond+rand.N(time.Second), r.stopEntering)
+			err := t.throw(ctx, last)
+			hush.Stop()
+			r.stopEntering()
+			if err != nil {
+				return err
+			}
+		}
+		if err := r.judge(ctx, hushed); err != nil {
 			return err
 		}
-		pause(ctx, 100*time.Millisecond+time.Duration(r.IntN(900))*time.Millisecond)
-	}
-	return ctx.Err()
-}
-
-// choose returns the kinds by their weight.
-func choose(only string) []kind {
-	var all []kind
-	for _, k := range kinds() {
-		if !strings.Contains(k.name, only) {
-			continue
-		}
-		for range k.weight {
-			all = append(all, k)
-		}
-	}
-	return all
-}
-
-func metrics(ctx context.Context, url string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	return io.ReadAll(resp.Body)
-}
-
-// startEnded starts processes that a fault has ended beside its own target.
-func (s *system) startEnded() error {
-	for _, p := range s.processes() {
-		if !p.alive() {
-			if err := p.start(); err != nil {
+		if !hushed {
+			if err := r.judgeIsolation(ctx); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// startCallers has callers enter until stopEntering or stopCalls is called.
+func (r *run) startCallers(ctx context.Context) {
+	entering, stopEntering := context.WithCancel(ctx)
+	calls, cutCalls := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.callers.run(entering, calls)
+	}()
+	r.stopEntering = stopEntering
+	r.stopCalls = func() {
+		stopEntering()
+		defer cutCalls()
+		began := time.Now()
+		select {
+		case <-ended:
+			return
+		case <-time.After(15 * time.Second):
+		}
+		r.findings.Others = append(r.findings.Others, fmt.Sprintf("calls were still failing %v after everything ran again; this process was late by %v",
+			time.Since(began), r.lateness.since(began)))
+		cutCalls()
+		<-ended
+	}
+}
+
+// collect adds what callers and clients have noted.
+func (r *run) collect() {
+	f, w, c := r.findings, r.subscribers, r.callers
+	w.mu.Lock()
+	f.Regressed, f.UpdatesDoubled = w.regressed, w.doubled
+	f.Doubled = append(f.Doubled, w.contradicted...)
+	f.Events, f.Resets, f.Refused = w.events, w.resets, w.refused
+	w.mu.Unlock()
+	c.mu.Lock()
+	f.Codes, f.SlowestAttempt = c.codes, c.slowest
+	f.Others = append(f.Others, c.faults...)
+	for _, e := range c.entries {
+		if e.refused != "" {
+			f.RefusedByRule[e.refused]++
+		}
+	}
+	c.mu.Unlock()
+	// What is wrong in one judgement is wrong in those that follow.
+	f.Lost, f.Doubled = unique(f.Lost), unique(f.Doubled)
+	f.Late = r.lateness.worst()
+}
+
+func unique(found []string) []string {
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 // Build builds the programs that a run needs into dir.

@@ -3,7 +3,6 @@ package faults
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,50 +13,46 @@ import (
 	"time"
 )
 
-const subscriberCount = 200
-
-// odds are what an event says.
-type odds struct {
-	ID      int64  `json:"id"`
-	Epoch   string `json:"epoch"`
-	Version int64  `json:"version"`
-	State   string `json:"state"`
-	Title   string `json:"title"`
-	Entries int64  `json:"entries"`
-	Members int64  `json:"members"`
-}
+// silence is after how long without an event a client opens another connection, as
+// a page does that hears nothing for some heartbeats.
+const silence = 8 * time.Second
 
 // subscriber is one client, which reconnects as a browser's EventSource does.
 type subscriber struct {
-	urls []string // of all gateways; each connection takes the next
-	ids  []int64
+	name  string
+	bases []string // URLs of all gateways; each connection takes the next
+	ids   []int64
 
 	mu          sync.Mutex
-	last        map[int64]odds
-	afterReset  map[int64]bool
-	connections int
+	history     *history
+	connections int  // opened so far
+	connected   bool // the newest of them is open and answered with 200
 }
 
 // subscribers watch until they are stopped.
 type subscribers struct {
-	all []*subscriber
+	all      []*subscriber
+	bases    []string // URLs of the gateways
+	contents *contents
 
-	mu        sync.Mutex
-	regressed []string
-	doubled   []string
-	resets    int
-	refused   map[int]int // by status
-	events    int
+	mu           sync.Mutex
+	regressed    []string
+	doubled      []string
+	contradicted []string
+	resets       int
+	refused      map[int]int            // by status
+	ends         map[string][]time.Time // of connections, by the gateway's URL
+	events       int
 }
 
-func newSubscribers(s *system, ids []int64) *subscribers {
-	w := &subscribers{refused: make(map[int]int)}
-	var urls []string
-	for _, port := range s.webPorts {
-		urls = append(urls, fmt.Sprintf("http://127.0.0.1:%d/api/v1/raffles/", port))
-	}
-	for i := range subscriberCount {
-		c := &subscriber{urls: slices.Concat(urls[i%gateways:], urls[:i%gateways]), last: make(map[int64]odds), afterReset: make(map[int64]bool)}
+// newSubscribers returns n clients of gateways at base URLs. They watch some of the
+// raffles each.
+func newSubscribers(n int, bases []string, ids []int64) *subscribers {
+	w := &subscribers{bases: bases, contents: newContents(), refused: make(map[int]int), ends: make(map[string][]time.Time)}
+	for i := range n {
+		first := i % len(bases)
+		c := &subscriber{name: fmt.Sprint("client ", i), history: newHistory()}
+		c.bases = slices.Concat(bases[first:], bases[:first])
 		if i%3 == 0 { // several raffles on one connection
 			first := rand.IntN(len(ids) - 2)
 			c.ids = ids[first : first+3]
@@ -83,20 +78,29 @@ func (w *subscribers) run(ctx context.Context) {
 func (w *subscribers) watch(ctx context.Context, client *http.Client, c *subscriber) {
 	lastEventID, retry := "", time.Second
 	for ctx.Err() == nil {
-		url := c.urls[c.connections%len(c.urls)]
-		if len(c.ids) == 1 {
-			url += strconv.FormatInt(c.ids[0], 10) + "/subscribe"
-		} else {
-			var query []string
-			for _, id := range c.ids {
-				query = append(query, "id="+strconv.FormatInt(id, 10))
-			}
-			url += "subscribe?" + strings.Join(query, "&")
+		base := c.bases[c.connections%len(c.bases)]
+		w.connect(ctx, client, c, base+c.path(), &lastEventID, &retry)
+		c.mu.Lock()
+		if c.connected {
+			w.noteEnd(base)
 		}
-		c.connections++
-		w.connect(ctx, client, c, url, &lastEventID, &retry)
+		c.connected = false
+		c.history.note("disconnected")
+		c.mu.Unlock()
 		pause(ctx, retry/2+rand.N(retry/2+1))
 	}
+}
+
+// path returns where a connection leads to at a gateway.
+func (c *subscriber) path() string {
+	if len(c.ids) == 1 {
+		return "/api/v1/raffles/" + strconv.FormatInt(c.ids[0], 10) + "/subscribe"
+	}
+	var query []string
+	for _, id := range c.ids {
+		query = append(query, "id="+strconv.FormatInt(id, 10))
+	}
+	return "/api/v1/raffles/subscribe?" + strings.Join(query, "&")
 }
 
 // connect reads one connection to its end.
@@ -110,20 +114,31 @@ func (w *subscribers) connect(ctx context.Context, client *http.Client, c *subsc
 	if *lastEventID != "" {
 		req.Header.Set("Last-Event-ID", *lastEventID)
 	}
-	// A page that hears nothing for some heartbeats opens another connection.
-	silence := time.AfterFunc(8*time.Second, cancel)
-	defer silence.Stop()
+	heard := time.AfterFunc(silence, cancel)
+	defer heard.Stop()
+	c.mu.Lock()
+	c.connections++
+	c.mu.Unlock()
 	resp, err := client.Do(req)
 	if err != nil {
 		return
 	}
 	defer resp.Body.Close()
+	c.mu.Lock()
+	c.history.note("%s after %q: %d", url, *lastEventID, resp.StatusCode)
+	c.connected = resp.StatusCode == http.StatusOK
+	c.mu.Unlock()
 	if resp.StatusCode != http.StatusOK {
 		w.mu.Lock()
 		w.refused[resp.StatusCode]++
 		w.mu.Unlock()
 		return
 	}
+	w.read(resp, c, heard, lastEventID, retry)
+}
+
+// read takes the events of a connection until it ends.
+func (w *subscribers) read(resp *http.Response, c *subscriber, heard *time.Timer, lastEventID *string, retry *time.Duration) {
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, 1<<20)
 	var event, data, id string
@@ -141,64 +156,89 @@ func (w *subscribers) connect(ctx context.Context, client *http.Client, c *subsc
 				*retry = time.Duration(ms) * time.Millisecond
 			}
 		case "":
-			silence.Reset(8 * time.Second)
+			heard.Reset(silence)
 			if id != "" {
 				*lastEventID = id
 			}
-			w.take(c, event, data)
+			w.take(c, event, []byte(data))
 			event, data, id = "", "", ""
 		}
 	}
 }
 
 // take judges an event and records it.
-func (w *subscribers) take(c *subscriber, event, data string) {
-	var o odds
-	if (event != "raffle-winning-probability" && event != "reset") || json.Unmarshal([]byte(data), &o) != nil {
+func (w *subscribers) take(c *subscriber, event string, data []byte) {
+	c.mu.Lock()
+	o, v, ok := c.history.take(c.ids, event, data)
+	recent := ""
+	if v != (verdict{}) {
+		recent = "; " + c.name + " saw\n    " + c.history.String()
+	}
+	c.mu.Unlock()
+	if !ok {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	contradicted := ""
+	if event != "reset" {
+		contradicted = w.contents.take(o)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if event == "reset" {
 		w.resets++
-		for _, id := range c.ids {
-			if o.ID == 0 || o.ID == id {
-				c.afterReset[id] = true
-			}
-		}
 		return
 	}
 	w.events++
-	before, known := c.last[o.ID]
-	reset := c.afterReset[o.ID]
-	delete(c.afterReset, o.ID)
-	if known && before.Epoch == o.Epoch {
-		switch {
-		case o.Version < before.Version:
-			w.regressed = append(w.regressed, fmt.Sprintf("raffle %d: version %d after %d", o.ID, o.Version, before.Version))
-		case o.Version == before.Version && !reset:
-			w.doubled = append(w.doubled, fmt.Sprintf("raffle %d: version %d twice", o.ID, o.Version))
-		}
+	if v.regressed != "" {
+		w.regressed = append(w.regressed, v.regressed+recent)
 	}
-	c.last[o.ID] = o
+	if v.doubled != "" {
+		w.doubled = append(w.doubled, v.doubled+recent)
+	}
+	if contradicted != "" {
+		w.contradicted = append(w.contradicted, contradicted)
+	}
 }
 
-// lacking returns how many subscribers do not have these odds of a raffle that
-// they watch.
-func (w *subscribers) lacking(truth map[int64]odds) (n int, example string) {
+// place is where a client is connected; 0: it is not.
+type place map[*subscriber]int
+
+// places returns the connection of each client that has one.
+func (w *subscribers) places() place {
+	p := make(place)
 	for _, c := range w.all {
 		c.mu.Lock()
-		for _, id := range c.ids {
-			want, got := truth[id], c.last[id]
-			if got.Version != want.Version || got.Entries != want.Entries || got.Members != want.Members || got.Title != want.Title {
-				n++
-				example = fmt.Sprintf("raffle %d: has version %d with %d entries, the database version %d with %d", id, got.Version, got.Entries, want.Version, want.Entries)
-				break
-			}
+		if c.connected {
+			p[c] = c.connections
 		}
 		c.mu.Unlock()
 	}
-	return n, example
+	return p
+}
+
+// without returns the clients that do not have these odds of all raffles that they
+// watch, or were connected at the places and have them over another connection.
+func (w *subscribers) without(want map[int64]odds, at place) (found []string) {
+	for _, c := range w.all {
+		c.mu.Lock()
+		if lacks := c.history.lacks(c.ids, want); lacks != "" {
+			found = append(found, c.name+", "+lacks+"; it saw\n    "+c.history.String())
+		} else if n, connected := at[c]; connected && n != c.connections {
+			found = append(found, c.name+" had to reconnect for the final odds; it saw\n    "+c.history.String())
+		}
+		c.mu.Unlock()
+	}
+	return found
+}
+
+// behind returns the clients that have older odds than these.
+func (w *subscribers) behind(want map[int64]odds) (found []string) {
+	for _, c := range w.all {
+		c.mu.Lock()
+		if behind := c.history.behind(c.ids, want); behind != "" {
+			found = append(found, c.name+" does not follow while entries flow, "+behind+"; it saw\n    "+c.history.String())
+		}
+		c.mu.Unlock()
+	}
+	return found
 }

@@ -2,15 +2,16 @@ package faults
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 )
 
 // The sizes of a system.
@@ -51,6 +54,34 @@ type system struct {
 	callers [participations]*grpc.ClientConn
 	admin   *nats.Conn // straight to the servers
 	clock   *clock
+
+	mu       sync.Mutex // held for primary and standby, which a promotion swaps
+	promoted bool
+	stops    []stop
+}
+
+// database returns the primary.
+func (s *system) database() *database {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.primary
+}
+
+// follower returns the standby, unless it was promoted.
+func (s *system) follower() (*database, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.promoted {
+		return nil, errors.New("the standby was promoted")
+	}
+	return s.standby, nil
+}
+
+// replica returns the standby or, after a promotion, the old primary.
+func (s *system) replica() *database {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.standby
 }
 
 // ports returns n ports of loopback that nobody listens on.
@@ -136,7 +167,7 @@ func (s *system) startPostgres(ctx context.Context) error {
 		return err
 	}
 	for i := range s.toPostgres {
-		if s.toPostgres[i], err = newLink(ctx, fmt.Sprintf("participation-%d to PostgreSQL", i), "127.0.0.1:0", s.primary.address()); err != nil {
+		if s.toPostgres[i], err = NewLink(ctx, s.primary.address()); err != nil {
 			return err
 		}
 	}
@@ -167,7 +198,7 @@ func (s *system) startNATS(ctx context.Context) error {
 	}
 	for i := range servers {
 		config := filepath.Join(s.dir, fmt.Sprintf("nats-%d.conf", i))
-		text := fmt.Sprintf(natsConfig, i, p[i], filepath.Join(s.dir, fmt.Sprintf("nats-%d", i)), p[servers+i], strings.Join(routes, ", "))
+		text := fmt.Sprintf(natsConfig, i, p[i], s.natsStore(i), p[servers+i], strings.Join(routes, ", "))
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			return err
 		}
@@ -197,17 +228,19 @@ func (s *system) startNATS(ctx context.Context) error {
 	})
 }
 
+func (s *system) natsStore(i int) string { return filepath.Join(s.dir, fmt.Sprintf("nats-%d", i)) }
+
 func (s *system) stream() (jetstream.JetStream, error) { return jetstream.New(s.admin) }
 
-func (s *system) natsURL(ctx context.Context, service int, name string) (string, error) {
+func (s *system) natsURL(ctx context.Context, service int) (string, error) {
 	var urls []string
 	for i := range servers {
-		link, err := newLink(ctx, fmt.Sprintf("%s to nats-%d", name, i), "127.0.0.1:0", fmt.Sprintf("127.0.0.1:%d", s.natsPorts[i]))
+		link, err := NewLink(ctx, fmt.Sprintf("127.0.0.1:%d", s.natsPorts[i]))
 		if err != nil {
 			return "", err
 		}
 		s.natsLinks[service][i] = link
-		urls = append(urls, "nats://"+link.listener.Addr().String())
+		urls = append(urls, "nats://"+link.Addr())
 	}
 	return strings.Join(urls, ","), nil
 }
@@ -220,14 +253,14 @@ func (s *system) startServices(ctx context.Context) error {
 	next := func() int { n := p[0]; p = p[1:]; return n }
 	for i := range participations {
 		name := fmt.Sprintf("participation-%d", i)
-		url, err := s.natsURL(ctx, i, name)
+		url, err := s.natsURL(ctx, i)
 		if err != nil {
 			return err
 		}
 		s.grpcPorts[i], s.opsPorts[i] = next(), next()
 		args := []string{
 			"serve", "--log-format=json", "--stream-replicas=3", "--nats-url=" + url,
-			"--database-url=postgres://rafflecast@" + s.toPostgres[i].listener.Addr().String() + "/rafflecast",
+			"--database-url=postgres://rafflecast@" + s.toPostgres[i].Addr() + "/rafflecast",
 			fmt.Sprintf("--grpc-address=127.0.0.1:%d", s.grpcPorts[i]), fmt.Sprintf("--http-address=127.0.0.1:%d", next()),
 			fmt.Sprintf("--ops-address=127.0.0.1:%d", s.opsPorts[i]), "--stop-timeout=3s",
 		}
@@ -244,7 +277,7 @@ func (s *system) startServices(ctx context.Context) error {
 	}
 	for i := range gateways {
 		name := fmt.Sprintf("gateway-%d", i)
-		url, err := s.natsURL(ctx, participations+i, name)
+		url, err := s.natsURL(ctx, participations+i)
 		if err != nil {
 			return err
 		}
@@ -264,6 +297,28 @@ func (s *system) startServices(ctx context.Context) error {
 	return nil
 }
 
+// awaitStream fails unless JetStream answers and the stream, if there is one, has
+// a leader: a cluster that has lost servers elects one within seconds.
+func (s *system) awaitStream(ctx context.Context) error {
+	js, err := s.stream()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := js.AccountInfo(ctx); err != nil {
+		return err
+	}
+	stream, err := js.Stream(ctx, oddsstream.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil // to make it is up to participation
+	}
+	if err == nil && (stream.CachedInfo().Cluster == nil || stream.CachedInfo().Cluster.Leader == "") {
+		return errors.New("the stream has no leader")
+	}
+	return err
+}
+
 // awaitReady returns once every process runs and every service is ready.
 func (s *system) awaitReady(ctx context.Context, within time.Duration) error {
 	return eventually(ctx, within, "every service is ready", func(ctx context.Context) error {
@@ -271,6 +326,12 @@ func (s *system) awaitReady(ctx context.Context, within time.Duration) error {
 			if !p.alive() {
 				return errors.New(p.name + " has ended")
 			}
+		}
+		if err := s.database().exec(ctx, "rafflecast", `SELECT txid_current()`); err != nil { // it may write
+			return err
+		}
+		if err := s.awaitStream(ctx); err != nil {
+			return err
 		}
 		for _, port := range s.opsPorts {
 			if _, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/readyz", port)); err != nil {
@@ -281,7 +342,7 @@ func (s *system) awaitReady(ctx context.Context, within time.Duration) error {
 	})
 }
 
-// processes returns all that runs but the standby.
+// processes returns all that runs.
 func (s *system) processes() []*process {
 	var all []*process
 	add := func(p *process) {
@@ -289,8 +350,10 @@ func (s *system) processes() []*process {
 			all = append(all, p)
 		}
 	}
-	if s.primary != nil {
-		add(s.primary.process)
+	for _, d := range []*database{s.database(), s.replica()} {
+		if d != nil {
+			add(d.process)
+		}
 	}
 	for _, list := range [][]*process{s.nats[:], s.participations[:], s.gateways[:]} {
 		for _, p := range list {
@@ -340,9 +403,6 @@ func (s *system) stop() {
 	for _, l := range s.links() {
 		l.Heal()
 	}
-	if s.standby != nil {
-		_ = s.standby.end(syscall.SIGKILL, 5*time.Second)
-	}
 	for _, p := range s.processes() {
 		_ = p.end(syscall.SIGKILL, 5*time.Second)
 	}
@@ -366,14 +426,10 @@ func get(ctx context.Context, url string) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	var body json.RawMessage
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: %s", url, resp.Status)
 	}
-	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		err = json.NewDecoder(resp.Body).Decode(&body)
-	}
-	return body, err
+	return io.ReadAll(resp.Body)
 }
 
 // eventually repeats try until it succeeds, for at most a time.

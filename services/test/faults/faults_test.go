@@ -1,0 +1,73 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/test/testenv"
+)
+
+// testTime is how long the test of the whole system begins new schedules for.
+const testTime = 100 * time.Second
+
+// TestRun_FindsNothing breaks a whole system for two minutes: on two fixed schedules,
+// and on those that once found something, as far as there is time. `make faults` runs
+// all of them, and many more.
+func TestRun_FindsNothing(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it takes two minutes")
+	}
+	if os.Getenv("TEST_DATABASE_URL") == "" {
+		testenv.SkipMissing(t, "TEST_DATABASE_URL: `make test` installs a PostgreSQL and sets it")
+	}
+	work := shortTempDir(t)
+	programs, err := Build(t.Context(), work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for i, cfg := range append([]Config{{Seed: 1, Faults: 12, Restore: true}, {Seed: 2, Faults: 12}}, Kept()...) {
+		if time.Since(began) > testTime {
+			t.Logf("%d of the kept schedules were not run", len(Kept())+2-i)
+			break
+		}
+		cfg.Dir, cfg.Programs, cfg.Clients, cfg.Out = filepath.Join(work, fmt.Sprint(i)), programs, 150, t.Output()
+		if err := os.Mkdir(cfg.Dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+		found, err := Run(t.Context(), cfg)
+		if missing, ok := errors.AsType[*MissingError](err); ok {
+			testenv.SkipMissing(t, missing.Program)
+		}
+		found.Report(t.Output())
+		found.Results(t.Output())
+		if err != nil {
+			t.Fatalf("seed %d could not be judged: %v", cfg.Seed, err)
+		}
+		if !found.OK() {
+			t.Errorf("seed %d: something is wrong", cfg.Seed)
+			if kept, err := os.MkdirTemp("", "rafflecast-faults-"); err == nil {
+				t.Logf("the logs are in %s: %v", kept, os.CopyFS(kept, os.DirFS(cfg.Dir)))
+			}
+		}
+	}
+}
+
+// shortTempDir is t.TempDir for PostgreSQL's account, which passes through.
+func shortTempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rafflecast-faults-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

@@ -1,0 +1,89 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+)
+
+const (
+	lockedFor = 1500 * time.Millisecond
+	// promptly bounds a call for a raffle that nobody holds.
+	promptly = time.Second
+)
+
+// judgeIsolation has a stranger lock one raffle while nothing else is wrong: calls for
+// it are refused before their deadline, and those for others are answered promptly.
+func (r *run) judgeIsolation(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, r.system.database().dsn("rafflecast"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	locked := r.callers.ids[4] // shares its partition with the first, by default
+	if _, err := conn.Exec(ctx, `BEGIN`); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, `SELECT FROM raffles WHERE id = $1 FOR UPDATE`, locked); err != nil {
+		return err
+	}
+	var calling sync.WaitGroup
+	end := time.Now().Add(lockedFor)
+	for i, service := range r.callers.services {
+		for range 4 {
+			calling.Go(func() { r.callLocked(ctx, service, locked) })
+		}
+		for _, id := range []int64{r.callers.ids[0], r.callers.ids[1]} {
+			calling.Go(func() {
+				for n := 0; time.Now().Before(end) && ctx.Err() == nil; n++ {
+					r.callFree(ctx, service, id, fmt.Sprintf("isolated%d-%d", i, n%50))
+					pause(ctx, pace)
+				}
+			})
+		}
+	}
+	calling.Wait()
+	_, err = conn.Exec(ctx, `ROLLBACK`)
+	return err
+}
+
+// callLocked enters into the raffle that is locked. It is not sent again: whether it
+// was written is in nobody's record.
+func (r *run) callLocked(ctx context.Context, service *grpc.ClientConn, id int64) {
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
+	began := time.Now()
+	_, err := rafflev1.NewParticipationServiceClient(service).Withdraw(ctx, &rafflev1.WithdrawRequest{
+		RaffleId: id, MemberId: "nobody", RequestId: uuid.NewString(),
+	})
+	if code := status.Code(err); code != codes.Unavailable {
+		r.found("a call for a locked raffle was answered after %v with %v: %v", time.Since(began), code, err)
+		return
+	}
+	r.callers.failed(nil, err, began)
+}
+
+func (r *run) callFree(ctx context.Context, service *grpc.ClientConn, id int64, member string) {
+	e := r.callers.add(id, member)
+	began := time.Now()
+	r.callers.enter(ctx, []*grpc.ClientConn{service}, e)
+	if took, late := time.Since(began), r.lateness.since(began); took > promptly+late {
+		r.found("a call for raffle %d took %v while another one was locked; this process was late by %v", id, took, late)
+	}
+}
+
+// found notes something that has no list of its own.
+func (r *run) found(format string, args ...any) {
+	r.callers.mu.Lock()
+	defer r.callers.mu.Unlock()
+	r.callers.faults = append(r.callers.faults, fmt.Sprintf(format, args...))
+}
