@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -84,22 +85,21 @@ func (s *system) replica() *database {
 	return s.standby
 }
 
-// ports returns n ports of loopback that nobody listens on.
-func ports(ctx context.Context, n int) ([]int, error) {
-	var open []net.Listener
-	defer func() {
-		for _, l := range open {
-			_ = l.Close()
-		}
-	}()
-	var numbers []int
-	for range n {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+// ports returns n ports of loopback that nobody listens on. They are below those that
+// the kernel gives to outgoing connections, which could take the port of a process that
+// is about to be started again.
+func ports(ctx context.Context, n int) (numbers []int, err error) {
+	for tries := 0; len(numbers) < n; tries++ {
+		port := 10_000 + rand.IntN(22_000)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return nil, err
+			if tries > 100*n {
+				return nil, err
+			}
+			continue
 		}
-		open = append(open, l)
-		numbers = append(numbers, l.Addr().(*net.TCPAddr).Port)
+		defer l.Close() // not before all are found, so that they differ
+		numbers = append(numbers, port)
 	}
 	return numbers, nil
 }
