@@ -111,7 +111,7 @@ func (s *subscription) awaitHeartbeat() {
 // awaitEntries waits for the odds with so many entries.
 func (s *subscription) awaitEntries(n int64) {
 	s.t.Helper()
-	for s.nextOdds().Entries != n { //nolint:revive // every event is read until then
+	for s.nextOdds().Entries != n {
 	}
 }
 

@@ -51,7 +51,8 @@ func TestRun_FindsNothing(t *testing.T) {
 		}
 		if !found.OK() {
 			t.Errorf("seed %d: something is wrong", cfg.Seed)
-			if kept, err := os.MkdirTemp("", "rafflecast-faults-"); err == nil {
+			kept, err := os.MkdirTemp("", "rafflecast-faults-") //nolint:usetesting // it stays for whoever looks for the cause
+			if err == nil {
 				t.Logf("the logs are in %s: %v", kept, os.CopyFS(kept, os.DirFS(cfg.Dir)))
 			}
 		}
@@ -61,7 +62,7 @@ func TestRun_FindsNothing(t *testing.T) {
 // shortTempDir is t.TempDir for PostgreSQL's account, which passes through.
 func shortTempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "rafflecast-faults-")
+	dir, err := os.MkdirTemp("", "rafflecast-faults-") //nolint:usetesting // nobody else passes through the parent of t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,11 +21,18 @@ type kind struct {
 	once bool
 }
 
-// in returns the kind as one of a group.
-func (k kind) in(group string) kind {
-	k.group = group
+// ofPostgres returns the kind as one of the group that changes PostgreSQL.
+func (k kind) ofPostgres() kind {
+	k.group = groupPostgres
 	return k
 }
+
+// The groups of kinds.
+const (
+	groupPostgres = "PostgreSQL"
+	groupStream   = "stream"
+	groupClock    = "clock"
+)
 
 // nothing ends a disturbance that is over by itself.
 func nothing(context.Context) error { return nil }
@@ -111,7 +118,6 @@ func killUnpublished(ctx context.Context, s *system, _ *rand.Rand) (func(context
 // kinds returns every kind of fault.
 func kinds() []kind {
 	participationNATS, gatewayNATS := toNATS(0, participations), toNATS(participations, participations+gateways)
-	const postgres, stream, clock = "postgres", "stream", "clock"
 	return []kind{
 		kill("participation killed", syscall.SIGKILL, participationOf, 3),
 		kill("participation terminated", syscall.SIGTERM, participationOf, 2),
@@ -124,16 +130,16 @@ func kinds() []kind {
 		kill("NATS server terminated", syscall.SIGTERM, natsOf, 1),
 		freeze("NATS server frozen", natsOf, 2),
 		{name: "NATS leader killed", weight: 2, disturb: killLeader},
-		{name: "NATS server killed, its store lost", weight: 1, disturb: loseStore, group: stream, once: true},
-		kill("PostgreSQL killed", syscall.SIGKILL, postgresOf, 2).in(postgres),
-		kill("PostgreSQL stopped at once", syscall.SIGQUIT, postgresOf, 1).in(postgres),
-		kill("PostgreSQL restarted", syscall.SIGINT, postgresOf, 1).in(postgres),
-		freeze("PostgreSQL frozen", postgresOf, 1).in(postgres),
-		{name: "standby killed", weight: 1, disturb: killStandby, group: postgres},
-		{name: "standby frozen", weight: 1, disturb: freezeStandby, group: postgres},
+		{name: "NATS server killed, its store lost", weight: 1, disturb: loseStore, group: groupStream, once: true},
+		kill("PostgreSQL killed", syscall.SIGKILL, postgresOf, 2).ofPostgres(),
+		kill("PostgreSQL stopped at once", syscall.SIGQUIT, postgresOf, 1).ofPostgres(),
+		kill("PostgreSQL restarted", syscall.SIGINT, postgresOf, 1).ofPostgres(),
+		freeze("PostgreSQL frozen", postgresOf, 1).ofPostgres(),
+		{name: "standby killed", weight: 1, disturb: killStandby, group: groupPostgres},
+		{name: "standby frozen", weight: 1, disturb: freezeStandby, group: groupPostgres},
 		{name: "backends terminated", weight: 2, disturb: terminateBackends},
-		{name: "PostgreSQL read only", weight: 1, disturb: readOnly, group: postgres},
-		{name: "database refuses connections", weight: 1, disturb: refuseConnections, group: postgres},
+		{name: "PostgreSQL read only", weight: 1, disturb: readOnly, group: groupPostgres},
+		{name: "database refuses connections", weight: 1, disturb: refuseConnections, group: groupPostgres},
 		{name: "rows locked by a stranger", weight: 2, disturb: lockRows},
 		link("participation to PostgreSQL cut", toPostgres, cut, 2),
 		link("participation to PostgreSQL mute, requests", toPostgres, muteServer, 1),
@@ -148,13 +154,14 @@ func kinds() []kind {
 		link("gateway to NATS mute, answers", gatewayNATS, muteClient, 2),
 		link("gateway to NATS mute", gatewayNATS, muteBoth, 2),
 		link("gateway to NATS slow", gatewayNATS, slow, 1),
-		{name: "stream purged", weight: 2, disturb: purgeStream, group: stream},
-		{name: "subject purged", weight: 1, disturb: purgeSubject, group: stream},
-		{name: "stream truncated at its beginning", weight: 1, disturb: truncateStream, group: stream},
-		{name: "newest messages deleted", weight: 1, disturb: deleteNewest, group: stream},
-		{name: "stream deleted", weight: 1, disturb: deleteStream, group: stream},
-		{name: "NATS store full", weight: 1, disturb: fullStream, group: stream},
-		{name: "clock stepped", weight: 2, disturb: stepClock, group: clock},
-		{name: "standby promoted, old primary read only", weight: 1, disturb: promote, group: postgres, once: true},
+		{name: "stream purged", weight: 2, disturb: purgeStream, group: groupStream},
+		{name: "subject purged", weight: 1, disturb: purgeSubject, group: groupStream},
+		{name: "stream truncated at its beginning", weight: 1, disturb: truncateStream, group: groupStream},
+		{name: "newest messages deleted", weight: 1, disturb: deleteNewest, group: groupStream},
+		{name: "stream deleted", weight: 1, disturb: deleteStream, group: groupStream},
+		{name: "NATS store full", weight: 1, disturb: fullStream, group: groupStream},
+		{name: "messages that come late", weight: 1, disturb: repeatLive},
+		{name: "clock stepped", weight: 2, disturb: stepClock, group: groupClock},
+		{name: "standby promoted, old primary read only", weight: 1, disturb: promote, group: groupPostgres, once: true},
 	}
 }

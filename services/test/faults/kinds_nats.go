@@ -6,9 +6,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
@@ -109,6 +112,36 @@ func loseStore(_ context.Context, s *system, r *rand.Rand) (func(context.Context
 	_ = s.nats[i].end(syscall.SIGKILL, time.Second)
 	err := os.RemoveAll(s.natsStore(i))
 	return func(context.Context) error { return s.nats[i].start() }, err
+}
+
+// repeatLive sends each raffle's oldest message that the stream has to the gateways
+// once more, as a message that comes late.
+func repeatLive(ctx context.Context, s *system, _ *rand.Rand) (func(context.Context) error, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	stream, err := s.odds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for id := range int64(raffles) {
+		subject := oddsstream.Subject(id + 1)
+		msg, err := stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		live := nats.NewMsg(strings.Replace(oddsstream.AllLive, "*", strconv.FormatInt(id+1, 10), 1))
+		live.Data = msg.Data
+		live.Header.Set("Nats-Stream", oddsstream.Name)
+		live.Header.Set("Nats-Subject", subject)
+		live.Header.Set("Nats-Sequence", strconv.FormatUint(msg.Sequence, 10))
+		live.Header.Set("Nats-Last-Sequence", "0")
+		if err := s.admin.PublishMsg(live); err != nil {
+			return nil, err
+		}
+	}
+	return nothing, s.admin.FlushWithContext(ctx)
 }
 
 // truncateStream removes all messages but the newest few.

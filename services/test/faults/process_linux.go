@@ -16,7 +16,7 @@ func tree(pid int) []int {
 	all := []int{pid}
 	for i := 0; i < len(all); i++ {
 		id := strconv.Itoa(all[i])
-		children, err := os.ReadFile("/proc/" + id + "/task/" + id + "/children")
+		children, err := os.ReadFile("/proc/" + id + "/task/" + id + "/children") //nolint:gosec // of a process
 		if err != nil {
 			continue // it has ended
 		}

@@ -36,6 +36,7 @@ type Findings struct {
 	Events, Resets int
 }
 
+// NewFindings returns findings without any.
 func NewFindings() *Findings {
 	return &Findings{
 		Kinds: make(map[string]int), Codes: make(map[string]int), RefusedByRule: make(map[string]int),
