@@ -47,6 +47,7 @@ type entry struct {
 	withdrawn    bool   // acknowledged
 	contradicted bool   // two answers name different entries
 	refused      string // why it was refused for good, by the rules of its raffle
+	gone         bool   // a restore may have taken it away
 }
 
 // callers place entries until they are stopped, and keep a record of the answers.
@@ -204,6 +205,9 @@ func (c *callers) failed(e *entry, err error, began time.Time) bool {
 		e.refused = reason
 		return false
 	}
+	if e != nil && e.gone && st.Code() == codes.NotFound {
+		return false // the restore did take it away
+	}
 	switch st.Code() {
 	case codes.Unavailable, codes.ResourceExhausted:
 		// An error of the client's own library has no details.
@@ -264,18 +268,18 @@ func (e *entry) request() *rafflev1.EnterRequest {
 func (c *callers) withdraw(ctx, calls context.Context) {
 	for ctx.Err() == nil {
 		pause(ctx, 5*pace)
-		e := c.pick()
+		e, ordinal := c.pick()
 		if e == nil {
 			continue
 		}
 		c.attempt(calls, c.services, e, func(ctx context.Context, client rafflev1.ParticipationServiceClient) error {
 			resp, err := client.Withdraw(ctx, &rafflev1.WithdrawRequest{
-				RaffleId: e.raffleID, MemberId: e.member, Ordinal: new(e.ordinal), RequestId: e.withdrawID,
+				RaffleId: e.raffleID, MemberId: e.member, Ordinal: new(ordinal), RequestId: e.withdrawID,
 			})
 			if err == nil {
 				c.mu.Lock()
-				e.withdrawn = true
-				e.contradicted = e.contradicted || resp.GetEntry().GetOrdinal() != e.ordinal
+				e.withdrawn = !e.gone
+				e.contradicted = e.contradicted || resp.GetEntry().GetOrdinal() != ordinal
 				c.mu.Unlock()
 			}
 			return err
@@ -283,8 +287,9 @@ func (c *callers) withdraw(ctx, calls context.Context) {
 	}
 }
 
-// pick returns an acknowledged entry that nobody withdraws yet, or nil.
-func (c *callers) pick() *entry {
+// pick returns an acknowledged entry that nobody withdraws yet, or nil, and its
+// ordinal.
+func (c *callers) pick() (*entry, int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for e := range maps.Values(c.entries) {
@@ -292,10 +297,10 @@ func (c *callers) pick() *entry {
 		// refusal of an entry a matter of time. And one that has closed keeps its entries.
 		if e.ordinal > 0 && e.withdrawID == "" && slices.Contains(c.ids[:raffles-1], e.raffleID) {
 			e.withdrawID = uuid.NewString()
-			return e
+			return e, e.ordinal
 		}
 	}
-	return nil
+	return nil, 0
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -325,7 +330,7 @@ func (c *callers) restored(kept map[string]entry) {
 		before, ok := kept[id]
 		if !ok || before.ordinal == 0 {
 			// Acknowledged after the dump, or not at all: its row may be missing.
-			e.ordinal, e.withdrawn = 0, false
+			e.ordinal, e.withdrawn, e.gone = 0, false, true
 			continue
 		}
 		if e.withdrawn && !before.withdrawn {

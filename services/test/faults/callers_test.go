@@ -114,7 +114,7 @@ func TestCallers_ForgetWhatARestoreTakesAway(t *testing.T) {
 		"after":           {ordinal: 4},
 	}
 	c.restored(map[string]entry{"before": {ordinal: 1}, "withdrawn after": {ordinal: 2}, "answered after": {}})
-	for id, want := range map[string]entry{"before": {ordinal: 1}, "withdrawn after": {ordinal: 2}, "answered after": {}, "after": {}} {
+	for id, want := range map[string]entry{"before": {ordinal: 1}, "withdrawn after": {ordinal: 2}, "answered after": {gone: true}, "after": {gone: true}} {
 		if *c.entries[id] != want {
 			t.Errorf("%s: %+v", id, *c.entries[id])
 		}
