@@ -6,9 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,7 +42,26 @@ func (r *run) judge(ctx context.Context, hushed bool) error {
 	if err := r.judgeFinal(ctx); err != nil {
 		return err
 	}
+	if hushed {
+		if err := r.judgeStream(ctx); err != nil {
+			return err
+		}
+	}
 	return r.judgeUsage(ctx)
+}
+
+// judgeStream has a gateway begin anew, so that it shows what the stream holds instead
+// of what it was told on the way.
+func (r *run) judgeStream(ctx context.Context) error {
+	p := r.system.gateways[rand.IntN(gateways)]
+	_ = p.end(syscall.SIGKILL, time.Second)
+	if err := p.start(); err != nil {
+		return err
+	}
+	if err := r.system.awaitReady(ctx, 30*time.Second); err != nil {
+		return fmt.Errorf("after a gateway was started again: %w", err)
+	}
+	return r.judgeFinal(ctx)
 }
 
 // judgeFlow checks that entries are taken, and that what is committed now reaches

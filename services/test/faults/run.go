@@ -20,7 +20,7 @@ type Config struct {
 	Faults   int    // how many to throw
 	Phase    int    // faults between two judgements; 0: 10
 	Clients  int    // of the gateways; 0: 300
-	Only     string // only kinds whose name contains this; empty: all
+	Only     string // only kinds whose name contains one of these, separated by commas; empty: all
 	Restore  bool   // restore the database to an older dump on the way
 	Out      io.Writer
 }

@@ -25,11 +25,12 @@ type schedule struct {
 	choices []kind // each as often as it weighs
 }
 
-// newSchedule returns the schedule of a seed, of the kinds whose name contains only.
+// newSchedule returns the schedule of a seed, of the kinds whose name contains one of the parts
+// of only, which commas separate.
 func newSchedule(seed uint64, only string) (*schedule, error) {
 	s := &schedule{chance: rand.New(rand.NewPCG(seed, 1))}
 	for _, k := range kinds() {
-		if strings.Contains(k.name, only) {
+		if slices.ContainsFunc(strings.Split(only, ","), func(part string) bool { return strings.Contains(k.name, part) }) {
 			s.choices = append(s.choices, slices.Repeat([]kind{k}, k.weight)...)
 		}
 	}

@@ -58,6 +58,11 @@ func TestSchedule_HasOnlyKindsThatAreAskedFor(t *testing.T) {
 			t.Errorf("got %q", st.kind.name)
 		}
 	}
+	for _, st := range steps(t, 1, "purged,clock", 50) {
+		if st.kind.name != "stream purged" && st.kind.name != "subject purged" && st.kind.name != "clock stepped" {
+			t.Errorf("got %q", st.kind.name)
+		}
+	}
 	for _, st := range steps(t, 1, "promoted", 3) {
 		if st.kind.disturb == nil {
 			t.Error("the schedule has run out of kinds")

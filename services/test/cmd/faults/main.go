@@ -29,7 +29,7 @@ func run(ctx context.Context) error {
 	first := flag.Uint64("first-seed", 1, "the first schedule's seed")
 	count := flag.Int("faults", 50, "faults in each schedule")
 	phase := flag.Int("phase", 10, "faults between two judgements")
-	only := flag.String("only", "", "only kinds of fault whose name contains this")
+	only := flag.String("only", "", "only kinds of fault whose name contains one of these, separated by commas")
 	kept := flag.Bool("kept", true, "begin with the schedules that once found something")
 	restore := flag.Bool("restore", true, "restore the database to an older dump in the middle of every second schedule")
 	flag.Parse()
