@@ -31,7 +31,7 @@ func TestRun_FindsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	for i, cfg := range append([]Config{{Seed: 1, Faults: 12, Restore: true}, {Seed: 2, Faults: 12}}, Kept()...) {
+	for i, cfg := range append([]Config{{Seed: 1, Faults: 20, Restore: true}, {Seed: 2, Faults: 20}}, Kept()...) {
 		if time.Since(began) > testTime {
 			t.Logf("%d of the kept schedules were not run", len(Kept())+2-i)
 			break

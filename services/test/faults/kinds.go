@@ -147,6 +147,7 @@ func kinds() []kind {
 		kill("NATS server terminated", syscall.SIGTERM, natsOf, 1),
 		freeze("NATS server frozen", natsOf, 2),
 		{name: "NATS leader killed", weight: 2, disturb: killLeader},
+		{name: "NATS server and gateway killed together", weight: 2, disturb: killTogether},
 		{name: "NATS server killed, its store lost", weight: 1, disturb: loseStore, group: groupStream, once: true},
 		kill("PostgreSQL killed", syscall.SIGKILL, postgresOf, 2).ofPostgres(),
 		kill("PostgreSQL stopped at once", syscall.SIGQUIT, postgresOf, 1).ofPostgres(),

@@ -114,6 +114,15 @@ func loseStore(_ context.Context, s *system, r *rand.Rand) (func(context.Context
 	return func(context.Context) error { return s.nats[i].start() }, err
 }
 
+// killTogether kills a NATS server and a gateway, and starts both at the same time:
+// the gateway may ask a server that is behind.
+func killTogether(_ context.Context, s *system, r *rand.Rand) (func(context.Context) error, error) {
+	server, gateway := one(r, s.nats[:]), one(r, s.gateways[:])
+	_ = server.end(syscall.SIGKILL, time.Second)
+	_ = gateway.end(syscall.SIGKILL, time.Second)
+	return func(context.Context) error { return errors.Join(server.start(), gateway.start()) }, nil
+}
+
 // repeatLive sends each raffle's oldest message that the stream has to the gateways
 // once more, as a message that comes late.
 func repeatLive(ctx context.Context, s *system, _ *rand.Rand) (func(context.Context) error, error) {

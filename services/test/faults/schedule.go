@@ -46,10 +46,14 @@ func (s *schedule) next() step {
 	if k.once && slices.ContainsFunc(s.choices, func(other kind) bool { return other.name != k.name }) {
 		s.choices = slices.DeleteFunc(s.choices, func(other kind) bool { return other.name == k.name })
 	}
+	holds := 200*time.Millisecond + time.Duration(s.chance.Int64N(int64(2*time.Second)))
+	if s.chance.IntN(12) == 0 { // longer than pings and timeouts are patient
+		holds += 5 * time.Second
+	}
 	return step{
 		kind:  k,
+		holds: holds,
 		after: 200*time.Millisecond + time.Duration(s.chance.Int64N(int64(1200*time.Millisecond))),
-		holds: 200*time.Millisecond + time.Duration(s.chance.Int64N(int64(2*time.Second))),
 		seed:  s.chance.Uint64(),
 	}
 }
