@@ -290,6 +290,15 @@ func (r *run) judgeLogs() error {
 	for _, p := range r.system.processes() {
 		f.Others = append(f.Others, p.crashed()...)
 	}
+	for _, d := range []*database{r.system.database(), r.system.replica()} {
+		text, err := os.ReadFile(d.log)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(text, []byte("was terminated by signal")) {
+			f.Others = append(f.Others, d.name+" has crashed by itself: what was found since may come from that")
+		}
+	}
 	for _, p := range append(r.system.participations[:], r.system.gateways[:]...) {
 		text, err := os.ReadFile(p.log)
 		if err != nil {

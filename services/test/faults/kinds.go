@@ -31,7 +31,6 @@ func (k kind) ofPostgres() kind {
 const (
 	groupPostgres = "PostgreSQL"
 	groupStream   = "stream"
-	groupClock    = "clock"
 )
 
 // nothing ends a disturbance that is over by itself.
@@ -183,7 +182,7 @@ func kinds() []kind {
 		{name: "stream deleted", weight: 1, disturb: deleteStream, group: groupStream},
 		{name: "NATS store full", weight: 1, disturb: fullStream, group: groupStream},
 		{name: "messages that come late", weight: 1, disturb: repeatLive},
-		{name: "clock stepped", weight: 2, disturb: stepClock, group: groupClock},
+		{name: "PostgreSQL's clock stepped", weight: 2, disturb: stepClock, group: groupPostgres},
 		{name: "standby promoted, old primary read only", weight: 1, disturb: promote, group: groupPostgres, once: true},
 	}
 }

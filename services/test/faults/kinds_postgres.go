@@ -52,13 +52,22 @@ func lockRows(ctx context.Context, s *system, r *rand.Rand) (func(context.Contex
 	return func(ctx context.Context) error { return conn.Close(ctx) }, nil
 }
 
-// stepClock steps PostgreSQL's clock by some seconds, and back at the end.
+// stepClock starts PostgreSQL again with a clock that is some seconds ahead or behind,
+// and once more at the end.
 func stepClock(_ context.Context, s *system, r *rand.Rand) (func(context.Context) error, error) {
 	if s.clock.library == "" {
 		return nil, errors.New("there is no libfaketime (Debian: faketime)")
 	}
-	offset := time.Duration(r.IntN(20)-10) * time.Second
-	return func(context.Context) error { return s.clock.set(0) }, s.clock.set(offset)
+	restart := func(offset time.Duration) error {
+		s.clock.set(offset)
+		p := s.database().process
+		return errors.Join(p.end(syscall.SIGINT, 20*time.Second), p.start())
+	}
+	offset := time.Duration(1+r.IntN(10)) * time.Second
+	if r.IntN(2) == 0 {
+		offset = -offset
+	}
+	return func(context.Context) error { return restart(0) }, restart(offset)
 }
 
 // promote makes the standby the primary and leaves the old one as a server that

@@ -26,7 +26,7 @@ type database struct {
 	dir      string
 	port     int
 	account  *syscall.Credential // who runs it; nil: this user
-	preload  []string            // environment of a clock that can be set, or none
+	clock    *clock
 }
 
 // MissingError says that a program which belongs to PostgreSQL is not installed.
@@ -69,17 +69,19 @@ func findPostgres(ctx context.Context, cache string) (dir string, account *sysca
 func (d *database) command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(d.binaries, program), args...) //nolint:gosec // PostgreSQL, as localpg found it
 	cmd.Dir = filepath.Dir(d.dir)
-	cmd.Env = append([]string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, d.preload...)
+	cmd.Env = []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: d.account}
 	return cmd
 }
 
 // newDatabase returns a server on dir that start starts. Its directory's parent
 // belongs to the account.
-func newDatabase(logs, name, binaries, dir string, port int, account *syscall.Credential, preload []string) *database {
-	d := &database{binaries: binaries, dir: dir, port: port, account: account, preload: preload}
+func newDatabase(logs, name, binaries, dir string, port int, account *syscall.Credential, clock *clock) *database {
+	d := &database{binaries: binaries, dir: dir, port: port, account: account, clock: clock}
 	d.process = newProcess(logs, name, func() *exec.Cmd {
-		return d.command(context.Background(), "postgres", "-D", dir)
+		cmd := d.command(context.Background(), "postgres", "-D", dir)
+		cmd.Env = append(cmd.Env, clock.environment()...)
+		return cmd
 	})
 	return d
 }

@@ -59,7 +59,7 @@ func TestSchedule_HasOnlyKindsThatAreAskedFor(t *testing.T) {
 		}
 	}
 	for _, st := range steps(t, 1, "purged,clock", 50) {
-		if st.kind.name != "stream purged" && st.kind.name != "subject purged" && st.kind.name != "clock stepped" {
+		if st.kind.name != "stream purged" && st.kind.name != "subject purged" && st.kind.name != "PostgreSQL's clock stepped" {
 			t.Errorf("got %q", st.kind.name)
 		}
 	}

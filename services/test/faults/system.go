@@ -142,9 +142,9 @@ func (s *system) startPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.clock = newClock(s.dir)
-	s.primary = newDatabase(s.dir, "primary", binaries, filepath.Join(data, "primary"), p[0], account, s.clock.environment())
-	s.standby = newDatabase(s.dir, "standby", binaries, filepath.Join(data, "standby"), p[1], account, s.clock.environment())
+	s.clock = newClock()
+	s.primary = newDatabase(s.dir, "primary", binaries, filepath.Join(data, "primary"), p[0], account, s.clock)
+	s.standby = newDatabase(s.dir, "standby", binaries, filepath.Join(data, "standby"), p[1], account, s.clock)
 	if err := s.primary.initialize(ctx); err != nil {
 		return err
 	}
