@@ -70,8 +70,8 @@ func link(name string, group func(*system) []*Link, disturb func(*Link, *rand.Ra
 
 // cutOff returns a kind that disturbs all links of one service to NATS. The services
 // are those from one index of system.natsLinks until another.
-func cutOff(name string, from, until int, disturb func(*Link, *rand.Rand), weight int) kind {
-	return kind{name: name, weight: weight, disturb: func(_ context.Context, s *system, r *rand.Rand) (func(context.Context) error, error) {
+func cutOff(name string, from, until int, disturb func(*Link, *rand.Rand)) kind {
+	return kind{name: name, weight: 1, disturb: func(_ context.Context, s *system, r *rand.Rand) (func(context.Context) error, error) {
 		links := s.natsLinks[from+r.IntN(until-from)]
 		for _, l := range links {
 			disturb(l, r)
@@ -166,10 +166,10 @@ func kinds() []kind {
 		link("participation to NATS mute, requests", participationNATS, muteServer, 2),
 		link("participation to NATS mute, answers", participationNATS, muteClient, 1),
 		link("participation to NATS slow", participationNATS, slow, 1),
-		cutOff("participation to all of NATS mute", 0, participations, muteBoth, 1),
-		cutOff("participation to all of NATS slow", 0, participations, slow, 1),
-		cutOff("gateway to all of NATS mute", participations, participations+gateways, muteBoth, 1),
-		cutOff("gateway to all of NATS slow", participations, participations+gateways, slow, 1),
+		cutOff("participation to all of NATS mute", 0, participations, muteBoth),
+		cutOff("participation to all of NATS slow", 0, participations, slow),
+		cutOff("gateway to all of NATS mute", participations, participations+gateways, muteBoth),
+		cutOff("gateway to all of NATS slow", participations, participations+gateways, slow),
 		link("gateway to NATS cut", gatewayNATS, cut, 2),
 		link("gateway to NATS mute, requests", gatewayNATS, muteServer, 1),
 		link("gateway to NATS mute, answers", gatewayNATS, muteClient, 2),
