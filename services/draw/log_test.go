@@ -120,6 +120,7 @@ func TestLog_RefusesWrongRecords(t *testing.T) {
 		{"a strike of nobody", 14, edit(14, `6`, `0`)},
 		{"a strike of an unknown ticket", 14, edit(14, `6`, `99`)},
 		{"a strike that is doubled", 15, records[14]},
+		{"a strike while a drawing lies ahead", 17, edit(14, `6`, `2`)},
 		{"a redraw of another drawing", 16, edit(16, `"drawing":2`, `"drawing":3`)},
 		{"a redraw with another round", 16, edit(16, `"round":1001`, `"round":1002`)},
 		{"a redraw from the same round", 16, edit(16, `"at":"2023-08-23T15:59:25.500000Z","drawing":2,"round":1001`,
@@ -193,15 +194,16 @@ func TestLog_DrawsAllWhereThereAreFewerThanPrizes(t *testing.T) {
 
 func TestLog_GivesAPlaceToTheFirstAlternate(t *testing.T) {
 	t.Parallel()
-	l := closedLog(t, testRules(EntryWins, 2, 1, 2), 1, 1, 1, 1, 1)
-	l.place([]int64{4, 2, 5, 1})
+	l := closedLog(t, testRules(EntryWins, 2, 1, 3), 1, 1, 1, 1, 1, 1)
+	l.place([]int64{4, 2, 5, 1, 6})
 	for _, c := range []struct {
 		strike             int64
 		places, alternates []int64
 	}{
-		{5, []int64{4, 2}, []int64{1}}, // an alternate
-		{4, []int64{1, 2}, []int64{}},
-		{2, []int64{1, 0}, []int64{}},
+		{4, []int64{5, 2}, []int64{1, 6}},
+		{1, []int64{5, 2}, []int64{6}}, // an alternate
+		{2, []int64{5, 6}, []int64{}},
+		{5, []int64{0, 6}, []int64{}},
 	} {
 		l.announced = nil
 		if err := (Strike{c.strike, "OTHER"}).apply(l, nil); err != nil {
@@ -211,7 +213,7 @@ func TestLog_GivesAPlaceToTheFirstAlternate(t *testing.T) {
 		want(t, "alternates", append([]int64{}, l.alternates...), c.alternates)
 	}
 	l.place([]int64{3})
-	want(t, "places", l.places, []int64{1, 3})
+	want(t, "places", l.places, []int64{3, 6})
 }
 
 func TestMembers_NumbersEachTagOnce(t *testing.T) {

@@ -171,6 +171,7 @@ func TestVerify_SaysWhatIsCutOff(t *testing.T) {
 func TestVerify_TakesACheckpointOfItsOwnRaffleOnly(t *testing.T) {
 	t.Parallel()
 	in, v, records := vectorInput(t)
+	records = records[:13] // a drawing would differ in any case
 	head := replayed(t, v.Origin, records).Head()
 	for _, origin := range []string{"raffles.example.com/raffle/2", "raffles.example.com/raffle/11", "raffles.example.com/raffle/"} {
 		head.Origin = origin
@@ -186,6 +187,6 @@ func TestVerify_TakesACheckpointOfItsOwnRaffleOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.Checkpoint = signed
+	in.Records, in.Checkpoint = asLog(records), signed
 	wantOutcome(t, "of another host", Verify(in), False, "checkpoint")
 }
