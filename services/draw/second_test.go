@@ -26,7 +26,7 @@ import (
 // that are made at random from a fixed seed. Some of them are broken.
 
 const (
-	secondRaffles = 80
+	secondRaffles = 50
 	secondChances = 150
 )
 

@@ -82,10 +82,10 @@ func TestVerify_RefusesTamperedRecords(t *testing.T) {
 		}
 		tampered[fmt.Sprintf("record %d dropped", i)] = slices.Delete(slices.Clone(records), i, i+1)
 		tampered[fmt.Sprintf("record %d doubled", i)] = slices.Insert(slices.Clone(records), i, r)
-		for j := range i {
-			swapped := slices.Clone(records)
-			swapped[i], swapped[j] = swapped[j], swapped[i]
-			tampered[fmt.Sprintf("records %d and %d swapped", j, i)] = swapped
+		if i > 0 {
+			moved := slices.Clone(records)
+			moved[i-1], moved[i] = moved[i], moved[i-1]
+			tampered[fmt.Sprintf("record %d moved", i)] = moved
 		}
 	}
 	for what, changed := range tampered {
@@ -148,9 +148,10 @@ func TestVerify_FindsTheMembersTickets(t *testing.T) {
 
 func TestVerify_SaysWhatIsCutOff(t *testing.T) {
 	t.Parallel()
-	in, _, records := vectorInput(t)
+	in, v, records := vectorInput(t)
+	in.Checkpoint, in.Saved = []byte(v.ClosingCheckpoint), nil
 	var file []byte
-	for _, r := range records {
+	for _, r := range records[:13] {
 		file = AppendFramed(file, r)
 	}
 	for cut := range file {
