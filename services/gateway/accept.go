@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// acceptBuffer bounds what the kernel buffers for a client that does not read, in
-// bytes. Streams get less.
+// acceptBuffer bounds what the kernel buffers for a client that does not read, in bytes.
+// Streams get less.
 const acceptBuffer = 64 << 10
 
 // acceptLimit returns how many connections of the public port may be open, if the

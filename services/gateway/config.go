@@ -123,18 +123,6 @@ func (s *Settings) CheckClosed(check *config.Checks, auth *access.Settings) {
 		"on loopback, unless callers are authenticated (--auth-jwks) or --allow-anonymous says that everybody may do everything")
 }
 
-// hosts returns the names that requests may be for besides those of loopback; nil means
-// all.
-func (s *Settings) hosts() []string {
-	switch {
-	case s.Hosts == "*", s.Hosts == "" && !config.IsLoopback(s.Address):
-		return nil
-	case s.Hosts == "":
-		return []string{}
-	}
-	return config.List(strings.ToLower(s.Hosts))
-}
-
 // Rules implements config.Rules.
 func (p *Peers) Rules(check *config.Checks) {
 	subject := p.NATSAPIPrefix

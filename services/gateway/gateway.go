@@ -24,6 +24,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
 	"github.com/rafflecast/rafflecast/services/internal/access"
+	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
@@ -131,7 +132,8 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
 	s.accepted.limit, s.accepted.detached = acceptLimit(openFiles()), s.hub.Open
 	s.accepted.refused = metrics.refusedConnections.Inc
-	s.ops = httpserver.New(ops.Handler(registry, s.ready))
+	hosts := httpserver.ParseHosts(config.List(cfg.Hosts), config.IsLoopback(cfg.OpsAddress))
+	s.ops = httpserver.New(hosts.Only(ops.Handler(registry, s.ready)))
 	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
 	s.ops.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	return s, nil
@@ -197,7 +199,7 @@ func (s *service) newAPI(metrics *metrics) (*httpapi.API, error) {
 		Proxies:          proxies,
 		Origins:          origins,
 		ChangesPerClient: s.cfg.EntriesPerClient,
-		Hosts:            s.cfg.hosts(),
+		Hosts:            httpserver.ParseHosts(config.List(s.cfg.Hosts), config.IsLoopback(s.cfg.Address)),
 		Tokens:           s.tokens,
 
 		ParticipationTLS: participationTLS,

@@ -49,6 +49,8 @@ type Settings struct {
 	// Certificates belong to participation alone: browsers have none.
 	Certificates string `name:"auth-certificates" env:"PARTICIPATION_AUTH_CERTIFICATES" form:"pairs of a role (member, backend, operator) and a name, like operator=spiffe://example.org/ops, separated by commas" help:"Roles of client certificates, by a URI or DNS name among their subject alternative names. It needs --tls-client-ca."`
 
+	Hosts string `name:"hosts" env:"PARTICIPATION_HOSTS" form:"names like entries.example.org, separated by commas, or *" help:"Names, besides those of loopback, that HTTP requests may be for (their header Host). Without it, a port on loopback answers only requests for loopback, and others answer all."`
+
 	DatabaseConns int  `name:"database-conns" env:"PARTICIPATION_DATABASE_CONNS" default:"16" min:"2" max:"1000" unit:"connections" help:"Most connections to the database for reads and for calls that manage raffles. Writing entries has one more for each partition, and five besides."`
 	Migrate       bool `name:"migrate" env:"PARTICIPATION_MIGRATE" default:"${participation_migrate=false}" help:"Bring the database's schema up to date at the start."`
 	Replicas      int  `name:"stream-replicas" env:"PARTICIPATION_STREAM_REPLICAS" default:"1" min:"1" max:"5" unit:"servers" help:"Servers of the NATS cluster that each keep a copy of the stream of odds."`

@@ -20,6 +20,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/access"
+	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
@@ -87,15 +88,15 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	if err != nil {
 		return nil, fmt.Errorf("connect the JSON facade: %w", err)
 	}
-	facade, err := httpapi.New(ctx, s.facadeConn, cfg.Log)
+	hosts := config.List(cfg.Hosts)
+	facade, err := httpapi.New(ctx, s.facadeConn, httpserver.ParseHosts(hosts, config.IsLoopback(cfg.HTTPAddress)), cfg.Log)
 	if err != nil {
 		return nil, err
 	}
 	s.http = httpserver.New(facade)
-	s.http.ReadTimeout = readTimeout
-	s.http.ErrorLog = httpserver.ErrorLog(cfg.Log)
+	s.http.ReadTimeout, s.http.ErrorLog = readTimeout, httpserver.ErrorLog(cfg.Log)
 	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
-	s.ops = httpserver.New(ops.Handler(metrics.registry, s.ready))
+	s.ops = httpserver.New(httpserver.ParseHosts(hosts, config.IsLoopback(cfg.OpsAddress)).Only(ops.Handler(metrics.registry, s.ready)))
 	s.ops.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
 	return s, nil

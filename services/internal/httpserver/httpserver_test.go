@@ -73,3 +73,39 @@ func TestServe_ListenerFails(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// A client that asks for much and reads nothing is cut off.
+func TestNew_BoundsAnAnswerThatIsNotRead(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	s := New(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		var err error
+		for chunk := make([]byte, 1<<20); err == nil; {
+			_, err = w.Write(chunk)
+		}
+		ended <- err
+	}))
+	if s.WriteTimeout != writeTimeout {
+		t.Errorf("the write timeout is %v", s.WriteTimeout)
+	}
+	s.WriteTimeout = 100 * time.Millisecond
+	l, served := listen(t), make(chan error, 1)
+	go func() { served <- Serve(s, l) }()
+	t.Cleanup(func() { s.Close(); <-served })
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: h\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the answer ended with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the answer has no end")
+	}
+}

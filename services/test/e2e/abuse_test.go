@@ -120,7 +120,6 @@ func TestAbuse_HonestCallersAreNotDelayed(t *testing.T) { //nolint:paralleltest 
 	b := setupWith(t, []string{"GOMEMLIMIT=200MiB"}, []string{"GOMEMLIMIT=160MiB"})
 	id := b.client.create(t, "A", 1)
 	b.awaitRaffle(t, id)
-	grpcAddress := b.participation.awaitLog(`participation is serving.* grpc=(\S+)`)[1]
 	b.callHonestly(t, id, "warm-", time.Second)
 	quiet := b.callHonestly(t, id, "quiet-", d)
 	executable, err := os.Executable()
@@ -129,7 +128,7 @@ func TestAbuse_HonestCallersAreNotDelayed(t *testing.T) { //nolint:paralleltest 
 	}
 	for _, kind := range slices.Sorted(maps.Keys(abuse.Kinds())) {
 		attack := exec.Command(executable)
-		attack.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d %s", attackVariable, strings.TrimPrefix(b.web, "http://"), grpcAddress, clients, kind))
+		attack.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d %s", attackVariable, strings.TrimPrefix(b.web, "http://"), b.grpc, clients, kind))
 		attack.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := attack.Start(); err != nil {
 			t.Fatal(err)

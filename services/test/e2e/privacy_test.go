@@ -156,7 +156,7 @@ func TestPrivacy_NothingMarkedLeavesTheSystem(t *testing.T) {
 	}
 	p := launchWith(t, append(common, "DATABASE_URL="+database), "participation", "serve",
 		"--grpc-address="+anyPort, "--http-address="+anyPort, "--ops-address="+anyPort)
-	at := p.awaitLog(`"participation is serving".*"grpc":"([^"]+)","http":"([^"]+)","ops":"([^"]+)"`)
+	at := p.awaitLog(servingPattern)
 	g := launchWith(t, common, "gateway", "serve", "--participation-url=http://"+at[2], "--address="+anyPort, "--ops-address="+anyPort, "--drain-window=0s")
 	web := g.awaitLog(`"gateway is serving".*"http":"([^"]+)","ops":"([^"]+)"`)
 

@@ -27,7 +27,9 @@ type testBundle struct {
 	participation *program
 	gateway       *program
 	web           string // the gateway's URL
-	ops           string // of its port of operations
+	webOps        string // the URL of its operations port
+
+	grpc, facade, ops string // participation's addresses
 }
 
 // client calls a participation service.
@@ -70,18 +72,23 @@ func setupWith(t *testing.T, participation, gateway []string) *testBundle {
 		"--http-address="+anyPort,
 		"--ops-address="+anyPort,
 	)
-	at := b.participation.awaitLog(`participation is serving.* grpc=(\S+) http=(\S+)`)
+	at := b.participation.awaitLog(servingPattern)
+	b.grpc, b.facade, b.ops = at[1], at[2], at[3]
 	b.client = dial(t, at[1])
 	b.gateway = launchWith(t, gateway, "gateway", "serve", "--nats-url="+nats, "--participation-url=http://"+at[2],
 		"--address="+anyPort, "--ops-address="+anyPort, "--drain-window=1s")
-	b.web, b.ops = awaitGateway(t, b.gateway)
+	b.web, b.webOps = awaitGateway(t, b.gateway)
 	return b
 }
+
+// servingPattern matches the line by which participation logs its addresses, as text and
+// as JSON.
+const servingPattern = `participation is serving.*?grpc\W+([\d.:]+)\W+http\W+([\d.:]+)\W+ops\W+([\d.:]+)`
 
 // awaitGateway waits until a gateway is ready, and returns the URLs of its two ports.
 func awaitGateway(t *testing.T, gateway *program) (web, ops string) {
 	t.Helper()
-	at := gateway.awaitLog(`gateway is serving.* http=(\S+) ops=(\S+)`)
+	at := gateway.awaitLog(`gateway is serving.*?http\W+([\d.:]+)\W+ops\W+([\d.:]+)`)
 	web, ops = "http://"+at[1], "http://"+at[2]
 	testenv.AwaitStatus(t, ops+"/readyz", http.StatusOK)
 	return web, ops

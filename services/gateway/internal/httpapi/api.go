@@ -20,6 +20,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 	"github.com/rafflecast/rafflecast/services/internal/access"
+	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 )
 
 // Feed fills the cache.
@@ -51,9 +52,9 @@ type Config struct {
 	// ChangesPerClient bounds the requests of one client that enter or withdraw, per
 	// minute; 0 means no bound.
 	ChangesPerClient int
-	Proxies          []netip.Prefix // trusted proxies, whose X-Forwarded-For is believed
-	Origins          []string       // origins whose pages may read answers; "*" means all
-	Hosts            []string       // names besides loopback's that requests may be for; nil means all
+	Proxies          []netip.Prefix   // trusted proxies, whose X-Forwarded-For is believed
+	Origins          []string         // origins whose pages may read answers; "*" means all
+	Hosts            httpserver.Hosts // that requests may be for
 
 	// Tokens verifies who enters and who watches raffles for members. nil means that no
 	// token is accepted: everybody enters by name, and nobody watches such raffles.

@@ -34,6 +34,7 @@ OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318.`
 // Run runs the command.
 func (s *serve) Run(ctx context.Context, log *slog.Logger) error {
 	command.LogStart(log, participation.Service)
+	participation.RedirectGRPCLog(log)
 	s.Config.Log = log
 	return participation.Run(ctx, s.Config)
 }

@@ -32,6 +32,8 @@ var (
 	bodyTooLarge           = reason{"BODY_TOO_LARGE", http.StatusRequestEntityTooLarge, code.Code_INVALID_ARGUMENT}
 	bodyTimeout            = reason{"BODY_TIMEOUT", http.StatusRequestTimeout, code.Code_DEADLINE_EXCEEDED}
 	unsupportedType        = reason{"UNSUPPORTED_MEDIA_TYPE", http.StatusUnsupportedMediaType, code.Code_INVALID_ARGUMENT}
+	hostNotAllowed         = reason{"HOST_NOT_ALLOWED", http.StatusMisdirectedRequest, code.Code_INVALID_ARGUMENT}
+	crossOrigin            = reason{"CROSS_ORIGIN", http.StatusForbidden, code.Code_PERMISSION_DENIED}
 	unavailable            = reason{"UNAVAILABLE", http.StatusServiceUnavailable, code.Code_UNAVAILABLE}
 	cancelled              = reason{"CANCELLED", 499, code.Code_CANCELLED}
 	internal               = reason{"INTERNAL", http.StatusInternalServerError, code.Code_INTERNAL}

@@ -92,7 +92,7 @@ func TestErrors_HideTheTextOfLibraries(t *testing.T) {
 func TestErrors_BodyThatDoesNotArrive(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	h, err := New(t.Context(), b.conn, slog.New(slog.DiscardHandler))
+	h, err := New(t.Context(), b.conn, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	rafflegw "github.com/rafflecast/rafflecast/services/participation/internal/httpapi/gen/raffle/v1"
 )
 
@@ -31,14 +32,19 @@ const openAPIPath = "/openapi.json"
 
 // handler serves HTTP/JSON. It is safe for concurrent use.
 type handler struct {
-	calls  http.Handler // grpc-gateway
-	conn   *grpc.ClientConn
-	stream *entryStreams
-	errors *errorWriter
+	calls   http.Handler // grpc-gateway
+	conn    *grpc.ClientConn
+	stream  *entryStreams
+	errors  *errorWriter
+	hosts   httpserver.Hosts
+	origins *http.CrossOriginProtection
 }
 
-// New returns a handler that calls the gRPC server behind conn.
-func New(ctx context.Context, conn *grpc.ClientConn, log *slog.Logger) (http.Handler, error) {
+// New returns a handler that calls the gRPC server behind conn, for requests for these
+// hosts. A request passes, from the outside in: the checks of its host and origin; then
+// its caller is noted, it is read, and it becomes a call, whose interceptors decide
+// whether the caller may make it.
+func New(ctx context.Context, conn *grpc.ClientConn, hosts httpserver.Hosts, log *slog.Logger) (http.Handler, error) {
 	errs := &errorWriter{log: log}
 	mux := runtime.NewServeMux(
 		runtime.WithErrorHandler(func(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
@@ -57,7 +63,7 @@ func New(ctx context.Context, conn *grpc.ClientConn, log *slog.Logger) (http.Han
 		return nil, fmt.Errorf("register the HTTP/JSON calls: %w", err)
 	}
 	return &handler{
-		calls: mux, conn: conn, errors: errs,
+		calls: mux, conn: conn, errors: errs, hosts: hosts, origins: http.NewCrossOriginProtection(),
 		stream: &entryStreams{client: rafflev1.NewParticipationServiceClient(conn), errors: errs},
 	}, nil
 }
@@ -78,6 +84,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve answers a request, or returns the error to answer with; then it has written
 // nothing.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
+	switch {
+	case !h.hosts.Have(r.Host):
+		return refuse(hostNotAllowed, "the host %s is not served here: --hosts names those that are", printable(r.Host)).with("host", printable(r.Host))
+	case h.origins.Check(r) != nil:
+		return refuse(crossOrigin, "the page of another origin may not change anything here")
+	}
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http drops the body of the response

@@ -123,7 +123,7 @@ func (b *testBundle) serve(tb testing.TB, log *slog.Logger) http.Handler {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { b.conn.Close() })
-	h, err := New(tb.Context(), b.conn, log)
+	h, err := New(tb.Context(), b.conn, nil, log)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/rafflecast/rafflecast/services/internal/command"
+	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/devtoken"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/doctor"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/watch"
@@ -37,6 +38,7 @@ func (*runCommand) Help() string {
 // Run runs the command.
 func (c *runCommand) Run(ctx context.Context, log *slog.Logger) error {
 	command.LogStart(log, "rafflecast")
+	participation.RedirectGRPCLog(log)
 	c.Config.Log, c.Config.Out = log, os.Stdout
 	return standalone.Run(ctx, c.Config)
 }

@@ -1,0 +1,24 @@
+package httpserver
+
+import "testing"
+
+func TestParseHosts_OnLoopbackOnlyLoopback(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		names      []string
+		isLoopback bool
+		served     map[string]bool
+	}{
+		{nil, true, map[string]bool{"localhost:1": true, "127.0.0.1": true, "evil.example": false, "": true}},
+		{nil, false, map[string]bool{"localhost:1": true, "evil.example": true}},
+		{[]string{"*"}, true, map[string]bool{"evil.example": true}},
+		{[]string{"A.example"}, false, map[string]bool{"a.example:80": true, "localhost": true, "evil.example": false}},
+	} {
+		hosts := ParseHosts(c.names, c.isLoopback)
+		for host, want := range c.served {
+			if hosts.Have(host) != want {
+				t.Errorf("%v on loopback %t: Host %q", c.names, c.isLoopback, host)
+			}
+		}
+	}
+}
