@@ -3,13 +3,17 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"google.golang.org/grpc/metadata"
 
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
+	"github.com/rafflecast/rafflecast/services/test/tokentest"
 )
 
 // startBrowser starts a headless Chromium, which ends with the test, and returns the
@@ -131,4 +135,48 @@ func TestPlainEventSource_ReadsTheStream(t *testing.T) {
 	// After the final event and the end of the stream, 204 stops the EventSource.
 	awaitTrue(t, tab, `seen.length === 4 && source.readyState === EventSource.CLOSED`)
 	awaitTrue(t, tab, `!window.broken`)
+}
+
+// Where callers are authenticated, the page shows who one is and asks for no name, and a
+// raffle for members appears once one has signed in.
+func TestPage_ShowsWhoOneIs(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	auth := []string{"AUTH_JWKS=" + tokentest.File(t, key), "AUTH_ISSUER=" + tokentest.Issuer}
+	b := setupWith(t, auth, auth)
+	operator := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+key.Token("ann", "operator"))
+	var ids []int64
+	for _, visibility := range []rafflev1.Raffle_Visibility{rafflev1.Raffle_PUBLIC, rafflev1.Raffle_MEMBERS} {
+		made, err := b.client.raffles.CreateRaffle(operator, &rafflev1.CreateRaffleRequest{Title: "Signed guitar", Winners: 1, MaxEntriesPerMember: 9, Visibility: visibility})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, made.GetRaffle().GetId())
+	}
+	testenv.AwaitStatus(t, fmt.Sprintf("%s/api/v1/raffles/%d/odds", b.web, ids[1]), http.StatusUnauthorized)
+	b.awaitRaffle(t, ids[0])
+	tab := startBrowser(t)
+	b.openPage(t, tab, ids[0], "Signed guitar")
+	const hidden = `document.querySelector("#%s").checkVisibility() === %t`
+	awaitTrue(t, tab, `document.querySelector("#who").textContent.includes("sign in")`)
+	awaitTrue(t, tab, hidden, "who", true)
+	awaitTrue(t, tab, hidden, "member-id", false)
+	awaitTrue(t, tab, `document.querySelector("#enter-button").disabled`)
+
+	do(t, tab, chromedp.Navigate(fmt.Sprintf("%s/raffle/%d", b.web, ids[1])))
+	awaitTrue(t, tab, `document.querySelector("#missing-heading").textContent.includes("for members") && document.querySelector("#missing-view").checkVisibility()`)
+
+	// The token goes into the cookie, which scripts can't read.
+	evaluate(t, tab, fmt.Sprintf(`fetch("/api/v1/session", {method: "POST", headers: {Authorization: "Bearer %s"}}).then(r => window.signedIn = r.ok)`,
+		key.Token("7", "member")))
+	awaitTrue(t, tab, `window.signedIn === true`)
+	awaitTrue(t, tab, `document.cookie === ""`)
+	// The odds appear by themselves, by an EventSource that sends the cookie.
+	awaitTrue(t, tab, `document.querySelector("#raffle-view").checkVisibility() && document.querySelector("#connection").dataset.connection === "live"`)
+
+	b.openPage(t, tab, ids[0], "Signed guitar")
+	awaitTrue(t, tab, `document.querySelector("#who").textContent.includes("7")`)
+	do(t, tab, chromedp.Click("#enter-button"))
+	awaitTrue(t, tab, `document.querySelector("#enter-message").textContent.includes("7")`)
+	awaitTrue(t, tab, `document.querySelector("#entries").textContent.trim() === "1"`)
 }

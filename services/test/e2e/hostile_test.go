@@ -101,8 +101,11 @@ func TestHostile_NoPageEntersForItsVisitor(t *testing.T) {
 	b.awaitRaffle(t, id)
 	for _, base := range []string{b.web, "http://" + b.facade} {
 		for _, c := range []struct{ contentType, body string }{
-			{"application/x-www-form-urlencoded", "memberId=victim"}, {"text/plain", `{"memberId":"victim"}`}, {"application/json", `{"memberId":"victim"}`},
-			{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"memberId\"\r\n\r\nvictim\r\n--x--\r\n"}, {"", ""},
+			{"application/x-www-form-urlencoded", "memberId=victim"},
+			{"text/plain", `{"memberId":"victim"}`},
+			{"application/json", `{"memberId":"victim"}`},
+			{"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"memberId\"\r\n\r\nvictim\r\n--x--\r\n"},
+			{"", ""},
 		} {
 			for _, path := range []string{"/api/v1/raffles/%d/entries?memberId=victim", "/api/v1/raffle/%d?memberId=victim"} {
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+fmt.Sprintf(path, id), strings.NewReader(c.body))
