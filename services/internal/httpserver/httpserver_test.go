@@ -85,7 +85,7 @@ func TestNew_BoundsAnAnswerThatIsNotRead(t *testing.T) {
 		}
 		ended <- err
 	}))
-	if s.WriteTimeout != writeTimeout {
+	if s.WriteTimeout != responseTimeout {
 		t.Errorf("the write timeout is %v", s.WriteTimeout)
 	}
 	s.WriteTimeout = 100 * time.Millisecond

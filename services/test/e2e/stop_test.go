@@ -68,7 +68,7 @@ func TestGateway_StopTakesItsDrainWindowWhoeverIsConnected(t *testing.T) {
 	etag := answer.Header.Get("ETag")
 	connect(t, address, fmt.Sprintf("GET /api/v1/raffles/%d/odds?wait=25s HTTP/1.1\r\nHost: a\r\nIf-None-Match: %s\r\n\r\n", id, etag))
 	testenv.Eventually(t, "three streams and the long poll are open", 10*time.Second, func() bool {
-		resp, err := http.Get(b.ops + "/metrics")
+		resp, err := http.Get(b.webOps + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -77,14 +77,14 @@ func TestFailover_IsComparedAtOnce(t *testing.T) {
 	t.Parallel()
 	primary, standby := startPair(t)
 	ctx := t.Context()
-	link, err := newLink(ctx, "participation to PostgreSQL", "127.0.0.1:0", primary.address())
+	link, err := NewLink(ctx, primary.address())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(link.Close)
 	nats := natstest.Start(t)
 	service := servicetest.StartParticipation(t, nats.URL(), func(cfg *participation.Config) {
-		cfg.DatabaseURL = fmt.Sprintf("postgres://rafflecast@%s/rafflecast", link.listener.Addr())
+		cfg.DatabaseURL = fmt.Sprintf("postgres://rafflecast@%s/rafflecast", link.Addr())
 	})
 	conn, err := grpc.NewClient(service.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
