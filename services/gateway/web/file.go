@@ -39,10 +39,11 @@ func mustLoad(name string) file {
 	return file{name, body, `"` + hex.EncodeToString(hash[:16]) + `"`}
 }
 
-// assetNames returns the names of the files in assets/.
+// assetNames returns the names of the files that the page loads.
 func assetNames() []string {
 	names, _ := fs.Glob(embedded, "assets/*") // fails only for a malformed pattern
-	return names
+	draw, _ := fs.Glob(embedded, "draw/*")
+	return append(names, draw...)
 }
 
 // serve answers with the file. The standard library handles conditional and range

@@ -13,7 +13,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
 
-//go:embed index.html error.html assets
+//go:embed index.html error.html assets draw/*.js
 var embedded embed.FS
 
 // contentSecurityPolicy lets the page use its own files and its own API and nothing
@@ -22,7 +22,7 @@ const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; " +
 	"frame-ancestors 'none'"
 
-// Handler serves the page at / and /raffle/{id}, and its files under /assets/.
+// Handler serves the page at / and /raffle/{id}, and its files under /assets/ and /draw/.
 // responder writes its errors: JSON, or HTML for clients that accept it.
 // checkRaffle returns the error of a request for a raffle by its id, if there is
 // one. The handler is safe for concurrent use.

@@ -1,4 +1,5 @@
 import { Backoff, retryAfter, sleep } from "./backoff.js";
+import { rememberTicket } from "./draw.js";
 import { readSession } from "./session.js";
 import { text } from "./text.js";
 
@@ -111,7 +112,9 @@ async function send(raffleId, { memberId, requestId }, byName, onRetry) {
     try {
       const response = await post(address, entry);
       if (response.ok) {
-        const { memberEntries } = await response.json();
+        const answer = await response.json();
+        const { memberEntries } = answer;
+        rememberTicket(raffleId, answer);
         return { final: true, words: text.entered(memberId, memberEntries), kind: "good" };
       }
       if (response.status < 500 && response.status !== 429) return refusal(await errorOf(response));

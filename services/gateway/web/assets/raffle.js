@@ -1,5 +1,6 @@
 import { Chart } from "./chart.js";
 import { now } from "./clock.js";
+import { setUpDraw } from "./draw.js";
 import { setUpEntering } from "./enter.js";
 import { hasEnded, Link } from "./link.js";
 import { roll } from "./roll.js";
@@ -11,6 +12,7 @@ const $ = (id) => document.getElementById(id);
 export function showRaffle(id, { show, showConnection, say }) {
   const chart = new Chart($("chart"));
   const form = setUpEntering(id);
+  const draw = setUpDraw(id);
   let shown = null;
 
   const onOdds = (odds) => {
@@ -20,6 +22,7 @@ export function showRaffle(id, { show, showConnection, say }) {
     showOdds(odds, before);
     showFacts(odds);
     showEntering(odds, form);
+    draw.show(odds);
     tick();
     chart.add(odds.winnerProbability);
     if (hasEnded(odds)) chart.stop();
@@ -101,10 +104,11 @@ function showEntering({ state, nextEntryProbability }, form) {
   }
 }
 
-// showTime shows the time until the raffle opens or closes, or when it ended.
-function showTime({ state, opensAt, closesAt, at }) {
+// showTime shows the time until the raffle opens, closes or is drawn, or when it ended.
+function showTime({ state, opensAt, closesAt, drawsAt, at }) {
   if (state === "SCHEDULED") return showCountdown(text.opens, opensAt, text.noOpening);
   if (state === "OPEN") return showCountdown(closesAt === null ? text.closing : text.closes, closesAt, text.noClosing);
+  if (state === "CLOSED" && drawsAt) return showCountdown(text.draws, drawsAt, "");
   $("when-label").textContent = text.closed[state];
   $("countdown").textContent = "";
   showMoment(at);

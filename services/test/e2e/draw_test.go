@@ -1,0 +1,85 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+)
+
+// A member enters on the page, the raffle is closed and draws by itself, the page tells
+// whether the ticket has won, and both the page and a stranger's verifier find it right.
+func TestPage_ShowsTheDraw(t *testing.T) {
+	t.Parallel()
+	p := launchRafflecast(t, dataDir(t))
+	web := p.awaitLog(`the page +(http://\S+)/$`)[1]
+	c := dial(t, p.awaitLog(`(\S+) raffle\.v1\.ParticipationService/Enter`)[1])
+	tab := startBrowser(t)
+	b := &testBundle{web: web}
+	b.openPage(t, tab, 1, "Signed guitar")
+	do(t, tab, chromedp.Focus("#member-id"), chromedp.KeyEvent("minji"), chromedp.KeyEvent(kb.Enter))
+	awaitTrue(t, tab, `document.querySelector("#tickets-numbers").textContent === "Your ticket is 1."`)
+	awaitTrue(t, tab, `document.querySelector("#own-chance").textContent.includes("100")`)
+	c.enter(t, 1, "other")
+	awaitTrue(t, tab, `document.querySelector("#own-chance").textContent.includes("50")`)
+	c.closeRaffle(t, 1)
+	// The stream stays open, and the time until the draw is shown.
+	awaitTrue(t, tab, `document.querySelector("#state").dataset.state === "CLOSED" && document.querySelector("#when-label").textContent === "The draw is in"`)
+	awaitTrue(t, tab, `document.querySelector("#connection").dataset.connection === "live"`)
+	awaitTrue(t, tab, `document.querySelector("#state").dataset.state === "DRAWN" && document.querySelectorAll("#winning li").length === 1`)
+	awaitTrue(t, tab, `document.querySelector("#connection").dataset.connection === "ended"`)
+	winners, err := c.raffles.ListWinners(t.Context(), &rafflev1.ListWinnersRequest{RaffleId: 1})
+	if err != nil || len(winners.GetWinners()) != 2 {
+		t.Fatal(winners, err)
+	}
+	won := winners.GetWinners()[0].GetTicket()
+	awaitTrue(t, tab, `document.querySelector("#winning li").dataset.ticket === "%d"`, won)
+	awaitTrue(t, tab, `document.querySelector("#own-result").textContent === %q`,
+		map[bool]string{true: "Your ticket has won. Congratulations!", false: "Your ticket has not won this time."}[won == 1])
+	do(t, tab, chromedp.Click("#check-button"))
+	awaitTrue(t, tab, `document.querySelector("#check-result").dataset.outcome === "true"`)
+	verify(t, web+"/raffle/1")
+}
+
+// verify runs the verifier for a raffle's page, which must find its draw right.
+func verify(t *testing.T, url string) {
+	t.Helper()
+	out, err := exec.Command("go", "run", "github.com/rafflecast/rafflecast/services/draw/cmd/rafflecast-verify", url).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// What checks a draw is served by the gateway, too, and cached only if it never changes.
+func TestDraw_IsServedToEverybody(t *testing.T) {
+	t.Parallel()
+	p := launchRafflecast(t, dataDir(t))
+	web := p.awaitLog(`the page +(http://\S+)/$`)[1]
+	for path, want := range map[string]struct {
+		status             int
+		contentType, cache string
+	}{
+		"log":        {200, "application/octet-stream", "no-cache"},
+		"log?from=1": {400, "application/json; charset=utf-8", "no-store"},
+		"checkpoint": {400, "application/json; charset=utf-8", "no-store"}, // the raffle is open
+		"draw":       {200, "application/json", "no-store"},
+		"winners":    {200, "application/json", "no-store"},
+		"tickets/0":  {200, "application/json", "no-store"},
+		"tickets/9":  {404, "application/json; charset=utf-8", "no-store"},
+	} {
+		resp, err := http.Get(fmt.Sprintf("%s/api/v1/raffles/1/%s", web, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		h := resp.Header
+		if resp.StatusCode != want.status || h.Get("Content-Type") != want.contentType || h.Get("Cache-Control") != want.cache {
+			t.Errorf("%s: %s %s, %s", path, resp.Status, h.Get("Content-Type"), h.Get("Cache-Control"))
+		}
+	}
+}
