@@ -64,7 +64,7 @@ func (s *Store) Tag(raffleID int64, memberID string) raffle.Tag {
 	return raffle.Tag{}
 }
 
-const selectKeys = `SELECT r.id, r.epoch, coalesce(r.log_origin, ''), k.key
+const selectKeys = `SELECT r.id, coalesce(r.epoch, ''), coalesce(r.log_origin, ''), k.key
 	FROM raffles r LEFT JOIN raffle_keys k ON k.raffle_id = r.id WHERE r.id = ANY($1)`
 
 // scanKeys reads the rows of selectKeys.

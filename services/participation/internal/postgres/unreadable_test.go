@@ -125,6 +125,20 @@ var spoilt = []struct{ column, value string }{
 	{"epoch", "NULL"},
 	{"epoch", "''"},
 	{"epoch", "'a:b'"},
+	{"visibility", "3"},
+	{"rule", "NULL"},
+	{"alternates", "-1"},
+	{"drawing", "NULL"},
+	{"draw_round", "-1"},
+	{"draw_delay", "-1"},
+	{"description", "NULL"},
+	{"checkpoint", "NULL"},
+	{"prize_names", "'{NULL}'"},
+	{"prize_counts", "'{1,NULL}'"},
+	{"holders", "'{-1}'"},
+	{"winning_tickets", "'{NULL}'"},
+	{"winning_prizes", "'{-1}'"},
+	{"log_tree", "'no tree', log_origin = 'a'"},
 }
 
 // dropChecks lets the columns of raffles have any value.
@@ -137,7 +151,8 @@ const dropChecks = `
 		END LOOP;
 	END $$;
 	ALTER TABLE raffles ALTER winners TYPE bigint, ALTER winners DROP NOT NULL, ALTER state DROP NOT NULL,
-		ALTER entries DROP NOT NULL, ALTER title DROP NOT NULL, ALTER epoch DROP NOT NULL`
+		ALTER entries DROP NOT NULL, ALTER title DROP NOT NULL, ALTER epoch DROP NOT NULL, ALTER rule DROP NOT NULL,
+		ALTER drawing DROP NOT NULL, ALTER description DROP NOT NULL, ALTER checkpoint DROP NOT NULL`
 
 // TestStore_AnUnreadableRaffleFailsAlone has rows that somebody wrote by hand, more and
 // more of them.
