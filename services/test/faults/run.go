@@ -84,6 +84,10 @@ func Run(ctx context.Context, cfg Config) (f *Findings, err error) {
 	return r.findings, err
 }
 
+// hushedFor is how much longer the faults last among which entries stop: they shall
+// last until after that.
+const hushedFor = 2500 * time.Millisecond
+
 // phases throws all faults and judges between them. The first judgement is of a
 // system that nobody has disturbed yet.
 func (r *run) phases(ctx context.Context, t *thrower) error {
@@ -108,7 +112,7 @@ func (r *run) phases(ctx context.Context, t *thrower) error {
 		if hushed {
 			last = min(n, 3)
 		}
-		if err := t.throw(ctx, n-last); err != nil {
+		if err := t.throw(ctx, n-last, 0); err != nil {
 			return err
 		}
 		restores := r.cfg.Restore && f.Faults <= half && half < f.Faults+n
@@ -120,7 +124,7 @@ func (r *run) phases(ctx context.Context, t *thrower) error {
 		}
 		if hushed {
 			hush := time.AfterFunc(300*time.Millisecond+rand.N(time.Second), r.stopEntering)
-			err := t.throw(ctx, last)
+			err := t.throw(ctx, last, hushedFor)
 			hush.Stop()
 			r.stopEntering()
 			if err != nil {

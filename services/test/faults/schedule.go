@@ -84,14 +84,16 @@ func newThrower(s *system, plan *schedule, out io.Writer) *thrower {
 	return t
 }
 
-// throw throws n faults and returns when all of them have ended.
-func (t *thrower) throw(ctx context.Context, n int) error {
+// throw throws n faults, each of which lasts longer than its schedule says by a time,
+// and returns when all of them have ended.
+func (t *thrower) throw(ctx context.Context, n int, longer time.Duration) error {
 	for thrown := 0; thrown < n && ctx.Err() == nil; {
 		begun := make(chan bool, n) // one value per step: whether it was possible
 		slots := make(chan struct{}, atOnce)
 		var running sync.WaitGroup
 		for range n - thrown {
 			st := t.schedule.next()
+			st.holds += longer
 			pause(ctx, st.after)
 			slots <- struct{}{}
 			running.Go(func() {

@@ -117,7 +117,7 @@ func TestThrower_OverlapsFaultsThatDoNotExcludeEachOther(t *testing.T) {
 		th := newThrower(nil, plan, io.Discard)
 		began := time.Now()
 		const n = 200
-		if err := th.throw(t.Context(), n); err != nil {
+		if err := th.throw(t.Context(), n, 0); err != nil {
 			t.Fatal(err)
 		}
 		if all.begun != n || all.undone != n {
@@ -139,6 +139,18 @@ func TestThrower_OverlapsFaultsThatDoNotExcludeEachOther(t *testing.T) {
 	})
 }
 
+func TestThrower_MakesFaultsLastLonger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var all counter
+		plan := &schedule{chance: rand.New(rand.NewPCG(1, 1)), choices: []kind{counted("a", "", &all)}}
+		began := time.Now()
+		if err := newThrower(nil, plan, io.Discard).throw(t.Context(), 1, time.Minute); err != nil || time.Since(began) < time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
 func TestThrower_RepeatsWhatWasNotPossible(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -151,7 +163,7 @@ func TestThrower_RepeatsWhatWasNotPossible(t *testing.T) {
 			},
 		}}}
 		th := newThrower(nil, plan, io.Discard)
-		if err := th.throw(t.Context(), 20); err != nil {
+		if err := th.throw(t.Context(), 20, 0); err != nil {
 			t.Fatal(err)
 		}
 		if possible.begun != 20 || th.kinds["possible"] != 20 || th.kinds["impossible"] != 0 {
@@ -171,7 +183,7 @@ func TestThrower_SaysWhatCanNotBeEnded(t *testing.T) {
 				return func(context.Context) error { return errors.New("still there") }, nil
 			},
 		}}}
-		if err := newThrower(nil, plan, io.Discard).throw(t.Context(), 1); err == nil {
+		if err := newThrower(nil, plan, io.Discard).throw(t.Context(), 1, 0); err == nil {
 			t.Error("a fault that does not end is not reported")
 		}
 	})
