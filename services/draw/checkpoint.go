@@ -54,31 +54,33 @@ func (c Checkpoint) Sign(signer note.Signer) ([]byte, error) {
 // ErrNoKey is returned with a checkpoint whose signature was not checked for want of a key.
 var ErrNoKey = errors.New("no key was given to check the signature with")
 
-// OpenCheckpoint returns a signed checkpoint. verifierKey is the signer's in the form of
-// package note, name+hash+key; the name must be that with which the origin begins.
-func OpenCheckpoint(signed []byte, verifierKey string) (Checkpoint, error) {
+// OpenCheckpoint returns a signed checkpoint. keys are the verifier keys of its signer, in
+// the form of package note, name+hash+key, one on a line; any of them is enough. The name
+// must be that with which the origin begins.
+func OpenCheckpoint(signed []byte, keys string) (Checkpoint, error) {
 	var known []note.Verifier
-	if verifierKey != "" {
-		verifier, err := note.NewVerifier(verifierKey)
+	for _, key := range strings.Fields(keys) {
+		verifier, err := note.NewVerifier(key)
 		if err != nil {
-			return Checkpoint{}, fmt.Errorf("verifier key: %w", err)
+			return Checkpoint{}, fmt.Errorf("verifier key %q: %w", key, err)
 		}
 		known = append(known, verifier)
 	}
 	n, err := note.Open(signed, note.VerifierList(known...))
-	unverified, ok := errors.AsType[*note.UnverifiedNoteError](err)
-	switch {
-	case ok && len(known) == 0:
+	if unverified, ok := errors.AsType[*note.UnverifiedNoteError](err); ok && len(known) == 0 {
 		n, err = unverified.Note, ErrNoKey
-	case err != nil:
+	}
+	if n == nil {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
 	c, parseErr := ParseCheckpoint(n.Text)
 	if parseErr != nil {
 		return Checkpoint{}, parseErr
 	}
-	if len(known) > 0 && !strings.HasPrefix(c.Origin, known[0].Name()+"/raffle/") {
-		return Checkpoint{}, fmt.Errorf("the key of %s can't sign for %s", known[0].Name(), c.Origin)
+	for _, signature := range n.Sigs {
+		if !strings.HasPrefix(c.Origin, signature.Name+"/raffle/") {
+			return Checkpoint{}, fmt.Errorf("the key of %s can't sign for %s", signature.Name, c.Origin)
+		}
 	}
 	return c, err
 }
@@ -135,8 +137,8 @@ func ParseReceipt(text []byte) (r Receipt, err error) {
 
 // Open returns the checkpoint of a receipt that proves the record to be in the log, or
 // else an error. As with OpenCheckpoint, the error is ErrNoKey if only the key is missing.
-func (r Receipt) Open(record []byte, verifierKey string) (Checkpoint, error) {
-	c, err := OpenCheckpoint(r.Checkpoint, verifierKey)
+func (r Receipt) Open(record []byte, keys string) (Checkpoint, error) {
+	c, err := OpenCheckpoint(r.Checkpoint, keys)
 	if err != nil && !errors.Is(err, ErrNoKey) {
 		return c, err
 	}

@@ -58,8 +58,14 @@ type secondOdds struct {
 	Rule    chance.Rule `json:"rule"`
 	Winners int64       `json:"winners"`
 	Entries int64       `json:"entries"`
-	Holders [][2]int64  `json:"holders"`
+	Holders []holders   `json:"holders"`
 	Mine    int64       `json:"mine"`
+}
+
+// holders are a class of an event's holders.
+type holders struct {
+	Entries int64 `json:"entries"`
+	Members int64 `json:"members"`
 }
 
 // second runs the second implementation.
@@ -362,7 +368,7 @@ func TestOwn_AgreesWithTheSecondImplementation(t *testing.T) {
 		o := secondOdds{Rule: chance.EntryWins, Winners: 1 + random.Int64N(1<<random.IntN(12))}
 		for k := int64(1); k <= 1+random.Int64N(12); k++ {
 			if members := random.Int64N(1 << random.IntN(16)); members > 0 {
-				o.Holders = append(o.Holders, [2]int64{k, members})
+				o.Holders = append(o.Holders, holders{k, members})
 				o.Entries += k * members
 				o.Mine = k
 			}
@@ -383,7 +389,7 @@ func TestOwn_AgreesWithTheSecondImplementation(t *testing.T) {
 	for i, o := range all {
 		odds := chance.Odds{Rule: o.Rule, Winners: o.Winners, Entries: o.Entries}
 		for _, h := range o.Holders {
-			odds.Holders = append(odds.Holders, chance.Class{Entries: h[0], Members: h[1]})
+			odds.Holders = append(odds.Holders, chance.Class(h))
 		}
 		own, err := chance.Own(odds, o.Mine)
 		if err != nil {

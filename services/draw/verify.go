@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 )
 
 // Input is what Verify checks.
 type Input struct {
 	Records    iter.Seq2[[]byte, error] // the whole log
 	Checkpoint []byte                   // of it, signed
-	Key        string                   // the signer's verifier key; "" if it is not known
+	Key        string                   // the signer's verifier keys, one on a line; "" if none is known
 	Chains     []*Chain                 // that are known
 	Saved      [][]byte                 // checkpoints and receipts that were kept earlier
 	Member     string                   // whose tickets are looked for; "" for nobody's
@@ -66,7 +67,7 @@ func (r *Report) add(name string, err error, format string, args ...any) {
 func Verify(in Input) *Report {
 	r := &Report{Outcome: True}
 	signed, err := OpenCheckpoint(in.Checkpoint, in.Key)
-	r.add("checkpoint", err, "the key %s has signed %d records of %s", in.Key, signed.Size, signed.Origin)
+	r.add("checkpoint", err, "%d records of %s, signed by one of %q", signed.Size, signed.Origin, strings.Fields(in.Key))
 	if signed.Size == 0 {
 		return r // there is nothing to compare the log with
 	}

@@ -2,11 +2,14 @@ package draw
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // asLog is a log's file in memory.
@@ -61,12 +64,39 @@ func TestVerify_CantTellWithoutKeyOrChain(t *testing.T) {
 	wantOutcome(t, "no chain", Verify(in), Unknown, "drawing 1")
 }
 
+const otherKey = "raffles.example.com+6f0701a5+AQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+
 func TestVerify_RefusesAnotherKey(t *testing.T) {
 	t.Parallel()
 	in, _, _ := vectorInput(t)
-	in.Key = "raffles.example.com+3a0d2e5a+AVEhcr2ZVnJbNYU2xyPsRIXHyxtWZ7ZbLr0Q5MSGSKBL"
-	r := Verify(in)
-	wantOutcome(t, "another key", r, False, "checkpoint")
+	in.Key = otherKey
+	wantOutcome(t, "another key", Verify(in), False, "checkpoint")
+}
+
+// A signer that has changed its key publishes the earlier ones as well.
+func TestVerify_TakesAnyOfSeveralKeys(t *testing.T) {
+	t.Parallel()
+	secret, another, err := note.GenerateKey(rand.Reader, "raffles.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, v, records := vectorInput(t)
+	in.Checkpoint, err = replayed(t, v.Origin, records).Head().Sign(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Key = another + "\n" + v.VerifierKey
+	wantOutcome(t, "both keys", Verify(in), True, "saved 1")
+	in, _, _ = vectorInput(t)
+	in.Key = another + "\n" + v.VerifierKey
+	wantOutcome(t, "the older key", Verify(in), True, "checkpoint")
+	in, _, _ = vectorInput(t)
+	in.Key = another
+	wantOutcome(t, "the newer key", Verify(in), False, "checkpoint")
 }
 
 func TestVerify_RefusesTamperedRecords(t *testing.T) {

@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var s settings
 	flags := flag.NewFlagSet("rafflecast-verify", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&s.key, "key", "", "verifier key of the log's signer: name+hash+key")
+	flags.StringVar(&s.key, "key", "", "verifier key of the log's signer: name+hash+key; several one on a line each")
 	flags.StringVar(&s.chainInfo, "chain-info", "", "file that describes a drand chain, as at its /info; quicknet is known")
 	flags.StringVar(&s.member, "member", "", "member id whose tickets to find")
 	flags.StringVar(&s.opening, "opening", "", "what the member was given when entering, 64 hexadecimal digits")

@@ -2,12 +2,12 @@
 // stand in services/draw/chance; this is the same calculation.
 
 // ownChance returns the chance, from 0 to 1, of a member with so many entries, which are
-// among those of odds. odds is an event's object: rule, winners, entries, and holders, a
-// list of [entries, members] with how many members have how many entries.
+// among those of odds. odds is an event's object: rule, winners, entries, and holders, which
+// says how many members have how many entries.
 export function ownChance({ rule, winners, entries, holders }, myEntries) {
   if (!(myEntries > 0)) return 0;
   if (rule !== "MEMBER_WINS_ONCE" || !holders) return entryWins(entries, winners, myEntries);
-  if (holders.length === 1 && holders[0][0] === myEntries) return entryWins(holders[0][1], winners, 1); // all are alike
+  if (holders.length === 1 && holders[0].entries === myEntries) return entryWins(holders[0].members, winners, 1); // all are alike
   return memberWinsOnce(moved(holders, myEntries, -1), winners, myEntries);
 }
 
@@ -21,11 +21,10 @@ export function nextChance(odds, myEntries) {
 
 // moved returns holders with one member more or less in the class of a number of entries.
 function moved(holders, entries, members) {
-  const classes = new Map(holders);
-  const count = (classes.get(entries) ?? 0) + members;
+  const same = holders.find((one) => one.entries === entries);
+  const count = (same?.members ?? 0) + members;
   if (count < 0) throw new RangeError(`the holders have no member with ${entries} entries`);
-  classes.set(entries, count);
-  return [...classes].filter(([, n]) => n > 0);
+  return [...holders.filter((one) => one !== same), { entries, members: count }];
 }
 
 function entryWins(n, w, k) {
@@ -39,7 +38,7 @@ const negligible = 1e-18;
 
 function memberWinsOnce(others, w, k) {
   if (w === 0) return 0;
-  if (w > others.reduce((sum, [, members]) => sum + members, 0)) return 1;
+  if (w > others.reduce((sum, { members }) => sum + members, 0)) return 1;
   const end = -Math.log(negligible) / k;
   const fewer = (t) => fewerThan(w, others, t);
   const [from] = bisect(end, (t) => fewer(t) >= 1 - negligible);
@@ -62,7 +61,7 @@ function bisect(end, ok) {
 // fewerThan returns the probability that fewer than w of the others have rung by t.
 function fewerThan(w, classes, t) {
   let [mean, variance, members] = [0, 0, 0];
-  for (const [entries, m] of classes) {
+  for (const { entries, members: m } of classes) {
     const p = -Math.expm1(-entries * t);
     members += m;
     mean += m * p;
@@ -91,7 +90,7 @@ function fewerThan(w, classes, t) {
 function characteristic(classes, t, theta) {
   const [sin, cos, half] = [Math.sin(theta), Math.cos(theta), Math.sin(theta / 2)];
   let [size, angle] = [0, 0];
-  for (const [entries, m] of classes) {
+  for (const { entries, members: m } of classes) {
     const q = Math.exp(-entries * t);
     const p = -Math.expm1(-entries * t);
     size += (m / 2) * Math.log1p(-4 * p * q * half * half);

@@ -15,28 +15,39 @@ export function parseCheckpoint(signed) {
   return { text, origin, size: Number(size), root, signers };
 }
 
-// verifyCheckpoint throws unless the key, in the form name+hash+key, has signed it and may.
-// It throws Unknown if there is no key, or no way to verify here.
-export async function verifyCheckpoint(checkpoint, verifierKey) {
-  if (!verifierKey) throw new Unknown("no key was given to check the signature with");
-  const [, name, hash, encoded] = /^([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/.exec(verifierKey) ?? [];
+// verifyCheckpoint throws unless one of the keys, in the form name+hash+key and one on a
+// line, has signed it and may. It throws Unknown if there is no key, or no way to verify here.
+export async function verifyCheckpoint(checkpoint, keys = "") {
+  const known = keys.split(/\s+/).filter(Boolean).map(parseKey);
+  if (known.length === 0) throw new Unknown("no key was given to check the signature with");
+  let signed = false;
+  for (const [name, text] of checkpoint.signers) {
+    const bytes = fromBase64(text);
+    const key = known.find((k) => k.name === name && bytes.length > 4 && k.hash === readUint(bytes, 4));
+    if (!key) continue;
+    if (!(await isValid(key, bytes.subarray(4), checkpoint.text))) throw new Error(`the signature of ${name} is not valid`);
+    if (!checkpoint.origin.startsWith(`${name}/raffle/`)) throw new Error(`the key of ${name} can't sign for ${checkpoint.origin}`);
+    signed = true;
+  }
+  if (!signed) throw new Error("none of the keys has signed it");
+}
+
+// parseKey returns the name, hash and bytes of an Ed25519 key.
+function parseKey(text) {
+  const [, name, hash, encoded] = /^([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/.exec(text) ?? [];
   const key = encoded ? fromBase64(encoded) : new Uint8Array();
-  const keyHash = sha256(concat(ascii(`${name}\n`), key)).subarray(0, 4);
-  if (key.length !== 33 || key[0] !== 1 || readUint(keyHash, 4) !== BigInt(`0x${hash}`)) throw new Error(`${verifierKey} is no verifier key`);
-  const signature = checkpoint.signers
-    .filter(([signer]) => signer === name)
-    .map(([, text]) => fromBase64(text))
-    .find((bytes) => bytes.length === 68 && readUint(bytes, 4) === readUint(keyHash, 4));
-  if (!signature) throw new Error(`the key ${verifierKey} has not signed it`);
-  if (!checkpoint.origin.startsWith(`${name}/raffle/`)) throw new Error(`the key of ${name} can't sign for ${checkpoint.origin}`);
-  let valid;
+  const digest = sha256(concat(ascii(`${name}\n`), key));
+  if (key.length !== 33 || key[0] !== 1 || readUint(digest, 4) !== BigInt(`0x${hash}`)) throw new Error(`${text} is no verifier key`);
+  return { name, hash: readUint(digest, 4), bytes: key.subarray(1) };
+}
+
+async function isValid({ bytes }, signature, text) {
   try {
-    const imported = await crypto.subtle.importKey("raw", key.subarray(1), "Ed25519", false, ["verify"]);
-    valid = await crypto.subtle.verify("Ed25519", imported, signature.subarray(4), ascii(checkpoint.text));
+    const key = await crypto.subtle.importKey("raw", bytes, "Ed25519", false, ["verify"]);
+    return await crypto.subtle.verify("Ed25519", key, signature, ascii(text));
   } catch {
     throw new Unknown("this browser can't verify Ed25519 signatures on this page");
   }
-  if (!valid) throw new Error(`the signature of ${name} is not valid`);
 }
 
 const receiptHeader = "c2sp.org/tlog-proof@v1\n";

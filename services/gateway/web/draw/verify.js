@@ -13,8 +13,8 @@ const pageSize = 4096;
 // verifyRaffle fetches the log of a raffle from baseURL (such as "" for this host), and
 // verifies it. It calls onCheck with each check when it is done: { name, outcome, text },
 // where outcome is "true", "false" or "unknown". kept are signed checkpoints and receipts
-// that were kept earlier, such as that of the CLOSED event. key is the verifier key, if it
-// is known from elsewhere. It returns the report of verifyLog. It throws if the log can't
+// that were kept earlier, such as that of the CLOSED event. key holds the verifier keys, one on
+// a line, if they are known from elsewhere. It returns the report of verifyLog. It throws if the log can't
 // be fetched.
 export async function verifyRaffle(baseURL, id, { onCheck = () => {}, kept = [], key, member, opening } = {}) {
   const api = `${baseURL}/api/v1/raffles/${id}`;
@@ -74,7 +74,7 @@ export async function verifyLog({ records, checkpoint, kept = [], key, chains = 
   await check("checkpoint", async () => {
     signed = parseCheckpoint(checkpoint);
     await verifyCheckpoint(signed, key);
-    return `the key ${key} has signed ${signed.size} records of ${signed.origin}`;
+    return `${signed.size} records of ${signed.origin}, signed by one of ${key.split(/\s+/).join(", ")}`;
   });
   if (!signed) return report; // there is nothing to compare the log with
   const log = new Log(signed.origin, [quicknet, ...chains]);

@@ -53,8 +53,10 @@ const outcome = async (what, changes, want, name) => {
 };
 await outcome("no key", { key: undefined }, "unknown", "checkpoint");
 await outcome("no key but a receipt", { key: undefined }, "unknown", "saved 2");
-const otherKey = "raffles.example.com+3a0d2e5a+AVEhcr2ZVnJbNYU2xyPsRIXHyxtWZ7ZbLr0Q5MSGSKBL";
+const otherKey = "raffles.example.com+6f0701a5+AQABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
 await outcome("another key", { key: otherKey }, "false", "checkpoint");
+await outcome("no key at all", { key: "x" }, "false", "checkpoint");
+await outcome("another key beside", { key: `${otherKey}\n${vector.verifierKey}` }, "true", "saved 1");
 await outcome("another member", { member: "bob", opening: vector.aliceOpeningHex }, "false", "member");
 await outcome("the closing checkpoint", { checkpoint: vector.closingCheckpoint }, "false", "log");
 await outcome("a signature of another checkpoint", { checkpoint: vector.finalCheckpoint.replace(/—.*/, /—.*/.exec(vector.closingCheckpoint)[0]) }, "false", "checkpoint");
@@ -127,19 +129,19 @@ await verifyRaffle("http://host", 2).then(() => console.log("raffle 2 is there")
 // Own chances.
 const chances = [
   [{ rule: "ENTRY_WINS", winners: 1, entries: 42 }, 1, 1 / 42, 1 / 43],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 1, entries: 42, holders: [[1, 42]] }, 1, 1 / 42],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 1, entries: 42, holders: [{ entries: 1, members: 42 }] }, 1, 1 / 42],
   [{ rule: "ENTRY_WINS", winners: 3, entries: 22 }, 1, 3 / 22],
   [{ rule: "ENTRY_WINS", winners: 3, entries: 22 }, 4, 181 / 385],
   [{ rule: "ENTRY_WINS", winners: 3, entries: 22 }, 5, 43 / 77],
   [{ rule: "ENTRY_WINS", winners: 3, entries: 4 }, 2, 1],
   [{ rule: "ENTRY_WINS", winners: 5, entries: 4 }, 0, 0],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 22, holders: [[1, 5], [4, 3], [5, 1]] }, 1, 54347 / 340340],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 22, holders: [[1, 5], [4, 3], [5, 1]] }, 4, 108127 / 204204],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 22, holders: [[1, 5], [4, 3], [5, 1]] }, 5, 1605 / 2618],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 1, entries: 4, holders: [[1, 2], [2, 1]] }, 2, 1 / 2],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 2, entries: 4, holders: [[1, 2], [2, 1]] }, 2, 5 / 6],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 2, entries: 4, holders: [[1, 2], [2, 1]] }, 1, 7 / 12],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 4, holders: [[1, 2], [2, 1]] }, 1, 1],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 22, holders: [{ entries: 1, members: 5 }, { entries: 4, members: 3 }, { entries: 5, members: 1 }] }, 1, 54347 / 340340],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 22, holders: [{ entries: 1, members: 5 }, { entries: 4, members: 3 }, { entries: 5, members: 1 }] }, 4, 108127 / 204204],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 22, holders: [{ entries: 1, members: 5 }, { entries: 4, members: 3 }, { entries: 5, members: 1 }] }, 5, 1605 / 2618],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 1, entries: 4, holders: [{ entries: 1, members: 2 }, { entries: 2, members: 1 }] }, 2, 1 / 2],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 2, entries: 4, holders: [{ entries: 1, members: 2 }, { entries: 2, members: 1 }] }, 2, 5 / 6],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 2, entries: 4, holders: [{ entries: 1, members: 2 }, { entries: 2, members: 1 }] }, 1, 7 / 12],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 4, holders: [{ entries: 1, members: 2 }, { entries: 2, members: 1 }] }, 1, 1],
 ];
 for (const [odds, mine, want] of chances) {
   const got = ownChance(odds, mine);
@@ -148,8 +150,8 @@ for (const [odds, mine, want] of chances) {
 const next = [
   [{ rule: "ENTRY_WINS", winners: 1, entries: 42 }, 0, 1 / 43],
   [{ rule: "ENTRY_WINS", winners: 1, entries: 0 }, 0, 1],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 21, holders: [[1, 5], [4, 4]] }, 4, 1605 / 2618],
-  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 21, holders: [[1, 4], [4, 3], [5, 1]] }, 0, 54347 / 340340],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 21, holders: [{ entries: 1, members: 5 }, { entries: 4, members: 4 }] }, 4, 1605 / 2618],
+  [{ rule: "MEMBER_WINS_ONCE", winners: 3, entries: 21, holders: [{ entries: 1, members: 4 }, { entries: 4, members: 3 }, { entries: 5, members: 1 }] }, 0, 54347 / 340340],
 ];
 for (const [odds, mine, want] of next) {
   const got = nextChance(odds, mine);
