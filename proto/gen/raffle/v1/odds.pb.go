@@ -93,6 +93,9 @@ type Odds struct {
 	WinningTickets []*WinningTicket `protobuf:"bytes,25,rep,name=winning_tickets,json=winningTickets,proto3" json:"winning_tickets,omitempty"`
 	// How many tickets are drawn beyond the winners, to replace winners that are struck.
 	Alternates int32 `protobuf:"varint,26,opt,name=alternates,proto3" json:"alternates,omitempty"`
+	// Numbers the lives of the raffle's log: a restore of the database that loses records
+	// begins another log, with another origin. 0 and 1 mean the first.
+	LogLife int64 `protobuf:"varint,27,opt,name=log_life,json=logLife,proto3" json:"log_life,omitempty"`
 	// Who may watch these odds; unspecified means everybody.
 	Visibility    Raffle_Visibility `protobuf:"varint,20,opt,name=visibility,proto3,enum=raffle.v1.Raffle_Visibility" json:"visibility,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -304,6 +307,13 @@ func (x *Odds) GetAlternates() int32 {
 	return 0
 }
 
+func (x *Odds) GetLogLife() int64 {
+	if x != nil {
+		return x.LogLife
+	}
+	return 0
+}
+
 func (x *Odds) GetVisibility() Raffle_Visibility {
 	if x != nil {
 		return x.Visibility
@@ -425,7 +435,7 @@ var File_raffle_v1_odds_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\n" +
-	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xad\b\n" +
+	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xc8\b\n" +
 	"\x04Odds\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12-\n" +
@@ -456,7 +466,8 @@ const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\x0fwinning_tickets\x18\x19 \x03(\v2\x18.raffle.v1.WinningTicketR\x0ewinningTickets\x12\x1e\n" +
 	"\n" +
 	"alternates\x18\x1a \x01(\x05R\n" +
-	"alternates\x12<\n" +
+	"alternates\x12\x19\n" +
+	"\blog_life\x18\x1b \x01(\x03R\alogLife\x12<\n" +
 	"\n" +
 	"visibility\x18\x14 \x01(\x0e2\x1c.raffle.v1.Raffle.VisibilityR\n" +
 	"visibilityB\x15\n" +

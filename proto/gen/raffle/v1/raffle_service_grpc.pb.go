@@ -115,7 +115,8 @@ type RaffleServiceClient interface {
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, TICKET_NOT_FOUND); FAILED_PRECONDITION
 	// (NOT_DRAWN) if the raffle is not drawn, (NOT_A_WINNER) if the ticket was not
-	// drawn or was struck already, (DRAW_AHEAD) while a redraw lies ahead,
+	// drawn or was struck already, (DRAW_AHEAD) while a redraw lies ahead, (LOG_BEHIND)
+	// if a restore of the database has lost records of the log that were published,
 	// (REQUEST_ID_REUSED) if request_id named another call.
 	StrikeWinner(ctx context.Context, in *StrikeWinnerRequest, opts ...grpc.CallOption) (*StrikeWinnerResponse, error)
 	// RedrawRaffle names a round that lies ahead, by which the vacant prizes will be
@@ -371,7 +372,8 @@ type RaffleServiceServer interface {
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND, TICKET_NOT_FOUND); FAILED_PRECONDITION
 	// (NOT_DRAWN) if the raffle is not drawn, (NOT_A_WINNER) if the ticket was not
-	// drawn or was struck already, (DRAW_AHEAD) while a redraw lies ahead,
+	// drawn or was struck already, (DRAW_AHEAD) while a redraw lies ahead, (LOG_BEHIND)
+	// if a restore of the database has lost records of the log that were published,
 	// (REQUEST_ID_REUSED) if request_id named another call.
 	StrikeWinner(context.Context, *StrikeWinnerRequest) (*StrikeWinnerResponse, error)
 	// RedrawRaffle names a round that lies ahead, by which the vacant prizes will be

@@ -66,8 +66,7 @@ async function showOwnChance(odds, tickets) {
   }
   try {
     const { ownChance } = await import("/draw/chance.js");
-    const holders = odds.holders?.map(({ entries, members }) => [entries, members]);
-    $("own-chance").textContent = text.ownChance(formatOdds(100 * ownChance({ ...odds, holders }, mine)));
+    $("own-chance").textContent = text.ownChance(formatOdds(100 * ownChance(odds, mine)));
   } catch {
     $("own-chance").textContent = ""; // these tickets are not among the entries that the odds count
   }

@@ -105,6 +105,9 @@ var statusTable = []statusRow{
 	row(codes.FailedPrecondition, "RAFFLE_NOT_ENDED", func(e *raffle.StillOpenError) metadata {
 		return metadata{"raffleId": decimal(e.RaffleID), "state": e.State.String()}
 	}),
+	row(codes.FailedPrecondition, "LOG_BEHIND", func(e *raffle.LogBehindError) metadata {
+		return metadata{"raffleId": decimal(e.RaffleID)}
+	}),
 	row(codes.FailedPrecondition, "LOG_MISMATCH", func(e *raffle.LogMismatchError) metadata {
 		return metadata{"raffleId": decimal(e.RaffleID)}
 	}),

@@ -133,6 +133,7 @@ var statusCases = []struct {
 		err: &raffle.StillOpenError{RaffleID: 9, State: raffle.Open}, code: codes.FailedPrecondition, reason: "RAFFLE_NOT_ENDED",
 		metadata: metadata{"raffleId": "9", "state": "OPEN"},
 	},
+	{err: &raffle.LogBehindError{RaffleID: 9}, code: codes.FailedPrecondition, reason: "LOG_BEHIND", metadata: metadata{"raffleId": "9"}},
 	{
 		err: &raffle.LogMismatchError{RaffleID: 9, Cause: errors.New("SELECT secret")}, code: codes.FailedPrecondition, reason: "LOG_MISMATCH",
 		metadata: metadata{"raffleId": "9"},

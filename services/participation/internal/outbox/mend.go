@@ -72,6 +72,9 @@ func (d *mender) compare(ctx context.Context, current *raffle.Raffle, last Messa
 // behind it, or has the same version with other content. Then the database was restored
 // or has lost commits. Gateways ignore versions that are not higher than they know.
 func (d *mender) bump(ctx context.Context, raffleID int64, last Message) error {
+	if err := d.restartLog(ctx, raffleID, last.Log); err != nil {
+		return err
+	}
 	var before int64
 	bumped, err := d.source.BumpVersion(ctx, raffleID, last.Version, func(current raffle.Raffle) bool {
 		before = current.Version
@@ -87,6 +90,24 @@ func (d *mender) bump(ctx context.Context, raffleID int64, last Message) error {
 		d.cfg.OnBumped()
 		d.cfg.Log.WarnContext(ctx, "the stream is ahead of the database, which was restored or has lost commits: the raffle's version was bumped",
 			"raffle", raffleID, "database", before, "stream", last.Version)
+	}
+	return nil
+}
+
+// restartLog begins another log of a raffle if records that viewers have seen are lost.
+func (d *mender) restartLog(ctx context.Context, raffleID int64, seen raffle.SeenLog) error {
+	if seen.Size == 0 {
+		return nil
+	}
+	restarted, err := d.source.RestartLog(ctx, raffleID, seen)
+	if isUnreadable(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("restart log: %w", err)
+	}
+	if restarted {
+		d.cfg.Log.WarnContext(ctx, "records of a raffle's log that were published are lost: another log was begun, with new tickets", "raffle", raffleID)
 	}
 	return nil
 }

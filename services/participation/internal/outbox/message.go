@@ -22,6 +22,8 @@ type Message struct {
 	Damaged bool          // no reader can believe it; Epoch, Version and Content are zero
 	Age     time.Duration // by the server's clock
 
+	Log raffle.SeenLog // of the raffle, if it has one
+
 	odds *rafflev1.Odds // nil if the message is damaged, or for a message from Stream.Newest
 }
 
@@ -37,6 +39,7 @@ func decode(raffleID int64, seq uint64, data []byte) Message {
 	}
 	m.odds, m.Epoch, m.Version, m.Removed = &odds, odds.GetEpoch(), odds.GetVersion(), odds.GetRemoved()
 	m.Content = content(&odds)
+	m.Log = raffle.SeenLog{Life: max(1, odds.GetLogLife()), Size: odds.GetLogSize(), Root: odds.GetLogRoot()}
 	return m
 }
 

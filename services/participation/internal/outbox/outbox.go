@@ -35,6 +35,9 @@ type Source interface {
 	// row, which is locked meanwhile, and reports whether it did. The new version is
 	// enqueued like any other. It fails with *raffle.NotFoundError.
 	BumpVersion(ctx context.Context, raffleID, above int64, needed func(raffle.Raffle) bool) (bool, error)
+	// RestartLog begins another log of a raffle if its log is not a continuation of what
+	// was seen of it, and reports whether it did. A raffle that has ended keeps its log.
+	RestartLog(ctx context.Context, raffleID int64, seen raffle.SeenLog) (bool, error)
 	// Identity reads which database answers, and raises its ticks.
 	Identity(ctx context.Context) (raffle.DatabaseIdentity, error)
 	// Reset closes all connections to the database; new ones are made when needed.

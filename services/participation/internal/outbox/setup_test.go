@@ -104,6 +104,10 @@ func (s *fakeSource) Checkpoint(_ context.Context, published map[int64]raffle.Pu
 	return drifted, nil
 }
 
+func (*fakeSource) RestartLog(context.Context, int64, raffle.SeenLog) (bool, error) {
+	return false, nil
+}
+
 func (s *fakeSource) BumpVersion(ctx context.Context, raffleID, above int64, needed func(raffle.Raffle) bool) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

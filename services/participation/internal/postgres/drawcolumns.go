@@ -27,6 +27,7 @@ type drawColumns struct {
 	checkpoint              string
 	winningTickets          []int64
 	winningPrizes           []int32
+	seen                    int64
 }
 
 // addTo adds what the columns hold to a raffle. It fails if the tree of its log can't be
@@ -48,7 +49,7 @@ func (d *drawColumns) addTo(r *raffle.Raffle) error {
 	}
 	log := &raffle.Log{
 		Origin: *d.origin, Alternates: d.alternates, Drawing: d.drawing, Round: d.round,
-		DrawsAt: timeOf(d.drawsAt), Checkpoint: d.checkpoint,
+		DrawsAt: timeOf(d.drawsAt), Checkpoint: d.checkpoint, Seen: d.seen,
 	}
 	if err := log.Tree.UnmarshalBinary(d.tree); err != nil {
 		return err

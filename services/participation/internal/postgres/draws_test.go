@@ -510,3 +510,54 @@ func TestStore_TagsAreMadeAnewForAnotherLife(t *testing.T) {
 		t.Error("the tag was made with the key of the other life")
 	}
 }
+
+// A restored database that lacks entries which viewers have seen begins another log.
+func TestStore_BeginsAnotherLogIfRecordsAreLost(t *testing.T) {
+	t.Parallel()
+	b := setupDraws(t)
+	ctx := t.Context()
+	made := b.createDrawn(t, raffle.Raffle{MaxEntriesPerMember: 5, Rule: raffle.MemberWinsOnce})
+	b.enterMembers(t, made.ID, 6)
+	if _, err := b.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: made.ID, MemberID: "member-3"}); err != nil {
+		t.Fatal(err)
+	}
+	r := b.verify(t, made.ID)
+	root := r.Log.Tree.Root()
+	seen := raffle.SeenLog{Life: 1, Size: r.Log.Tree.Size(), Root: root[:]}
+	if restarted, err := b.RestartLog(ctx, made.ID, seen); restarted || err != nil {
+		t.Fatalf("the log is what was seen: %t, %v", restarted, err)
+	}
+	b.enterMembers(t, made.ID, 2)
+	if restarted, err := b.RestartLog(ctx, made.ID, seen); restarted || err != nil {
+		t.Fatalf("the log continues what was seen: %t, %v", restarted, err)
+	}
+	for name, lost := range map[string]raffle.SeenLog{
+		"more records": {Life: 1, Size: 100, Root: make([]byte, 32)},
+		"other ones":   {Life: 2, Size: 4, Root: make([]byte, 32)},
+	} {
+		if restarted, err := b.RestartLog(ctx, made.ID, lost); !restarted || err != nil {
+			t.Fatalf("%s: %t, %v", name, restarted, err)
+		}
+		log := b.verifyLog(t, made.ID)
+		r = b.verify(t, made.ID)
+		if r.Log.Life() != lost.Life+1 || r.Log.Origin != fmt.Sprintf("raffles.test/raffle/%d/%d", made.ID, lost.Life+1) || log.Head().Size != 2+7 {
+			t.Errorf("%s: %q", name, log.Head())
+		}
+	}
+	var first string
+	if err := b.pool.QueryRow(ctx, `SELECT member_id FROM entries WHERE raffle_id = $1 AND ticket = 2`, made.ID).Scan(&first); err != nil || first != "member-0" {
+		t.Errorf("the first ticket is of %q, %v", first, err)
+	}
+	b.enterMembers(t, made.ID, 3) // by keys that were remembered before
+	b.verifyLog(t, made.ID)
+	b.awaitDraw(t, made.ID)
+	b.verifyLog(t, made.ID)
+	b.verifyAsAStranger(t, made.ID)
+	// After the end there is no other log, and nothing but the draw follows.
+	if restarted, err := b.RestartLog(ctx, made.ID, raffle.SeenLog{Life: 3, Size: 1000, Root: make([]byte, 32)}); restarted || err != nil {
+		t.Errorf("after the end: %t, %v", restarted, err)
+	}
+	if _, err := b.Redraw(ctx, made.ID, raffle.RequestID{}); !errors.As(err, new(*raffle.LogBehindError)) {
+		t.Errorf("redraw: %v", err)
+	}
+}

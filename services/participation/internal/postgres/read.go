@@ -20,14 +20,14 @@ const columns = `id, title, winners, max_entries_per_member, opens_at, closes_at
 	state, entries, members, version, created_at, updated_at, epoch, visibility,
 	description, picture_url, prize_names, prize_counts, rule, holders,
 	log_origin, log_tree, draw_chain, draw_delay, alternates, drawing, draw_round, draws_at,
-	checkpoint, winning_tickets, winning_prizes`
+	checkpoint, winning_tickets, winning_prizes, log_seen`
 
 // row is a raffle's row as the database may return it, whatever somebody has written by
 // hand. pgx ends a result at the first value that it can't read; so that one row does not
 // keep those beside it from being read, this has room for everything.
 type row struct {
 	id, winners, maxEntries, state, entries, members, version pgtype.Int8
-	visibility, rule, delay, alternates, drawing, round       pgtype.Int8
+	visibility, rule, delay, alternates, drawing, round, seen pgtype.Int8
 	title, epoch, description, pictureURL, checkpoint         pgtype.Text
 	origin, chain                                             pgtype.Text
 	opensAt, closesAt, createdAt, updatedAt, drawsAt          pgtype.Timestamptz
@@ -42,7 +42,7 @@ func scanRow(from pgx.CollectableRow) (row, error) {
 		&r.state, &r.entries, &r.members, &r.version, &r.createdAt, &r.updatedAt, &r.epoch, &r.visibility,
 		&r.description, &r.pictureURL, &r.prizeNames, &r.prizeCounts, &r.rule, &r.holders,
 		&r.origin, &r.tree, &r.chain, &r.delay, &r.alternates, &r.drawing, &r.round, &r.drawsAt,
-		&r.checkpoint, &r.winningTickets, &r.winningPrizes)
+		&r.checkpoint, &r.winningTickets, &r.winningPrizes, &r.seen)
 	return r, err
 }
 
@@ -60,9 +60,10 @@ func (r *row) raffle() (raffle.Raffle, *raffle.UnreadableError) {
 		Visibility: raffle.Visibility(r.visibility.Int64), Rule: raffle.Rule(r.rule.Int64),
 	}
 	d := drawColumns{
+		seen:        r.seen.Int64,
 		description: r.description.String, pictureURL: r.pictureURL.String,
 		holders: numbers[int64](r.holders),
-		tree: r.tree, alternates: int32(r.alternates.Int64), drawing: int32(r.drawing.Int64), round: r.round.Int64,
+		tree:    r.tree, alternates: int32(r.alternates.Int64), drawing: int32(r.drawing.Int64), round: r.round.Int64,
 		drawsAt: r.drawsAt, checkpoint: r.checkpoint.String,
 		winningTickets: numbers[int64](r.winningTickets), winningPrizes: numbers[int32](r.winningPrizes),
 	}

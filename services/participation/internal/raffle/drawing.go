@@ -136,6 +136,14 @@ func (e *StillOpenError) Error() string {
 	return fmt.Sprintf("raffle %d has not ended: it is %s", e.RaffleID, e.State)
 }
 
+// LogBehindError means that records of a raffle's log are lost which were published. What
+// they were is not known, so no other may take their place.
+type LogBehindError struct{ RaffleID int64 }
+
+func (e *LogBehindError) Error() string {
+	return fmt.Sprintf("the database has lost records of the log of raffle %d that were published", e.RaffleID)
+}
+
 // LogMismatchError means that the log of a raffle is not what was signed: somebody has
 // changed it. Such a raffle is not drawn.
 type LogMismatchError struct {
@@ -268,6 +276,8 @@ func (r *Raffle) checkDrawn() error {
 		return &NotDrawnError{RaffleID: r.ID}
 	case r.Log.DrawAhead():
 		return &DrawAheadError{RaffleID: r.ID, DrawsAt: r.Log.DrawsAt}
+	case r.Log.Seen > r.Log.Tree.Size():
+		return &LogBehindError{RaffleID: r.ID}
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/draw"
@@ -24,6 +26,7 @@ type Log struct {
 	DrawsAt    time.Time // when the draw that lies ahead is due; zero: none lies ahead
 	Checkpoint string    // the signed checkpoint of the closed log
 	Winning    []WinningTicket
+	Seen       int64 // records that were published, if the database has lost some of an ended raffle
 
 	appended Records // in the transaction under way
 	fixed    Drawing // whose round the transaction has fixed; its number is 0 if it has not
@@ -51,6 +54,41 @@ func (l *Log) Size() int64 {
 		return 0
 	}
 	return l.Tree.Size()
+}
+
+// Life numbers the logs of the raffle, from 1: a restore of the database that loses
+// records begins another.
+func (l *Log) Life() int64 {
+	if parts := strings.Split(l.Origin, "/"); len(parts) > 3 {
+		if life, err := strconv.ParseInt(parts[len(parts)-1], 10, 64); err == nil {
+			return life
+		}
+	}
+	return 1
+}
+
+// Restart begins another log of the raffle, since records that were seen are lost. The
+// store appends the entries that there are.
+func (r *Raffle) Restart(seen SeenLog, draws *Draws) error {
+	if draws == nil {
+		return ErrDrawsOff
+	}
+	log := *r.Log
+	log.Origin = draw.Origin(draws.Signer.Name(), r.ID, max(log.Life(), seen.Life)+1)
+	log.Tree = draw.Tree{}
+	r.Log = &log
+	restored := draw.Restored{SeenSize: seen.Size}
+	copy(restored.SeenRoot[:], seen.Root)
+	if err := log.appendEncoded(restored); err != nil {
+		return err
+	}
+	return log.appendEncoded(r.rules())
+}
+
+// Reenter appends an entry to a log that was begun again, and returns its ticket.
+func (r *Raffle) Reenter(memberID string, ordinal int32, secret []byte) int64 {
+	key := LogKey{Origin: r.Log.Origin, Secret: secret}
+	return r.Log.appendEntry(ordinal, key.Tag(memberID).Tag)
 }
 
 // DrawAhead reports whether a draw lies ahead.

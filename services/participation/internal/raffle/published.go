@@ -7,6 +7,13 @@ type Published struct {
 	Version int64
 }
 
+// SeenLog is what was published of a raffle's log.
+type SeenLog struct {
+	Life int64 // numbers the logs of the raffle, from 1
+	Size int64 // 0: there was none
+	Root []byte
+}
+
 // DatabaseIdentity says which database answers, and up to which point of its history.
 // Unless it was restored or a failover has lost commits, only Ticks changes, and only
 // rises. System and Timeline are empty if the database does not tell them.

@@ -95,6 +95,9 @@ func addDraw(m *rafflev1.Odds, r *raffle.Raffle) {
 		return
 	}
 	root := log.Tree.Root()
+	if life := log.Life(); life > 1 {
+		m.LogLife = life
+	}
 	m.LogSize, m.LogRoot, m.Checkpoint = log.Tree.Size(), root[:], log.Checkpoint
 	m.DrawsAt, m.Round, m.Alternates = timestamp(log.DrawsAt), log.Round, log.Alternates
 	for _, w := range log.Winning {

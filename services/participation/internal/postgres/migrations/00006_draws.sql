@@ -14,6 +14,8 @@ ALTER TABLE raffles
     -- bytes and the hashes of the complete subtrees. NULL: it has none, and is not drawn.
     ADD COLUMN log_origin   text,
     ADD COLUMN log_tree     bytea,
+    -- How many records were published, if a restore has lost some of an ended raffle.
+    ADD COLUMN log_seen     bigint    NOT NULL DEFAULT 0,
     -- The chain of drand, by its hash, and the time between closing and draw.
     ADD COLUMN draw_chain   text,
     ADD COLUMN draw_delay   integer, -- seconds
@@ -93,6 +95,6 @@ ALTER TABLE entries DROP COLUMN ticket;
 DROP INDEX raffles_draws;
 ALTER TABLE raffles
     DROP COLUMN description, DROP COLUMN picture_url, DROP COLUMN prize_names, DROP COLUMN prize_counts,
-    DROP COLUMN rule, DROP COLUMN alternates, DROP COLUMN holders, DROP COLUMN log_origin, DROP COLUMN log_tree,
+    DROP COLUMN rule, DROP COLUMN alternates, DROP COLUMN holders, DROP COLUMN log_origin, DROP COLUMN log_tree, DROP COLUMN log_seen,
     DROP COLUMN draw_chain, DROP COLUMN draw_delay, DROP COLUMN draws_at, DROP COLUMN drawing,
     DROP COLUMN draw_round, DROP COLUMN checkpoint, DROP COLUMN winning_tickets, DROP COLUMN winning_prizes;
