@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -57,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&s.key, "key", "", "verifier key of the log's signer: name+hash+key; several one on a line each")
 	flags.StringVar(&s.chainInfo, "chain-info", "", "file that describes a drand chain, as at its /info; quicknet is known")
 	flags.StringVar(&s.member, "member", "", "member id whose tickets to find")
-	flags.StringVar(&s.opening, "opening", "", "what the member was given when entering, 64 hexadecimal digits")
+	flags.StringVar(&s.opening, "opening", "", "what the member was given when entering, in hexadecimal or Base64")
 	flags.BoolVar(&s.json, "json", false, "write JSON")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, usage)
@@ -82,9 +83,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func verify(ctx context.Context, s settings) (*draw.Report, error) {
 	in := draw.Input{Key: s.key, Chains: []*draw.Chain{draw.Quicknet()}, Member: s.member}
-	if opening, err := hex.DecodeString(s.opening); (s.member != "" || s.opening != "") && (err != nil || len(opening) != len(in.Opening)) {
-		return nil, errors.New("--member and --opening go together; an opening has 64 hexadecimal digits")
-	} else if s.member != "" {
+	if s.member != "" || s.opening != "" {
+		opening, err := hex.DecodeString(s.opening)
+		if err != nil { // Base64, as in JSON
+			opening, err = base64.StdEncoding.DecodeString(s.opening)
+		}
+		if err != nil || len(opening) != len(in.Opening) || s.member == "" {
+			return nil, errors.New("--member and --opening go together; an opening has 32 bytes, in hexadecimal or Base64")
+		}
 		in.Opening = draw.Opening(opening)
 	}
 	if s.chainInfo != "" {

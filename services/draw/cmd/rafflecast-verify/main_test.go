@@ -65,6 +65,9 @@ func TestVerifier_ExitsByTheOutcome(t *testing.T) {
 	}{
 		{"all", "true     saved 2: ", 0, []string{"--key", key, testdata + "log", checkpoint, testdata + "closing-checkpoint", testdata + "receipt"}},
 		{"a member", `ticket   3: has won "Strings"`, 0, []string{"--key", key, "--member", "alice", "--opening", opening, testdata + "log", checkpoint}},
+		{"a member by Base64", "ticket   1: has not won", 0, []string{
+			"--key", key, "--member", "alice", "--opening", "/z50mg/5kbkTgZEH/9unaZj6P4ddLSMwJLcs/pyZ+jM=", testdata + "log", checkpoint,
+		}},
 		{"another member", "false    member: ", 1, []string{"--key", key, "--member", "bob", "--opening", opening, testdata + "log", checkpoint}},
 		{"a tampered log", "false    log: ", 1, []string{"--key", key, tampered, checkpoint}},
 		{"the closing checkpoint", "false    log: ", 1, []string{"--key", key, testdata + "log", testdata + "closing-checkpoint"}},
@@ -85,7 +88,7 @@ func TestVerifier_SaysWhatItDoesNotUnderstand(t *testing.T) {
 		"flag provided but not defined":   {"--nonexistent"},
 		"no such file":                    {testdata + "nonexistent", testdata + "checkpoint"},
 		"go together":                     {"--member", "alice", testdata + "log", testdata + "checkpoint"},
-		"64 hexadecimal digits":           {"--member", "alice", "--opening", "ff", testdata + "log", testdata + "checkpoint"},
+		"an opening has 32 bytes":         {"--member", "alice", "--opening", "ff", testdata + "log", testdata + "checkpoint"},
 		"chain info":                      {"--chain-info", testdata + "log", testdata + "log", testdata + "checkpoint"},
 		"does not end like /raffle/1":     {"https://raffles.example.com/"},
 		"http://127.0.0.1:1/api/v1/raffl": {"http://127.0.0.1:1/raffle/1"},

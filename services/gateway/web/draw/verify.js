@@ -1,7 +1,7 @@
 // Verifies a raffle's draw in the browser: a second implementation of what services/draw
 // does, on the same test vectors. It trusts nothing that the server says, and it is
 // imported only when somebody asks for it.
-import { ascii, concat, fromHex, hex, sha256 } from "./bytes.js";
+import { ascii, concat, fromBase64, fromHex, hex, sha256 } from "./bytes.js";
 import { parseChain, quicknet } from "./chain.js";
 import { parseCheckpoint, parseKept, provesRecord, Unknown, verifyCheckpoint } from "./checkpoint.js";
 import { Log } from "./log.js";
@@ -55,7 +55,7 @@ async function get(url) {
 
 // verifyLog verifies a whole log: an iterable of records. chains are known ones, by
 // parseChain, beside quicknet. It returns { outcome, checks, cautions, log, tickets };
-// tickets are the member's, whose opening is in hexadecimal.
+// tickets are the member's, whose opening is in hexadecimal or base64.
 export async function verifyLog({ records, checkpoint, kept = [], key, chains = [], member, opening, onCheck = () => {} }) {
   const report = { outcome: "true", checks: [], cautions: [], log: null, tickets: [] };
   const check = async (name, statement) => {
@@ -80,7 +80,7 @@ export async function verifyLog({ records, checkpoint, kept = [], key, chains = 
   const log = new Log(signed.origin, [quicknet, ...chains]);
   report.log = log;
   const looking = kept.map(look);
-  const tag = member && hex(sha256(concat(ascii(`rafflecast member\n${signed.origin}\n${member}\n`), fromHex(opening))));
+  const tag = member && hex(sha256(concat(ascii(`rafflecast member\n${signed.origin}\n${member}\n`), bytesOf(opening))));
   await check("records", () => replay(log, records, looking, (record, index) => {
     if (tag && record[0] === 2 && hex(record.subarray(5)) === tag) report.tickets.push(index);
   }));
@@ -99,6 +99,8 @@ export async function verifyLog({ records, checkpoint, kept = [], key, chains = 
   }
   return report;
 }
+
+const bytesOf = (opening) => (/^[0-9a-f]{64}$/.test(opening) ? fromHex(opening) : fromBase64(opening));
 
 // replay replays the records. After one that may not stand where it does, only the tree
 // goes on, so that the log can be compared with its checkpoint.

@@ -57,6 +57,7 @@ const otherKey = "raffles.example.com+6f0701a5+AQABAgMEBQYHCAkKCwwNDg8QERITFBUWF
 await outcome("another key", { key: otherKey }, "false", "checkpoint");
 await outcome("no key at all", { key: "x" }, "false", "checkpoint");
 await outcome("another key beside", { key: `${otherKey}\n${vector.verifierKey}` }, "true", "saved 1");
+await outcome("alice by base64", { member: "alice", opening: "/z50mg/5kbkTgZEH/9unaZj6P4ddLSMwJLcs/pyZ+jM=" }, "true", "member");
 await outcome("another member", { member: "bob", opening: vector.aliceOpeningHex }, "false", "member");
 await outcome("the closing checkpoint", { checkpoint: vector.closingCheckpoint }, "false", "log");
 await outcome("a signature of another checkpoint", { checkpoint: vector.finalCheckpoint.replace(/—.*/, /—.*/.exec(vector.closingCheckpoint)[0]) }, "false", "checkpoint");
