@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -46,12 +47,20 @@ func TestPage_ShowsTheDraw(t *testing.T) {
 	verify(t, web+"/raffle/1")
 }
 
-// verify runs the verifier for a raffle's page, which must find its draw right.
+// verify runs the verifier for a raffle's page, which must find its draw right, and
+// with another key must not.
 func verify(t *testing.T, url string) {
 	t.Helper()
-	out, err := exec.Command("go", "run", "github.com/rafflecast/rafflecast/services/draw/cmd/rafflecast-verify", url).CombinedOutput()
+	dir, err := binaries()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(filepath.Join(dir, "rafflecast"), "verify", url).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+	const another = "localhost+00000001+AQ/QyFeTAdTp6R37WdQJekZj4UhdO9gLMCnjZlPSnc/9"
+	if out, err := exec.Command(filepath.Join(dir, "rafflecast"), "verify", "--key", another, url).CombinedOutput(); err == nil {
+		t.Errorf("another key is taken for the signer's:\n%s", out)
 	}
 }
 

@@ -5,10 +5,12 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/rafflecast/rafflecast/services/draw/verifier"
 	"github.com/rafflecast/rafflecast/services/internal/command"
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/devtoken"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/doctor"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/signingkey"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/watch"
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 	"github.com/rafflecast/rafflecast/services/rafflecast/standalone"
@@ -22,6 +24,9 @@ type commands struct {
 	Close  closeCommand  `cmd:"" help:"Close a raffle, which ends load --until-closed and watch."`
 	Doctor doctorCommand `cmd:"" help:"Diagnose the proxies between browsers and this gateway."`
 	Token  tokenCommand  `cmd:"" help:"Print a token for development, and make the keys for it."`
+
+	Verify     verifyCommand     `cmd:"" passthrough:"" help:"Check the draw of a raffle, by the URL of its page or by files: what the command rafflecast-verify does."`
+	SigningKey signingKeyCommand `cmd:"" help:"Make a key that signs the logs of raffles, and print the key that verifies them."`
 }
 
 type runCommand struct {
@@ -115,3 +120,22 @@ func (*tokenCommand) Help() string {
 
 // Run runs the command.
 func (c *tokenCommand) Run() error { return devtoken.Run(c.Config, os.Stdout, os.Stderr) }
+
+type verifyCommand struct {
+	Args []string `arg:"" optional:"" form:"the arguments of rafflecast-verify" help:"Arguments of rafflecast-verify; --help lists them."`
+}
+
+// Run runs the command.
+func (c *verifyCommand) Run(ctx context.Context) error {
+	if code := verifier.Run(ctx, c.Args, os.Stdout, os.Stderr); code != 0 {
+		os.Exit(code) //nolint:revive // the exit code is the answer
+	}
+	return nil
+}
+
+type signingKeyCommand struct {
+	Config signingkey.Config `embed:""`
+}
+
+// Run runs the command.
+func (c *signingKeyCommand) Run() error { return signingkey.Run(c.Config, os.Stdout) }

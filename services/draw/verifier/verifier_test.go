@@ -1,4 +1,4 @@
-package main
+package verifier
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	testdata = "../../testdata/"
+	testdata = "../testdata/"
 	key      = "raffles.example.com+06087de8+AepKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"
 	opening  = "ff3e749a0ff991b913819107ffdba76998fa3f875d2d233024b72cfe9c99fa33"
 )
@@ -30,7 +30,7 @@ const (
 func verifier(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errors bytes.Buffer
-	code = run(t.Context(), args, &out, &errors)
+	code = Run(t.Context(), args, &out, &errors)
 	return code, out.String(), errors.String()
 }
 
