@@ -31,6 +31,7 @@ type Config struct {
 	Raffles     int           `name:"raffles" env:"LOAD_RAFFLES" default:"1" min:"1" max:"100000" unit:"raffles" help:"Raffles to create and enter."`
 	MaxEntries  int           `name:"max-entries" env:"LOAD_MAX_ENTRIES" default:"1" min:"1" max:"1000" unit:"entries" help:"Most entries of one member in a raffle."`
 	Members     int           `name:"members" env:"LOAD_MEMBERS" default:"0" min:"1" max:"1000000000" unit:"members" zero:"new ones all the time" help:"Members who enter each raffle in turn, beyond their limit if it comes to that."`
+	DrawDelay   time.Duration `name:"draw-delay" env:"LOAD_DRAW_DELAY" default:"0s" min:"10s" max:"168h" zero:"they are not drawn" help:"Time from a raffle's closing to its draw."`
 	ClosesAfter time.Duration `name:"closes-after" env:"LOAD_CLOSES_AFTER" default:"0s" min:"1ms" max:"24h" zero:"never" help:"Time from the start until the raffles close."`
 
 	RepeatPercent int           `name:"repeat-percent" env:"LOAD_REPEAT_PERCENT" default:"1" min:"0" max:"100" unit:"percent" help:"Requests that are sent twice at once with the same request_id."`

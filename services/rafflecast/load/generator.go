@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
@@ -45,6 +46,9 @@ func makePlan(ctx context.Context, cfg *Config, conn *grpc.ClientConn) (*Plan, e
 	client := rafflev1.NewRaffleServiceClient(conn)
 	plan := &Plan{Members: cfg.Members, MaxEntries: cfg.MaxEntries, Seed: rand.Uint64()}
 	req := &rafflev1.CreateRaffleRequest{Title: "Load", Winners: 1, MaxEntriesPerMember: int32(cfg.MaxEntries)}
+	if cfg.DrawDelay > 0 {
+		req.Draw = &rafflev1.Draw{Delay: durationpb.New(cfg.DrawDelay)}
+	}
 	if cfg.ClosesAfter > 0 {
 		req.ClosesAt = timestamppb.New(time.Now().Add(cfg.ClosesAfter))
 	}

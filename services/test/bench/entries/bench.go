@@ -66,7 +66,14 @@ func Run(ctx context.Context, cfg Config, out, log io.Writer) error {
 			return fmt.Errorf("memory test: %w", err)
 		}
 	}
-	b.report(memory)
+	var draws *drawUse
+	if cfg.Tickets > 0 {
+		var err error
+		if draws, err = b.measureDraw(ctx); err != nil {
+			return fmt.Errorf("draw: %w", err)
+		}
+	}
+	b.report(memory, draws)
 	return nil
 }
 
@@ -95,11 +102,16 @@ func (b *bench) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	key := filepath.Join(dir, "signing.key")
+	if err := makeSigningKey(key); err != nil {
+		return err
+	}
 	if b.service, err = b.startPart(
 		ctx,
 		"--part="+partService,
 		"--database-url="+b.database.server.URL(),
 		"--nats-url="+nats.address,
+		"--participation-draw-key="+key,
 	); err != nil {
 		return err
 	}

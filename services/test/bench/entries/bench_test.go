@@ -61,7 +61,8 @@ func TestBench_EndsWithResults(t *testing.T) {
 		"--rounds=2",
 		"--duration=200ms",
 		"--million=0",
-		"--only=naive,stream,copy,unary-256,unary-1000,noop-unary-1000",
+		"--tickets=2000",
+		"--only=naive,stream,drawn-stream,copy,unary-256,drawn-unary-256,unary-1000,noop-unary-1000",
 	)
 	cfg.Program = []string{os.Args[0], partArgument}
 	if err := Run(t.Context(), cfg, &out, t.Output()); err != nil {
@@ -70,8 +71,14 @@ func TestBench_EndsWithResults(t *testing.T) {
 	want := `RESULT stream_per_copy \d\.\d+
 RESULT stream_per_naive \d+\.\d
 RESULT unary1000_per_noop \d\.\d+
+RESULT draw_cost_ratio \d\.\d+
+RESULT draw_cost_ratio_unary256 \d\.\d+
 RESULT unary256_p99_ms \d+\.\d+
 RESULT stream_entries_per_s \d+
+RESULT draw_seconds \d+\.\d
+RESULT verify_seconds \d+\.\d
+RESULT draw_memory_mb \d+
+RESULT verify_memory_mb \d+
 $`
 	if !regexp.MustCompile(want).MatchString(out.String()) {
 		t.Errorf("got\n%s", out.String())

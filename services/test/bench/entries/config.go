@@ -19,6 +19,7 @@ type Config struct {
 	Connections int           `name:"connections" env:"BENCH_CONNECTIONS" default:"1" min:"1" max:"64" unit:"connections" help:"Connections of the client by gRPC."`
 	Only        string        `name:"only" env:"BENCH_ONLY" form:"names of workloads or the beginnings of them, separated by commas" help:"Workloads that take part. Without it, all do."`
 	Million     int           `name:"million" env:"BENCH_MILLION" default:"10" min:"2" max:"1000" unit:"million entries" zero:"no memory test" help:"Size of the memory test."`
+	Tickets     int           `name:"tickets" env:"BENCH_TICKETS" default:"10000000" min:"2000" max:"100000000" unit:"tickets" zero:"no draw" help:"Tickets of the raffle that is drawn and verified."`
 	Profiles    string        `name:"profiles" env:"BENCH_PROFILES" form:"a directory" help:"Directory for CPU profiles of the service under each load. Without it, none are taken."`
 
 	// Program is the command that runs one part of the benchmark. nil: this program,

@@ -9,6 +9,8 @@
 //     callers: what one writes first.
 //   - unary: this service, by unary calls.
 //   - stream: this service, by EnterStream.
+//   - drawn-stream, drawn-unary: the same for a raffle that will be drawn, so that each
+//     entry has a record in its log. draw_cost_ratio is how many times as long it takes.
 //   - noop: a server of the same contract that stores nothing, by unary calls and
 //     by stream: the upper bound for gRPC.
 //   - copy: the rows that the stream placed, by COPY: the upper bound for
@@ -24,4 +26,7 @@
 // else the machine does affects all of them. The report has medians of the rounds.
 // CPUs used by others, which are NATS and everything foreign, show how quiet the
 // machine was: above some tenths, the figures mean little.
+//
+// Last comes the draw of ten million tickets, and its verification: draw_seconds and
+// verify_seconds.
 package bench

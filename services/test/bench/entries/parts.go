@@ -17,13 +17,15 @@ const (
 	partService = "service"
 	partNoop    = "noop"
 	partNATS    = "nats"
+	partDraw    = "draw"
+	partVerify  = "verify"
 )
 
 // PartConfig configures a part. The settings of the service are in the environment,
 // as they are for the service itself.
 type PartConfig struct {
-	Part        string                 `name:"part" env:"BENCH_PART_PART" required:"" enum:"service,noop,nats" help:"Part to run."`
-	StoreDir    string                 `name:"store-dir" env:"BENCH_PART_STORE_DIR" form:"a directory" help:"Directory in which NATS keeps its stream."`
+	Part        string                 `name:"part" env:"BENCH_PART_PART" required:"" enum:"service,noop,nats,draw,verify" help:"Part to run."`
+	StoreDir    string                 `name:"store-dir" env:"BENCH_PART_STORE_DIR" form:"a directory" help:"Directory in which NATS keeps its stream, or in which a raffle's log is."`
 	DatabaseURL string                 `name:"database-url" env:"DATABASE_URL" secret:"" form:"the URL of a PostgreSQL" help:"Database of the service."`
 	NATSURL     string                 `name:"nats-url" env:"NATS_URL" secret:"" form:"the URL of a NATS server" help:"NATS server of the service."`
 	Service     participation.Settings `embed:"" prefix:"participation-"`
@@ -40,6 +42,10 @@ func RunPart(ctx context.Context, cfg PartConfig, log *slog.Logger) error {
 		cancel()
 	}()
 	switch cfg.Part {
+	case partDraw:
+		return drawAgain(cfg.StoreDir)
+	case partVerify:
+		return verifyDrawn(ctx, cfg.StoreDir)
 	case partService:
 		return serveEntries(ctx, cfg, log)
 	case partNoop:
@@ -54,7 +60,7 @@ func RunPart(ctx context.Context, cfg PartConfig, log *slog.Logger) error {
 		<-ctx.Done()
 		return nil
 	}
-	return fmt.Errorf("--part=%s: must be service, noop or nats", cfg.Part)
+	return fmt.Errorf("--part=%s: must be service, noop, nats, draw or verify", cfg.Part)
 }
 
 func ready(address, ops string) { measure.Ready(address, ops) }

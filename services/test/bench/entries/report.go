@@ -32,8 +32,8 @@ func (b *bench) describe(ctx context.Context) error {
 }
 
 // report writes the table, the ratios, and last the lines for programs. memory is nil
-// without a memory test.
-func (b *bench) report(memory *memoryUse) {
+// without a memory test, draws without a draw.
+func (b *bench) report(memory *memoryUse, draws *drawUse) {
 	fmt.Fprintf(
 		b.out,
 		"%-16s %10s %9s %9s %9s   %s\n",
@@ -70,6 +70,12 @@ func (b *bench) report(memory *memoryUse) {
 	b.reportBound()
 	fmt.Fprintln(b.out)
 	b.reportResults(memory)
+	if draws != nil {
+		measure.Result(b.out, "draw_seconds", "%.1f", draws.draw.Seconds())
+		measure.Result(b.out, "verify_seconds", "%.1f", draws.verify.Seconds())
+		measure.Result(b.out, "draw_memory_mb", "%.0f", draws.drawMB)
+		measure.Result(b.out, "verify_memory_mb", "%.0f", draws.verifyMB)
+	}
 }
 
 func (b *bench) reportResults(memory *memoryUse) {
@@ -77,6 +83,8 @@ func (b *bench) reportResults(memory *memoryUse) {
 		{"stream_per_copy", "%.3f", nameStream, nameCopy},
 		{"stream_per_naive", "%.1f", nameStream, nameNaive},
 		{"unary1000_per_noop", "%.3f", nameUnary + "1000", nameNoopUnary + "1000"},
+		{"draw_cost_ratio", "%.3f", nameStream, nameDrawn + nameStream},
+		{"draw_cost_ratio_unary256", "%.3f", nameUnary + "256", nameDrawn + nameUnary + "256"},
 	} {
 		if ratio, ok := b.rateRatio(r.above, r.below); ok {
 			measure.Result(b.out, r.name, r.format, ratio)

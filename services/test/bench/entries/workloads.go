@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 )
@@ -19,6 +20,7 @@ type workload struct {
 	noop    bool   // at the no-op server instead of the service
 	mode    string // of load
 	callers int    // requests in flight
+	drawn   bool   // the raffle has a log, and will be drawn
 	// run takes a turn; nil: over gRPC, by mode.
 	run func(*bench, context.Context) (load.Result, error)
 }
@@ -31,6 +33,7 @@ const (
 	nameNoopStream = "noop-stream"
 	nameUnary      = "unary-"
 	nameNoopUnary  = "noop-unary-"
+	nameDrawn      = "drawn-" // and the name of the workload without a draw
 )
 
 // workloads in the order of their turns: those that are compared follow each other,
@@ -38,11 +41,13 @@ const (
 var workloads = []workload{
 	{name: nameNaive, run: (*bench).naive},
 	{name: nameStream, mode: load.Stream, callers: 1000},
+	{name: nameDrawn + nameStream, mode: load.Stream, callers: 1000, drawn: true},
 	{name: nameCopy, run: (*bench).copy},
 	{name: nameNoopStream, noop: true, mode: load.Stream, callers: 1000},
 	{name: nameUnary + "64", mode: load.Unary, callers: 64},
 	{name: nameNoopUnary + "64", noop: true, mode: load.Unary, callers: 64},
 	{name: nameUnary + "256", mode: load.Unary, callers: 256},
+	{name: nameDrawn + nameUnary + "256", mode: load.Unary, callers: 256, drawn: true},
 	{name: nameNoopUnary + "256", noop: true, mode: load.Unary, callers: 256},
 	{name: nameUnary + "1000", mode: load.Unary, callers: 1000},
 	{name: nameNoopUnary + "1000", noop: true, mode: load.Unary, callers: 1000},
@@ -98,6 +103,9 @@ func (b *bench) loadConfig(w *workload) load.Config {
 	cfg.Target = b.serverOf(w).address
 	cfg.Mode, cfg.Concurrency, cfg.Connections, cfg.Duration = w.mode, w.callers, b.cfg.Connections, b.cfg.Duration
 	cfg.RepeatPercent, cfg.CancelPercent = 0, 0
+	if w.drawn {
+		cfg.DrawDelay = time.Hour // it is never closed
+	}
 	return cfg
 }
 
@@ -125,7 +133,7 @@ func (b *bench) enter(ctx context.Context, w *workload, measured func(func() (lo
 		return fmt.Errorf("%s: nothing was acknowledged", w.name)
 	case w.noop:
 		return nil
-	case w.mode == load.Stream:
+	case w.mode == load.Stream && !w.drawn:
 		b.streamed.plan, b.streamed.rows = generator.Plan(), result.Acknowledged
 	}
 	return generator.Verify(ctx, b.database.server.URL())
