@@ -25,72 +25,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// StrikeReason is why a winner was struck. There is no free text, because it would be
-// in the raffle's log for ever.
-type StrikeReason int32
-
-const (
-	// No reason.
-	StrikeReason_STRIKE_REASON_UNSPECIFIED StrikeReason = 0
-	// The prize was not claimed.
-	StrikeReason_UNCLAIMED StrikeReason = 1
-	// The winner does not want the prize.
-	StrikeReason_DECLINED StrikeReason = 2
-	// The member was not allowed to take part.
-	StrikeReason_INELIGIBLE StrikeReason = 3
-	// The member took part under several names.
-	StrikeReason_DUPLICATE StrikeReason = 4
-	// Any other reason.
-	StrikeReason_OTHER StrikeReason = 5
-)
-
-// Enum value maps for StrikeReason.
-var (
-	StrikeReason_name = map[int32]string{
-		0: "STRIKE_REASON_UNSPECIFIED",
-		1: "UNCLAIMED",
-		2: "DECLINED",
-		3: "INELIGIBLE",
-		4: "DUPLICATE",
-		5: "OTHER",
-	}
-	StrikeReason_value = map[string]int32{
-		"STRIKE_REASON_UNSPECIFIED": 0,
-		"UNCLAIMED":                 1,
-		"DECLINED":                  2,
-		"INELIGIBLE":                3,
-		"DUPLICATE":                 4,
-		"OTHER":                     5,
-	}
-)
-
-func (x StrikeReason) Enum() *StrikeReason {
-	p := new(StrikeReason)
-	*p = x
-	return p
-}
-
-func (x StrikeReason) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (StrikeReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_raffle_v1_draw_proto_enumTypes[0].Descriptor()
-}
-
-func (StrikeReason) Type() protoreflect.EnumType {
-	return &file_raffle_v1_draw_proto_enumTypes[0]
-}
-
-func (x StrikeReason) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use StrikeReason.Descriptor instead.
-func (StrikeReason) EnumDescriptor() ([]byte, []int) {
-	return file_raffle_v1_draw_proto_rawDescGZIP(), []int{0}
-}
-
 // State is what a drawn ticket has.
 type Winner_State int32
 
@@ -132,11 +66,11 @@ func (x Winner_State) String() string {
 }
 
 func (Winner_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_raffle_v1_draw_proto_enumTypes[1].Descriptor()
+	return file_raffle_v1_draw_proto_enumTypes[0].Descriptor()
 }
 
 func (Winner_State) Type() protoreflect.EnumType {
-	return &file_raffle_v1_draw_proto_enumTypes[1]
+	return &file_raffle_v1_draw_proto_enumTypes[0]
 }
 
 func (x Winner_State) Number() protoreflect.EnumNumber {
@@ -146,6 +80,72 @@ func (x Winner_State) Number() protoreflect.EnumNumber {
 // Deprecated: Use Winner_State.Descriptor instead.
 func (Winner_State) EnumDescriptor() ([]byte, []int) {
 	return file_raffle_v1_draw_proto_rawDescGZIP(), []int{1, 0}
+}
+
+// StrikeReason is why a winner was struck. There is no free text, because it would be
+// in the raffle's log for ever.
+type Winner_StrikeReason int32
+
+const (
+	// No reason.
+	Winner_STRIKE_REASON_UNSPECIFIED Winner_StrikeReason = 0
+	// The prize was not claimed.
+	Winner_UNCLAIMED Winner_StrikeReason = 1
+	// The winner does not want the prize.
+	Winner_DECLINED Winner_StrikeReason = 2
+	// The member was not allowed to take part.
+	Winner_INELIGIBLE Winner_StrikeReason = 3
+	// The member took part under several names.
+	Winner_DUPLICATE Winner_StrikeReason = 4
+	// Any other reason.
+	Winner_OTHER Winner_StrikeReason = 5
+)
+
+// Enum value maps for Winner_StrikeReason.
+var (
+	Winner_StrikeReason_name = map[int32]string{
+		0: "STRIKE_REASON_UNSPECIFIED",
+		1: "UNCLAIMED",
+		2: "DECLINED",
+		3: "INELIGIBLE",
+		4: "DUPLICATE",
+		5: "OTHER",
+	}
+	Winner_StrikeReason_value = map[string]int32{
+		"STRIKE_REASON_UNSPECIFIED": 0,
+		"UNCLAIMED":                 1,
+		"DECLINED":                  2,
+		"INELIGIBLE":                3,
+		"DUPLICATE":                 4,
+		"OTHER":                     5,
+	}
+)
+
+func (x Winner_StrikeReason) Enum() *Winner_StrikeReason {
+	p := new(Winner_StrikeReason)
+	*p = x
+	return p
+}
+
+func (x Winner_StrikeReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Winner_StrikeReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_raffle_v1_draw_proto_enumTypes[1].Descriptor()
+}
+
+func (Winner_StrikeReason) Type() protoreflect.EnumType {
+	return &file_raffle_v1_draw_proto_enumTypes[1]
+}
+
+func (x Winner_StrikeReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Winner_StrikeReason.Descriptor instead.
+func (Winner_StrikeReason) EnumDescriptor() ([]byte, []int) {
+	return file_raffle_v1_draw_proto_rawDescGZIP(), []int{1, 1}
 }
 
 // State is what became of a ticket.
@@ -362,7 +362,7 @@ type Winner struct {
 	// Its place among all prizes of the raffle, from 1, or among the alternates.
 	Place int32 `protobuf:"varint,5,opt,name=place,proto3" json:"place,omitempty"`
 	// Why it was struck.
-	StrikeReason StrikeReason `protobuf:"varint,6,opt,name=strike_reason,json=strikeReason,proto3,enum=raffle.v1.StrikeReason" json:"strike_reason,omitempty"`
+	StrikeReason Winner_StrikeReason `protobuf:"varint,6,opt,name=strike_reason,json=strikeReason,proto3,enum=raffle.v1.Winner_StrikeReason" json:"strike_reason,omitempty"`
 	// The member whose ticket it is. Only operators are told; empty once the raffle is
 	// purged.
 	MemberId      string `protobuf:"bytes,7,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
@@ -435,11 +435,11 @@ func (x *Winner) GetPlace() int32 {
 	return 0
 }
 
-func (x *Winner) GetStrikeReason() StrikeReason {
+func (x *Winner) GetStrikeReason() Winner_StrikeReason {
 	if x != nil {
 		return x.StrikeReason
 	}
-	return StrikeReason_STRIKE_REASON_UNSPECIFIED
+	return Winner_STRIKE_REASON_UNSPECIFIED
 }
 
 func (x *Winner) GetMemberId() string {
@@ -1151,7 +1151,7 @@ type StrikeWinnerRequest struct {
 	// The ticket's number.
 	Ticket int64 `protobuf:"varint,2,opt,name=ticket,proto3" json:"ticket,omitempty"`
 	// Why it is struck.
-	Reason StrikeReason `protobuf:"varint,3,opt,name=reason,proto3,enum=raffle.v1.StrikeReason" json:"reason,omitempty"`
+	Reason Winner_StrikeReason `protobuf:"varint,3,opt,name=reason,proto3,enum=raffle.v1.Winner_StrikeReason" json:"reason,omitempty"`
 	// A UUID that identifies this request: sent again, it is answered as the first one
 	// was. Optional.
 	RequestId     string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -1203,11 +1203,11 @@ func (x *StrikeWinnerRequest) GetTicket() int64 {
 	return 0
 }
 
-func (x *StrikeWinnerRequest) GetReason() StrikeReason {
+func (x *StrikeWinnerRequest) GetReason() Winner_StrikeReason {
 	if x != nil {
 		return x.Reason
 	}
-	return StrikeReason_STRIKE_REASON_UNSPECIFIED
+	return Winner_STRIKE_REASON_UNSPECIFIED
 }
 
 func (x *StrikeWinnerRequest) GetRequestId() string {
@@ -1496,21 +1496,29 @@ const file_raffle_v1_draw_proto_rawDesc = "" +
 	"\x04seed\x18\b \x01(\tR\x04seed\x12\x18\n" +
 	"\atickets\x18\t \x03(\x03R\atickets\x12!\n" +
 	"\fticket_count\x18\n" +
-	" \x01(\x03R\vticketCount\"\xb5\x02\n" +
+	" \x01(\x03R\vticketCount\"\xb2\x03\n" +
 	"\x06Winner\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x03R\x06ticket\x12\x18\n" +
 	"\adrawing\x18\x02 \x01(\x05R\adrawing\x12-\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x17.raffle.v1.Winner.StateR\x05state\x12\x14\n" +
 	"\x05prize\x18\x04 \x01(\tR\x05prize\x12\x14\n" +
-	"\x05place\x18\x05 \x01(\x05R\x05place\x12<\n" +
-	"\rstrike_reason\x18\x06 \x01(\x0e2\x17.raffle.v1.StrikeReasonR\fstrikeReason\x12\x1b\n" +
+	"\x05place\x18\x05 \x01(\x05R\x05place\x12C\n" +
+	"\rstrike_reason\x18\x06 \x01(\x0e2\x1e.raffle.v1.Winner.StrikeReasonR\fstrikeReason\x12\x1b\n" +
 	"\tmember_id\x18\a \x01(\tR\bmemberId\"C\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04WINS\x10\x01\x12\r\n" +
 	"\tALTERNATE\x10\x02\x12\n" +
 	"\n" +
-	"\x06STRUCK\x10\x03\"w\n" +
+	"\x06STRUCK\x10\x03\"t\n" +
+	"\fStrikeReason\x12\x1d\n" +
+	"\x19STRIKE_REASON_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tUNCLAIMED\x10\x01\x12\f\n" +
+	"\bDECLINED\x10\x02\x12\x0e\n" +
+	"\n" +
+	"INELIGIBLE\x10\x03\x12\r\n" +
+	"\tDUPLICATE\x10\x04\x12\t\n" +
+	"\x05OTHER\x10\x05\"w\n" +
 	"\x11DrawRaffleRequest\x12'\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\n" +
 	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x129\n" +
@@ -1572,13 +1580,13 @@ const file_raffle_v1_draw_proto_rawDesc = "" +
 	"\x04from\x18\x02 \x01(\x03B\n" +
 	"\xe0A\x01\xbaH\x04\"\x02(\x00R\x04from\"*\n" +
 	"\x0eGetLogResponse\x12\x18\n" +
-	"\arecords\x18\x01 \x01(\fR\arecords\"\xda\x01\n" +
+	"\arecords\x18\x01 \x01(\fR\arecords\"\xe1\x01\n" +
 	"\x13StrikeWinnerRequest\x12'\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\n" +
 	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x12\"\n" +
 	"\x06ticket\x18\x02 \x01(\x03B\n" +
-	"\xe0A\x02\xbaH\x04\"\x02(\x00R\x06ticket\x12>\n" +
-	"\x06reason\x18\x03 \x01(\x0e2\x17.raffle.v1.StrikeReasonB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06reason\x126\n" +
+	"\xe0A\x02\xbaH\x04\"\x02(\x00R\x06ticket\x12E\n" +
+	"\x06reason\x18\x03 \x01(\x0e2\x1e.raffle.v1.Winner.StrikeReasonB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06reason\x126\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"r\n" +
 	"\x14StrikeWinnerResponse\x12)\n" +
@@ -1597,15 +1605,7 @@ const file_raffle_v1_draw_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\x17\xe0A\x01\xbaH\t\xd8\x01\x01r\x04؈'\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\"@\n" +
 	"\x13PurgeRaffleResponse\x12)\n" +
-	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle*t\n" +
-	"\fStrikeReason\x12\x1d\n" +
-	"\x19STRIKE_REASON_UNSPECIFIED\x10\x00\x12\r\n" +
-	"\tUNCLAIMED\x10\x01\x12\f\n" +
-	"\bDECLINED\x10\x02\x12\x0e\n" +
-	"\n" +
-	"INELIGIBLE\x10\x03\x12\r\n" +
-	"\tDUPLICATE\x10\x04\x12\t\n" +
-	"\x05OTHER\x10\x05Bf\n" +
+	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffleBf\n" +
 	"\x18com.rafflecast.raffle.v1B\tDrawProtoP\x01Z=github.com/rafflecast/rafflecast/proto/gen/raffle/v1;rafflev1b\x06proto3"
 
 var (
@@ -1623,8 +1623,8 @@ func file_raffle_v1_draw_proto_rawDescGZIP() []byte {
 var file_raffle_v1_draw_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_raffle_v1_draw_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_raffle_v1_draw_proto_goTypes = []any{
-	(StrikeReason)(0),             // 0: raffle.v1.StrikeReason
-	(Winner_State)(0),             // 1: raffle.v1.Winner.State
+	(Winner_State)(0),             // 0: raffle.v1.Winner.State
+	(Winner_StrikeReason)(0),      // 1: raffle.v1.Winner.StrikeReason
 	(GetTicketResponse_State)(0),  // 2: raffle.v1.GetTicketResponse.State
 	(*Drawing)(nil),               // 3: raffle.v1.Drawing
 	(*Winner)(nil),                // 4: raffle.v1.Winner
@@ -1652,14 +1652,14 @@ var file_raffle_v1_draw_proto_goTypes = []any{
 }
 var file_raffle_v1_draw_proto_depIdxs = []int32{
 	23, // 0: raffle.v1.Drawing.draws_at:type_name -> google.protobuf.Timestamp
-	1,  // 1: raffle.v1.Winner.state:type_name -> raffle.v1.Winner.State
-	0,  // 2: raffle.v1.Winner.strike_reason:type_name -> raffle.v1.StrikeReason
+	0,  // 1: raffle.v1.Winner.state:type_name -> raffle.v1.Winner.State
+	1,  // 2: raffle.v1.Winner.strike_reason:type_name -> raffle.v1.Winner.StrikeReason
 	24, // 3: raffle.v1.DrawRaffleResponse.raffle:type_name -> raffle.v1.Raffle
 	3,  // 4: raffle.v1.GetDrawResponse.drawings:type_name -> raffle.v1.Drawing
 	25, // 5: raffle.v1.GetDrawResponse.chain_info:type_name -> google.protobuf.Struct
 	4,  // 6: raffle.v1.ListWinnersResponse.winners:type_name -> raffle.v1.Winner
 	2,  // 7: raffle.v1.GetTicketResponse.state:type_name -> raffle.v1.GetTicketResponse.State
-	0,  // 8: raffle.v1.StrikeWinnerRequest.reason:type_name -> raffle.v1.StrikeReason
+	1,  // 8: raffle.v1.StrikeWinnerRequest.reason:type_name -> raffle.v1.Winner.StrikeReason
 	4,  // 9: raffle.v1.StrikeWinnerResponse.struck:type_name -> raffle.v1.Winner
 	4,  // 10: raffle.v1.StrikeWinnerResponse.successor:type_name -> raffle.v1.Winner
 	24, // 11: raffle.v1.RedrawRaffleResponse.raffle:type_name -> raffle.v1.Raffle

@@ -68,6 +68,9 @@ func malformed(field protoreflect.FieldDescriptor, value []byte) error {
 
 // kindOf says what the values of a field are.
 func kindOf(field protoreflect.FieldDescriptor) string {
+	if field.IsList() {
+		return "a list"
+	}
 	switch field.Kind() {
 	case protoreflect.Int32Kind, protoreflect.Int64Kind:
 		return "an integer of " + map[protoreflect.Kind]string{protoreflect.Int32Kind: "32", protoreflect.Int64Kind: "64"}[field.Kind()] + " bits"
@@ -84,6 +87,8 @@ func kindOf(field protoreflect.FieldDescriptor) string {
 		switch field.Message().FullName() {
 		case "google.protobuf.Timestamp":
 			return "a time like 2026-11-30T12:00:00Z"
+		case "google.protobuf.Duration":
+			return "a duration in seconds like 60s"
 		case "google.protobuf.FieldMask":
 			return "names of fields, separated by commas"
 		}

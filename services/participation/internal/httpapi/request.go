@@ -116,6 +116,9 @@ func (in *input) addText(container protoreflect.Message, name, text string, from
 	if err != nil {
 		return err
 	}
+	if field := fieldOf(container, name); field != nil && field.Kind() == protoreflect.BoolKind && (text == "true" || text == "false") {
+		raw = json.RawMessage(text)
+	}
 	return in.add(container, name, raw, from)
 }
 
@@ -170,6 +173,9 @@ func (in *input) add(container protoreflect.Message, name string, value json.Raw
 	}
 	if nested := field.Message(); nested != nil && !isWellKnown(nested) {
 		in.given[field.FullName()] = from
+		if field.IsList() {
+			return in.addList(container, field, value)
+		}
 		return in.addJSON(container.Mutable(field).Message(), string(field.Name()), value)
 	}
 	one := container.New()
@@ -181,6 +187,25 @@ func (in *input) add(container protoreflect.Message, name string, value json.Raw
 	}
 	in.given[field.FullName()] = from
 	proto.Merge(container.Interface(), one.Interface())
+	return nil
+}
+
+// addList adds the elements of a list of messages, each read as strictly as the request
+// itself. null is an empty list.
+func (in *input) addList(container protoreflect.Message, field protoreflect.FieldDescriptor, value json.RawMessage) error {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(value, &elements); err != nil {
+		return malformed(field, value)
+	}
+	list := container.Mutable(field).List()
+	for _, element := range elements {
+		one := list.NewElement()
+		each := &input{request: in.request, msg: one.Message(), given: map[protoreflect.FullName]source{}}
+		if err := each.addJSON(one.Message(), string(field.Name()), element); err != nil {
+			return err
+		}
+		list.Append(one)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -47,6 +48,20 @@ func TestRequest_Encodings(t *testing.T) {
 			"POST /api/v1/raffles", formType, "title=A&winners=2&opens_at=2030-01-02T04:04:05.6%2B01:00",
 			&rafflev1.CreateRaffleRequest{Title: "A", Winners: 2, OpensAt: opens},
 		},
+		{
+			"POST /api/v1/raffles", jsonType, `{"title":"A","prizes":[{"name":"Guitar","count":1},{"name":"Strings","count":2}],"rule":"MEMBER_WINS_ONCE","draw":{"delay":"10s"}}`,
+			&rafflev1.CreateRaffleRequest{
+				Title: "A", Prizes: []*rafflev1.Prize{{Name: "Guitar", Count: 1}, {Name: "Strings", Count: 2}},
+				Rule: rafflev1.Raffle_MEMBER_WINS_ONCE, Draw: &rafflev1.Draw{Delay: durationpb.New(10 * time.Second)},
+			},
+		},
+		{
+			"PATCH /api/v1/raffles/9", jsonType, `{"prizes":null}`,
+			&rafflev1.UpdateRaffleRequest{Raffle: &rafflev1.Raffle{Id: 9}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"prizes"}}},
+		},
+		{"POST /api/v1/raffles/9/winners/3:strike", jsonType, `{"reason":"UNCLAIMED"}`, &rafflev1.StrikeWinnerRequest{RaffleId: 9, Ticket: 3, Reason: rafflev1.Winner_UNCLAIMED}},
+		{"GET /api/v1/raffles/9/winners?withMembers=true", "", "", &rafflev1.ListWinnersRequest{RaffleId: 9, WithMembers: true}},
+		{"GET /api/v1/raffles/9/tickets/3", "", "", &rafflev1.GetTicketRequest{RaffleId: 9, Ticket: 3}},
 		{"GET /api/v1/raffles/9", "", "", &rafflev1.GetRaffleRequest{RaffleId: 9}},
 		{"HEAD /api/v1/raffles/9", "", "", &rafflev1.GetRaffleRequest{RaffleId: 9}},
 		{"GET /api/v1/raffles", "", "", &rafflev1.ListRafflesRequest{}},
@@ -99,6 +114,13 @@ func TestRequest_RefusesWhatItCannotRead(t *testing.T) {
 		{"PATCH /api/v1/raffles/1?title=x", jsonType, `{"winners":1}`, 400, "INVALID", "title"},
 		{"PATCH /api/v1/raffles/1?raffle=x", jsonType, `{"winners":1}`, 400, "INVALID", "raffle"},
 		{"PATCH /api/v1/raffles/1", jsonType, `{"updateMask":"title","title":"x"}`, 400, "INVALID", "updateMask"},
+		{"POST /api/v1/raffles", jsonType, `{"prizes":[{"name":"A","x":1}]}`, 400, "INVALID", "x"},
+		{"POST /api/v1/raffles", jsonType, `{"prizes":[{"name":"A","name":"B"}]}`, 400, "INVALID", "name"},
+		{"POST /api/v1/raffles", jsonType, `{"prizes":{"name":"A"}}`, 400, "INVALID", "prizes"},
+		{"POST /api/v1/raffles", jsonType, `{"prizes":[1]}`, 400, "INVALID", "prizes"},
+		{"POST /api/v1/raffles", formType, `prizes=[]`, 400, "INVALID", "prizes"},
+		{"POST /api/v1/raffles", jsonType, `{"draw":{"delay":10}}`, 400, "INVALID", "delay"},
+		{"GET /api/v1/raffles/1/winners?withMembers=1", "", "", 400, "INVALID", "with_members"},
 		// Doubled.
 		{enter, jsonType, `{"memberId":"7","memberId":"7"}`, 400, "INVALID", "member_id"},
 		{enter, jsonType, `{"memberId":"7","member_id":"7"}`, 400, "INVALID", "member_id"},

@@ -148,7 +148,7 @@ func Winner(w raffle.Winner, of raffle.Raffle) *rafflev1.Winner {
 		Drawing:      w.Drawing,
 		State:        rafflev1.Winner_State(w.State),
 		Place:        w.Place,
-		StrikeReason: rafflev1.StrikeReason(w.Reason),
+		StrikeReason: rafflev1.Winner_StrikeReason(w.Reason),
 	}
 	if list := of.About().Prizes; w.Prize > 0 && int(w.Prize) <= len(list) {
 		m.Prize = list[w.Prize-1].Name
