@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,22 +52,22 @@ func TestGateway_StopTakesItsDrainWindowWhoeverIsConnected(t *testing.T) {
 	reading := subscribe(t, fmt.Sprintf("%s/api/v1/raffles/%d/subscribe", b.web, id))
 	reading.nextOdds()
 	for _, request := range []string{
-		fmt.Sprintf("GET /api/v1/raffles/%d/subscribe HTTP/1.1\r\nHost: a\r\n\r\n", id), // and never reads
-		fmt.Sprintf("GET /api/v1/raffles/subscribe?id=%d HTTP/1.1\r\nHost: a\r\n\r\n", id),
+		fmt.Sprintf("GET /api/v1/raffles/%d/subscribe HTTP/1.1\r\nHost: localhost\r\n\r\n", id), // and never reads
+		fmt.Sprintf("GET /api/v1/raffles/subscribe?id=%d HTTP/1.1\r\nHost: localhost\r\n\r\n", id),
 		"", // silent
 		fmt.Sprintf("GET /api/v1/raffles/%d/odds HTTP/1.1\r\nHo", id), // half a header
-		fmt.Sprintf("POST /api/v1/raffles/%d/entries HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", id),
+		fmt.Sprintf("POST /api/v1/raffles/%d/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", id),
 	} {
 		connect(t, address, request)
 	}
-	poll := connect(t, address, fmt.Sprintf("GET /api/v1/raffles/%d/odds HTTP/1.1\r\nHost: a\r\n\r\n", id))
+	poll := connect(t, address, fmt.Sprintf("GET /api/v1/raffles/%d/odds HTTP/1.1\r\nHost: localhost\r\n\r\n", id))
 	answer, err := http.ReadResponse(bufio.NewReader(poll), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close() // the connection stays open, and idle
 	etag := answer.Header.Get("ETag")
-	connect(t, address, fmt.Sprintf("GET /api/v1/raffles/%d/odds?wait=25s HTTP/1.1\r\nHost: a\r\nIf-None-Match: %s\r\n\r\n", id, etag))
+	connect(t, address, fmt.Sprintf("GET /api/v1/raffles/%d/odds?wait=25s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %s\r\n\r\n", id, etag))
 	testenv.Eventually(t, "three streams and the long poll are open", 10*time.Second, func() bool {
 		resp, err := http.Get(b.webOps + "/metrics")
 		if err != nil {
@@ -81,6 +82,47 @@ func TestGateway_StopTakesItsDrainWindowWhoeverIsConnected(t *testing.T) {
 	if err != nil || took > window+stopSlack {
 		t.Errorf("stopped after %v, its window is %v: %v", took, window, err)
 	}
+}
+
+// neverReads enters over a stream of its own and never reads an answer. It returns when
+// the service can't send any more of them.
+func (c *client) neverReads(t *testing.T, address string) {
+	t.Helper()
+	made, err := c.raffles.CreateRaffle(t.Context(), &rafflev1.CreateRaffleRequest{Title: "B", Winners: 1, MaxEntriesPerMember: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := made.GetRaffle().GetId()
+	const window = 64 << 10
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	stream, err := rafflev1.NewParticipationServiceClient(conn).EnterStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for n := int64(1); ; n++ { // until the service does not take more, and the test ends
+			req := &rafflev1.EnterStreamRequest{CorrelationId: n, Enter: &rafflev1.EnterRequest{RaffleId: id, MemberId: strconv.FormatInt(n, 10)}}
+			if stream.Send(req) != nil {
+				return
+			}
+		}
+	}()
+	before, since := int64(0), time.Now()
+	testenv.Eventually(t, "the service takes no more from a client that does not read", 30*time.Second, func() bool {
+		odds, err := c.entries.GetOdds(t.Context(), &rafflev1.GetOddsRequest{RaffleId: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now := odds.GetOdds().GetEntries(); now != before {
+			before, since = now, time.Now()
+		}
+		return before > 100 && time.Since(since) > 500*time.Millisecond
+	})
 }
 
 func TestParticipation_StopTakesItsTimeoutWhoeverIsConnected(t *testing.T) {
@@ -99,7 +141,7 @@ func TestParticipation_StopTakesItsTimeoutWhoeverIsConnected(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stranger.Close(context.Background())
-	if _, err := stranger.Exec(ctx, `BEGIN; SELECT FROM raffles FOR UPDATE`); err != nil {
+	if _, err := stranger.Exec(ctx, `BEGIN; SELECT FROM raffles WHERE id = `+strconv.FormatInt(id, 10)+` FOR UPDATE`); err != nil {
 		t.Fatal(err)
 	}
 	waiting := make(chan error, 1) // for the locked raffle
@@ -126,11 +168,12 @@ func TestParticipation_StopTakesItsTimeoutWhoeverIsConnected(t *testing.T) {
 	if _, err := watch.Recv(); err != nil {
 		t.Fatal(err)
 	}
+	c.neverReads(t, at[1])
 	for _, address := range at[1:] {
 		connect(t, address, "")
 		connect(t, address, "GET /livez HTTP/1.1\r\nHo")
 	}
-	connect(t, at[2], "POST /api/v1/raffles/1/entries HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	connect(t, at[2], "POST /api/v1/raffles/1/entries HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 
 	took, err := p.stop(syscall.SIGTERM)
 	if err != nil || took > timeout+stopSlack {
