@@ -24,8 +24,9 @@
 //     with different content.
 //   - versions_regressed, updates_doubled: what a client saw of one life of a raffle
 //     goes back, or repeats.
-//   - clients_without_final: clients that did not follow, or do not have the final
-//     odds; raffles that a gateway does not list, or that did not close.
+//   - clients_without_final: clients that did not follow, do not have the final odds,
+//     or were told not to come back; raffles that a gateway does not list, or that did
+//     not close.
 //   - ghosts: raffles that a gateway shows otherwise than the database has them.
 //   - leaks: services that hold more goroutines, files or memory than in the first
 //     quiet moment.

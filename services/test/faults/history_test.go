@@ -122,7 +122,7 @@ type server struct {
 
 	mu      sync.Mutex
 	lastIDs []string // of each connection
-	scripts []string // of each connection; those after the last one get none and stay open
+	scripts []string // of each connection, or "404"; those after the last one get none and stay open
 }
 
 func serve(t *testing.T, scripts ...string) *server {
@@ -133,6 +133,10 @@ func serve(t *testing.T, scripts ...string) *server {
 		n := len(s.lastIDs)
 		s.lastIDs = append(s.lastIDs, r.Header.Get("Last-Event-ID"))
 		s.mu.Unlock()
+		if n < len(s.scripts) && s.scripts[n] == "404" {
+			http.NotFound(w, r)
+			return
+		}
 		if n < len(s.scripts) {
 			_, _ = fmt.Fprint(w, "retry: 1\n", s.scripts[n])
 			return
@@ -151,7 +155,7 @@ func sse(id int64, version int64) string {
 
 func TestSubscribers_JudgeWhatTheyAreShown(t *testing.T) {
 	t.Parallel()
-	gateway := serve(t, sse(1, 1)+sse(1, 2)+sse(1, 2), sse(1, 1)+"event: reset\ndata: {}\n\n")
+	gateway := serve(t, sse(1, 1)+sse(1, 2)+sse(1, 2), "404", sse(1, 1)+"event: reset\ndata: {}\n\n")
 	w := newSubscribers(2, []string{gateway.URL}, []int64{1, 2, 3})
 	w.all = w.all[1:] // which watches raffle 2 only
 	w.all[0].ids = []int64{1}
@@ -159,14 +163,14 @@ func TestSubscribers_JudgeWhatTheyAreShown(t *testing.T) {
 	var watching sync.WaitGroup
 	watching.Go(func() { w.run(ctx) })
 	t.Cleanup(watching.Wait) // the test's context ends before that
-	testenv.Eventually(t, "the client connects a third time", 10*time.Second, func() bool { return len(w.places()) == 1 && w.places()[w.all[0]] == 3 })
+	testenv.Eventually(t, "the client connects a fourth time", 10*time.Second, func() bool { return len(w.places()) == 1 && w.places()[w.all[0]] == 4 })
 	w.mu.Lock()
-	if len(w.doubled) != 1 || len(w.regressed) != 1 || w.events != 4 || w.resets != 1 {
-		t.Errorf("doubled %q, regressed %q, %d events, %d resets", w.doubled, w.regressed, w.events, w.resets)
+	if len(w.doubled) != 1 || len(w.regressed) != 1 || w.events != 4 || w.resets != 1 || len(w.denied) != 1 {
+		t.Errorf("doubled %q, regressed %q, %d events, %d resets, denied %q", w.doubled, w.regressed, w.events, w.resets, w.denied)
 	}
 	w.mu.Unlock()
 	gateway.mu.Lock()
-	if got := strings.Join(gateway.lastIDs, " "); got != " 1:a:2 1:a:1" {
+	if got := strings.Join(gateway.lastIDs, " "); got != " 1:a:2 1:a:2 1:a:1" {
 		t.Errorf("the connections began after %q", got)
 	}
 	gateway.mu.Unlock()

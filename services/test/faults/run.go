@@ -96,6 +96,7 @@ func (r *run) phases(ctx context.Context, t *thrower) error {
 	if err := r.judge(ctx, false); err != nil {
 		return fmt.Errorf("before the first fault: %w", err)
 	}
+	r.subscribers.forgetDenied()
 	f := r.findings
 	f.Kinds = t.kinds
 	half := r.cfg.Faults / 2
@@ -175,6 +176,7 @@ func (r *run) collect() {
 	w.mu.Lock()
 	f.Regressed, f.UpdatesDoubled = w.regressed, w.doubled
 	f.Doubled = append(f.Doubled, w.contradicted...)
+	f.WithoutFinal = append(f.WithoutFinal, w.denied...)
 	f.Events, f.Resets, f.Refused = w.events, w.resets, w.refused
 	w.mu.Unlock()
 	c.mu.Lock()

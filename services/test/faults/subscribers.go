@@ -41,6 +41,7 @@ type subscribers struct {
 	contradicted []string
 	resets       int
 	refused      map[int]int            // by status
+	denied       []string               // connections that were told not to come back
 	ends         map[string][]time.Time // of connections, by the gateway's URL
 	events       int
 }
@@ -131,6 +132,9 @@ func (w *subscribers) connect(ctx context.Context, client *http.Client, c *subsc
 	if resp.StatusCode != http.StatusOK {
 		w.mu.Lock()
 		w.refused[resp.StatusCode]++
+		if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusNoContent { // its raffles exist, and are open
+			w.denied = append(w.denied, fmt.Sprintf("%s was answered with %s, after which a browser does not come back", c.name, resp.Status))
+		}
 		w.mu.Unlock()
 		return
 	}
@@ -164,6 +168,13 @@ func (w *subscribers) read(resp *http.Response, c *subscriber, heard *time.Timer
 			event, data, id = "", "", ""
 		}
 	}
+}
+
+// forgetDenied forgets what clients were told before everybody knew all raffles.
+func (w *subscribers) forgetDenied() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.denied = nil
 }
 
 // take judges an event and records it.
