@@ -126,11 +126,13 @@ func (m *metrics) onPublished(r raffle.Raffle) {
 }
 
 // registerGauges adds the metrics whose values the parts of the service know.
-func (m *metrics) registerGauges(cfg *Config, writer *batch.Writer, queue *outbox.Queue, stream *outbox.JetStream, c *connections) {
+func (m *metrics) registerGauges(cfg *Config, writer *batch.Writer, queue *outbox.Queue, stream *outbox.JetStream, draws *drawer.Drawer, c *connections) {
 	m.gauge("entries_waiting", "Calls that wait in the queue to be written.", writer.Waiting)
 	m.gauge("entries_waiting_limit", "Calls that may wait in the queue, over all partitions. Entries of streams have as many places besides.",
 		func() int { return cfg.Partitions * cfg.Queue })
 	m.gauge("odds_waiting", "Raffles whose newest version is not in the stream yet.", queue.Pending)
+	m.gauge("draws_overdue_seconds", "Time since when the longest overdue draw has been due, 0 if none is.",
+		func() int { return int(draws.Overdue().Seconds()) })
 	m.gauge("stream_foreign", "1 while the stream of odds belongs to another database, so that nothing is published, 0 otherwise.", func() int {
 		if stream.Foreign() != nil {
 			return 1

@@ -80,8 +80,8 @@ func Run(ctx context.Context, cfg Config) error {
 		OnRemoved: metrics.rafflesRemoved.Inc, OnDamaged: metrics.damagedMessages.Inc,
 		Names: cfg.Names(), Tracer: traces.Tracer(tracerName), Log: cfg.Log,
 	})
-	metrics.registerGauges(&cfg, s.writer, queue, s.stream, conns)
 	s.drawer = drawer.New(store, drawing)
+	metrics.registerGauges(&cfg, s.writer, queue, s.stream, s.drawer, conns)
 	if s.servers, err = newServers(ctx, &cfg, store, s.writer, s.drawer, s.watch, metrics, traces); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -19,7 +20,7 @@ import (
 // Store is the database. Its errors are those of package raffle, or the context's.
 type Store interface {
 	Get(ctx context.Context, id int64) (raffle.Raffle, error)
-	// DueDraws reads raffles whose draw is due.
+	// DueDraws reads raffles whose draw is due, the longest overdue first.
 	DueDraws(ctx context.Context) ([]raffle.Raffle, error)
 	// ReadLog calls f with the records of a log from an index on, in order.
 	ReadLog(ctx context.Context, raffleID, from int64, f func(index int64, record []byte) error) error
@@ -60,6 +61,7 @@ type Drawer struct {
 	busy  chan struct{} // holds a token while a log is replayed, which takes memory
 	roots *rootCache
 	tries map[int64]*attempts // of raffles whose draw has failed; only Run uses it
+	due   atomic.Int64        // since when the longest overdue draw has been due, in Unix nanoseconds; 0: none is
 }
 
 // attempts are those to draw a raffle that have failed.
@@ -124,6 +126,10 @@ func (d *Drawer) pass(ctx context.Context) {
 	if err != nil {
 		return // the database is watched elsewhere
 	}
+	d.due.Store(0)
+	if len(due) > 0 {
+		d.due.Store(due[0].Log.DrawsAt.UnixNano())
+	}
 	still := make(map[int64]*attempts, len(due))
 	for i := range due {
 		id := due[i].ID
@@ -140,6 +146,16 @@ func (d *Drawer) pass(ctx context.Context) {
 		}
 	}
 	d.tries = still
+}
+
+// Overdue returns for how long the longest overdue draw has been due, by the service's own
+// clock; 0 if none was due when Run last looked.
+func (d *Drawer) Overdue() time.Duration {
+	since := d.due.Load()
+	if since == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.Unix(0, since)))
 }
 
 // attempt draws one raffle, and reports whether it is drawn.
