@@ -3,12 +3,14 @@ package contract_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"log/slog"
 	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +18,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
+	"github.com/rafflecast/rafflecast/services/participation"
+	"github.com/rafflecast/rafflecast/services/rafflecast/localdraw"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
@@ -59,30 +64,29 @@ func TestAsyncAPI_IsValid(t *testing.T) {
 	if !slices.Equal(doc.Channels, want) {
 		t.Errorf("channels %v", doc.Channels)
 	}
-	states := rafflev1.Raffle_STATE_UNSPECIFIED.Descriptor().Values()
-	var names []string
-	for i := 1; i < states.Len(); i++ {
-		names = append(names, string(states.Get(i).Name()))
-	}
-	if got := doc.Payloads["raffle-winning-probability"].Properties["state"].Enum; !slices.Equal(got, names) {
-		t.Errorf("states %v, the contract has %v", got, names)
+	for name, values := range map[string]protoreflect.EnumValueDescriptors{
+		"state": rafflev1.Raffle_STATE_UNSPECIFIED.Descriptor().Values(),
+		"rule":  rafflev1.Raffle_RULE_UNSPECIFIED.Descriptor().Values(),
+	} {
+		var names []string
+		for i := 1; i < values.Len(); i++ {
+			names = append(names, string(values.Get(i).Name()))
+		}
+		if got := doc.Payloads["raffle-winning-probability"].Properties[name].Enum; !slices.Equal(got, names) {
+			t.Errorf("%s %v, the contract has %v", name, got, names)
+		}
 	}
 }
 
-// The events of a real gateway have the fields of the document.
+// The events of a real gateway have the fields of the document: all of them, over the life
+// of a raffle that is drawn, and those that are required, in each event.
 func TestAsyncAPI_DescribesRealEvents(t *testing.T) {
 	t.Parallel()
 	doc := parseAsyncAPI(t)
-	s := startParticipation(t)
+	s := startParticipation(t, withDraws(t))
 	url := startGateway(t, s.nats.URL())
-	enter := func() {
-		if _, err := s.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: "m" + time.Now().Format("150405.000000000")}); err != nil {
-			t.Error(err)
-		}
-	}
-	enter()
+	s.enter(t, 1)
 	testenv.AwaitStatus(t, url+"/api/v1/raffles/1/odds", http.StatusOK)
-	seen := map[string]map[string]any{}
 	// The stream holds version 9 of another raffle only, so a client that has version
 	// 1 gets a reset.
 	data, err := proto.Marshal(&rafflev1.Odds{Id: 77, Version: 9, State: rafflev1.Raffle_OPEN, Title: "Another", Winners: 1})
@@ -93,33 +97,105 @@ func TestAsyncAPI_DescribesRealEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	testenv.AwaitStatus(t, url+"/api/v1/raffles/77/odds", http.StatusOK)
-	readEvents(t, url+"/api/v1/raffles/subscribe?id=77&id=1&lastEventId=77:1", func(name string, data map[string]any) bool {
-		seen[name] = data
-		return len(seen) == 3
+	closed := s.closeWithDraw(t)
+	seen := map[string]*fields{}
+	readEvents(t, url+"/api/v1/raffles/subscribe?id=77&id=1&id="+closed+"&lastEventId=77:1",
+		func(name string, data map[string]any) bool {
+		if seen[name] == nil {
+			seen[name] = &fields{}
+		}
+		seen[name].add(data)
+		return len(seen) == 3 && data["state"] == "DRAWN"
 	})
 	for _, name := range []string{"raffle-winning-probability", "reset", "heartbeat"} {
 		described := doc.Payloads[name]
-		got := slices.Sorted(maps.Keys(seen[name]))
-		if want := slices.Sorted(maps.Keys(described.Properties)); !slices.Equal(got, want) {
+		if got, want := seen[name].ever(), slices.Sorted(maps.Keys(described.Properties)); !slices.Equal(got, want) {
 			t.Errorf("%s has %v, the document %v", name, got, want)
 		}
 		slices.Sort(described.Required)
-		if !slices.Equal(got, described.Required) {
-			t.Errorf("%s has %v, the document requires %v", name, got, described.Required)
+		if got := seen[name].always(); !slices.Equal(got, described.Required) {
+			t.Errorf("%s always has %v, the document requires %v", name, got, described.Required)
 		}
 	}
-	// The fields are those of the message, except removed, which only NATS has.
-	fields := (&rafflev1.Odds{}).ProtoReflect().Descriptor().Fields()
+	// The fields are those of the message, except some that only NATS has: removed and
+	// visibility are for gateways, and viewers see the alternates in ListWinners.
+	described := (&rafflev1.Odds{}).ProtoReflect().Descriptor().Fields()
 	var want []string
-	for i := range fields.Len() {
-		if name := fields.Get(i).JSONName(); name != "removed" {
+	for i := range described.Len() {
+		if name := described.Get(i).JSONName(); !slices.Contains([]string{"removed", "visibility", "alternates"}, name) {
 			want = append(want, name)
 		}
 	}
 	slices.Sort(want)
-	if got := slices.Sorted(maps.Keys(seen["raffle-winning-probability"])); !slices.Equal(got, want) {
+	if got := seen["raffle-winning-probability"].ever(); !slices.Equal(got, want) {
 		t.Errorf("the event has %v, raffle.v1.Odds %v", got, want)
 	}
+}
+
+// fields counts in how many events each field was.
+type fields struct {
+	events int
+	in     map[string]int
+}
+
+func (f *fields) add(data map[string]any) {
+	if f.in == nil {
+		f.in = map[string]int{}
+	}
+	f.events++
+	for name := range data {
+		f.in[name]++
+	}
+}
+
+// ever returns the fields that any event had, sorted.
+func (f *fields) ever() []string { return slices.Sorted(maps.Keys(f.in)) }
+
+// always returns the fields that all events had, sorted.
+func (f *fields) always() []string {
+	return slices.DeleteFunc(f.ever(), func(name string) bool { return f.in[name] < f.events })
+}
+
+// withDraws lets the service draw raffles on a development chain.
+func withDraws(t *testing.T) func(*participation.Config) {
+	t.Helper()
+	chain, err := localdraw.Start(t.Context(), t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(chain.Stop)
+	return func(cfg *participation.Config) {
+		cfg.DrawKey, cfg.DrawChains, cfg.DrawRelays = chain.KeyFile(), chain.ChainFile(), chain.URL()
+	}
+}
+
+// enter places an entry of a new member.
+func (s *service) enter(t *testing.T, raffleID int64) {
+	t.Helper()
+	if _, err := s.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: raffleID, MemberId: rand.Text()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// closeWithDraw makes a raffle of which viewers are told all that there is to tell, closes
+// it, and returns its id. It is drawn after at least 10 s.
+func (s *service) closeWithDraw(t *testing.T) string {
+	t.Helper()
+	made, err := s.raffles.CreateRaffle(t.Context(), &rafflev1.CreateRaffleRequest{
+		Title: "Band night", Prizes: []*rafflev1.Prize{{Name: "Guitar", Count: 1}, {Name: "Strings", Count: 2}},
+		Rule: rafflev1.Raffle_MEMBER_WINS_ONCE, MaxEntriesPerMember: 3, Alternates: 1,
+		Draw: &rafflev1.Draw{Delay: durationpb.New(10 * time.Second)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := made.GetRaffle().GetId()
+	s.enter(t, id)
+	closed, err := s.raffles.CloseRaffle(t.Context(), &rafflev1.CloseRaffleRequest{RaffleId: id})
+	if err != nil || closed.GetRaffle().GetDrawsAt() == nil {
+		t.Fatal(closed, err)
+	}
+	return strconv.FormatInt(id, 10)
 }
 
 // The messages on both subjects are raffle.v1.Odds, without unknown fields.
@@ -190,10 +266,10 @@ func startGateway(t *testing.T, natsURL string) string {
 	return "http://" + (<-started).HTTP.String()
 }
 
-// readEvents calls seen with each event until it returns true, for at most 20 s.
+// readEvents calls seen with each event until it returns true, for at most a minute.
 func readEvents(t *testing.T, url string, seen func(name string, data map[string]any) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

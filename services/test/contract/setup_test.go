@@ -179,13 +179,17 @@ type service struct {
 	entries rafflev1.ParticipationServiceClient
 }
 
-func startParticipation(t *testing.T) *service {
+// startParticipation starts the service with settings that change makes.
+func startParticipation(t *testing.T, change ...func(*participation.Config)) *service {
 	t.Helper()
 	s := &service{nats: natstest.Start(t)}
 	cfg := participation.DefaultConfig()
 	cfg.GRPCAddress, cfg.HTTPAddress, cfg.OpsAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.DatabaseURL, cfg.NATSURL, cfg.Migrate = pgtest.URL(t), s.nats.URL(), true
 	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	for _, c := range change {
+		c(&cfg)
+	}
 	started, ended := make(chan participation.Addresses, 1), make(chan error, 1)
 	cfg.Started = func(a participation.Addresses) { started <- a }
 	ctx, cancel := context.WithCancel(t.Context())
