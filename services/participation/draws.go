@@ -120,7 +120,7 @@ func list(text string) []string {
 func newDraws(s *DrawSettings, onFailed func(reason string)) (*raffle.Draws, drawer.Config, error) {
 	signer, keys, err := s.keys()
 	if err != nil || signer == nil {
-		return nil, drawer.Config{}, err
+		return nil, drawer.Config{OnFailed: onFailed}, err
 	}
 	chains, err := s.chains()
 	if err != nil {

@@ -102,11 +102,8 @@ func (e *SignatureError) Error() string {
 	return fmt.Sprintf("signature: is not that of round %d of the raffle's chain", e.Round)
 }
 
-// Run draws what is due until ctx ends.
+// Run draws what is due until ctx ends. If draws are off, it tells what is due.
 func (d *Drawer) Run(ctx context.Context) {
-	if d.cfg.Draws == nil {
-		return
-	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {

@@ -3,6 +3,7 @@ package drawer
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,23 +15,35 @@ import (
 type dueStore struct {
 	Store
 
-	due []raffle.Raffle
+	due atomic.Pointer[[]raffle.Raffle]
 }
 
-func (s *dueStore) DueDraws(context.Context) ([]raffle.Raffle, error) { return s.due, nil }
+func (s *dueStore) DueDraws(context.Context) ([]raffle.Raffle, error) { return *s.due.Load(), nil }
 
-func (s *dueStore) Get(context.Context, int64) (raffle.Raffle, error) { return s.due[0], nil }
+func (s *dueStore) Get(context.Context, int64) (raffle.Raffle, error) { return (*s.due.Load())[0], nil }
 
 func TestDrawer_TellsHowLongDrawsAreOverdue(t *testing.T) {
 	t.Parallel()
+	for name, draws := range map[string]*raffle.Draws{"the chain is unknown": {Now: time.Now}, "draws are off": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testOverdue(t, draws)
+		})
+	}
+}
+
+// testOverdue runs a drawer that can't make two draws which are due.
+func testOverdue(t *testing.T, draws *raffle.Draws) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		dueSince := func(ago time.Duration) raffle.Raffle {
 			return raffle.Raffle{ID: 1, Log: &raffle.Log{Chain: "unknown", DrawsAt: time.Now().Add(-ago)}}
 		}
-		store := &dueStore{due: []raffle.Raffle{dueSince(time.Minute), dueSince(time.Second)}}
+		store := &dueStore{}
+		store.due.Store(&[]raffle.Raffle{dueSince(time.Minute), dueSince(time.Second)})
 		failed := map[string]int{}
 		d := New(store, Config{
-			Draws: &raffle.Draws{Now: time.Now}, Log: slog.New(slog.DiscardHandler), OnFailed: func(reason string) { failed[reason]++ },
+			Draws: draws, Log: slog.New(slog.DiscardHandler), OnFailed: func(reason string) { failed[reason]++ },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -46,10 +59,7 @@ func TestDrawer_TellsHowLongDrawsAreOverdue(t *testing.T) {
 		if got := d.Overdue(); got != 70*time.Second {
 			t.Errorf("while the draw can't be made %v", got)
 		}
-		if len(failed) != 1 || failed["chain_unknown"] < 2 {
-			t.Errorf("failures %v", failed)
-		}
-		store.due = nil
+		store.due.Store(&[]raffle.Raffle{})
 		time.Sleep(interval)
 		synctest.Wait()
 		if got := d.Overdue(); got != 0 {
@@ -57,5 +67,8 @@ func TestDrawer_TellsHowLongDrawsAreOverdue(t *testing.T) {
 		}
 		cancel()
 		<-done
+		if len(failed) != 1 || failed["chain_unknown"] < 2 {
+			t.Errorf("failures %v", failed)
+		}
 	})
 }

@@ -29,8 +29,8 @@ func (s *Store) DueDraws(ctx context.Context) (list []raffle.Raffle, err error) 
 const logChunk = 100
 
 // ReadLog calls f with the records of a raffle's log from an index on, in order, until
-// the log ends or f fails. The slice is valid during the call only. It fails if a record
-// is missing.
+// the log ends or f fails. The slice is valid during the call only. It fails with
+// *raffle.LogMismatchError if a record is missing.
 func (s *Store) ReadLog(ctx context.Context, raffleID, from int64, f func(index int64, record []byte) error) error {
 	for next := from; ; {
 		var chunk []raffle.Records
@@ -46,7 +46,11 @@ func (s *Store) ReadLog(ctx context.Context, raffleID, from int64, f func(index 
 		}
 		before := next
 		for _, records := range chunk {
-			if next, err = eachRecord(records, next, f); err != nil {
+			next, err = eachRecord(records, next, f)
+			if errors.Is(err, errDamagedLog) {
+				return &raffle.LogMismatchError{RaffleID: raffleID, Cause: err}
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -20,9 +20,6 @@ func Unwritten(err error) error { return &unwrittenError{err} }
 // NewPool is what Open does with its configuration.
 var NewPool = newPool
 
-// ErrDamagedLog is the error of a log whose rows are not as they were written.
-var ErrDamagedLog = errDamagedLog
-
 // ErrReadOnly is the error of a server that does not take writes.
 var ErrReadOnly = errReadOnly
 
