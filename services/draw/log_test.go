@@ -1,7 +1,6 @@
 package draw
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,52 +94,12 @@ func TestLog_TakesEachRecordWhereItMayStandOnly(t *testing.T) {
 func TestLog_RefusesWrongRecords(t *testing.T) {
 	t.Parallel()
 	v, records := readVector(t)
-	edit := func(i int, old, changed string) []byte {
-		edited := bytes.ReplaceAll(records[i], []byte(old), []byte(changed))
-		if bytes.Equal(edited, records[i]) {
-			t.Fatalf("record %d has no %s", i, old)
-		}
-		return edited
-	}
-	for _, c := range []struct {
-		what   string
-		at     int
-		record []byte
-	}{
-		{"a close with other rules", 12, edit(12, "guitar", "violin")},
-		{"a close with another count", 12, edit(12, `"entries":9`, `"entries":10`)},
-		{"a close with other members", 12, edit(12, `"members":6`, `"members":7`)},
-		{"a close with an earlier round", 12, edit(12, `"round":1000`, `"round":999`)},
-		{"a close with a later round", 12, edit(12, `"round":1000`, `"round":1001`)},
-		{"a close of another drawing", 12, edit(12, `"drawing":1`, `"drawing":2`)},
-		{"a draw of another drawing", 13, edit(13, `"drawing":1`, `"drawing":2`)},
-		{"a draw from another round", 13, edit(13, `"round":1000`, `"round":1001`)},
-		{"a draw with another round's signature", 13, edit(17, `"drawing":2,"round":1001`, `"drawing":1,"round":1000`)},
-		{"a strike of a ticket without a place", 14, edit(14, `6`, `5`)},
-		{"a strike of nobody", 14, edit(14, `6`, `0`)},
-		{"a strike of an unknown ticket", 14, edit(14, `6`, `99`)},
-		{"a strike that is doubled", 15, records[14]},
-		{"a strike while a drawing lies ahead", 17, edit(14, `6`, `2`)},
-		{"a redraw of another drawing", 16, edit(16, `"drawing":2`, `"drawing":3`)},
-		{"a redraw with another round", 16, edit(16, `"round":1001`, `"round":1002`)},
-		{"a redraw from the same round", 16, edit(16, `"at":"2023-08-23T15:59:25.500000Z","drawing":2,"round":1001`,
-			`"at":"2023-08-23T15:59:22.500000Z","drawing":2,"round":1000`)},
-		{"a withdrawal of the rules", 10, encode(t, Withdrawal{0})},
-		{"a withdrawal of a ticket to come", 10, encode(t, Withdrawal{10})},
-		{"a withdrawal that is doubled", 11, records[10]},
-		{"a fourth entry of alice", 11, records[7]},
-		{"rules with another rule", 1, edit(0, "MEMBER_WINS_ONCE", "ENTRY_WINS")},
-		{"rules with another delay", 1, edit(0, `"delaySeconds":1`, `"delaySeconds":2`)},
-		{"rules with more alternates", 1, edit(0, `"alternates":1`, `"alternates":2`)},
-		{"rules with another chain", 1, edit(0, `52db`, `52dc`)},
-		{"rules with more entries", 1, edit(0, `"maxEntriesPerMember":3`, `"maxEntriesPerMember":4`)},
-		{"rules of another raffle", 0, edit(0, `"raffle":1`, `"raffle":2`)},
-	} {
-		l := replayed(t, v.Origin, records[:c.at])
-		if err := l.Append(c.record); err == nil {
-			t.Errorf("%s is taken", c.what)
-		} else if !strings.HasPrefix(err.Error(), fmt.Sprintf("record %d: ", c.at)) {
-			t.Errorf("%s: the error does not name the record: %v", c.what, err)
+	for _, e := range readEdits(t).Logs {
+		l := replayed(t, v.Origin, records[:e.At])
+		if err := l.Append(e.record(t, records)); err == nil {
+			t.Errorf("%s is taken", e.What)
+		} else if !strings.HasPrefix(err.Error(), fmt.Sprintf("record %d: ", e.At)) {
+			t.Errorf("%s: the error does not name the record: %v", e.What, err)
 		}
 	}
 }
@@ -234,59 +193,25 @@ func TestMembers_NumbersEachTagOnce(t *testing.T) {
 func TestDecode_RefusesOtherForms(t *testing.T) {
 	t.Parallel()
 	_, records := readVector(t)
-	rules := string(records[0])
-	for what, record := range map[string]string{
-		"nothing":                          "",
-		"an unknown kind":                  "\x0a{}",
-		"kind 0":                           "\x00{}",
-		"a short entry":                    string(records[1][:36]),
-		"a long entry":                     string(records[1]) + "x",
-		"ordinal 0":                        "\x02\x00\x00\x00\x00" + string(records[1][5:]),
-		"a short withdrawal":               string(records[10][:8]),
-		"a huge withdrawal":                "\x03\xff\xff\xff\xff\xff\xff\xff\xff",
-		"an unknown format":                strings.Replace(rules, "rafflecast/1", "rafflecast/2", 1),
-		"an unknown rule":                  strings.Replace(rules, "MEMBER_WINS_ONCE", "MEMBER_WINS_TWICE", 1),
-		"an unknown field":                 strings.Replace(rules, `"raffle":1`, `"raffle":1,"x":1`, 1),
-		"a missing field":                  strings.Replace(rules, `"raffle":1,`, ``, 1),
-		"a doubled field":                  strings.Replace(rules, `"raffle":1`, `"raffle":1,"raffle":1`, 1),
-		"a field in capitals":              strings.Replace(rules, `"raffle"`, `"Raffle"`, 1),
-		"another order":                    strings.Replace(rules, `"name":"Guitar","count":1`, `"count":1,"name":"Guitar"`, 1),
-		"another number":                   strings.Replace(rules, `"raffle":1`, `"raffle":1.0`, 1),
-		"another time form":                strings.Replace(rules, `22.000000Z`, `22Z`, 1),
-		"another time zone":                strings.Replace(rules, `22.000000Z`, `22.000000+00:00`, 1),
-		"a time with a comma":              strings.Replace(rules, `22.000000Z`, `22,000000Z`, 1),
-		"no such day":                      strings.Replace(rules, `2023-08-23`, `2023-02-29`, 1),
-		"no prizes":                        strings.Replace(rules, `{"name":"Guitar","count":1},{"name":"Strings","count":2}`, ``, 1),
-		"null for prizes":                  strings.Replace(rules, `[{"name":"Guitar","count":1},{"name":"Strings","count":2}]`, `null`, 1),
-		"null for a title":                 strings.Replace(rules, `"Signed guitar, no. 11"`, `null`, 1),
-		"a count of 0":                     strings.Replace(rules, `"count":1`, `"count":0`, 1),
-		"a count below 0":                  strings.Replace(rules, `"count":1`, `"count":-1`, 1),
-		"too many prizes":                  strings.Replace(rules, `"count":1`, `"count":1000000`, 1),
-		"negative alternates":              strings.Replace(rules, `"alternates":1`, `"alternates":-1`, 1),
-		"no delay":                         strings.Replace(rules, `"delaySeconds":1`, `"delaySeconds":0`, 1),
-		"a delay beyond":                   strings.Replace(rules, `"delaySeconds":1`, `"delaySeconds":604801`, 1),
-		"too many entries":                 strings.Replace(rules, `"maxEntriesPerMember":3`, `"maxEntriesPerMember":1001`, 1),
-		"something behind":                 rules + "{}",
-		"white space behind":               rules + " x",
-		"no UTF-8":                         strings.Replace(rules, "guitar", "guit\xffar", 1),
-		"no object":                        "\x01[]",
-		"a short signature":                strings.Replace(string(records[13]), "b44679", "", 1),
-		"a signature in capitals":          strings.Replace(string(records[13]), "b44679", "B44679", 1),
-		"an unknown reason":                strings.Replace(string(records[14]), "UNCLAIMED", "LATE", 1),
-		"rules in the close that are none": strings.Replace(string(records[12]), `"rules":{`, `"rules":7,"x":{`, 1),
-		"too long":                         "\x01" + strings.Repeat(" ", MaxRecord),
-	} {
-		if r, err := Decode([]byte(record)); err == nil {
-			t.Errorf("%s is taken: %+v", what, r)
+	for _, e := range readEdits(t).Refused {
+		if r, err := Decode(e.record(t, records)); err == nil {
+			t.Errorf("%s is taken: %+v", e.What, r)
 		}
 	}
-	for what, record := range map[string]string{
-		"white space":  strings.ReplaceAll(rules, `,`, `, `),
-		"an escape":    strings.Replace(rules, `guitar`, `gu\u0069tar`, 1),
-		"an escaped <": strings.Replace(rules, `guitar`, `\u003cguitar>`, 1),
-	} {
-		if _, err := Decode([]byte(record)); err != nil {
-			t.Errorf("%s is refused: %v", what, err)
+	if _, err := Decode([]byte("\x01" + strings.Repeat(" ", MaxRecord-len(records[0])) + string(records[0][1:]))); err != nil {
+		t.Errorf("a record as long as may be: %v", err)
+	}
+	if _, err := Decode([]byte("\x01 " + strings.Repeat(" ", MaxRecord-len(records[0])) + string(records[0][1:]))); err == nil {
+		t.Error("a record that is too long is taken")
+	}
+}
+
+func TestDecode_TakesWhatMeansTheSame(t *testing.T) {
+	t.Parallel()
+	_, records := readVector(t)
+	for _, e := range readEdits(t).Taken {
+		if _, err := Decode(e.record(t, records)); err != nil {
+			t.Errorf("%s is refused: %v", e.What, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package draw
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -43,6 +44,41 @@ type beacon struct {
 		Round                 uint64
 		Signature, Randomness HexBytes
 	}
+}
+
+// edits is testdata/edits.json: records that are, or are not, what they should be.
+type edits struct {
+	Logs    []edit // are refused at a place of the vector's log
+	Refused []edit // are no records
+	Taken   []edit // are records
+}
+
+// edit is a record: in hexadecimal, or one of the vector's with all of a text replaced.
+type edit struct {
+	What     string
+	At, Of   int
+	Old, New string
+	Hex      *string
+}
+
+func readEdits(t testing.TB) (e edits) {
+	t.Helper()
+	readJSON(t, "edits.json", &e)
+	return e
+}
+
+func (e edit) record(t testing.TB, records [][]byte) []byte {
+	t.Helper()
+	if e.Hex != nil {
+		return fromHex(t, *e.Hex)
+	}
+	if !bytes.Contains(records[e.Of], []byte(e.Old)) {
+		t.Fatalf("%s: record %d has no %s", e.What, e.Of, e.Old)
+	}
+	if e.Old == "" {
+		return records[e.Of]
+	}
+	return bytes.ReplaceAll(records[e.Of], []byte(e.Old), []byte(e.New))
 }
 
 func readJSON(t testing.TB, name string, v any) {

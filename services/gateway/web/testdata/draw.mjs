@@ -3,9 +3,10 @@
 import { readFileSync } from "node:fs";
 
 const [modules, vectors] = process.argv.slice(2);
-const { ascii, concat, fromHex, hex, uint } = await import(`${modules}/bytes.js`);
+const { ascii, concat, fromHex, hex, uint, utf8 } = await import(`${modules}/bytes.js`);
 const { isSignature, parseChain, quicknet, roundAt } = await import(`${modules}/chain.js`);
 const { bls12_381 } = await import(`${modules}/noble.js`);
+const { Log } = await import(`${modules}/log.js`);
 const { decode } = await import(`${modules}/record.js`);
 const { leafHash, Tree } = await import(`${modules}/tree.js`);
 const { verifyLog, verifyRaffle } = await import(`${modules}/verify.js`);
@@ -60,6 +61,8 @@ await outcome("another key beside", { key: `${otherKey}\n${vector.verifierKey}` 
 await outcome("alice by base64", { member: "alice", opening: "/z50mg/5kbkTgZEH/9unaZj6P4ddLSMwJLcs/pyZ+jM=" }, "true", "member");
 await outcome("another member", { member: "bob", opening: vector.aliceOpeningHex }, "false", "member");
 await outcome("the closing checkpoint", { checkpoint: vector.closingCheckpoint }, "false", "log");
+const otherOrigin = "other.example.com/raffle/1";
+await outcome("the checkpoint of another host", { checkpoint: vector.finalCheckpoint.replace(vector.origin, otherOrigin) }, "false", "checkpoint");
 await outcome("a signature of another checkpoint", { checkpoint: vector.finalCheckpoint.replace(/—.*/, /—.*/.exec(vector.closingCheckpoint)[0]) }, "false", "checkpoint");
 for (const [from, to] of [["index 1\n", "index 2\n"], ["index 1\n", "index 13\n"], ["lFL1", "lFL2"], ["lFL1mSosS/nuH+dOGpAfARGubh7xQGZ56wEHYpfvS8U=\n", ""], ["\n13\n", "\n12\n"], ["index 1", "index 01"]]) {
   await outcome(`receipt with ${to}`, { kept: [vector.aliceFirstReceipt.replace(from, to)] }, "false", "saved 1");
@@ -84,6 +87,29 @@ for (const i of records.keys()) {
   }
 }
 
+// Records that are, or are not, what they should be.
+const edits = read("edits.json");
+const refusal = (act) => {
+  try {
+    act();
+  } catch {
+    return true;
+  }
+  return false;
+};
+const edited = ({ hex: whole, of, old, new: changed }) => {
+  if (whole !== undefined) return fromHex(whole);
+  return old === "" ? records[of] : concat(records[of].subarray(0, 1), ascii(utf8(records[of].subarray(1)).replaceAll(old, changed)));
+};
+for (const edit of edits.refused) expect(`${edit.what} is refused`, refusal(() => decode(edited(edit))), true);
+for (const edit of edits.taken) expect(`${edit.what} is refused`, refusal(() => decode(edited(edit))), false);
+for (const edit of edits.logs) {
+  const part = new Log(vector.origin, [quicknet]);
+  for (const record of records.slice(0, edit.at)) part.append(record);
+  expect(`${edit.what} is refused`, refusal(() => part.append(edited(edit))), true);
+}
+expect("a record that is too long is refused", refusal(() => decode(new Uint8Array(65537).fill(32).with(0, 1))), true);
+
 // Rounds of drand, and the other form of a signature.
 for (const { round, signature } of beacon.rounds) {
   expect(`round ${round}`, isSignature(quicknet, round, signature), true);
@@ -99,13 +125,7 @@ const info = {
 };
 expect("chain", parseChain(info).hash, quicknet.hash);
 for (const change of [{ period: 4 }, { genesis_time: 1 }, { hash: "52" }, { schemeID: "x" }, { groupHash: "" }, { metadata: {} }, { public_key: "c0" }]) {
-  let refused = false;
-  try {
-    parseChain({ ...info, ...change });
-  } catch {
-    refused = true;
-  }
-  expect(`a chain with ${JSON.stringify(change)} is refused`, refused, true);
+  expect(`a chain with ${JSON.stringify(change)} is refused`, refusal(() => parseChain({ ...info, ...change })), true);
 }
 
 // Fetching: pages, a lying server, a server that fails.
