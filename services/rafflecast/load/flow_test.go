@@ -24,15 +24,15 @@ func TestRun_SeesThatUpdatesFlow(t *testing.T) {
 	t.Cleanup(silent.Close)
 	absent := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(absent.Close)
-	for name, c := range map[string]struct{ gateway, want string }{
-		"a gateway":                      {"http://" + servicetest.StartGateway(t, nats).HTTP, ""},
-		"one that sends heartbeats only": {silent.URL, "lacks version"},
-		"one that has no raffle":         {absent.URL, "never connected"},
+	for name, c := range map[string]struct{ gateway, maxAge, want string }{
+		"a gateway":                      {"http://" + servicetest.StartGateway(t, nats).HTTP, "30s", ""},
+		"one that sends heartbeats only": {silent.URL, "2s", "lacks version"},
+		"one that has no raffle":         {absent.URL, "2s", "never connected"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			err := Run(t.Context(), b.settings(t, "--rate=50", "--duration=4s", "--max-age=2s", "--gateway="+c.gateway), &out, t.Output())
+			err := Run(t.Context(), b.settings(t, "--rate=50", "--duration=4s", "--max-age="+c.maxAge, "--gateway="+c.gateway), &out, t.Output())
 			if c.want == "" && (err != nil || !strings.Contains(out.String(), "RESULT flow_faults 0\n") || strings.Contains(out.String(), "RESULT updates_seen 0\n")) {
 				t.Errorf("%v\n%s", err, out.String())
 			}

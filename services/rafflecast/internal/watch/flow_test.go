@@ -114,7 +114,7 @@ func TestWatch_SeesThatUpdatesFlow(t *testing.T) {
 		args []string
 		want string // part of a fault; "": there must be none
 	}{
-		"all": {func(v int64) (string, bool) { return event(v, time.Now()), true }, []string{"--max-age=1s"}, ""},
+		"all": {func(v int64) (string, bool) { return event(v, time.Now()), true }, []string{"--max-age=30s"}, ""},
 		"nothing but the final odds": {
 			func(v int64) (string, bool) { return event(v, time.Now()), v == finalVersion }, []string{"--max-age=1s", "--min-updates=0"}, "lacks version",
 		},
