@@ -59,7 +59,7 @@ var ErrNoKey = errors.New("no key was given to check the signature with")
 // must be that with which the origin begins.
 func OpenCheckpoint(signed []byte, keys string) (Checkpoint, error) {
 	var known []note.Verifier
-	for _, key := range strings.Fields(keys) {
+	for key := range strings.FieldsSeq(keys) {
 		verifier, err := note.NewVerifier(key)
 		if err != nil {
 			return Checkpoint{}, fmt.Errorf("verifier key %q: %w", key, err)
