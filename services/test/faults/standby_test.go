@@ -48,8 +48,8 @@ func startPair(t *testing.T) (primary, standby *database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	primary = newDatabase(dir, "primary", binaries, filepath.Join(data, "primary"), p[0], account, nil)
-	standby = newDatabase(dir, "standby", binaries, filepath.Join(data, "standby"), p[1], account, nil)
+	primary = newDatabase(dir, "primary", binaries, filepath.Join(data, "primary"), p[0], account, &clock{})
+	standby = newDatabase(dir, "standby", binaries, filepath.Join(data, "standby"), p[1], account, &clock{})
 	t.Cleanup(func() {
 		_ = primary.end(syscall.SIGQUIT, 10*time.Second)
 		_ = standby.end(syscall.SIGQUIT, 10*time.Second)
