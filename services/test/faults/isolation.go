@@ -19,6 +19,12 @@ const (
 	lockedFor = 1500 * time.Millisecond
 	// promptly bounds a call for a raffle that nobody holds.
 	promptly = time.Second
+	// tooLate is how late this process may be while a call for a locked raffle waits.
+	// The call has two seconds to spare; on a machine that is busier than that, nothing
+	// is known, and the call is repeated.
+	tooLate = 300 * time.Millisecond
+	// lockedTries is how often it is repeated at most.
+	lockedTries = 5
 )
 
 // judgeIsolation has a stranger lock one raffle while nothing else is wrong: calls for
@@ -56,20 +62,26 @@ func (r *run) judgeIsolation(ctx context.Context) error {
 	return err
 }
 
-// callLocked enters into the raffle that is locked. It is not sent again: whether it
-// was written is in nobody's record.
+// callLocked withdraws from the raffle that is locked, for a member who has nothing.
 func (r *run) callLocked(ctx context.Context, service *grpc.ClientConn, id int64) {
-	ctx, cancel := context.WithTimeout(ctx, callDeadline)
-	defer cancel()
-	began := time.Now()
-	_, err := rafflev1.NewParticipationServiceClient(service).Withdraw(ctx, &rafflev1.WithdrawRequest{
-		RaffleId: id, MemberId: "nobody", RequestId: uuid.NewString(),
-	})
-	if code := status.Code(err); code != codes.Unavailable {
-		r.found("a call for a locked raffle was answered after %v with %v: %v", time.Since(began), code, err)
+	for try := 1; ; try++ {
+		began := time.Now()
+		call, cancel := context.WithTimeout(ctx, callDeadline)
+		_, err := rafflev1.NewParticipationServiceClient(service).Withdraw(call, &rafflev1.WithdrawRequest{
+			RaffleId: id, MemberId: "nobody", RequestId: uuid.NewString(),
+		})
+		cancel()
+		code, late := status.Code(err), r.lateness.since(began)
+		switch {
+		case code == codes.Unavailable:
+			r.callers.failed(nil, err, began)
+			return
+		case code == codes.DeadlineExceeded && late > tooLate && try < lockedTries:
+			continue
+		}
+		r.found("a call for a locked raffle was answered after %v with %v, while this process was late by %v: %v", time.Since(began), code, late, err)
 		return
 	}
-	r.callers.failed(nil, err, began)
 }
 
 func (r *run) callFree(ctx context.Context, service *grpc.ClientConn, id int64, member string) {
