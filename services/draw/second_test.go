@@ -288,7 +288,12 @@ func (r *raffle) input() secondInput {
 	}
 	own := opening(in.Member)
 	in.Opening = own[:]
-	in.Checkpoint = r.sign(draw.Checkpoint{Origin: "raffles.test/raffle/1", Size: max(tree.Size(), 1), Root: tree.Root()})
+	signed := draw.Checkpoint{Origin: "raffles.test/raffle/1", Size: max(tree.Size(), 1), Root: tree.Root()}
+	if r.random.IntN(10) == 0 {
+		signed.Origin = []string{"other.test/raffle/1", "raffles.test/raffle/2", "raffles.test/raffle/1/2", "raffles.test"}[r.random.IntN(4)]
+		in.what += ", checkpoint for " + signed.Origin
+	}
+	in.Checkpoint = r.sign(signed)
 	for range r.random.IntN(3) {
 		in.Kept = append(in.Kept, r.sign(r.heads[r.random.IntN(len(r.heads))]))
 	}
@@ -319,8 +324,10 @@ func (m *maker) first(in secondInput) verdict {
 		name, _, _ := strings.Cut(c.Text, ":")
 		v.Checks = append(v.Checks, string(c.Outcome)+" "+name)
 	}
-	for _, d := range r.Log.Drawings() {
-		v.Drawn = append(v.Drawn, d.Tickets)
+	if r.Log != nil {
+		for _, d := range r.Log.Drawings() {
+			v.Drawn = append(v.Drawn, d.Tickets)
+		}
 	}
 	return v
 }

@@ -18,9 +18,9 @@ for (const { log: file, ...input } of raffles ?? []) {
     outcome,
     checks: checks.map((check) => `${check.outcome} ${check.name}`),
     cautions: cautions.length,
-    drawn: log.drawings.map((drawing) => drawing.tickets),
-    winners: log.winners(),
-    alternates: log.alternates,
+    drawn: log?.drawings.map((drawing) => drawing.tickets) ?? [],
+    winners: log?.winners() ?? [],
+    alternates: log?.alternates ?? [],
     tickets,
   });
 }

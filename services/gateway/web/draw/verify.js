@@ -55,7 +55,7 @@ async function get(url) {
 
 // verifyLog verifies a whole log: an iterable of records. chains are known ones, by
 // parseChain, beside quicknet. It returns { outcome, checks, cautions, log, tickets };
-// tickets are the member's, whose opening is in hexadecimal or base64.
+// log is null if the checkpoint is wrong; tickets are the member's, whose opening is in hexadecimal or base64.
 export async function verifyLog({ records, checkpoint, kept = [], key, chains = [], member, opening, onCheck = () => {} }) {
   const report = { outcome: "true", checks: [], cautions: [], log: null, tickets: [] };
   const check = async (name, statement) => {
@@ -76,7 +76,7 @@ export async function verifyLog({ records, checkpoint, kept = [], key, chains = 
     await verifyCheckpoint(signed, key);
     return `${signed.size} records of ${signed.origin}, signed by one of ${key.split(/\s+/).join(", ")}`;
   });
-  if (!signed) return report; // there is nothing to compare the log with
+  if (report.outcome === "false") return report; // there is nothing to compare the log with
   const log = new Log(signed.origin, [quicknet, ...chains]);
   report.log = log;
   const looking = kept.map(look);
