@@ -55,6 +55,9 @@ var firing = []firingCase{
 	{"RafflecastStreamForeign", "2m", participationPod, series{
 		`rafflecast_participation_stream_foreign{@participation}`: "1x80",
 	}, "participation-1 publishes nothing, because the stream of odds belongs to another database (stream_foreign is 1)."},
+	{"RafflecastRaffleUnreadable", "20m", participationPod, series{
+		`rafflecast_participation_unreadable_raffles_total{@participation}`: "0x20 30x100",
+	}, "participation-1 has met a raffle that cannot be read 30 times within 15 minutes. Calls for it fail."},
 	{"RafflecastTargetDown", "6m", gatewayPod, series{
 		`up{@gateway}`: "0x80",
 	}, "Prometheus cannot scrape gateway-1 of rafflecast-gateway (up is 0)."},
