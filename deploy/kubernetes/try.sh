@@ -26,8 +26,7 @@ Steps; without arguments, all of them but mute and node, in this order:
   participation  a rolling update of participation
   nats           INTRUSIVE: a NATS pod is killed
   postgres       INTRUSIVE: a PostgreSQL pod is killed
-  mute           VERY INTRUSIVE: a NATS pod drops its clients' packets, and resets nothing,
-                 until the raffle is closed; a privileged pod beside it sees to that
+  mute           VERY INTRUSIVE: a privileged pod makes a NATS pod drop its clients' packets
   node           VERY INTRUSIVE: a node is drained of all its pods, then uncordoned
 The steps mute and node run only if you name them.
 
