@@ -74,7 +74,8 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	if s.grpc, err = grpcapi.NewServer(store, writer, grpcapi.Config{
 		Drawer: drawer,
 		Access: secured.access, TLS: secured.grpc,
-		EntriesPerMember: cfg.EntriesPerMember, EntriesPerClient: cfg.EntriesPerClient,
+		MaxConnectionsPerClient: cfg.MaxConnectionsPerClient,
+		EntriesPerMember:        cfg.EntriesPerMember, EntriesPerClient: cfg.EntriesPerClient,
 		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
 		MaxConnectionIdle: cfg.IdleTimeout, Keepalive: cfg.Keepalive,
 		Ready: s.prepared, PageTokenKey: func() []byte { return s.pageTokenKey },

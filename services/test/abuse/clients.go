@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ import (
 type Targets struct {
 	HTTP string // host:port of a gateway
 	GRPC string // host:port of participation
+	// Subnet is the third byte of the loopback addresses that the clients have.
+	Subnet byte
 }
 
 // client does its worst on one connection, and returns when it is cut off or ctx ends.
@@ -47,9 +50,14 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// dialer returns what connects from one of four addresses that honest callers do not have.
+func (t *Targets) dialer() *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, t.Subnet, byte(2+rand.N(4)))}}
+}
+
 // dial connects; the connection is closed when ctx ends.
-func dial(ctx context.Context, address string) (net.Conn, error) {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+func (t *Targets) dial(ctx context.Context, address string) (net.Conn, error) {
+	c, err := t.dialer().DialContext(ctx, "tcp", address)
 	if err == nil {
 		context.AfterFunc(ctx, func() { _ = c.Close() })
 	}
@@ -67,7 +75,7 @@ func drip(ctx context.Context, c io.Writer, text string) error {
 }
 
 func slowHeader(ctx context.Context, at Targets) error {
-	c, err := dial(ctx, at.HTTP)
+	c, err := at.dial(ctx, at.HTTP)
 	if err != nil {
 		return err
 	}
@@ -76,7 +84,7 @@ func slowHeader(ctx context.Context, at Targets) error {
 }
 
 func slowBody(ctx context.Context, at Targets) error {
-	c, err := dial(ctx, at.HTTP)
+	c, err := at.dial(ctx, at.HTTP)
 	if err != nil {
 		return err
 	}
@@ -89,7 +97,7 @@ func slowBody(ctx context.Context, at Targets) error {
 }
 
 func halfOpen(ctx context.Context, at Targets) error {
-	c, err := dial(ctx, at.HTTP)
+	c, err := at.dial(ctx, at.HTTP)
 	if err != nil {
 		return err
 	}
@@ -99,12 +107,12 @@ func halfOpen(ctx context.Context, at Targets) error {
 }
 
 func halfOpenGRPC(ctx context.Context, at Targets) error {
-	return halfOpen(ctx, Targets{HTTP: at.GRPC})
+	return halfOpen(ctx, Targets{HTTP: at.GRPC, Subnet: at.Subnet})
 }
 
 // neverReading asks for long answers and reads none of them.
 func neverReading(ctx context.Context, at Targets) error {
-	c, err := dial(ctx, at.HTTP)
+	c, err := at.dial(ctx, at.HTTP)
 	if err != nil {
 		return err
 	}
@@ -127,7 +135,7 @@ func neverReading(ctx context.Context, at Targets) error {
 // reconnecting opens a stream, reads its beginning, and comes back at once.
 func reconnecting(ctx context.Context, at Targets) error {
 	for ctx.Err() == nil {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", at.HTTP)
+		c, err := at.dialer().DialContext(ctx, "tcp", at.HTTP)
 		if err != nil {
 			return err
 		}
@@ -154,7 +162,7 @@ type frames struct {
 // flood connects by HTTP/2 and repeats one thing at full speed.
 func flood(one func(*frames) error) client {
 	return func(ctx context.Context, at Targets) error {
-		c, err := dial(ctx, at.GRPC)
+		c, err := at.dial(ctx, at.GRPC)
 		if err != nil {
 			return err
 		}

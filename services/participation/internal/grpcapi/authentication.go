@@ -137,15 +137,5 @@ func own(who *access.Identity, req *rafflev1.EnterRequest) error {
 	return permit(who, permissions[rafflev1.ParticipationService_EnterStream_FullMethodName], req)
 }
 
-// transportCredentials are TLS for connections from outside; those in memory need none.
-type transportCredentials struct {
-	credentials.TransportCredentials
-}
-
-// ServerHandshake implements credentials.TransportCredentials.
-func (c transportCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	if isInMemory(conn.RemoteAddr()) {
-		return insecure.NewCredentials().ServerHandshake(conn)
-	}
-	return c.TransportCredentials.ServerHandshake(conn)
-}
+// inMemoryCredentials are for connections within the process.
+var inMemoryCredentials = insecure.NewCredentials()

@@ -73,14 +73,5 @@ func clientAddress(ctx context.Context) netip.Addr {
 	if text == "" && p.Addr != nil {
 		text = p.Addr.String()
 	}
-	at, err := netip.ParseAddrPort(text)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address := at.Addr().Unmap().WithZone("")
-	if address.Is6() {
-		network, _ := address.Prefix(64) // it has so many bits
-		return network.Addr()
-	}
-	return address
+	return networkOf(text)
 }

@@ -85,6 +85,8 @@ type Config struct {
 	// EntriesPerMember and EntriesPerClient bound the entries of one member, and of one
 	// client address, per minute; 0 means no bound.
 	EntriesPerMember, EntriesPerClient int
+	// MaxConnectionsPerClient bounds the connections of one address; 0 means no bound.
+	MaxConnectionsPerClient int
 	// TLS is for connections that are not in memory. nil means that they have none.
 	TLS      *tls.Config
 	Registry prometheus.Registerer // takes the metrics of calls
@@ -157,7 +159,12 @@ func interceptors(cfg *Config, validator *validator, rates *rates) []grpc.Server
 
 // transport returns the bounds of connections and messages, and tracing.
 func transport(cfg *Config) []grpc.ServerOption {
+	secured := inMemoryCredentials
+	if cfg.TLS != nil {
+		secured = credentials.NewTLS(cfg.TLS)
+	}
 	options := []grpc.ServerOption{
+		grpc.Creds(guardedCredentials{secured, newGuard(cfg.MaxConnectionsPerClient)}),
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(cmp.Or(cfg.maxStreams, maxStreams)),
@@ -174,9 +181,6 @@ func transport(cfg *Config) []grpc.ServerOption {
 			// lasts as long as a connection, a tenth more at most, and ends by itself.
 			MaxConnectionAgeGrace: max(cmp.Or(cfg.callTimeout, callTimeout), cfg.MaxConnectionAge*11/10+cmp.Or(cfg.streamGrace, streamGrace)),
 		}),
-	}
-	if cfg.TLS != nil {
-		options = append(options, grpc.Creds(transportCredentials{credentials.NewTLS(cfg.TLS)}))
 	}
 	if cfg.Traces.On() {
 		options = append(options, grpc.StatsHandler(otelgrpc.NewServerHandler(
