@@ -82,6 +82,13 @@ var rows = []row{
 			{`rafflecast_participation_odds_waiting{@}`, "{{pod}} waiting"},
 			{`rafflecast_participation_versions_bumped_total{@}`, "{{pod}} bumped"},
 		}},
+		{"Draws", "Drawings, and attempts to draw or close a raffle that failed, by reason. One or two of beacon_unavailable for a draw are normal.", "short", []query{
+			{`sum(increase(rafflecast_participation_draws_total{@}[$__rate_interval]))`, "drawn"},
+			{`sum by (reason) (increase(rafflecast_participation_draw_failures_total{@}[$__rate_interval]))`, "{{reason}}"},
+		}},
+		{"Overdue draws", "Time since the longest overdue draw should have been made. A few seconds are normal.", "s", []query{
+			{`max(rafflecast_participation_draws_overdue_seconds{@})`, "overdue"},
+		}},
 	}},
 	{"Gateway", []panel{
 		{

@@ -158,6 +158,9 @@ var faults = []struct {
 	{"connections", func(o *Objects) { rules(o, "gateway").Ingress[0].From = nil }, "policy gateway allows every peer"},
 	{"connections", func(o *Objects) { rules(o, "gateway").Ingress[0].Ports = nil }, "policy gateway allows every port"},
 	{"connections", func(o *Objects) {
+		rules(o, "participation-relays").Egress[0].To[0].IPBlock.Except = nil
+	}, "policy participation-relays allows every peer"},
+	{"connections", func(o *Objects) {
 		rules(o, "default-deny").PolicyTypes = nil
 		rules(o, "nats").PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
 		rules(o, "dns").PodSelector.MatchLabels = map[string]string{"app.kubernetes.io/name": "gateway"}

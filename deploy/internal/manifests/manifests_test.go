@@ -29,6 +29,7 @@ var external = []string{
 	"postgres-ca/ca.crt", "nats-tls/ca.crt", "nats-tls/tls.crt", "nats-tls/tls.key",
 	"nats-users/PARTICIPATION_PASSWORD", "nats-users/GATEWAY_PASSWORD",
 	"rafflecast-jwks/jwks.json", "participation-tls/ca.crt", "participation-tls/tls.crt", "participation-tls/tls.key",
+	"rafflecast-signing/signing.key",
 }
 
 // render returns the rendered YAML of an overlay.
@@ -160,16 +161,17 @@ func TestIngress_ReplacesGatewayAPI(t *testing.T) {
 
 func TestYourOverlay_ReplacesAllExampleValues(t *testing.T) {
 	t.Parallel()
-	text := render(t, yours)
-	for _, value := range []string{"image: rafflecast.local/", "rafflecast.example.com", "10.0.0.0/8", "login.example.com"} {
-		if strings.Contains(text, value) {
-			t.Errorf("%q is not replaced", value)
+	text, replaced := render(t, yours), render(t, prod)
+	for _, value := range []string{"image: rafflecast.local/", "rafflecast.example.com", "value: 10.0.0.0/8", "login.example.com"} {
+		if strings.Contains(text, value) || !strings.Contains(replaced, value) {
+			t.Errorf("%q is not replaced, or not in production", value)
 		}
 	}
 }
 
 // allowed lists the only connections that production allows: those of the diagram in
-// the README, forwarding from the gateway to participation, DNS, traces and scraping.
+// the README, forwarding from the gateway to participation, relays of drand, DNS, traces
+// and scraping.
 var allowed = []string{
 	"gateway -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
 	"gateway -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
@@ -185,6 +187,8 @@ var allowed = []string{
 	"nats -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
 	"nats -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
 	"nats -> nats:6222",
+	"participation -> 0.0.0.0/0 except 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16:443",
+	"participation -> ::/0 except ::1/128 fc00::/7 fe80::/10:443",
 	"participation -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
 	"participation -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
 	"participation -> namespace kubernetes.io/metadata.name=monitoring:4317",

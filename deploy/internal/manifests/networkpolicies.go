@@ -47,7 +47,7 @@ func AllowedConnections(o *Objects) ([]string, error) {
 }
 
 // connection is one that policies allow. from and to are names of workloads, or
-// selectors of pods outside the overlay.
+// selectors of pods outside the overlay, or blocks of addresses.
 type connection struct{ from, to, port string }
 
 func (c connection) String() string { return c.from + " -> " + c.to + ":" + c.port }
@@ -107,11 +107,11 @@ func (n *network) add(p *networkingv1.NetworkPolicy) {
 	}
 }
 
-// peer is the other end of a rule: a workload of the overlay, or pods outside it,
-// which are named by their selectors.
+// peer is the other end of a rule: a workload of the overlay, or what is outside it,
+// which is named by its selectors or its block of addresses.
 type peer struct {
 	name     string
-	workload *Workload // nil for pods outside
+	workload *Workload // nil for what is outside
 }
 
 func (n *network) peers(p *networkingv1.NetworkPolicy, listed []networkingv1.NetworkPolicyPeer) []peer {
@@ -121,6 +121,12 @@ func (n *network) peers(p *networkingv1.NetworkPolicy, listed []networkingv1.Net
 	}
 	for _, one := range listed {
 		var parts []string
+		if block := one.IPBlock; block != nil {
+			if strings.HasSuffix(block.CIDR, "/0") && len(block.Except) == 0 {
+				n.fail("policy %s allows every peer", p.Name)
+			}
+			parts = append(parts, block.CIDR+" except "+strings.Join(block.Except, " "))
+		}
 		if one.NamespaceSelector != nil {
 			parts = append(parts, "namespace "+metav1.FormatLabelSelector(one.NamespaceSelector))
 		}

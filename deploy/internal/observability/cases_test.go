@@ -38,6 +38,22 @@ var firing = []firingCase{
 	{"RafflecastViewersRefused", "6m", labelSet{"namespace": "r", "reason": "connection_limit"}, series{
 		`rafflecast_gateway_refusals_total{@gateway,reason="connection_limit"}`: "0+30x80",
 	}, "Gateways refuse 2 requests a second, with the reason connection_limit."},
+	{"RafflecastDrawOverdue", "6m", namespaced, series{
+		`rafflecast_participation_draws_overdue_seconds{@participation}`: "0+15x80",
+	}, "A raffle should have been drawn 6m 0s ago. Viewers wait for its winners."},
+	{"RafflecastLogMismatch", "6m", namespaced, series{
+		`rafflecast_participation_draw_failures_total{@participation,reason="log_mismatch"}`: "0+1x80",
+	}, "Within 5 minutes a draw was refused 20 times, because the log does not match its signed checkpoint."},
+	{"RafflecastClockSkew", "6m", namespaced, series{
+		`rafflecast_participation_draw_failures_total{@participation,reason="clock_skew"}`: "0+30x80",
+	}, "The clocks of the database and of participation disagree too much to close a raffle that will be drawn (2 attempts a second)."},
+	{"RafflecastBeaconUnavailable", "4m", namespaced, series{
+		`rafflecast_participation_draw_failures_total{@participation,reason="beacon_unavailable"}`: "0+1x80",
+		`rafflecast_participation_draws_overdue_seconds{@participation}`:                           "0+15x80",
+	}, "No relay of drand has delivered the round of a draw that is due. It was tried 12 times within 3 minutes."},
+	{"RafflecastChainUnknown", "8m", namespaced, series{
+		`rafflecast_participation_draw_failures_total{@participation,reason="chain_unknown"}`: "0+1x80",
+	}, "Within 5 minutes a raffle could not be closed or drawn 20 times, because an instance does not know its chain of drand."},
 	{"RafflecastAbsent", "4m", labelSet{"job": "rafflecast-gateway"}, series{
 		`rafflecast_participation_nats_connected{@participation}`: "1x80",
 	}, "Prometheus has no data from any instance of rafflecast-gateway."},

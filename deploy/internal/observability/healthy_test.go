@@ -1,7 +1,8 @@
 package observability
 
 // healthy is an hour of a system in which no alert may fire. After 25 minutes one batch
-// fails, a burst fills the queue, and NATS is unavailable for half a minute. After 40
+// fails, a burst fills the queue, and NATS is unavailable for half a minute; relays of
+// drand are late, and clocks disagree for a moment. After 40
 // minutes nobody enters any more.
 var healthy = series{
 	`rafflecast_gateway_commit_to_last_write_seconds_bucket{@gateway,le="0.05"}`:   "0+2x240",
@@ -21,20 +22,25 @@ var healthy = series{
 	`rafflecast_gateway_snapshots_total{@gateway,cause="connected"}`:               "1x240",
 	`rafflecast_gateway_snapshots_total{@gateway,cause="gap"}`:                     "0x100 1x139",
 
-	`rafflecast_participation_batch_seconds_bucket{@participation,le="0.025"}`: "0+99x240",
-	`rafflecast_participation_batch_seconds_bucket{@participation,le="0.05"}`:  "0+100x240",
-	`rafflecast_participation_batch_seconds_bucket{@participation,le="1"}`:     "0+100x240",
-	`rafflecast_participation_batch_seconds_bucket{@participation,le="+Inf"}`:  "0+100x240",
-	`rafflecast_participation_entries_total{@participation,result="placed"}`:   "0+1000x160 160000x79",
-	`rafflecast_participation_entries_total{@participation,result="rejected"}`: "0+1000x160 160000x79",
-	`rafflecast_participation_entries_total{@participation,result="failed"}`:   "0x100 500x139",
-	`rafflecast_participation_entries_total{@participation,result="busy"}`:     "0x100 500x139",
-	`rafflecast_participation_entries_waiting{@participation}`:                 "0x100 30000x2 0x138",
-	`rafflecast_participation_entries_waiting_limit{@participation}`:           "32768x240",
-	`rafflecast_participation_publish_failures_total{@participation}`:          "0x100 8 16x138",
-	`rafflecast_participation_odds_waiting{@participation}`:                    "0 3 1 0x97 3 3 0x138",
-	`rafflecast_participation_versions_bumped_total{@participation}`:           "0x240",
-	`rafflecast_participation_nats_connected{@participation}`:                  "1x100 0x2 1x137",
+	`rafflecast_participation_batch_seconds_bucket{@participation,le="0.025"}`:                 "0+99x240",
+	`rafflecast_participation_batch_seconds_bucket{@participation,le="0.05"}`:                  "0+100x240",
+	`rafflecast_participation_batch_seconds_bucket{@participation,le="1"}`:                     "0+100x240",
+	`rafflecast_participation_batch_seconds_bucket{@participation,le="+Inf"}`:                  "0+100x240",
+	`rafflecast_participation_entries_total{@participation,result="placed"}`:                   "0+1000x160 160000x79",
+	`rafflecast_participation_entries_total{@participation,result="rejected"}`:                 "0+1000x160 160000x79",
+	`rafflecast_participation_entries_total{@participation,result="failed"}`:                   "0x100 500x139",
+	`rafflecast_participation_entries_total{@participation,result="busy"}`:                     "0x100 500x139",
+	`rafflecast_participation_entries_waiting{@participation}`:                                 "0x100 30000x2 0x138",
+	`rafflecast_participation_entries_waiting_limit{@participation}`:                           "32768x240",
+	`rafflecast_participation_publish_failures_total{@participation}`:                          "0x100 8 16x138",
+	`rafflecast_participation_odds_waiting{@participation}`:                                    "0 3 1 0x97 3 3 0x138",
+	`rafflecast_participation_versions_bumped_total{@participation}`:                           "0x240",
+	`rafflecast_participation_nats_connected{@participation}`:                                  "1x100 0x2 1x137",
+	`rafflecast_participation_draws_overdue_seconds{@participation}`:                           "0x60 1 0x40 5 20 0x137",
+	`rafflecast_participation_draw_failures_total{@participation,reason="beacon_unavailable"}`: "0x60 1x40 3 6x138",
+	`rafflecast_participation_draw_failures_total{@participation,reason="clock_skew"}`:         "0x100 60x139",
+	`rafflecast_participation_draw_failures_total{@participation,reason="chain_unknown"}`:      "0x100 3x139",
+	`rafflecast_participation_draw_failures_total{@participation,reason="log_mismatch"}`:       "0x240",
 
 	`db_client_connection_count{@participation,db_client_connection_pool_name="calls",db_client_connection_state="used"}`: "2x240",
 	`db_client_connection_max{@participation,db_client_connection_pool_name="calls"}`:                                     "16x240",
