@@ -44,7 +44,7 @@ type Server struct {
 
 // chainFile is what the chain is made of.
 type chainFile struct {
-	Secret  []byte //nolint:gosec // it is meant to be kept
+	Seed    []byte
 	Genesis time.Time
 }
 
@@ -112,7 +112,7 @@ func (s *Server) prepare() (*drand.Development, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("%s: %w", secretFile, err)
 	}
-	chain, err := drand.NewDevelopment(file.Secret, file.Genesis, period, time.Now)
+	chain, err := drand.NewDevelopment(file.Seed, file.Genesis, period, time.Now)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", secretFile, err)
 	}

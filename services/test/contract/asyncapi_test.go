@@ -101,12 +101,12 @@ func TestAsyncAPI_DescribesRealEvents(t *testing.T) {
 	seen := map[string]*fields{}
 	readEvents(t, url+"/api/v1/raffles/subscribe?id=77&id=1&id="+closed+"&lastEventId=77:1",
 		func(name string, data map[string]any) bool {
-		if seen[name] == nil {
-			seen[name] = &fields{}
-		}
-		seen[name].add(data)
-		return len(seen) == 3 && data["state"] == "DRAWN"
-	})
+			if seen[name] == nil {
+				seen[name] = &fields{}
+			}
+			seen[name].add(data)
+			return len(seen) == 3 && data["state"] == "DRAWN"
+		})
 	for _, name := range []string{"raffle-winning-probability", "reset", "heartbeat"} {
 		described := doc.Payloads[name]
 		if got, want := seen[name].ever(), slices.Sorted(maps.Keys(described.Properties)); !slices.Equal(got, want) {

@@ -65,8 +65,8 @@ func TestGuard_EndsFloods(t *testing.T) {
 		n    int
 		want error
 	}{
-		"pings":    {func(f *http2.Framer, _ int) { _ = f.WritePing(false, [8]byte{}) }, 2 * maxCredit, errFlood},
-		"settings": {func(f *http2.Framer, _ int) { _ = f.WriteSettings() }, 2 * maxCredit, errFlood},
+		"pings":      {func(f *http2.Framer, _ int) { _ = f.WritePing(false, [8]byte{}) }, 2 * maxCredit, errFlood},
+		"settings":   {func(f *http2.Framer, _ int) { _ = f.WriteSettings() }, 2 * maxCredit, errFlood},
 		"empty data": {func(f *http2.Framer, _ int) { _ = f.WriteData(1, false, nil) }, 2 * maxCredit, errFlood},
 		"calls without requests": {func(f *http2.Framer, i int) {
 			header(f, 2*i+1, false)

@@ -191,9 +191,6 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 	if c.Title != nil {
 		next.Title = *c.Title
 	}
-	if c.Winners != nil {
-		next.Winners = *c.Winners
-	}
 	if err := r.checkImmutable(&c); err != nil {
 		return err
 	}
@@ -244,6 +241,9 @@ func (r *Raffle) checkImmutable(c *Change) error {
 
 // describe changes the details of r, and its winners with its prizes.
 func (r *Raffle) describe(c *Change) error {
+	if c.Winners != nil {
+		r.Winners = *c.Winners
+	}
 	details := *r.About()
 	if c.Description != nil {
 		details.Description = *c.Description

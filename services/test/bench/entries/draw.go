@@ -51,7 +51,7 @@ func (b *bench) measureDraw(ctx context.Context) (*drawUse, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	if err := writeDrawn(dir, int64(b.cfg.Tickets)); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (b *bench) measurePart(ctx context.Context, part, dir string) (took time.Du
 		return 0, 0, err
 	}
 	command = append(command[:len(command):len(command)], "--part="+part, "--store-dir="+dir, "--log-level=warn")
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // this program, or what the caller chose
 	cmd.Stderr = b.log
 	start := time.Now()
 	if err := cmd.Run(); err != nil {
@@ -178,7 +178,7 @@ func drawAgain(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	log := draw.NewLog(draw.Origin(logName, 1, 1), chain)
 	for record, err := range draw.Records(file) {
 		if err != nil {
