@@ -1,10 +1,10 @@
 // Package draw is the log of a raffle, the drawing of its winners, and the verifier, for
-// strangers: read this page, then the files in the order record, tree, checkpoint, chain,
-// log, drawing, verify. README.md says how to check a draw by hand.
+// strangers: read this page, then the files record, tree, checkpoint, tag, chain, log,
+// drawing and verify, in this order. README.md says how to check a draw by hand.
 //
 // # API
 //
-//	Encode, Decode, AppendEntry; Rules, Entry, Withdrawal, Close, Draw, Strike, Redraw, Cancel, Restored
+//	Encode, Decode, AppendEntry; Rules, Entry, Withdrawal, Close, Draw, Strike, Redraw, Cancel, Restored; Reasons
 //	AppendFramed, Records             a log's file and pages
 //	LeafHash, Tree, Root, Prove       the Merkle tree, the part of it that a database row holds, proofs
 //	Origin, Checkpoint, ParseCheckpoint, OpenCheckpoint, Receipt, ParseReceipt
