@@ -117,12 +117,11 @@ func TestAsyncAPI_DescribesRealEvents(t *testing.T) {
 			t.Errorf("%s always has %v, the document requires %v", name, got, described.Required)
 		}
 	}
-	// The fields are those of the message, except some that only NATS has: removed and
-	// visibility are for gateways, and viewers see the alternates in ListWinners.
+	// The fields are those of the message, except some that only services need.
 	described := (&rafflev1.Odds{}).ProtoReflect().Descriptor().Fields()
 	var want []string
 	for i := range described.Len() {
-		if name := described.Get(i).JSONName(); !slices.Contains([]string{"removed", "visibility", "alternates"}, name) {
+		if name := described.Get(i).JSONName(); !slices.Contains([]string{"removed", "visibility", "alternates", "logLife"}, name) {
 			want = append(want, name)
 		}
 	}

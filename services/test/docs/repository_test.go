@@ -165,7 +165,14 @@ func (r *repository) readPrograms() error {
 		if err := json.Unmarshal(out, &settings); err != nil {
 			return fmt.Errorf("%s settings: %w", name, err)
 		}
-		p := &program{commands: map[string]bool{"help": true, "settings": true, "version": true}, flags: map[string]bool{}}
+		help, err := exec.Command(filepath.Join(dir, name), "--help").Output()
+		if err != nil {
+			return fmt.Errorf("%s --help: %w", name, err)
+		}
+		p := &program{commands: map[string]bool{"help": true}, flags: map[string]bool{}}
+		for _, command := range regexp.MustCompile(`(?m)^  ([a-z-]+) (?:.* )?\[flags\]$`).FindAllSubmatch(help, -1) {
+			p.commands[string(command[1])] = true // those without settings, too
+		}
 		for _, s := range settings {
 			p.commands[s.Command], p.flags[s.Flag] = true, true
 		}
