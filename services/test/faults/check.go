@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -203,84 +202,6 @@ func (r *run) judgeLists(ctx context.Context, want map[int64]odds) (ghosts, miss
 		}
 	}
 	return ghosts, missing, nil
-}
-
-// usages returns what each service holds, by its own metrics, after a garbage
-// collection.
-func (s *system) usages(ctx context.Context) (all [participations + gateways]usage, err error) {
-	for i, port := range s.opsPorts {
-		if _, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/heap?gc=1", port)); err != nil {
-			return all, err
-		}
-		text, err := get(ctx, fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
-		if err != nil {
-			return all, err
-		}
-		all[i] = parseUsage(text)
-	}
-	return all, nil
-}
-
-// parseUsage reads the text format of Prometheus.
-func parseUsage(text []byte) (u usage) {
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		number, _ := strconv.ParseFloat(value, 64)
-		switch name {
-		case "go_goroutines":
-			u.goroutines = number
-		case "process_open_fds":
-			u.files = number
-		case "rafflecast_gateway_connections":
-			u.connections = number
-		case "go_memstats_heap_alloc_bytes":
-			u.heap = number
-		}
-	}
-	return u
-}
-
-// judgeUsage compares what each service holds with what it held in the first quiet
-// moment. What faults have left behind, as half a connection, may take until its
-// timeout to go.
-func (r *run) judgeUsage(ctx context.Context) error {
-	began := time.Now()
-	for {
-		now, err := r.system.usages(ctx)
-		if err != nil {
-			return err
-		}
-		if r.first == nil {
-			r.first = &now
-		}
-		var leaks []string
-		for i, u := range now {
-			if text := grown(r.first[i], u); text != "" {
-				leaks = append(leaks, serviceName(i)+" "+text)
-			}
-		}
-		if len(leaks) > 0 && time.Since(began) < 10*time.Second {
-			pause(ctx, 500*time.Millisecond)
-			continue
-		}
-		r.findings.Leaks = append(r.findings.Leaks, leaks...)
-		for i, u := range now {
-			r.findings.Usage[serviceName(i)] = most(r.findings.Usage[serviceName(i)], u)
-		}
-		return nil
-	}
-}
-
-// most returns the most of everything of two measurements.
-func most(a, b usage) usage {
-	return usage{max(a.goroutines, b.goroutines), max(a.files-a.connections, b.files-b.connections), 0, max(a.heap, b.heap)}
-}
-
-func serviceName(i int) string {
-	if i < participations {
-		return fmt.Sprint("participation-", i)
-	}
-	return fmt.Sprint("gateway-", i-participations)
 }
 
 // judgeLogs looks for what no service should say, and for services that ended

@@ -110,37 +110,3 @@ func judgeList(listed []odds, want map[int64]odds) (ghosts, missing []string) {
 	}
 	return ghosts, missing
 }
-
-// usage is what a process holds while nobody enters.
-type usage struct {
-	goroutines  float64
-	files       float64
-	connections float64 // of clients, each of which is a file
-	heap        float64 // bytes that are reachable, right after a collection
-}
-
-func (u usage) String() string {
-	return fmt.Sprintf("%.0f goroutines, %.0f files besides %.0f clients', %.1f MiB of heap", u.goroutines, u.files-u.connections, u.connections, u.heap/(1<<20))
-}
-
-// What a process may hold more than in the first quiet moment: pools that had not
-// grown to their bounds, connections to each server of the cluster, and tables that
-// the load has filled once.
-const (
-	moreGoroutines = 40
-	moreFiles      = 40
-	moreHeap       = 8 << 20
-	// heapOfConnection is for a client at a gateway, whichever way it is served.
-	heapOfConnection = 32 << 10
-)
-
-// grown says what a process holds more of than in its first quiet moment, or "".
-func grown(first, now usage) string {
-	clients := max(0, now.connections-first.connections)
-	if now.goroutines > first.goroutines+moreGoroutines ||
-		now.files-now.connections > first.files-first.connections+moreFiles ||
-		now.heap > first.heap+moreHeap+clients*heapOfConnection {
-		return fmt.Sprintf("holds %v; in the first quiet moment %v", now, first)
-	}
-	return ""
-}
