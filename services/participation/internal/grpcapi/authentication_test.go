@@ -169,6 +169,12 @@ func TestAuthentication_AdmitsByRole(t *testing.T) {
 		if !strings.HasPrefix(method, "/raffle.") {
 			continue
 		}
+		if p.public {
+			if code := status.Code(a.call(t.Context(), method)); code == codes.Unauthenticated || code == codes.PermissionDenied {
+				t.Errorf("%s, which everybody may make: %v", method, code)
+			}
+			continue
+		}
 		wantError(t, a.call(t.Context(), method), codes.Unauthenticated, "TOKEN_MISSING")
 		for role, scope := range scopes {
 			err := a.call(a.as(t, "7", scope), method)
@@ -333,5 +339,22 @@ func BenchmarkAuthentication(b *testing.B) {
 		if _, err := a.unary(ctx, req, info, func(context.Context, any) (any, error) { return nil, nil }); err != nil { //nolint:nilnil // neither is looked at
 			b.Fatal(err)
 		}
+	}
+}
+
+// Everybody may list winners, but only operators with their member ids.
+func TestAuthentication_ProtectsTheMembersOfWinners(t *testing.T) {
+	t.Parallel()
+	a := setupAuthenticated(t)
+	list := func(ctx context.Context) error {
+		_, err := a.raffles.ListWinners(ctx, &rafflev1.ListWinnersRequest{RaffleId: 1, WithMembers: true})
+		return err
+	}
+	wantError(t, list(t.Context()), codes.Unauthenticated, "TOKEN_MISSING")
+	for _, scope := range []string{"member", "backend"} {
+		wantError(t, list(a.as(t, "7", scope)), codes.PermissionDenied, "ROLE_MISSING")
+	}
+	if code := status.Code(list(a.as(t, "ann", "operator"))); code == codes.Unauthenticated || code == codes.PermissionDenied {
+		t.Errorf("an operator: %v", code)
 	}
 }
