@@ -139,6 +139,9 @@ func (f *forwarder) read(allowed params) respond.HandlerFunc {
 		}
 		// What is known of a raffle for members is for members, its draw included.
 		if u := f.api.cache.Newest(id); u != nil && u.MembersOnly {
+			if _, err := f.api.mayWatch(r, u); err != nil {
+				return err
+			}
 			return f.forward(w, r)
 		}
 		return f.send(w, r, "")

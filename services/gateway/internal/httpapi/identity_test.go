@@ -212,3 +212,34 @@ func TestForward_PassesOnTheTokenOfTheMember(t *testing.T) {
 		}
 	}
 }
+
+// The draw of a raffle for members is shown to nobody else, and to nobody at all where
+// no token is accepted.
+func TestMembersOnly_HidesTheDraw(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	token := key.Token("7", "member")
+	for _, c := range []struct {
+		tokens *access.Tokens
+		header []string
+		reason string // "" if it is shown
+	}{
+		{nil, nil, "TOKEN_MISSING"}, {nil, bearer(token), "TOKEN_INVALID"},
+		{tokens, nil, "TOKEN_MISSING"}, {tokens, cookie("x"), "TOKEN_INVALID"}, {tokens, cookie(token), ""},
+	} {
+		f := setupForwarding(t, func(cfg *Config) { cfg.Tokens = c.tokens }, answerJSON(http.StatusOK, `{}`))
+		f.publish(forMembers(2, 1))
+		for _, path := range []string{"draw", "winners", "tickets/1", "checkpoint", "log"} {
+			path = "/api/v1/raffles/2/" + path
+			if c.reason != "" {
+				f.refused(http.MethodGet, path, 401, c.reason, c.header...)
+			} else if resp := f.get(http.MethodGet, path, c.header...); resp.StatusCode != http.StatusOK {
+				t.Errorf("%s with a token: %s", path, resp.Status)
+			}
+			if got := f.taken(); len(got) > 0 && c.reason != "" {
+				t.Errorf("%s is forwarded", path)
+			}
+		}
+	}
+}
