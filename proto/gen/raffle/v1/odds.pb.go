@@ -46,10 +46,12 @@ type Odds struct {
 	// How many entries one member may have, at least 1.
 	MaxEntriesPerMember int32 `protobuf:"varint,13,opt,name=max_entries_per_member,json=maxEntriesPerMember,proto3" json:"max_entries_per_member,omitempty"`
 	// Chance that one entry wins, in percent (0 to 100):
-	// 100 * min(1, winners / entries). Absent before the first entry.
+	// 100 * min(1, winners / entries). If a member wins at most once, it is the average
+	// over the entries, 100 * min(winners, members) / entries. Absent before the first
+	// entry.
 	WinnerProbability *float64 `protobuf:"fixed64,8,opt,name=winner_probability,json=winnerProbability,proto3,oneof" json:"winner_probability,omitempty"`
-	// The same for one more entry, in percent (0 to 100):
-	// 100 * min(1, winners / (entries + 1)). Absent unless the state is OPEN.
+	// The same for one more entry, of another member, in percent (0 to 100). Absent
+	// unless the state is OPEN.
 	NextEntryProbability *float64 `protobuf:"fixed64,9,opt,name=next_entry_probability,json=nextEntryProbability,proto3,oneof" json:"next_entry_probability,omitempty"`
 	// When entries begin to be accepted; absent means from the beginning.
 	OpensAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=opens_at,json=opensAt,proto3" json:"opens_at,omitempty"`

@@ -66,8 +66,9 @@ type RaffleServiceClient interface {
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// if the raffle is closed or cancelled, (TIME_PASSED) if closes_at has passed,
 	// (TIMES_OUT_OF_ORDER) if closes_at would not lie after opens_at,
-	// (FIELD_IMMUTABLE) if max_entries_per_member or visibility would change, or
-	// opens_at of a raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
+	// (FIELD_IMMUTABLE) if max_entries_per_member, visibility, rule, alternates or draw
+	// would change, or opens_at of a raffle that is open, (REQUEST_ID_REUSED) if
+	// request_id named another call.
 	UpdateRaffle(ctx context.Context, in *UpdateRaffleRequest, opts ...grpc.CallOption) (*UpdateRaffleResponse, error)
 	// CancelRaffle calls a raffle off, which is final. Errors as for CloseRaffle.
 	CancelRaffle(ctx context.Context, in *CancelRaffleRequest, opts ...grpc.CallOption) (*CancelRaffleResponse, error)
@@ -323,8 +324,9 @@ type RaffleServiceServer interface {
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_OPEN)
 	// if the raffle is closed or cancelled, (TIME_PASSED) if closes_at has passed,
 	// (TIMES_OUT_OF_ORDER) if closes_at would not lie after opens_at,
-	// (FIELD_IMMUTABLE) if max_entries_per_member or visibility would change, or
-	// opens_at of a raffle that is open, (REQUEST_ID_REUSED) if request_id named another call.
+	// (FIELD_IMMUTABLE) if max_entries_per_member, visibility, rule, alternates or draw
+	// would change, or opens_at of a raffle that is open, (REQUEST_ID_REUSED) if
+	// request_id named another call.
 	UpdateRaffle(context.Context, *UpdateRaffleRequest) (*UpdateRaffleResponse, error)
 	// CancelRaffle calls a raffle off, which is final. Errors as for CloseRaffle.
 	CancelRaffle(context.Context, *CancelRaffleRequest) (*CancelRaffleResponse, error)

@@ -160,7 +160,7 @@ func (d *Drawer) attempt(ctx context.Context, raffleID int64, a *attempts) bool 
 	ctx, cancel := context.WithTimeout(ctx, drawTimeout)
 	defer cancel()
 	_, err := d.Draw(ctx, raffleID, nil)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || isNotDue(err) {
 		return err == nil
 	}
 	a.wait = min(maxWait, max(firstWait, 2*a.wait))
@@ -171,6 +171,13 @@ func (d *Drawer) attempt(ctx context.Context, raffleID int64, a *attempts) bool 
 	d.cfg.Log.ErrorContext(ctx, "a raffle's draw is due and can't be made: will try again",
 		"raffle", raffleID, "error", err, "cause", errors.Unwrap(err), "after", a.wait)
 	return false
+}
+
+// isNotDue reports whether a draw is not due by this instance's clock, though it is by the
+// database's. It will be in a moment.
+func isNotDue(err error) bool {
+	_, ok := errors.AsType[*raffle.DrawNotDueError](err)
+	return ok
 }
 
 // Reasons are the reasons for which a raffle can't be drawn, or closed with a draw ahead.

@@ -17,7 +17,7 @@ import (
 // DueDraws reads the raffles whose draw is due, at most 100, the longest overdue first.
 func (s *Store) DueDraws(ctx context.Context) (list []raffle.Raffle, err error) {
 	err = readOn(ctx, s.writePool, func(conn *pgx.Conn) error {
-		rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles WHERE draws_at <= clock_timestamp() ORDER BY draws_at LIMIT 100`)
+		rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles WHERE draws_at <= clock_timestamp() AND log_origin IS NOT NULL ORDER BY draws_at LIMIT 100`)
 		list, _, err = s.collect(rows)
 		return err
 	})
