@@ -102,7 +102,7 @@ func add[K comparable](sum, more map[K]int) {
 // of what is wrong.
 func (f *Findings) Report(w io.Writer) {
 	table(w, "faults by kind:", f.Kinds)
-	table(w, "callers' errors by code and reason, all of them repeated until they succeeded:", f.Codes)
+	table(w, "callers' errors by code and reason; but for those by their raffle's rules, calls were repeated until they succeeded:", f.Codes)
 	table(w, "entries refused by their raffle's rules:", f.RefusedByRule)
 	fmt.Fprintln(w, "most that a service held in a quiet moment:")
 	for _, name := range slices.Sorted(maps.Keys(f.Usage)) {
