@@ -225,8 +225,11 @@ func TestMembersOnly_HidesTheDraw(t *testing.T) {
 		header []string
 		reason string // "" if it is shown
 	}{
-		{nil, nil, "TOKEN_MISSING"}, {nil, bearer(token), "TOKEN_INVALID"},
-		{tokens, nil, "TOKEN_MISSING"}, {tokens, cookie("x"), "TOKEN_INVALID"}, {tokens, cookie(token), ""},
+		{nil, nil, "TOKEN_MISSING"},
+		{nil, bearer(token), "TOKEN_INVALID"},
+		{tokens, nil, "TOKEN_MISSING"},
+		{tokens, cookie("x"), "TOKEN_INVALID"},
+		{tokens, cookie(token), ""},
 	} {
 		f := setupForwarding(t, func(cfg *Config) { cfg.Tokens = c.tokens }, answerJSON(http.StatusOK, `{}`))
 		f.publish(forMembers(2, 1))
