@@ -223,7 +223,7 @@ func (r *Raffle) Update(c Change, now time.Time) error {
 
 // checkImmutable refuses other values for what cannot change.
 func (r *Raffle) checkImmutable(c *Change) error {
-	field := ""
+	var field string
 	switch {
 	case c.MaxEntriesPerMember != nil && *c.MaxEntriesPerMember != r.MaxEntriesPerMember:
 		field = "max_entries_per_member"
