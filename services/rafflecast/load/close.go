@@ -14,7 +14,11 @@ import (
 // Close closes a raffle and writes its final odds to out. It waits up to 30 s for a
 // service that is unavailable.
 func Close(ctx context.Context, cfg CloseConfig, out io.Writer) error {
-	conns, err := Dial(cfg.Target, 1)
+	options, err := cfg.options()
+	if err != nil {
+		return err
+	}
+	conns, err := Dial(cfg.Target, 1, options...)
 	if err != nil {
 		return err
 	}

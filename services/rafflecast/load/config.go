@@ -15,6 +15,7 @@ const (
 
 // Config configures a load.
 type Config struct {
+	Credentials
 	Target      string        `name:"target" env:"LOAD_TARGET" default:"127.0.0.1:9090" is:"grpc-target" help:"Address of participation's gRPC API. Calls are spread over all addresses of the host."`
 	DatabaseURL string        `name:"database-url" env:"DATABASE_URL" secret:"" form:"the URL or the keywords of a PostgreSQL" help:"Database of participation, to verify the entries afterwards (by SELECTs). Without it, nothing is verified."`
 	Mode        string        `name:"mode" env:"LOAD_MODE" default:"unary" enum:"unary,stream,http" help:"How to enter: by unary calls, by one stream of entries per connection, or by HTTP/JSON."`
@@ -43,6 +44,7 @@ type Config struct {
 
 // CloseConfig says which raffle to close.
 type CloseConfig struct {
+	Credentials
 	Target string `name:"target" env:"LOAD_TARGET" default:"127.0.0.1:9090" is:"grpc-target" help:"Address of participation's gRPC API."`
 	Raffle int    `name:"raffle" env:"LOAD_RAFFLE" required:"" min:"1" help:"Id of the raffle to close."`
 }

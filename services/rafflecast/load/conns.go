@@ -15,14 +15,13 @@ type Conns []*grpc.ClientConn
 const roundRobin = `{"loadBalancingConfig":[{"round_robin":{}}]}`
 
 // Dial returns n connections, which connect when they are first used.
-func Dial(target string, n int) (Conns, error) {
+func Dial(target string, n int, options ...grpc.DialOption) (Conns, error) {
 	conns := make(Conns, n)
 	for i := range conns {
-		conn, err := grpc.NewClient(
-			target,
+		conn, err := grpc.NewClient(target, append([]grpc.DialOption{
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithDefaultServiceConfig(roundRobin),
-		)
+		}, options...)...)
 		if err != nil {
 			conns[:i].Close()
 			return nil, fmt.Errorf("connect to %s: %w", target, err)

@@ -2,12 +2,15 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
@@ -23,12 +26,20 @@ import (
 
 // httpClient places entries by HTTP/JSON, as a page does.
 type httpClient struct {
-	url  string
-	http *http.Client
+	url   string
+	token string // empty: none
+	http  *http.Client
 }
 
-func newHTTPClient(url string, inFlight int) *httpClient {
-	return &httpClient{url: url, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight}}}
+func newHTTPClient(cfg *Config) *httpClient {
+	transport := &http.Transport{MaxIdleConnsPerHost: cfg.Concurrency, DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		secured, err := cfg.tls()
+		if err != nil {
+			return nil, err
+		}
+		return (&tls.Dialer{Config: secured}).DialContext(ctx, network, address)
+	}}
+	return &httpClient{url: strings.TrimSuffix(cfg.Facade, "/"), token: cfg.Token, http: &http.Client{Transport: transport}}
 }
 
 // Enter returns what the gRPC call would return, errors included.
@@ -46,6 +57,9 @@ func (c *httpClient) Enter(
 	)
 	if err != nil {
 		return nil, err
+	}
+	if c.token != "" {
+		post.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(post)
 	if err != nil {

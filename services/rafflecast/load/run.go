@@ -19,7 +19,11 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err := checkDatabase(ctx, cfg.DatabaseURL); err != nil {
 		return err
 	}
-	conns, err := Dial(cfg.Target, cfg.Connections)
+	options, err := cfg.options()
+	if err != nil {
+		return err
+	}
+	conns, err := Dial(cfg.Target, cfg.Connections, options...)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +19,7 @@ type entryClient interface {
 
 func (g *Generator) entryClients() (clients []entryClient) {
 	if g.cfg.Mode == HTTP {
-		return []entryClient{newHTTPClient(strings.TrimSuffix(g.cfg.Facade, "/"), g.cfg.Concurrency)}
+		return []entryClient{newHTTPClient(&g.cfg)}
 	}
 	for _, conn := range g.conns {
 		clients = append(clients, rafflev1.NewParticipationServiceClient(conn))
