@@ -55,7 +55,7 @@ func TestOpenAPI_HasTheRules(t *testing.T) {
 		t.Errorf("requestId: %+v", got)
 	}
 	create := doc.Components.Schemas["CreateRaffleRequest"].Value
-	if got := create.Properties["winners"].Value; *got.Min != 1 || *got.Max != 1_000_000 {
+	if got := create.Properties["winners"].Value; *got.Min != 0 || *got.Max != 1_000_000 {
 		t.Errorf("winners: %+v", got)
 	}
 	if got := create.Properties["title"].Value; got.MinLength != 1 || *got.MaxLength != 200 || got.Pattern != `^[^\x00-\x1F\x7F-\x9F]*$` {

@@ -91,6 +91,7 @@ func TestRequests_EveryTextIsBounded(t *testing.T) {
 				if !bounded {
 					t.Errorf("%s has no greatest length", field.FullName())
 				}
+			case field.IsList() && rules.GetRepeated().GetMaxItems() > 0:
 			case field.Kind() == protoreflect.BytesKind, field.IsList(), field.IsMap():
 				t.Errorf("%s: this test does not know how such a field is bounded", field.FullName())
 			case field.Message() != nil && field.Message().FullName() == "google.protobuf.FieldMask":
@@ -144,6 +145,9 @@ func TestRequests_ChangesHaveARequestID(t *testing.T) {
 			request = request.Fields().ByName("enter").Message()
 		}
 		field := request.Fields().ByName("request_id")
+		if method.Name() == "DrawRaffle" {
+			continue // a raffle is drawn once, whoever asks for it, and however often
+		}
 		if readOnly(method) != (field == nil) {
 			t.Errorf("%s: reads only: %v; has request_id: %v", method.FullName(), readOnly(method), field != nil)
 		}
@@ -157,7 +161,7 @@ func TestRequests_ChangesHaveARequestID(t *testing.T) {
 			t.Errorf("%s: format %v, rule %v", field.FullName(), info.GetFormat(), rule)
 		}
 	}
-	if changes != 7 {
+	if changes != 10 {
 		t.Errorf("%d calls change something", changes)
 	}
 }

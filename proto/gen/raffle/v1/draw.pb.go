@@ -1518,11 +1518,11 @@ const file_raffle_v1_draw_proto_rawDesc = "" +
 	"\n" +
 	"INELIGIBLE\x10\x03\x12\r\n" +
 	"\tDUPLICATE\x10\x04\x12\t\n" +
-	"\x05OTHER\x10\x05\"w\n" +
+	"\x05OTHER\x10\x05\"y\n" +
 	"\x11DrawRaffleRequest\x12'\n" +
 	"\traffle_id\x18\x01 \x01(\x03B\n" +
-	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x129\n" +
-	"\tsignature\x18\x02 \x01(\tB\x1b\xe0A\x01\xbaH\x15r\x132\x11^([0-9a-f]{96})?$R\tsignature\"?\n" +
+	"\xe0A\x02\xbaH\x04\"\x02(\x01R\braffleId\x12;\n" +
+	"\tsignature\x18\x02 \x01(\tB\x1d\xe0A\x01\xbaH\x17r\x15\x18`2\x11^([0-9a-f]{96})?$R\tsignature\"?\n" +
 	"\x12DrawRaffleResponse\x12)\n" +
 	"\x06raffle\x18\x01 \x01(\v2\x11.raffle.v1.RaffleR\x06raffle\"9\n" +
 	"\x0eGetDrawRequest\x12'\n" +

@@ -25,7 +25,10 @@ func startGateway(t *testing.T, state rafflev1.Raffle_State) string {
 	t.Helper()
 	nats := natstest.Start(t)
 	servicetest.NewOddsPublisher(t, nats).Publish(&rafflev1.Odds{Id: 1, Version: 1, State: state, Entries: 1, Winners: 1})
-	return servicetest.StartGateway(t, nats.URL(), func(cfg *gateway.Config) { cfg.Heartbeat = heartbeat }).HTTP
+	return servicetest.StartGateway(t, nats.URL(), func(cfg *gateway.Config) {
+		cfg.Heartbeat = heartbeat
+		cfg.Hosts = "gateway" // nginx asks for it by the name in its configuration
+	}).HTTP
 }
 
 // proxyConfig returns a configuration of testdata with a certificate's directory
