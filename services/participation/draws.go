@@ -84,7 +84,7 @@ func verifierKey(signingKey string) (string, error) {
 // chains reads the chains, the default one first.
 func (s *DrawSettings) chains() ([]*draw.Chain, error) {
 	var chains []*draw.Chain
-	for _, file := range list(s.DrawChains) {
+	for _, file := range config.List(s.DrawChains) {
 		text, err := os.ReadFile(file) //nolint:gosec // the operator names it
 		if err != nil {
 			return nil, err
@@ -99,7 +99,7 @@ func (s *DrawSettings) chains() ([]*draw.Chain, error) {
 }
 
 func (s *DrawSettings) relays() ([]string, error) {
-	relays := list(s.DrawRelays)
+	relays := config.List(s.DrawRelays)
 	for i, relay := range relays {
 		u, err := url.Parse(relay)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
@@ -108,11 +108,6 @@ func (s *DrawSettings) relays() ([]string, error) {
 		relays[i] = strings.TrimRight(relay, "/")
 	}
 	return relays, nil
-}
-
-// list splits a setting at its commas.
-func list(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // newDraws returns what draws need, or nil if they are off, and the configuration of the

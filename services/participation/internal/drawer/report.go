@@ -120,13 +120,11 @@ func (d *Drawer) LogPage(ctx context.Context, raffleID, from int64) ([]byte, err
 		return nil, err
 	}
 	var page []byte
-	return page, d.readPage(ctx, raffleID, from, func(record []byte) { page = draw.AppendFramed(page, record) })
+	err = readPage(ctx, d.store, raffleID, from, func(record []byte) { page = draw.AppendFramed(page, record) })
+	return page, err
 }
 
-func (d *Drawer) readPage(ctx context.Context, raffleID, from int64, f func(record []byte)) error {
-	return readPage(ctx, d.store, raffleID, from, f)
-}
-
+// readPage calls f with the records of the page that begins at an index.
 func readPage(ctx context.Context, store Store, raffleID, from int64, f func(record []byte)) error {
 	err := store.ReadLog(ctx, raffleID, from, func(index int64, record []byte) error {
 		if index >= from+draw.PageSize {

@@ -1,7 +1,6 @@
 package raffle
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -131,8 +130,7 @@ func (l *Log) append(record []byte) int64 {
 		l.appended.First = index
 	}
 	l.appended.Count++
-	l.appended.Data = binary.BigEndian.AppendUint32(l.appended.Data, uint32(len(record)))
-	l.appended.Data = append(l.appended.Data, record...)
+	l.appended.Data = draw.AppendFramed(l.appended.Data, record)
 	return index
 }
 
