@@ -15,15 +15,32 @@ import (
 	"time"
 )
 
-// idleServer serves with a limit on idle connections until the test ends.
-func idleServer(t *testing.T, limit int, h http.Handler) (address string, closed *atomic.Int64) {
+// idleServer is a server with a limit on idle connections.
+type idleServer struct {
+	address string
+	closed  atomic.Int64  // connections closed at once
+	idle    chan struct{} // has an element for each connection counted as idle
+}
+
+// newIdleServer serves until the test ends.
+func newIdleServer(t *testing.T, limit int, h http.Handler) *idleServer {
 	t.Helper()
-	closed = new(atomic.Int64)
+	i := &idleServer{idle: make(chan struct{}, 1000)}
 	s, l, ended := New(h), listen(t), make(chan error, 1)
-	LimitIdle(s, limit, slog.New(slog.NewTextHandler(t.Output(), nil)), func() { closed.Add(1) })
+	LimitIdle(s, limit, slog.New(slog.NewTextHandler(t.Output(), nil)), func() { i.closed.Add(1) })
+	count := s.ConnState
+	s.ConnState = func(c net.Conn, state http.ConnState) {
+		if count != nil {
+			count(c, state)
+		}
+		if state == http.StateIdle {
+			i.idle <- struct{}{}
+		}
+	}
 	go func() { ended <- Serve(s, l) }()
 	t.Cleanup(func() { s.Close(); <-ended })
-	return l.Addr().String(), closed
+	i.address = l.Addr().String()
+	return i
 }
 
 // dial opens a connection from an address.
@@ -42,7 +59,9 @@ func dial(t *testing.T, from, to string) net.Conn {
 }
 
 // get sends a request, and reports whether the answer says that the connection closes.
-func get(t *testing.T, c net.Conn) (closes bool) {
+// If it does not, the server has counted the connection as idle when get returns: it does
+// so only after the answer.
+func (i *idleServer) get(t *testing.T, c net.Conn) (closes bool) {
 	t.Helper()
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -52,6 +71,13 @@ func get(t *testing.T, c net.Conn) (closes bool) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
+	if !resp.Close {
+		select {
+		case <-i.idle:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the server does not say that the connection is idle")
+		}
+	}
 	return resp.Close
 }
 
@@ -60,34 +86,34 @@ func ok(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length
 func TestLimitIdle_BoundsEachAddress(t *testing.T) {
 	t.Parallel()
 	const limit = 3
-	address, closed := idleServer(t, limit, http.HandlerFunc(ok))
+	s := newIdleServer(t, limit, http.HandlerFunc(ok))
 	var conns []net.Conn
 	for i := range 3 * limit {
-		c := dial(t, "127.0.0.1", address)
-		if closes := get(t, c); closes != (i >= limit) {
+		c := dial(t, "127.0.0.1", s.address)
+		if closes := s.get(t, c); closes != (i >= limit) {
 			t.Errorf("connection %d: closes %t", i, closes)
 		}
 		conns = append(conns, c)
 	}
 	for i := range 2 * limit { // another address has its own
-		if closes := get(t, dial(t, "127.0.0.2", address)); closes != (i >= limit) {
+		if closes := s.get(t, dial(t, "127.0.0.2", s.address)); closes != (i >= limit) {
 			t.Errorf("connection %d of another address: closes %t", i, closes)
 		}
 	}
 	for range 2 { // those within the limit go on
-		if get(t, conns[0]) {
+		if s.get(t, conns[0]) {
 			t.Error("the first one is told to close")
 		}
 	}
 	conns[0].Close()
 	deadline := time.Now().Add(10 * time.Second)
-	for get(t, dial(t, "127.0.0.1", address)) { // its place is free as soon as the server has noticed
+	for s.get(t, dial(t, "127.0.0.1", s.address)) { // its place is free as soon as the server has noticed
 		if time.Now().After(deadline) {
 			t.Fatal("the place of a closed connection does not become free")
 		}
 	}
-	if closed.Load() != 0 {
-		t.Errorf("%d connections were closed at once", closed.Load())
+	if s.closed.Load() != 0 {
+		t.Errorf("%d connections were closed at once", s.closed.Load())
 	}
 }
 
@@ -99,14 +125,14 @@ func TestLimitIdle_ClosesWhatWaitsBeyondIt(t *testing.T) {
 	release := make(chan struct{})
 	var asked sync.WaitGroup
 	asked.Add(n)
-	address, closed := idleServer(t, limit, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := newIdleServer(t, limit, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Done()
 		<-release
 		ok(w, r)
 	}))
 	var conns []net.Conn
 	for range n {
-		c := dial(t, "127.0.0.1", address)
+		c := dial(t, "127.0.0.1", s.address)
 		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -130,8 +156,8 @@ func TestLimitIdle_ClosesWhatWaitsBeyondIt(t *testing.T) {
 			t.Fatal("connections stay open")
 		}
 	}
-	if closed.Load() != n-limit || len(gone) != 0 {
-		t.Errorf("%d connections were closed, %d more have ended", closed.Load(), len(gone))
+	if s.closed.Load() != n-limit || len(gone) != 0 {
+		t.Errorf("%d connections were closed, %d more have ended", s.closed.Load(), len(gone))
 	}
 }
 
@@ -157,9 +183,9 @@ func TestNetworkOf_CountsIPv6ByNetwork(t *testing.T) {
 
 func TestLimitIdle_NoneByZero(t *testing.T) {
 	t.Parallel()
-	address, _ := idleServer(t, 0, http.HandlerFunc(ok))
+	s := newIdleServer(t, 0, http.HandlerFunc(ok))
 	for range 20 {
-		if get(t, dial(t, "127.0.0.1", address)) {
+		if s.get(t, dial(t, "127.0.0.1", s.address)) {
 			t.Fatal("told to close")
 		}
 	}
