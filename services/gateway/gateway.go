@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/handshake"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
@@ -68,6 +70,7 @@ type service struct {
 	cache    *cache.Cache
 	hub      *fanout.Hub
 	feed     *feed.Feed
+	api      *httpapi.API
 	http     *http.Server
 	ops      *http.Server
 	accepted acceptedConns
@@ -116,12 +119,11 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		s.release()
 		return nil, err
 	}
-	api, err := s.newAPI(metrics)
-	if err != nil {
+	if s.api, err = s.newAPI(metrics); err != nil {
 		s.release()
 		return nil, err
 	}
-	s.http = httpserver.New(api.Handler(web.Handler(api.Responder(), api.CheckRaffle)))
+	s.http = httpserver.New(s.api.Handler(web.Handler(s.api.Responder(), s.api.CheckRaffle)))
 	s.http.ConnContext = fanout.ConnContext
 	s.http.MaxHeaderBytes = cfg.MaxHeaderBytes
 	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
@@ -219,16 +221,32 @@ func (s *service) ready() error {
 	return nil
 }
 
+// accepting returns what accepts connections of the public port l. Without TLS, plain
+// requests for streams do not reach the HTTP server.
+func (s *service) accepting(l net.Listener) (_ net.Listener, err error) {
+	if s.tls == nil {
+		l, err = handshake.Listen(l, handshake.Config{Hub: s.hub, Open: s.api.Open, Full: s.accepted.isFull})
+	}
+	return &boundedListener{l, &s.accepted}, err
+}
+
 // run runs the parts of the service until ctx ends or one of them fails, then stops
 // it.
 func (s *service) run(ctx context.Context, public, private net.Listener) error {
+	public, err := s.accepting(public)
+	if err != nil {
+		s.release()
+		return err
+	}
+	defer public.Close()
 	// The end of ctx is the request to stop: until the streams are drained, the parts go
 	// on. failed ends if one of them fails.
 	parts, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	untilDrained, drained := context.WithCancel(context.WithoutCancel(ctx))
 	defer drained()
 	parts.Go(func() error { return s.hub.Run(untilDrained) })
-	parts.Go(func() error { return httpserver.ServeTLS(s.http, &boundedListener{public, &s.accepted}, s.tls) })
+	parts.Go(func() error { return httpserver.ServeTLS(s.http, public, s.tls) })
+	parts.Go(func() error { returnMemory(untilDrained, s.hub.Opened, debug.FreeOSMemory); return nil })
 	if s.tokens != nil {
 		parts.Go(func() error { s.tokens.Run(untilDrained); return nil })
 	}

@@ -1,4 +1,5 @@
-// Package socket writes to sockets at the lowest cost that Linux allows.
+// Package socket writes to sockets, and looks at what has arrived, at the lowest cost that
+// Linux allows.
 package socket
 
 import (
@@ -29,4 +30,22 @@ func Send(fd int32, b []byte) (int, error) {
 		}
 	}
 	return sent, nil
+}
+
+// Peek copies what has arrived at a socket into b, without blocking, and leaves it there
+// to be read. 0 means that the client has shut down its side; nothing yet is EAGAIN.
+func Peek(fd int32, b []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd),
+			//nolint:gosec // G103: unix.Recvfrom allocates for the address
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(len(b)), unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
 }

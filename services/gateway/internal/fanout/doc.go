@@ -7,9 +7,10 @@
 //
 // # Two kinds of connections
 //
-// On Linux a plain HTTP/1.1 connection is detached after net/http has read its
-// request: from then on the file descriptor belongs to a shard, which writes to it
-// without blocking and learns of it by epoll. Any other connection (HTTP/2, TLS,
+// On Linux a plain HTTP/1.1 connection is detached once its request has been read, by
+// net/http (Serve) or by package handshake (ServeSocket): from then on the file
+// descriptor belongs to a shard, which writes to it without blocking and learns of it by
+// epoll. Any other connection (HTTP/2, TLS,
 // another system) keeps its handler's goroutine and gets its bytes through a
 // handlerConn, which holds one write. To a shard a handlerConn is like a socket: it
 // takes bytes or would block, and signals when it is writable again. All code that
@@ -32,7 +33,8 @@
 //
 // # Who owns a file descriptor
 //
-// net/http does, until Hijack. Then the handler duplicates it, closes the original
+// Whoever accepted the connection: package handshake hands the descriptor over as it is;
+// net/http owns it until Hijack. Then the handler duplicates it, closes the original
 // (which removes it from the runtime's poller), and hands the duplicate to a shard,
 // which alone writes to it, reads from it and closes it. A number may be used again
 // once it is closed: a shard closes within its own goroutine and looks connections

@@ -59,6 +59,7 @@ type Hub struct {
 
 	mu          sync.Mutex // guards what follows
 	open        int        // streams and long polls
+	opened      int64      // of these, ever
 	drainWindow time.Duration
 	draining    chan struct{} // closed when new connections are refused
 	drained     chan struct{} // closed when draining and none is open
@@ -178,6 +179,7 @@ func (h *Hub) enter() bool {
 		return false
 	}
 	h.open++
+	h.opened++
 	return true
 }
 
@@ -196,6 +198,13 @@ func (h *Hub) Open() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.open
+}
+
+// Opened returns how many streams and long polls have been opened so far.
+func (h *Hub) Opened() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.opened
 }
 
 // now returns the time since the hub was made.

@@ -91,18 +91,39 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, stream Stream) bool 
 // serveDetached takes the connection from net/http and hands it to a shard. From
 // here on, a failure means that the client is gone.
 func (h *Hub) serveDetached(w http.ResponseWriter, c *conn) {
-	head := appendHead(make([]byte, 0, 512+len(c.rest)), w.Header())
+	c.prepend(w.Header())
 	nc, buffered, err := http.NewResponseController(w).Hijack()
 	if err == nil {
 		c.received = int32(buffered.Reader.Buffered())
-		c.fd, err = detach(nc, h.cfg.SendBuffer, h.cfg.WriteTimeout)
+		c.fd, err = detach(nc)
 	}
 	if err != nil {
 		h.refuse(c)
 		return
 	}
-	c.rest = append(head, c.rest...)
+	h.SetSocketOptions(int(c.fd))
 	h.hand(c)
+}
+
+// ServeSocket answers a request that has arrived on a socket, and was only looked at so
+// far, with a stream. The hub owns the socket, which must have the options of
+// SetSocketOptions, unless ServeSocket returns false: then it is untouched, and the hub is
+// draining or detaches nothing. The memory of request is used.
+func (h *Hub) ServeSocket(fd int32, request []byte, header http.Header, stream Stream) bool {
+	if !h.detach || !h.enter() {
+		return false
+	}
+	take(fd, request)
+	c := h.newConn(stream)
+	c.fd = fd
+	c.prepend(header)
+	h.hand(c)
+	return true
+}
+
+// prepend has the head of the response sent before anything else.
+func (c *conn) prepend(header http.Header) {
+	c.rest = append(appendHead(make([]byte, 0, 512+len(c.rest)), header), c.rest...)
 }
 
 // appendHead appends the head of a response whose body ends with the connection.

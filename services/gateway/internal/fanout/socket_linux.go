@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,7 +52,7 @@ func closeSocket(fd int32, clientGone bool) {
 }
 
 // detach returns a duplicate of a connection's descriptor, and closes the connection.
-func detach(nc net.Conn, sendBuffer int, timeout time.Duration) (int32, error) {
+func detach(nc net.Conn) (int32, error) {
 	defer func() { _ = nc.Close() }() // the duplicate stays open
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
@@ -72,15 +71,24 @@ func detach(nc net.Conn, sendBuffer int, timeout time.Duration) (int32, error) {
 	if err != nil {
 		return -1, fmt.Errorf("detach a connection: %w", err)
 	}
-	if sendBuffer > 0 {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer) // a hint
+	return int32(fd), nil
+}
+
+// SetSocketOptions sets the options of a detached connection on a socket, or on one that
+// listens, whose connections inherit them.
+func (h *Hub) SetSocketOptions(fd int) {
+	if h.cfg.SendBuffer > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.SendBuffer) // a hint
 	}
 	// A connection to a host that has vanished may not even fill its buffer. The kernel
 	// goes by whole segments: while a slow client takes bytes of one, its time runs on.
 	// So this is well above the write timeout, which goes by bytes.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 4*int(timeout.Milliseconds()))
-	return int32(fd), nil
+	timeout := 4 * int(h.cfg.WriteTimeout.Milliseconds())
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout)
 }
+
+// take reads what is known to have arrived.
+func take(fd int32, b []byte) { _, _ = unix.Read(int(fd), b) }
 
 // canDetach reports whether connections can be detached on this system.
 const canDetach = true

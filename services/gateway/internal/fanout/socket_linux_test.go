@@ -27,7 +27,7 @@ func TestCloseSocket_DeliversWhatWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd, err := detach(server, 0, time.Second)
+	fd, err := detach(server)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ package fanout
 import (
 	"errors"
 	"net"
-	"time"
 )
 
 // canDetach reports whether connections can be detached on this system.
@@ -19,6 +18,11 @@ func discardInput(int32, *int32) (Reason, bool) { panic("fanout: nothing is deta
 
 func closeSocket(int32, bool) { panic("fanout: nothing is detached on this system") }
 
-func detach(net.Conn, int, time.Duration) (int32, error) {
+func take(int32, []byte) { panic("fanout: nothing is detached on this system") }
+
+func detach(net.Conn) (int32, error) {
 	return -1, errors.ErrUnsupported
 }
+
+// SetSocketOptions does nothing: nothing is detached on this system.
+func (h *Hub) SetSocketOptions(int) {}

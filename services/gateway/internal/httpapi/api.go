@@ -74,6 +74,7 @@ type API struct {
 	hub       *fanout.Hub
 	admission *admission
 	cors      *cors.Middleware
+	corsOnly  http.Handler // writes what cors adds to a header
 	origins   *http.CrossOriginProtection
 	respond   *respond.Responder
 	waiting   chan struct{} // holds a value for each request that waits for a new raffle
@@ -88,6 +89,7 @@ func New(cfg Config, newest *cache.Cache, feed Feed, hub *fanout.Hub) (*API, err
 	if a.cors, err = newCORS(cfg.Origins); err != nil {
 		return nil, err
 	}
+	a.corsOnly = a.cors.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	a.origins, err = newCrossOriginProtection(cfg.Origins)
 	return a, err
 }

@@ -13,12 +13,14 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/handshake"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/sse"
 )
@@ -32,7 +34,8 @@ type testBundle struct {
 	feed      *fakeFeed
 	hub       *fanout.Hub
 	api       *API
-	base      string // URL
+	quick     atomic.Int64 // streams that net/http has not seen
+	base      string       // URL
 	client    *http.Client
 }
 
@@ -42,13 +45,16 @@ type transport struct {
 	memory   bool // connections are in memory
 	handlers bool // connections are never detached
 	http2    bool
+	quick    bool // streams are served without net/http
 }
 
 // The transports: handlers on connections in memory, handlers on sockets, HTTP/2,
-// and detached sockets.
+// detached sockets, and such that net/http never has.
 var (
-	socketTransports = []transport{{name: "handlers", handlers: true}, {name: "http2", http2: true}, {name: "detached"}}
-	allTransports    = append([]transport{{name: "memory", memory: true, handlers: true}}, socketTransports...)
+	socketTransports = []transport{
+		{name: "handlers", handlers: true}, {name: "http2", http2: true}, {name: "detached"}, {name: "quick", quick: true},
+	}
+	allTransports = append([]transport{{name: "memory", memory: true, handlers: true}}, socketTransports...)
 )
 
 // forEach runs a test on each of the transports. change, which may be nil, changes
@@ -70,6 +76,15 @@ func forEach(t *testing.T, transports []transport, change, test func(*testBundle
 			test(setup(t, tr, l, change))
 		})
 	}
+}
+
+// openQuickly counts the streams that Open answers.
+func (b *testBundle) openQuickly(header http.Header, r *http.Request) (fanout.Stream, bool) {
+	stream, ok := b.api.Open(header, r)
+	if ok {
+		b.quick.Add(1)
+	}
+	return stream, ok
 }
 
 // setup starts a server on l that stops with the test.
@@ -96,6 +111,11 @@ func setup(t *testing.T, tr transport, l net.Listener, change func(*testBundle))
 	}
 	if b.api, err = New(b.cfg, b.feed.cache, b.feed, b.hub); err != nil {
 		t.Fatal(err)
+	}
+	if tr.quick {
+		if l, err = handshake.Listen(l, handshake.Config{Hub: b.hub, Open: b.openQuickly, Full: func() bool { return false }}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!tr.http2)
@@ -182,6 +202,9 @@ func (b *testBundle) get(method, path string, pairs ...string) *http.Response {
 		b.t.Fatal(err)
 	}
 	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i] == "Host" {
+			r.Host = pairs[i+1]
+		}
 		r.Header.Add(pairs[i], pairs[i+1])
 	}
 	resp, err := b.client.Do(r)

@@ -61,10 +61,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 		w.WriteHeader(http.StatusNoContent) // an EventSource stops at that
 		return nil
 	}
-	header := w.Header()
-	header.Set("Content-Type", sse.ContentType)
-	header.Set("Cache-Control", "no-cache, no-transform")
-	header.Set("X-Accel-Buffering", "no") // nginx must not buffer the stream
+	setStreamHeader(w.Header())
 	if r.Method == http.MethodHead {
 		return nil
 	}
@@ -81,6 +78,12 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 		return respond.Errorf(respond.Draining, "instance is draining; retry")
 	}
 	return nil
+}
+
+func setStreamHeader(header http.Header) {
+	header.Set("Content-Type", sse.ContentType)
+	header.Set("Cache-Control", "no-cache, no-transform")
+	header.Set("X-Accel-Buffering", "no") // nginx must not buffer the stream
 }
 
 // allKnown returns the newest odds of all raffles, or the error of the first that is not
@@ -110,17 +113,23 @@ func hasAll(newest []*odds.Update, seen []odds.Seen) bool {
 func (a *API) backfill(ctx context.Context, ids []int64, seen []odds.Seen) {
 	var backfills sync.WaitGroup
 	for i, id := range ids {
-		if seen[i].Version == 0 {
-			continue
-		}
-		if u := a.cache.Newest(id); u == nil || u.Epoch != seen[i].Epoch {
-			continue
-		}
-		if _, complete := a.cache.Since(id, seen[i]); !complete {
+		if a.lacks(id, seen[i]) {
 			backfills.Go(func() { a.feed.Backfill(ctx, id) })
 		}
 	}
 	backfills.Wait()
+}
+
+// lacks reports whether the cache does not have what a client has missed of a raffle.
+func (a *API) lacks(id int64, seen odds.Seen) bool {
+	if seen.Version == 0 {
+		return false
+	}
+	if u := a.cache.Newest(id); u == nil || u.Epoch != seen.Epoch {
+		return false
+	}
+	_, complete := a.cache.Since(id, seen)
+	return !complete
 }
 
 // maxBacklog bounds what a client may be sent of what it has missed, in bytes. All

@@ -77,6 +77,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("latency: %w", err)
 	}
+	resident, err := measureResident(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("resident memory: %w", err)
+	}
 	report(cfg.Out, cfg, oneRaffle, manyRaffles)
 	for _, r := range []struct {
 		name  string
@@ -87,6 +91,10 @@ func Run(ctx context.Context, cfg Config) error {
 		{"cpu_per_hub", measure.MedianRatio(oneRaffle[kindGateway]["cpu"], oneRaffle[kindHub]["cpu"])},
 		{"idle_bytes_per_connection", oneRaffle.median(kindGateway, "idle bytes")},
 		{"connects_per_s", oneRaffle.median(kindGateway, "connects")},
+		{"connect_cpu_per_bare", perBareOf(oneRaffle, "connect cpu")},
+		{"connects_per_bare", perBareOf(oneRaffle, "connects")},
+		{"storm_per_bare", perBareOf(oneRaffle, "reconnects")},
+		{"resident_bytes_per_connection", resident},
 		{"stalled_p99_change", stalledChange},
 		{"publish_to_socket_p50_ms", latency},
 		{"deliveries_per_s", oneRaffle.median(kindGateway, "deliveries")},
@@ -94,6 +102,12 @@ func Run(ctx context.Context, cfg Config) error {
 		measure.Result(cfg.Out, r.name, "%.4g", r.value)
 	}
 	return nil
+}
+
+// perBareOf returns the ratio of the gateway's value to the bare server's in the same turn:
+// the median of the turns.
+func perBareOf(f figures, name string) float64 {
+	return measure.MedianRatio(f[kindGateway][name], f[kindBare][name])
 }
 
 // firstConnections are open before memory per connection is measured, so that what

@@ -101,6 +101,43 @@ func measureStalled(ctx context.Context, cfg Config) (float64, error) {
 	return measure.Median(changes), nil
 }
 
+// residentAfter is how long after the last connect resident memory is read.
+const residentAfter = 10 * time.Second
+
+// measureResident returns by how much the gateway's resident memory has grown, in bytes
+// per connection, some time after all have connected, or after all have been closed and
+// came back at once: whichever is more. Nothing collects garbage for the measurement.
+func measureResident(ctx context.Context, cfg Config) (float64, error) {
+	s, err := newSession(ctx, kindGateway, 1)
+	if err != nil {
+		return 0, err
+	}
+	defer s.close()
+	if _, err := s.dial(firstConnections); err != nil {
+		return 0, err
+	}
+	before, err := s.server.Ask(askResident)
+	if err != nil {
+		return 0, err
+	}
+	var perConnection []float64
+	for range 2 {
+		s.client.closeAll()
+		if _, err := s.dial(cfg.Connections); err != nil {
+			return 0, err
+		}
+		time.Sleep(residentAfter)
+		now, err := s.server.Ask(askResident)
+		if err != nil {
+			return 0, err
+		}
+		perConnection = append(perConnection, (now-before)/float64(cfg.Connections))
+	}
+	fmt.Fprintf(cfg.Out, "resident: %.0f bytes per connection %v after they connected, %.0f after a storm\n",
+		perConnection[0], residentAfter, perConnection[1])
+	return max(perConnection[0], perConnection[1]), nil
+}
+
 // measureLatency returns the median time in ms from publishing to NATS until a
 // client has received the odds, while nothing else happens.
 func measureLatency(ctx context.Context) (float64, error) {

@@ -12,11 +12,12 @@ import (
 
 // What the client asks a server for.
 const (
-	askCPU    = "cpu"    // the CPU time used, in ns
-	askMemory = "memory" // the anonymous memory in RAM after a collection, in bytes
-	askHeap   = "heap"   // what Go holds of it, garbage included
-	askFiles  = "files"  // open file descriptors
-	publish   = "publish"
+	askCPU      = "cpu"      // the CPU time used, in ns
+	askMemory   = "memory"   // the anonymous memory in RAM after a collection, in bytes
+	askResident = "resident" // the anonymous memory in RAM as it is, in bytes
+	askHeap     = "heap"     // what Go holds of it, garbage included
+	askFiles    = "files"    // open file descriptors
+	publish     = "publish"
 )
 
 // answer acts on a line of the client and returns the answer, "" if there is none.
@@ -33,6 +34,9 @@ func answer(line string, publishVersion func(raffleID, version int64)) string {
 		runtime.GC()
 		debug.FreeOSMemory()
 		bytes, _ := measure.SelfAnonymous() // always there on Linux
+		return strconv.FormatInt(bytes, 10)
+	case askResident:
+		bytes, _ := measure.SelfAnonymous()
 		return strconv.FormatInt(bytes, 10)
 	case askHeap:
 		var stats runtime.MemStats

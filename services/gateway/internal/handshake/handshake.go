@@ -1,0 +1,19 @@
+package handshake
+
+import (
+	"net/http"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
+)
+
+// Config configures a Listener.
+type Config struct {
+	// Hub serves the connections of plain requests.
+	Hub *fanout.Hub
+	// Open returns what a request for a stream is answered with, and sets the header of
+	// the answer. It reports false if net/http must serve the request. It must not block,
+	// and what it returns is served or given to the stream's Done.
+	Open func(header http.Header, r *http.Request) (fanout.Stream, bool)
+	// Full reports whether no more connections may be open. They are left to the server.
+	Full func() bool
+}

@@ -1,0 +1,174 @@
+package handshake
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
+)
+
+// setup serves plain requests with streams that say "quick", and all others by an
+// http.Server that says "server". It returns the address.
+func setup(t *testing.T, full func() bool) string {
+	t.Helper()
+	hub, err := fanout.NewHub(fanout.Config{
+		Cache: cache.New(), Heartbeat: time.Minute, Lifetime: time.Hour, WriteTimeout: 10 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(inner, Config{Hub: hub, Full: full, Open: func(header http.Header, r *http.Request) (fanout.Stream, bool) {
+		header.Set("Served-For", r.RemoteAddr)
+		return fanout.Stream{Opening: []byte("quick"), Subscriptions: []fanout.Subscription{{RaffleID: 1}}}, true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{ReadHeaderTimeout: 100 * time.Millisecond, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Served-For", r.RemoteAddr)
+		io.WriteString(w, "server")
+	})}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.Serve(l) })
+	running.Go(func() { hub.Run(ctx) })
+	t.Cleanup(func() { s.Close(); cancel(); running.Wait() })
+	return inner.Addr().String()
+}
+
+func dial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c
+}
+
+// answer reads the answer's first n bytes, and checks that it is for c's address.
+func answer(t *testing.T, c net.Conn, r *bufio.Reader, n int) string {
+	t.Helper()
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resp.Header.Get("Served-For"); got != c.LocalAddr().String() {
+		t.Errorf("served for %q, want %q", got, c.LocalAddr())
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(resp.Body, b); err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func never() bool { return false }
+
+func TestListener_ServesPlainRequests(t *testing.T) {
+	t.Parallel()
+	c := dial(t, setup(t, never))
+	io.WriteString(c, plain)
+	if got := answer(t, c, bufio.NewReader(c), 5); got != "quick" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestListener_LeavesTheRestToTheServer(t *testing.T) {
+	t.Parallel()
+	address := setup(t, never)
+	for name, request := range map[string]string{
+		"pipelined": plain + plain,
+		"another":   strings.Replace(plain, "GET", "POST", 1),
+	} {
+		c := dial(t, address)
+		io.WriteString(c, request)
+		r := bufio.NewReader(c)
+		for range strings.Count(request, "HTTP/1.1") {
+			if got := answer(t, c, r, 6); got != "server" {
+				t.Errorf("%s: got %q", name, got)
+			}
+		}
+	}
+}
+
+// Nothing is lost of a request that arrives in parts.
+func TestListener_ServerReadsWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	c := dial(t, setup(t, never))
+	// The server has accepted once it has answered the first request.
+	io.WriteString(c, strings.Replace(plain, "GET", "POST", 1)+plain[:20])
+	r := bufio.NewReader(c)
+	if got := answer(t, c, r, 6); got != "server" {
+		t.Fatalf("got %q", got)
+	}
+	io.WriteString(c, plain[20:])
+	if got := answer(t, c, r, 6); got != "server" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A client that says nothing meets the server's timeouts.
+func TestListener_LeavesSilentClientsToTheServer(t *testing.T) {
+	t.Parallel()
+	c := dial(t, setup(t, never))
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, want the end of the connection", err)
+	}
+}
+
+func TestListener_ServesNothingWhenFull(t *testing.T) {
+	t.Parallel()
+	var full atomic.Bool
+	full.Store(true)
+	address := setup(t, full.Load)
+	for _, want := range []string{"server", "quick"} {
+		c := dial(t, address)
+		io.WriteString(c, plain)
+		if got := answer(t, c, bufio.NewReader(c), len(want)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		full.Store(false)
+	}
+}
+
+func TestListener_CloseEndsAccept(t *testing.T) {
+	t.Parallel()
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub, err := fanout.NewHub(fanout.Config{Cache: cache.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen(inner, Config{Hub: hub, Full: never})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { _, err := l.Accept(); ended <- err }()
+	l.Close()
+	if err := <-ended; err == nil {
+		t.Error("Accept returned a connection")
+	}
+	if c, err := net.Dial("tcp", inner.Addr().String()); err == nil {
+		c.Close()
+		t.Error("the port is still open")
+	}
+}
