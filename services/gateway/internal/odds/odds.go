@@ -96,6 +96,7 @@ type view struct {
 	Checkpoint     string    `json:"checkpoint,omitempty"`
 	DrawsAt        *string   `json:"drawsAt,omitempty"`
 	Round          int64     `json:"round,omitempty"`
+	Alternates     int32     `json:"alternates,omitempty"`
 	WinningTickets []ticket  `json:"winningTickets,omitempty"`
 }
 
@@ -188,7 +189,7 @@ func (v *view) addDraw(m *rafflev1.Odds) {
 		v.WinningTickets = append(v.WinningTickets, ticket{t.GetTicket(), t.GetPrize()})
 	}
 	v.LogSize, v.LogRoot, v.Checkpoint = m.GetLogSize(), m.GetLogRoot(), m.GetCheckpoint()
-	v.DrawsAt, v.Round = timestamp(m.GetDrawsAt()), m.GetRound()
+	v.DrawsAt, v.Round, v.Alternates = timestamp(m.GetDrawsAt()), m.GetRound(), m.GetAlternates()
 }
 
 // isFinal reports whether the odds will no longer change: a closed raffle whose draw

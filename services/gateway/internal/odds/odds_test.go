@@ -80,7 +80,7 @@ func TestDecode_HasTheDraw(t *testing.T) {
 		WinningTickets: []*rafflev1.WinningTicket{{Ticket: 5, Prize: 1}},
 	}))
 	const want = `"rule":"MEMBER_WINS_ONCE","prizes":[{"name":"Guitar","count":1}],"holders":[{"entries":2,"members":3}],` +
-		`"logSize":7,"logRoot":"AQID","checkpoint":"c\n","round":9,"winningTickets":[{"ticket":5,"prize":1}]}`
+		`"logSize":7,"logRoot":"AQID","checkpoint":"c\n","round":9,"alternates":1,"winningTickets":[{"ticket":5,"prize":1}]}`
 	if err != nil || !strings.HasSuffix(string(u.JSON), want) || !u.Final {
 		t.Errorf("%s, %v; want the end %s", u.JSON, err, want)
 	}
@@ -103,7 +103,7 @@ func TestDecode_LongestFrame(t *testing.T) {
 	u, err := Decode(encodeMessage(t, &rafflev1.Odds{
 		Id: math.MaxInt64, Epoch: strings.Repeat("z", maxEpoch), Version: oddsstream.MaxVersion, State: rafflev1.Raffle_CANCELLED, Title: strings.Repeat("<", 200), // six bytes each in JSON
 		Rule: rafflev1.Raffle_MEMBER_WINS_ONCE, Prizes: prizes, Holders: counts, WinningTickets: tickets,
-		LogSize: math.MaxInt64, LogRoot: make([]byte, 32), Checkpoint: strings.Repeat("\n", 300), DrawsAt: at, Round: math.MaxInt64,
+		LogSize: math.MaxInt64, LogRoot: make([]byte, 32), Checkpoint: strings.Repeat("\n", 300), DrawsAt: at, Round: math.MaxInt64, Alternates: math.MaxInt32,
 		Entries: math.MaxInt64, Members: math.MaxInt64, Winners: math.MaxInt32, MaxEntriesPerMember: math.MaxInt32,
 		WinnerProbability: new(1.2345678901234567e-300), NextEntryProbability: new(1.2345678901234567e-300), OpensAt: at, ClosesAt: at, At: at,
 	}))
