@@ -28,6 +28,7 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/test/tokentest"
 )
 
@@ -357,4 +358,59 @@ func TestAuthentication_ProtectsTheMembersOfWinners(t *testing.T) {
 	if code := status.Code(list(a.as(t, "ann", "operator"))); code == codes.Unauthenticated || code == codes.PermissionDenied {
 		t.Errorf("an operator: %v", code)
 	}
+}
+
+// What is known of a raffle that only members may watch is for who brings a token.
+func TestAuthentication_KeepsDrawsOfMembersOnlyRafflesFromOthers(t *testing.T) {
+	t.Parallel()
+	a := setupAuthenticated(t)
+	calls := map[string]func(context.Context) error{
+		"GetDraw": func(ctx context.Context) error {
+			_, err := a.raffles.GetDraw(ctx, &rafflev1.GetDrawRequest{RaffleId: 1})
+			return err
+		},
+		"ListWinners": func(ctx context.Context) error {
+			_, err := a.raffles.ListWinners(ctx, &rafflev1.ListWinnersRequest{RaffleId: 1})
+			return err
+		},
+		"GetTicket": func(ctx context.Context) error {
+			_, err := a.raffles.GetTicket(ctx, &rafflev1.GetTicketRequest{RaffleId: 1})
+			return err
+		},
+		"GetCheckpoint": func(ctx context.Context) error {
+			_, err := a.raffles.GetCheckpoint(ctx, &rafflev1.GetCheckpointRequest{RaffleId: 1})
+			return err
+		},
+		"GetLog": func(ctx context.Context) error {
+			_, err := a.raffles.GetLog(ctx, &rafflev1.GetLogRequest{RaffleId: 1})
+			return err
+		},
+	}
+	isRefused := func(err error) bool {
+		code := status.Code(err)
+		return code == codes.Unauthenticated || code == codes.PermissionDenied
+	}
+	for method, p := range permissions {
+		if _, ok := calls[method[strings.LastIndex(method, "/")+1:]]; ok != p.watched {
+			t.Errorf("%s: %+v", method, p)
+		}
+	}
+	invalid := bearing(t.Context(), "not.a.token")
+	for visibility, private := range map[raffle.Visibility]bool{raffle.Public: false, raffle.Members: true} {
+		a.store.visibility = visibility
+		for name, call := range calls {
+			if err := call(t.Context()); isRefused(err) != private {
+				t.Errorf("%s, for members: %t: %v", name, private, err)
+			}
+			if err := call(invalid); isRefused(err) != private {
+				t.Errorf("%s with an invalid token, for members: %t: %v", name, private, err)
+			}
+			if err := call(a.as(t, "7", "member")); isRefused(err) {
+				t.Errorf("%s as a member: %v", name, err)
+			}
+		}
+	}
+	a.store.visibility = raffle.Members
+	wantError(t, calls["GetDraw"](t.Context()), codes.Unauthenticated, "TOKEN_MISSING")
+	wantError(t, calls["GetDraw"](invalid), codes.Unauthenticated, "TOKEN_INVALID")
 }

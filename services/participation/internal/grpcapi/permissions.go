@@ -11,8 +11,11 @@ import (
 
 // permission says who may make a call.
 type permission struct {
-	public bool        // anybody, known or not
-	roles  access.Role // who has any of these
+	public bool // anybody, known or not
+	// watched calls are public unless only members may watch their raffle: then they need
+	// a valid token or certificate, of any role.
+	watched bool
+	roles   access.Role // who has any of these
 	// own calls are about one member, whom memberOf finds: who is a member only may make
 	// them for itself, and may leave the member's id out.
 	own bool
@@ -34,12 +37,13 @@ var permissions = map[string]permission{
 	rafflev1.RaffleService_StrikeWinner_FullMethodName: {roles: access.Operator, audited: true},
 	rafflev1.RaffleService_RedrawRaffle_FullMethodName: {roles: access.Operator, audited: true},
 	rafflev1.RaffleService_PurgeRaffle_FullMethodName:  {roles: access.Operator, audited: true},
-	// Everybody may check a draw. None of these tells of a member; see winnersWithMembers.
-	rafflev1.RaffleService_GetDraw_FullMethodName:       {public: true},
-	rafflev1.RaffleService_ListWinners_FullMethodName:   {public: true},
-	rafflev1.RaffleService_GetTicket_FullMethodName:     {public: true},
-	rafflev1.RaffleService_GetCheckpoint_FullMethodName: {public: true},
-	rafflev1.RaffleService_GetLog_FullMethodName:        {public: true},
+	// Everybody may check a draw who may watch the raffle. None of these tells of a member;
+	// see winnersWithMembers.
+	rafflev1.RaffleService_GetDraw_FullMethodName:       {public: true, watched: true},
+	rafflev1.RaffleService_ListWinners_FullMethodName:   {public: true, watched: true},
+	rafflev1.RaffleService_GetTicket_FullMethodName:     {public: true, watched: true},
+	rafflev1.RaffleService_GetCheckpoint_FullMethodName: {public: true, watched: true},
+	rafflev1.RaffleService_GetLog_FullMethodName:        {public: true, watched: true},
 
 	rafflev1.ParticipationService_GetOdds_FullMethodName: {roles: access.Any},
 	rafflev1.ParticipationService_Enter_FullMethodName:   {roles: access.Member | access.Backend, own: true},

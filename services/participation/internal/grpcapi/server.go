@@ -110,7 +110,7 @@ func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error
 	}
 	tokens := newPageTokens(cfg.PageTokenKey)
 	rates := newRates(cfg.EntriesPerMember, cfg.EntriesPerClient)
-	server := grpc.NewServer(append(interceptors(&cfg, validator, rates), transport(&cfg)...)...)
+	server := grpc.NewServer(append(interceptors(&cfg, store, validator, rates), transport(&cfg)...)...)
 	rafflev1.RegisterRaffleServiceServer(server, &raffleService{raffles: store, drawer: cfg.Drawer, tokens: tokens})
 	rafflev1.RegisterParticipationServiceServer(server, &participationService{
 		writer: writer, raffles: store, ledger: store, tokens: tokens,
@@ -125,11 +125,12 @@ func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error
 // interceptors returns what every call passes, from the outside in: metrics,
 // status, recovery, readiness, authentication, then for unary calls validation, rates
 // and admission. Authentication comes before validation, so that a stranger learns nothing
-// of the rules, and because it completes requests: a member's id may be left out.
+// of the rules, and because it completes requests: a member's id may be left out. What
+// only members may watch is kept from others behind admission, since that reads the raffle.
 // A stream of entries validates each of its messages, and is bounded, by itself; other
 // streams are ended at the stop, and with the token of their caller. Without Access there
 // is no authentication, and it costs nothing.
-func interceptors(cfg *Config, validator *validator, rates *rates) []grpc.ServerOption {
+func interceptors(cfg *Config, raffles Store, validator *validator, rates *rates) []grpc.ServerOption {
 	metrics := newCalls(cfg.Registry)
 	statuses := &statuses{log: cfg.Log}
 	// Enter waits in the batch writer, whose queue and transactions are bounded.
@@ -150,8 +151,12 @@ func interceptors(cfg *Config, validator *validator, rates *rates) []grpc.Server
 	if rates != nil {
 		unary = append(unary, rates.unary)
 	}
+	unary = append(unary, admission.unary)
+	if cfg.Access != nil {
+		unary = append(unary, (&watched{&authentication{*cfg.Access}, raffles}).unary)
+	}
 	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(append(unary, admission.unary)...),
+		grpc.ChainUnaryInterceptor(unary...),
 		grpc.ChainStreamInterceptor(append(stream, ending.stream,
 			recovery.StreamServerInterceptor(recovered(cfg.Log)), readiness.stream)...),
 	}

@@ -24,6 +24,8 @@ import (
 type fakeStore struct {
 	call func(context.Context) error
 	list []raffle.Entry
+	// visibility is that of the raffle which Get returns.
+	visibility raffle.Visibility
 	// member, unless it is nil, is called with the member of each request about one.
 	member func(id string)
 }
@@ -48,7 +50,7 @@ func (f *fakeStore) Create(ctx context.Context, _ raffle.Raffle, _ raffle.Reques
 }
 
 func (f *fakeStore) Get(ctx context.Context, _ int64) (raffle.Raffle, error) {
-	return raffle.Raffle{}, f.call(ctx)
+	return raffle.Raffle{Visibility: f.visibility}, f.call(ctx)
 }
 
 func (f *fakeStore) List(ctx context.Context, after int64, limit int, _ raffle.State) ([]raffle.Raffle, error) {
