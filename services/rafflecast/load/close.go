@@ -14,7 +14,7 @@ import (
 // Close closes a raffle and writes its final odds to out. It waits up to 30 s for a
 // service that is unavailable.
 func Close(ctx context.Context, cfg CloseConfig, out io.Writer) error {
-	options, err := cfg.options()
+	options, err := cfg.Options()
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ func (c *Credentials) tls() (*tls.Config, error) {
 	return current()
 }
 
-// options returns what Dial needs.
-func (c *Credentials) options() (options []grpc.DialOption, err error) {
+// Options returns what Dial needs.
+func (c *Credentials) Options() (options []grpc.DialOption, err error) {
 	cfg, err := c.tls()
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -18,6 +19,14 @@ import (
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/flow"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
 )
+
+// sse connects to the gateway. Without a limit, a connection to an instance that has
+// vanished with its machine would be tried for minutes.
+var sse = &http.Client{Transport: &http.Transport{
+	DialContext:           (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+	ResponseHeaderTimeout: 15 * time.Second,
+	DisableCompression:    true,
+}}
 
 const (
 	lookInterval  = 250 * time.Millisecond // between two looks at participation
@@ -110,7 +119,7 @@ func (f *flowWatch) read(ctx context.Context) {
 	if err != nil {
 		return // the URL was checked
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := sse.Do(req)
 	if err != nil {
 		return
 	}

@@ -63,6 +63,7 @@ func (r *Result) report(w io.Writer, cfg *Config) {
 	for _, reason := range slices.Sorted(maps.Keys(r.Retried)) {
 		line("retried "+strings.ToUpper(reason), r.Retried[reason])
 	}
+	fmt.Fprintf(w, "RESULT p99_ms %d\nRESULT retried %d\n", r.p99().Milliseconds(), r.retried())
 }
 
 // report writes what the verification found. Its last lines, which begin with

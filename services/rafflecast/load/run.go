@@ -10,8 +10,9 @@ import (
 // Run makes raffles, enters members into them and verifies the entries. It writes
 // the first raffle's id and the results to out, and a line per second to progress.
 // When ctx ends, it stops sending and verifies what was sent. It returns an error if
-// a setting is wrong, the service or the database cannot be reached, or the
-// verification or the watched gateway has a fault.
+// a setting is wrong, the service or the database cannot be reached, the verification
+// or the watched gateway has a fault, or the callers were answered worse than the
+// settings allow.
 func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -19,7 +20,7 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err := checkDatabase(ctx, cfg.DatabaseURL); err != nil {
 		return err
 	}
-	options, err := cfg.options()
+	options, err := cfg.Options()
 	if err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	watched := watchFlow(ctx, &cfg, g.plan.Raffles[0], conns[0])
 	result, err := g.Send(ctx, progress)
 	result.report(out, &cfg)
-	errFlow := watched.finish(out)
+	errFlow := errors.Join(result.judge(&cfg), watched.finish(out))
 	if err != nil {
 		fmt.Fprintln(progress, "sending ended early:", err)
 	}

@@ -4,10 +4,12 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 )
 
 // Config configures the clients that watch a raffle.
 type Config struct {
+	load.Credentials
 	Gateway string        `name:"gateway" env:"WATCH_GATEWAY" default:"http://127.0.0.1:9998" is:"url" help:"URL of the gateway."`
 	Target  string        `name:"target" env:"WATCH_TARGET" default:"127.0.0.1:9090" is:"grpc-target" help:"Address of participation's gRPC API, which is asked for the final odds."`
 	Raffle  int           `name:"raffle" env:"WATCH_RAFFLE" required:"" min:"1" help:"Id of the raffle to watch."`
@@ -18,6 +20,7 @@ type Config struct {
 	// Participation is asked four times a second, and a raffle that changes all the time
 	// has twenty updates a second.
 	MinUpdates int           `name:"min-updates" env:"WATCH_MIN_UPDATES" default:"50" min:"0" max:"100" unit:"percent" help:"Least updates that each client must receive, as a share of the looks at participation, four a second, that found a newer version."`
+	MaxBurst   int           `name:"max-burst" env:"WATCH_MAX_BURST" default:"100" min:"1" max:"100" unit:"percent" help:"Most clients whose streams end within one second, and most that connect again within one, as a share of all. A gateway that drains spreads both over its drain window."`
 	Timeout    time.Duration `name:"timeout" env:"WATCH_TIMEOUT" default:"15m" min:"1s" max:"24h" help:"Time until the raffle must be closed."`
 }
 

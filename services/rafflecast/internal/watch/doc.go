@@ -15,6 +15,9 @@
 //   - once the raffle is closed, the client has the final odds that participation
 //     reports within some seconds, and is stopped.
 //
+// Over all clients together, no second may end more streams, or see more clients come
+// back, than the settings allow.
+//
 // What clients may see when services fail is counted, and is no fault: lost and
 // refused connections, resets, and the longest time without a connection.
 //

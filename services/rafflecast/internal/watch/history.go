@@ -15,6 +15,8 @@ import (
 type history struct {
 	raffleID int64
 	changed  func() // called when the client may have become ready for what Run waits for
+	losses   *bursts
+	returns  *bursts
 
 	mu      sync.Mutex
 	epoch   string    // of the raffle; "" before the first odds
@@ -68,6 +70,7 @@ func (h *history) connect() {
 	now := time.Now()
 	if h.counts.connects++; h.counts.connects > 1 {
 		h.counts.longestGap = max(h.counts.longestGap, now.Sub(h.since))
+		h.returns.add()
 	}
 	h.connected, h.since = true, now
 	h.flow.Connect(now)
@@ -79,6 +82,9 @@ func (h *history) disconnect(retryIn time.Duration) {
 	defer h.mu.Unlock()
 	h.connected, h.since, h.retryIn = false, time.Now(), retryIn
 	h.flow.Disconnect()
+	if !h.final { // final odds end all streams
+		h.losses.add()
+	}
 }
 
 // fail records a request without a response.

@@ -25,7 +25,7 @@ type summary struct {
 }
 
 func (r *run) summarize(end raffleEnd) summary {
-	s := summary{counts: counts{refusals: map[int]int{}}, fewest: math.MaxInt}
+	s := summary{counts: counts{refusals: map[int]int{}}, fewest: math.MaxInt, faults: slices.Clone(r.faults)}
 	for i, c := range r.clients {
 		h := c.history
 		h.mu.Lock()
@@ -101,6 +101,8 @@ func (r *run) report(w io.Writer, end raffleEnd) (faults int) {
 		{"age of updates, greatest", r.ages.At(100).Round(time.Millisecond)},
 		{"connects", s.counts.connects},
 		{"of these, reconnects", reconnects},
+		{"most streams lost in 1 s", r.losses.greatest(burstPeriod)},
+		{"most reconnects in 1 s", r.returns.greatest(burstPeriod)},
 		{"longest without connection", s.counts.longestGap.Round(time.Millisecond)},
 		{"requests without response", s.counts.failures},
 		{"silent connections closed", s.counts.silences},

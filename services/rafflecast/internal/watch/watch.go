@@ -40,6 +40,9 @@ type run struct {
 	changes chan struct{} // capacity 1: a client's history has changed
 	commits flow.Commits
 	ages    *flow.Ages
+	losses  bursts   // of streams, before the final odds
+	returns bursts   // of clients that had lost their streams
+	faults  []string // that concern all clients
 }
 
 // Run watches the raffle until it is closed and every client was stopped. It
@@ -49,7 +52,11 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	conns, err := load.Dial(cfg.Target, 1)
+	options, err := cfg.Options()
+	if err != nil {
+		return err
+	}
+	conns, err := load.Dial(cfg.Target, 1, options...)
 	if err != nil {
 		return err
 	}
@@ -64,6 +71,7 @@ func (r *run) watch(ctx context.Context, participation *grpc.ClientConn, out, pr
 	running.Go(func() { r.reportProgress(watching, progress) })
 	end, err := r.awaitEnd(ctx, rafflev1.NewParticipationServiceClient(participation))
 	if err == nil {
+		r.faults = r.checkBursts() // before the streams that we end ourselves
 		r.awaitStops(ctx, r.allowTime()+stopGrace)
 	}
 	stop()
@@ -90,7 +98,7 @@ func newRun(cfg Config) *run {
 	for range cfg.Clients {
 		r.clients = append(r.clients, &client{
 			history: &history{
-				raffleID: int64(cfg.Raffle), changed: r.signalChange, counts: counts{refusals: map[int]int{}},
+				raffleID: int64(cfg.Raffle), changed: r.signalChange, losses: &r.losses, returns: &r.returns, counts: counts{refusals: map[int]int{}},
 				flow: flow.NewClient(limits, r.ages),
 			},
 			url: url, http: &http.Client{Transport: transport}, retry: firstRetry,

@@ -1,0 +1,42 @@
+package load
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRun_JudgesLatencyAndFailures(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		want string // part of the error; "": there must be none
+	}{
+		"without limits": {nil, ""},
+		"within limits":  {[]string{"--max-p99=5m", "--max-retried=10000"}, ""},
+		"too many fail":  {[]string{"--max-retried=100"}, "of 300 requests failed, more than 100 of 1000"},
+		"too late":       {[]string{"--max-p99=1ms"}, "more than 1ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := settings(t, append([]string{"--target=" + serveUnreliable(t, &unreliable{}), "--count=300", "--concurrency=40"}, c.args...)...)
+			_, result := send(t, cfg)
+			err := result.judge(&cfg)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestResult_LatencyCountsFromWhenARequestWasDue(t *testing.T) {
+	t.Parallel()
+	c := newCounters()
+	c.answered(answer{}, time.Now().Add(-time.Minute))
+	result := c.result(time.Now())
+	if err := result.judge(&Config{MaxP99: 30 * time.Second}); err == nil {
+		t.Error("an answer after a minute is in time")
+	}
+	result.report(io.Discard, &Config{})
+}
