@@ -12,15 +12,20 @@ it at the Service gateway, all from inside the cluster. Then something happens t
 system, and at the end the raffle is closed. A step passes if
 
 - every acknowledged entry is in PostgreSQL exactly once,
+- 99 % of the callers are answered within 2 s, and at most 1 % of the attempts fail
+  (postgres: 20 s, and half of them; vanish: 8 s, and 10 %),
 - no client saw an older version after a newer one, or a version twice,
 - while members enter, every connected client has each version or a newer one within
-  5 s of its commit (15 s in the steps nats and mute), and receives updates all the time,
+  5 s of its commit (15 s in the steps nats, mute and vanish), and receives updates all the
+  time; in the step vanish the clients of the lost gateway need not,
+- no second ends the streams of more than a quarter of a gateway's clients, or brings as
+  many back (but in the step vanish),
 - every client has the final odds within 5 s,
 - no container of either service was restarted.
 
 The script stops at the first failure, with exit code 1.
 
-Steps; without arguments, all of them but mute and node, in this order:
+Steps; without arguments, all of them but mute, node and vanish, in this order:
   reach          nothing happens; members enter over HTTP, at participation-http
   gateway        a rolling update of the gateway
   participation  a rolling update of participation
@@ -28,7 +33,9 @@ Steps; without arguments, all of them but mute and node, in this order:
   postgres       INTRUSIVE: a PostgreSQL pod is killed
   mute           VERY INTRUSIVE: a privileged pod makes a NATS pod drop its clients' packets
   node           VERY INTRUSIVE: a node is drained of all its pods, then uncordoned
-The steps mute and node run only if you name them.
+  vanish         VERY INTRUSIVE: a privileged pod drops all packets from and to a node for a
+                 minute; new raffles must be watched meanwhile
+The steps mute, node and vanish run only if you name them.
 
 In all steps but reach members enter over gRPC. Every step leaves a raffle with the
 title "Load" in the database.
@@ -40,12 +47,18 @@ Settings, by environment variable, with their defaults:
   CLIENTS=500             clients that watch, with a stream each
   RATE=200                entries per second
   WAIT=300                timeout of every wait, in seconds
+  TOKEN                   of a backend and operator, if callers are authenticated
   NODE                    the node to drain (default: a node with a gateway, but without
-                          NATS and PostgreSQL)
+                          NATS and PostgreSQL), or to cut off (with a gateway, but without
+                          PostgreSQL)
   NATS_PODS=app.kubernetes.io/name=nats           label of the NATS pods
   POSTGRES_PODS=app.kubernetes.io/name=postgres   label of the PostgreSQL pods
-  MUTE_NAMESPACE=rafflecast-try   made for the step mute, and deleted after it
+  VANISH=60               how long the step vanish cuts a node off, in seconds
+  MUTE_NAMESPACE=rafflecast-try   made for the steps mute and vanish, and deleted after them
   MUTE_IMAGE=nicolaka/netshoot:v0.14   has sh, pgrep, nsenter, ip and iptables
+If callers are authenticated, make a key for this test, and add its public half to the
+JWKS of the services, for as long as the test runs (deploy/README.md says how):
+  TOKEN=$(rafflecast token --keys=try-keys --subject=try --scope='backend operator' --issuer=…)
 A step that concerns a NATS or PostgreSQL pod is skipped if no pod has the label.
 END
 }
@@ -54,10 +67,18 @@ read -ra kubectl <<<"${KUBECTL:-kubectl}"
 namespace=${NAMESPACE:-rafflecast} image=${IMAGE:-rafflecast.local/rafflecast:dev}
 clients=${CLIENTS:-500} rate=${RATE:-200} wait=${WAIT:-300}
 nats_pods=${NATS_PODS:-app.kubernetes.io/name=nats} postgres_pods=${POSTGRES_PODS:-app.kubernetes.io/name=postgres}
-mute_namespace=${MUTE_NAMESPACE:-rafflecast-try} mute_image=${MUTE_IMAGE:-nicolaka/netshoot:v0.14}
+mute_namespace=${MUTE_NAMESPACE:-rafflecast-try} mute_image=${MUTE_IMAGE:-nicolaka/netshoot:v0.14} vanish=${VANISH:-60}
 services='app.kubernetes.io/name in (gateway,participation)'
-cordoned='' muted='' step='' raffle='' mode=unary # how members enter
-max_age=5s # of odds when they arrive, while members enter
+cordoned='' muted='' vanished='' step='' raffle='' mode=unary # how members enter
+target="dns:///participation:9090" facade=http://participation-http:9080 ca='' # ca: the file, if there is TLS
+
+# The limits of a step. A step sets its own before its name.
+max_age=5s      # of odds when they arrive, while members enter
+own_max_age=''  # the same for the single watcher of the job that enters members; empty: max_age
+max_late=0      # clients in percent for which max_age does not hold
+max_p99=2s      # latency of callers
+max_retried=10  # attempts that fail, of 1000
+max_burst=''    # clients in percent that may lose their streams within a second; empty: by the number of gateways
 
 k() { "${kubectl[@]}" --namespace="$namespace" --request-timeout="$((wait + 30))s" "$@"; }
 say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
@@ -70,12 +91,14 @@ cleanup() {
   trap - EXIT INT TERM
   exec >&3 2>&1 # the interrupted command may have redirected the output
   if [ -n "$muted" ]; then unmute || say "could not unmute $muted: delete the namespace $mute_namespace, then the pod $muted"; fi
+  if [ -n "$vanished" ]; then say "$vanished comes back by itself within $vanish s; then delete the namespace $mute_namespace"; fi
   if [ -n "$cordoned" ]; then k uncordon "$cordoned" || say "could not uncordon $cordoned"; fi
   if [ $code -ne 0 ] && [ -n "$step" ]; then
     k get pods -o wide || true
-    for job in try-load try-watch; do say "end of the log of $job:"; k logs "job/$job" --tail=30 2>&1 || true; done
+    for job in try-load try-watch try-new; do say "end of the log of $job:"; k logs "job/$job" --tail=30 2>&1 || true; done
   fi
-  k delete job try-load try-watch --ignore-not-found --timeout="${wait}s" >/dev/null 2>&1 || true
+  k delete job try-load try-watch try-new --ignore-not-found --timeout="${wait}s" >/dev/null 2>&1 || true
+  k delete secret try --ignore-not-found >/dev/null 2>&1 || true
   k delete networkpolicy try try-services try-postgres --ignore-not-found --timeout="${wait}s" >/dev/null 2>&1 || true
   exit $code
 }
@@ -89,7 +112,21 @@ retry() {
   done
 }
 
-# job NAME ARGUMENT... runs the program rafflecast in the cluster, as a Job.
+# callers finds out how callers reach participation, and who they must be.
+callers() {
+  local env
+  env=$(k get deployment participation -o 'jsonpath={range .spec.template.spec.containers[0].env[*]}{.name}={.value}{"\n"}{end}')
+  if grep -q '^PARTICIPATION_TLS_CERT=.' <<<"$env"; then
+    target="dns:///participation.$namespace.svc:9090" facade=https://participation-http:9080 ca=/etc/participation-tls/ca.crt
+  fi
+  [ -n "${TOKEN:-}" ] || grep -q '^ALLOW_ANONYMOUS=true$' <<<"$env" ||
+    fail "callers are authenticated, and TOKEN is empty: see --help"
+  k delete secret try --ignore-not-found >/dev/null
+  k create secret generic try --from-file=LOAD_TOKEN=<(printf %s "${TOKEN:-}") --from-literal=LOAD_CA="$ca" >/dev/null
+}
+
+# job NAME ARGUMENT... runs the program rafflecast in the cluster, as a Job, on a node
+# that will not vanish.
 job() {
   local name=$1 args
   shift
@@ -107,6 +144,10 @@ spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
       terminationGracePeriodSeconds: 1
+      affinity:
+        nodeAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+            nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: NotIn, values: ["$vanished"]}]}]
       securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
       containers:
         - name: rafflecast
@@ -114,8 +155,15 @@ spec:
           args: [${args%, }]
           env:
             - {name: DATABASE_URL, valueFrom: {secretKeyRef: {name: participation-database, key: DATABASE_URL}}}
+          envFrom: [{secretRef: {name: try}}]
+          volumeMounts:
+            - {name: participation-tls, mountPath: /etc/participation-tls, readOnly: true}
+            - {name: postgres-ca, mountPath: /etc/postgres-ca, readOnly: true}
           resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 512Mi}}
           securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+      volumes:
+        - {name: participation-tls, secret: {secretName: participation-tls, optional: true, items: [{key: ca.crt, path: ca.crt}]}}
+        - {name: postgres-ca, secret: {secretName: postgres-ca, optional: true, items: [{key: ca.crt, path: ca.crt}]}}
 END
 }
 
@@ -160,25 +208,34 @@ restarts() { k get pods -l "$services" -o 'jsonpath={range .items[*]}{.metadata.
 
 # start_jobs starts the job that enters members, and then the job that watches.
 start_jobs() {
-  k delete job try-load try-watch --ignore-not-found --timeout="${wait}s" >/dev/null
-  job try-load load --target=dns:///participation:9090 --mode="$mode" --facade=http://participation-http:9080 --gateway=http://gateway --max-age="$max_age" --rate="$rate" --duration=1h --until-closed
+  k delete job try-load try-watch try-new --ignore-not-found --timeout="${wait}s" >/dev/null
+  job try-load load --target="$target" --mode="$mode" --facade="$facade" --gateway=http://gateway --max-age="${own_max_age:-$max_age}" \
+    --max-p99="$max_p99" --max-retried="$max_retried" --rate="$rate" --duration=1h --until-closed
   retry logged try-load '^first raffle'
   raffle=$(logs try-load | sed -n 's/^first raffle //p')
-  job try-watch watch --gateway=http://gateway --target=dns:///participation:9090 --raffle="$raffle" --clients="$clients" --max-age="$max_age"
+  job try-watch watch --gateway=http://gateway --target="$target" --raffle="$raffle" --clients="$clients" --max-age="$max_age" \
+    --max-late="$max_late" --max-burst="${max_burst:-$(burst)}"
   retry logged try-watch "$clients of $clients connected"
   say "$clients clients watch raffle $raffle, $rate entries/s"
+}
+
+# burst prints a quarter of the share of clients that a gateway has, in percent.
+burst() {
+  local gateways
+  gateways=$(names app.kubernetes.io/name=gateway | wc -l)
+  echo $((25 / gateways > 2 ? 25 / gateways : 2))
 }
 
 # finish_jobs closes the raffle, which ends both jobs, and prints their results.
 finish_jobs() {
   sleep 10 # keeps the load on what has just recovered
-  retry k exec job/try-load -- /ko-app/rafflecast close --target=dns:///participation:9090 --raffle="$raffle"
+  retry k exec job/try-load -- /ko-app/rafflecast close --target="$target" --raffle="$raffle"
   retry finished try-load
   retry finished try-watch
-  logs try-load | grep -E '^(rate|latency|acknowledged|refused|retried|without|verified|updates|age|RESULT (lost|doubled|counter|flow))' | sed 's/^/    /'
+  logs try-load | grep -E '^(rate|latency|acknowledged|refused|retried|without|verified|updates|age|RESULT (lost|doubled|counter|flow)|.*more than)' | sed 's/^/    /'
   logs try-watch | grep -vE '^ +[0-9]+ s |^RESULT (reconnects|longest|resets)' | sed 's/^/    /'
   for job in try-load try-watch; do
-    [ "$(k get job $job -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "$job has found faults"
+    [ "$(k get job "$job" -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "$job has found faults"
   done
 }
 
@@ -243,17 +300,33 @@ replaced() { [ "$(k get pod "$1" -o 'jsonpath={.metadata.uid}')" != "$2" ]; }
 busiest_nats() {
   local pod count most=-1 busiest=''
   for pod in $(names "$nats_pods"); do
-    count=$(k get --raw "/api/v1/namespaces/$namespace/pods/$pod:8222/proxy/connz" 2>/dev/null | grep -c '"name": "rafflecast participation"') || true
-    if [ "${count:-0}" -gt "$most" ]; then most=$count busiest=$pod; fi
+    count=$(clients_of "$pod" 'rafflecast participation')
+    if [ "$count" -gt "$most" ]; then most=$count busiest=$pod; fi
   done
   echo "$busiest"
 }
 
-# mute_nats has a NATS pod drop all packets from and to its clients. The rules are set in
+# clients_of POD NAME prints how many clients of a name a NATS pod has, or 0 if that can't
+# be asked.
+clients_of() { k get --raw "/api/v1/namespaces/$namespace/pods/$1:8222/proxy/connz?limit=4096" 2>/dev/null | grep -c "\"name\": \"$2" || true; }
+
+# clients_beside POD prints how many of our clients the other NATS pods have.
+clients_beside() {
+  local pod sum=0
+  for pod in $(names "$nats_pods"); do
+    if [ "$pod" != "$1" ]; then sum=$((sum + $(clients_of "$pod" rafflecast))); fi
+  done
+  echo "$sum"
+}
+
+# mute_nats has a NATS pod drop all packets from and to its clients, all of which must go
+# to others. The rules are set in
 # the network namespace of the pod, which a privileged pod on its node can enter.
 mute_nats() {
-  local pod ip node
+  local pod ip node lost before found
   pod=$(busiest_nats)
+  lost=$(clients_of "$pod" rafflecast)
+  before=$(clients_beside "$pod")
   ip=$(k get pod "$pod" -o 'jsonpath={.status.podIP}')
   node=$(k get pod "$pod" -o 'jsonpath={.spec.nodeName}')
   muted=$pod
@@ -296,14 +369,88 @@ spec:
           sleep 86400 & wait
 END
   retry is_mute
-  say "$pod drops the packets of its clients"
+  say "$pod drops the packets of its $lost clients"
   sleep 20
+  found=$(($(clients_beside "$pod") - before))
+  [ "$found" -ge "$lost" ] || fail "$lost clients were connected to $pod, and only $found have gone to other servers"
 }
 is_mute() { [ "$("${kubectl[@]}" --namespace="$mute_namespace" logs mute)" = 'is mute' ]; }
 
 # unmute ends what mute_nats began.
 unmute() {
   k delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null && say "$muted answers again" && muted=''
+}
+
+# vanishing_node prints the node that the step vanish cuts off.
+vanishing_node() {
+  local node
+  for node in ${NODE:-$(nodes app.kubernetes.io/name=gateway | sort -u)}; do
+    [ -z "$(k get pods -l "$postgres_pods" -o name --field-selector="spec.nodeName=$node")" ] || continue
+    echo "$node"
+    return
+  done
+}
+
+# cut_off has the node $vanished drop all packets from and to other machines, as if it
+# had lost its power. Nobody can reach the pod that does this, so it ends by itself.
+cut_off() {
+  k create namespace "$mute_namespace" >/dev/null
+  k label namespace "$mute_namespace" pod-security.kubernetes.io/enforce=privileged >/dev/null
+  retry "${kubectl[@]}" --namespace="$mute_namespace" get serviceaccount default
+  "${kubectl[@]}" create -f - >/dev/null <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: vanish, namespace: $mute_namespace}
+spec:
+  nodeName: $vanished
+  hostNetwork: true
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  tolerations: [{operator: Exists}]
+  containers:
+    - name: vanish
+      image: $mute_image
+      securityContext: {privileged: true, runAsUser: 0}
+      args: ["$vanish"]
+      command:
+        - sh
+        - -ec
+        - |
+          link=\$(ip -o route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+          [ -n "\$link" ] || link=\$(ip -o -6 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+          [ -n "\$link" ] || { echo "the node has no default route"; exit 1; }
+          rules() {
+            for tables in iptables ip6tables; do
+              \$tables -w -t mangle \$1 PREROUTING -i \$link -j DROP || [ \$tables = ip6tables ]
+              \$tables -w -t mangle \$1 POSTROUTING -o \$link -j DROP || [ \$tables = ip6tables ]
+            done
+          }
+          echo cuts off \$link
+          sleep 5 # for this to be reported
+          rules -I
+          sleep \$0
+          rules -D
+END
+  retry cuts_off
+  say "$vanished is cut off for $vanish s"
+}
+cuts_off() { [[ "$("${kubectl[@]}" --namespace="$mute_namespace" logs vanish)" = 'cuts off '* ]]; }
+came_back() { [ "$("${kubectl[@]}" --namespace="$mute_namespace" get pod vanish -o 'jsonpath={.status.phase}')" = Succeeded ]; }
+
+# lose_node cuts a node off, has a new raffle entered and watched meanwhile, and waits for
+# the node to come back.
+lose_node() {
+  cut_off
+  sleep 20
+  job try-new load --target="$target" --gateway=http://gateway --max-age="$max_age" --max-p99="$max_p99" --rate=20 --duration=15s
+  retry finished try-new
+  [ "$(k get job try-new -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "a new raffle can't be entered, or not be watched"
+  say "a new raffle was entered and watched meanwhile"
+  retry came_back
+  "${kubectl[@]}" wait --for=condition=Ready "node/$vanished" --timeout="${wait}s" >/dev/null || fail "$vanished is not ready"
+  k wait --for=condition=Ready pod -l "$services" --timeout="${wait}s" >/dev/null || fail "a service is not ready"
+  k delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null
+  say "$vanished is back"
 }
 
 # gateway_nodes prints the nodes that run a gateway, but neither NATS nor PostgreSQL.
@@ -340,7 +487,7 @@ has_pods() { [ -n "$(names "$1")" ] || { echo; say "skipped: no pod in $namespac
 steps=("$@")
 [ $# -gt 0 ] || steps=(reach gateway participation nats postgres)
 for s in "${steps[@]}"; do
-  case $s in reach | gateway | participation | nats | mute | postgres | node) ;; *) usage >&2; exit 2 ;; esac
+  case $s in reach | gateway | participation | nats | mute | postgres | node | vanish) ;; *) usage >&2; exit 2 ;; esac
 done
 exec 3>&1
 trap cleanup EXIT
@@ -350,6 +497,7 @@ for deployment in gateway participation; do
   k rollout status "deployment/$deployment" --timeout="${wait}s" || fail "$deployment is not rolled out"
 done
 k get pods -o wide
+callers
 allow_traffic
 for s in "${steps[@]}"; do
   case $s in
@@ -359,8 +507,16 @@ for s in "${steps[@]}"; do
   # A stream without its leader acknowledges nothing for up to 7 s.
   nats) if has_pods "$nats_pods"; then max_age=15s run_step nats kill_pod "$nats_pods"; fi ;;
   mute) if has_pods "$nats_pods"; then max_age=15s run_step mute mute_nats; unmute; fi ;;
-  postgres) if has_pods "$postgres_pods"; then run_step postgres kill_pod "$postgres_pods"; fi ;;
+  postgres) if has_pods "$postgres_pods"; then max_p99=20s max_retried=500 run_step postgres kill_pod "$postgres_pods"; fi ;;
   node) run_step node drain_node ;;
+  vanish)
+    vanished=$(vanishing_node)
+    [ -n "$vanished" ] || fail "every node with a gateway also runs PostgreSQL: name the node to cut off by NODE=…"
+    # A client of the lost gateway notices after three heartbeats, and callers after 13 s.
+    gateways=$(names app.kubernetes.io/name=gateway | wc -l)
+    max_age=15s own_max_age=90s max_late=$((100 / gateways + 25)) max_p99=8s max_retried=100 max_burst=0 run_step vanish lose_node
+    vanished=''
+    ;;
   esac
 done
 step=''

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/socket"
 )
 
 // Listeners are the open ports of the service.
@@ -31,6 +33,18 @@ func listen(ctx context.Context, cfg *Config) (public, private net.Listener, err
 	if l == nil {
 		if l, err = Listen(ctx, &cfg.Settings, ""); err != nil {
 			return nil, nil, err
+		}
+	}
+	// A stream's client may leave its data unread for the write timeout, and the kernel
+	// goes by whole segments: see the fan-out's own, which are detached.
+	if tcp, ok := l.http.(*net.TCPListener); ok {
+		raw, err := tcp.SyscallConn()
+		if err == nil {
+			err = socket.SetUserTimeout(raw, 4*cfg.WriteTimeout)
+		}
+		if err != nil {
+			l.Close()
+			return nil, nil, fmt.Errorf("listen on %s: %w", cfg.Address, err)
 		}
 	}
 	return l.http, l.ops, nil

@@ -1,5 +1,5 @@
 // Package socket writes to sockets, and looks at what has arrived, at the lowest cost that
-// Linux allows.
+// Linux allows, and bounds how long they wait for a peer that has vanished.
 package socket
 
 import (

@@ -32,6 +32,7 @@ const (
 	lookInterval  = 250 * time.Millisecond // between two looks at participation
 	lookTimeout   = 3 * time.Second        // for each
 	reconnectWait = time.Second            // before the watcher connects again
+	maxSilence    = 45 * time.Second       // three heartbeats; a connection that is silent for longer is dead
 	// minUpdates is in percent of the looks that found a newer version. A raffle that
 	// changes all the time has five updates in the time between two looks.
 	minUpdates = 50
@@ -115,6 +116,8 @@ func (f *flowWatch) look(ctx context.Context, service rafflev1.ParticipationServ
 
 // read reads one stream to its end.
 func (f *flowWatch) read(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
 	if err != nil {
 		return // the URL was checked
@@ -129,7 +132,9 @@ func (f *flowWatch) read(ctx context.Context) {
 	}
 	f.connect(true)
 	defer f.connect(false)
-	events := sseclient.New(resp.Body, "", nil)
+	silence := time.AfterFunc(maxSilence, cancel)
+	defer silence.Stop()
+	events := sseclient.New(resp.Body, "", func() { silence.Reset(maxSilence) })
 	defer events.Close()
 	for {
 		e, err := events.Next()

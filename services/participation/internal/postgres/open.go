@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/exaring/otelpgx"
@@ -13,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/rafflecast/rafflecast/services/internal/socket"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 )
 
@@ -26,12 +30,42 @@ func Open(ctx context.Context, url string, conns int, traces *telemetry.Traces) 
 		return nil, errors.New("the database URL is neither postgres://user:password@host:port/database nor host=… user=… dbname=…")
 	}
 	cfg.MaxConns = int32(conns)
+	noticeLostServers(&cfg.ConnConfig.Config)
 	if traces.On() {
 		// The tracer leaves the arguments out, which is necessary: they name members.
 		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(traces.Provider()),
 			otelpgx.WithMeterProvider(noop.NewMeterProvider()), otelpgx.WithDisableAcquireTracer())
 	}
 	return newPool(ctx, cfg)
+}
+
+// Bounds of a server that vanishes without closing its connections, as with its machine.
+// pgx does not know libpq's tcp_user_timeout and keepalives: in a URL they become
+// settings of the session, and the server applies tcp_user_timeout and tcp_keepalives_*
+// to its own end of the connection.
+const (
+	connectTimeout = 5 * time.Second  // of each address, unless the URL has connect_timeout
+	userTimeout    = 10 * time.Second // until what was sent must be acknowledged
+	// While a statement runs nothing is sent: the kernel asks whether the server is there.
+	keepaliveIdle     = 5 * time.Second
+	keepaliveInterval = 2 * time.Second
+	keepaliveCount    = 3
+)
+
+// noticeLostServers bounds how long connections wait for a server that has vanished.
+func noticeLostServers(cfg *pgconn.Config) {
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, connectTimeout)
+	dialer := &net.Dialer{
+		Timeout:         cfg.ConnectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepaliveIdle, Interval: keepaliveInterval, Count: keepaliveCount},
+		Control: func(network, _ string, c syscall.RawConn) error {
+			if network == "unix" {
+				return nil
+			}
+			return socket.SetUserTimeout(c, userTimeout)
+		},
+	}
+	cfg.DialFunc = dialer.DialContext
 }
 
 // pingTimeout bounds the check of a connection that was idle for a while.

@@ -42,7 +42,7 @@ func (r *run) checkBursts() (faults []string) {
 		events *bursts
 		what   string
 	}{{&r.losses, "lost their streams"}, {&r.returns, "connected again"}} {
-		if most := b.events.greatest(burstPeriod); most*100 > len(r.clients)*r.cfg.MaxBurst {
+		if most := b.events.greatest(burstPeriod); r.cfg.MaxBurst > 0 && most*100 > len(r.clients)*r.cfg.MaxBurst {
 			faults = append(faults, fmt.Sprintf("%d of %d clients %s within %v, more than %d %%", most, len(r.clients), b.what, burstPeriod, r.cfg.MaxBurst))
 		}
 	}

@@ -17,10 +17,11 @@ type Config struct {
 	Over    time.Duration `name:"over" env:"WATCH_OVER" default:"2s" min:"0s" max:"10m" help:"Time over which the clients connect."`
 	Within  time.Duration `name:"within" env:"WATCH_WITHIN" default:"5s" min:"100ms" max:"10m" help:"Time from the raffle's end until every client must have the final odds. A client that waits to reconnect has its wait besides."`
 	MaxAge  time.Duration `name:"max-age" env:"WATCH_MAX_AGE" default:"5s" min:"100ms" max:"10m" help:"Most time from a commit until every connected client has its odds, or newer ones. The clocks of this machine and of the database must agree."`
+	MaxLate int           `name:"max-late" env:"WATCH_MAX_LATE" default:"0" min:"0" max:"100" unit:"percent" help:"Most clients, as a share of all, that may lack odds for longer than --max-age: those of a gateway that vanishes with its machine, until they notice its silence."`
 	// Participation is asked four times a second, and a raffle that changes all the time
 	// has twenty updates a second.
 	MinUpdates int           `name:"min-updates" env:"WATCH_MIN_UPDATES" default:"50" min:"0" max:"100" unit:"percent" help:"Least updates that each client must receive, as a share of the looks at participation, four a second, that found a newer version."`
-	MaxBurst   int           `name:"max-burst" env:"WATCH_MAX_BURST" default:"100" min:"1" max:"100" unit:"percent" help:"Most clients whose streams end within one second, and most that connect again within one, as a share of all. A gateway that drains spreads both over its drain window."`
+	MaxBurst   int           `name:"max-burst" env:"WATCH_MAX_BURST" default:"0" min:"1" max:"100" unit:"percent" zero:"they are not judged" help:"Most clients whose streams end within one second, and most that connect again within one, as a share of all. A gateway that drains spreads both over its drain window."`
 	Timeout    time.Duration `name:"timeout" env:"WATCH_TIMEOUT" default:"15m" min:"1s" max:"24h" help:"Time until the raffle must be closed."`
 }
 

@@ -124,6 +124,12 @@ func TestWatch_SeesThatUpdatesFlow(t *testing.T) {
 		"old ones": {
 			func(v int64) (string, bool) { return event(v, time.Now().Add(-3*time.Second/2)), true }, []string{"--max-age=1s", "--min-updates=0"}, "received version",
 		},
+		"old ones, to clients that may be late": {
+			func(v int64) (string, bool) { return event(v, time.Now().Add(-3*time.Second/2)), true }, []string{"--max-age=1s", "--min-updates=0", "--max-late=100"}, "",
+		},
+		"old ones, to more clients than may be late": {
+			func(v int64) (string, bool) { return event(v, time.Now().Add(-3*time.Second/2)), true }, []string{"--max-age=1s", "--min-updates=0", "--max-late=99"}, "received version",
+		},
 		"few of them": {func(v int64) (string, bool) { return event(v, time.Now()), v == 6 || v == finalVersion }, []string{"--max-age=1m"}, "received 2 updates"},
 	} {
 		t.Run(name, func(t *testing.T) {

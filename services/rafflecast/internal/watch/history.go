@@ -27,6 +27,7 @@ type history struct {
 	flow    *flow.Client
 	allowed time.Duration // from the raffle's end to finalAt
 	faults  []string
+	late    string // the first fault of lacking odds for too long
 
 	connected bool
 	since     time.Time     // when connected last changed
@@ -165,11 +166,8 @@ func (h *history) receiveOdds(o odds) {
 	if !ended && sseclient.IsFinal(o.State, o.DrawsAt != nil) {
 		h.final, h.finalAt = true, time.Now()
 	}
-	late := h.flow.Receive(o.Version, o.At, time.Now())
+	h.noteLate(h.flow.Receive(o.Version, o.At, time.Now()))
 	h.mu.Unlock()
-	if late != nil {
-		h.fault("%v", late)
-	}
 	if otherEpoch {
 		h.fault("version %d has another epoch, %s", o.Version, o.Epoch)
 	}
@@ -187,10 +185,15 @@ func (h *history) receiveOdds(o odds) {
 // look compares the client with what is committed.
 func (h *history) look(commits *flow.Commits, isNewer bool) {
 	h.mu.Lock()
-	late := h.flow.Look(commits, isNewer, time.Now())
-	h.mu.Unlock()
-	if late != nil {
-		h.fault("%v", late)
+	defer h.mu.Unlock()
+	h.noteLate(h.flow.Look(commits, isNewer, time.Now()))
+}
+
+// noteLate records that the client lacks odds for too long, unless err is nil. The
+// caller holds h.mu.
+func (h *history) noteLate(err error) {
+	if err != nil && h.late == "" {
+		h.late = err.Error()
 	}
 }
 

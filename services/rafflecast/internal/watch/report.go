@@ -20,15 +20,20 @@ type summary struct {
 	connected int // clients
 	version   int64
 	delay     time.Duration // until the last client received the final odds
+	late      int           // clients that lacked odds for too long
 	fewest    int           // updates of one client that were committed while it was connected
 	faults    []string
 }
 
 func (r *run) summarize(end raffleEnd) summary {
 	s := summary{counts: counts{refusals: map[int]int{}}, fewest: math.MaxInt, faults: slices.Clone(r.faults)}
+	var late []string
 	for i, c := range r.clients {
 		h := c.history
 		h.mu.Lock()
+		if h.late != "" {
+			late = append(late, fmt.Sprintf("client %d: %s", i, h.late))
+		}
 		s.counts.add(&h.counts)
 		if h.connected {
 			s.connected++
@@ -42,6 +47,9 @@ func (r *run) summarize(end raffleEnd) summary {
 			s.faults = append(s.faults, fmt.Sprintf("client %d: %s", i, fault))
 		}
 		h.mu.Unlock()
+	}
+	if s.late = len(late); s.late*100 > len(r.clients)*r.cfg.MaxLate {
+		s.faults = append(s.faults, late...)
 	}
 	return s
 }
@@ -99,6 +107,7 @@ func (r *run) report(w io.Writer, end raffleEnd) (faults int) {
 		{"age of updates p50", r.ages.At(50).Round(time.Millisecond)},
 		{"age of updates p99", r.ages.At(99).Round(time.Millisecond)},
 		{"age of updates, greatest", r.ages.At(100).Round(time.Millisecond)},
+		{"clients that were late", s.late},
 		{"connects", s.counts.connects},
 		{"of these, reconnects", reconnects},
 		{"most streams lost in 1 s", r.losses.greatest(burstPeriod)},
