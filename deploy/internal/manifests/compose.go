@@ -41,7 +41,7 @@ func CompareCompose(p *types.Project, o *Objects, programs map[string]Settings, 
 			continue
 		}
 		found[w.Name] = true
-		c := &w.Pod.Spec.Containers[0]
+		c := containerOf(name, w)
 		if s.Image != c.Image {
 			errs = append(errs, fmt.Errorf("%s uses %s in compose, %s in the overlay", name, s.Image, c.Image))
 		}
@@ -53,7 +53,7 @@ func CompareCompose(p *types.Project, o *Objects, programs map[string]Settings, 
 			errs = append(errs, fmt.Errorf("%s: the command is %v in compose, %v in the overlay", name, s.Command, c.Args))
 		}
 		errs = append(errs, compareEnvironment(name, s, o.env(c), extra))
-		if settings, ours := times[w.Name]; ours {
+		if settings, ours := times[w.Name]; ours && c.Name == w.Name {
 			errs = append(errs, compareLimits(name, s, c, programs[name], settings))
 		}
 	}
@@ -68,12 +68,22 @@ func CompareCompose(p *types.Project, o *Objects, programs map[string]Settings, 
 // workloadOf returns the name of the workload that corresponds to a compose service.
 func workloadOf(service string) string {
 	if service == "migrate" {
-		return "participation-migrate"
+		return "participation"
 	}
 	if strings.HasPrefix(service, "nats-") {
 		return "nats"
 	}
 	return service
+}
+
+// containerOf returns the container that corresponds to a compose service.
+func containerOf(service string, w *Workload) *corev1.Container {
+	for _, c := range w.Pod.Spec.InitContainers {
+		if c.Name == service {
+			return &c
+		}
+	}
+	return &w.Pod.Spec.Containers[0]
 }
 
 func comparePorts(name string, s types.ServiceConfig, w *Workload) error {

@@ -24,7 +24,7 @@ import (
 var served = map[string]bool{
 	"/v1, Kind=Namespace": true, "/v1, Kind=Service": true, "/v1, Kind=ServiceAccount": true,
 	"/v1, Kind=Secret": true, "/v1, Kind=ConfigMap": true,
-	"apps/v1, Kind=Deployment": true, "apps/v1, Kind=StatefulSet": true, "batch/v1, Kind=Job": true,
+	"apps/v1, Kind=Deployment": true, "apps/v1, Kind=StatefulSet": true,
 	"policy/v1, Kind=PodDisruptionBudget": true, "autoscaling/v2, Kind=HorizontalPodAutoscaler": true,
 	"networking.k8s.io/v1, Kind=NetworkPolicy": true, "networking.k8s.io/v1, Kind=Ingress": true,
 	"gateway.networking.k8s.io/v1, Kind=Gateway": true, "gateway.networking.k8s.io/v1, Kind=HTTPRoute": true,

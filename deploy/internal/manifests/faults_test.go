@@ -14,7 +14,7 @@ import (
 func TestDecode_RejectsMalformedObjects(t *testing.T) {
 	t.Parallel()
 	const grace = "terminationGracePeriodSeconds"
-	text := render(t, prod)
+	text := render(t, withGatewayAPI)
 	for _, broken := range []struct{ from, to, want string }{
 		{grace + ": 40", "terminationGracePeriod: 40", `unknown field "spec.template.spec.terminationGracePeriod"`},
 		{grace + ": 40", grace + ": 40\n      " + grace + ": 50", "already set"},
@@ -35,6 +35,9 @@ func TestDecode_RejectsMalformedObjects(t *testing.T) {
 func (o *Objects) pod(name string) *corev1.PodSpec { return &o.workload(name).Pod.Spec }
 
 func (o *Objects) container(name string) *corev1.Container { return &o.pod(name).Containers[0] }
+
+// migration returns the container that migrates the database.
+func (o *Objects) migration() *corev1.Container { return &o.pod("participation").InitContainers[0] }
 
 func (o *Objects) setenv(name, key, value string) {
 	c := o.container(name)
@@ -81,8 +84,14 @@ var faults = []struct {
 		o.pod("participation").TopologySpreadConstraints[0].MatchLabelKeys = nil
 	}, "counts pods of the old version"},
 	{"selectors", func(o *Objects) {
-		delete(o.workload("participation-migrate").Pod.Labels, "app.kubernetes.io/part-of")
-	}, "labels of participation-migrate"},
+		delete(o.workload("participation").Pod.Labels, "app.kubernetes.io/part-of")
+	}, "the label part-of of participation"},
+	{"selectors", func(o *Objects) {
+		o.workload("gateway").Pod.Labels["app.kubernetes.io/version"] = "0.9.0"
+	}, "the label version of gateway"},
+	{"selectors", func(o *Objects) {
+		delete(o.workload("nats").Pod.Labels, "app.kubernetes.io/component")
+	}, "the pods of nats have no label component"},
 	{"routes", func(o *Objects) { route(o).Timeouts.Request = new(gatewayv1.Duration("30s")) }, "would cut streams"},
 	{"routes", func(o *Objects) { route(o).Timeouts = nil }, "would cut streams"},
 	{"routes", func(o *Objects) {
@@ -135,7 +144,9 @@ var faults = []struct {
 	}, "unknown secret: nats-tls/ca.pem"},
 	{"references", func(o *Objects) { o.Services = nil }, "has no headless service nats"},
 	{"environment", func(o *Objects) { o.setenv("gateway", "GATEWAY_DRAIN", "1s") }, "gateway does not know GATEWAY_DRAIN"},
-	{"environment", func(o *Objects) { o.setenv("participation-migrate", "DATABASE", "x") }, "participation does not know DATABASE"},
+	{"environment", func(o *Objects) {
+		o.migration().Env = append(o.migration().Env, corev1.EnvVar{Name: "DATABASE", Value: "x"})
+	}, "participation does not know DATABASE"},
 	{"environment", func(o *Objects) { o.setenv("gateway", "LOG_FORMAT", "text") }, "does not log as JSON"},
 	{"environment", func(o *Objects) { o.setenv("gateway", "GOMEMLIMIT", "1GiB") }, "at least a tenth below"},
 	{"environment", func(o *Objects) { o.setenv("gateway", "GOMEMLIMIT", "") }, "at least a tenth below"},
@@ -173,7 +184,7 @@ var faults = []struct {
 
 func TestChecks_FindFaults(t *testing.T) {
 	t.Parallel()
-	text, checks := render(t, prod), checks(t)
+	text, checks := render(t, withGatewayAPI), checks(t)
 	for _, fault := range faults {
 		o := decode(t, text)
 		fault.damage(o)

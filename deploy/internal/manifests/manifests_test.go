@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -19,8 +20,9 @@ const (
 	prod = dir + "overlays/production"
 	// yours is the example of an overlay from which an operator starts.
 	yours = dir + "examples/your-overlay"
-	// withIngress is an overlay of production with the component ingress, made by render.
-	withIngress = dir + "overlays/production-with-ingress"
+	// These are overlays of production with an entrance, made by render.
+	withGatewayAPI = dir + "overlays/production-with-gateway-api"
+	withIngress    = dir + "overlays/production-with-ingress"
 )
 
 // external lists the secret keys that the operator must provide for production.
@@ -32,22 +34,39 @@ var external = []string{
 	"rafflecast-signing/signing.key",
 }
 
-// render returns the rendered YAML of an overlay.
+// render returns the rendered YAML of an overlay, and of the namespace, which no overlay
+// has.
 func render(t *testing.T, overlay string) string {
 	t.Helper()
-	if overlay == withIngress {
-		files := t.TempDir()
-		if err := os.CopyFS(files, os.DirFS(dir)); err != nil {
-			t.Fatal(err)
-		}
-		overlay = filepath.Join(files, "overlays/ingress")
-		text := "resources: [../production]\ncomponents: [../../components/ingress]\n"
-		if err := os.Mkdir(overlay, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	return renderAlone(t, overlay) + "---\n" + read(t, dir+"namespace.yaml")
+}
+
+// renderAlone returns the rendered YAML of an overlay.
+func renderAlone(t *testing.T, overlay string) string {
+	t.Helper()
+	if entrance, ok := strings.CutPrefix(overlay, dir+"overlays/production-with-"); ok {
+		return renderOverlay(t, "resources: [../production]\ncomponents: [../../components/"+entrance+"]\n")
+	}
+	text, err := Render(filesys.MakeFsOnDisk(), overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// renderOverlay returns the rendered YAML of an overlay with this kustomization.
+func renderOverlay(t *testing.T, kustomization string) string {
+	t.Helper()
+	files := t.TempDir()
+	if err := os.CopyFS(files, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(files, "overlays/own")
+	if err := os.Mkdir(overlay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	text, err := Render(filesys.MakeFsOnDisk(), overlay)
 	if err != nil {
@@ -141,7 +160,7 @@ func secretsOf(o *Objects) []string {
 
 func TestOverlays_PassAllChecks(t *testing.T) {
 	t.Parallel()
-	for _, overlay := range []string{dev, prod, withIngress, yours} {
+	for _, overlay := range []string{dev, prod, withGatewayAPI, withIngress, yours} {
 		o := decode(t, render(t, overlay))
 		for name, check := range checks(t) {
 			if err := check(o); err != nil {
@@ -151,17 +170,66 @@ func TestOverlays_PassAllChecks(t *testing.T) {
 	}
 }
 
-func TestIngress_ReplacesGatewayAPI(t *testing.T) {
+func TestProduction_LeavesTheEntranceToYou(t *testing.T) {
 	t.Parallel()
-	o := decode(t, render(t, withIngress))
-	if len(o.Ingresses) != 1 || len(o.Gateways) != 0 || len(o.Routes) != 0 {
-		t.Errorf("%d ingresses, %d gateways, %d routes", len(o.Ingresses), len(o.Gateways), len(o.Routes))
+	for overlay, want := range map[string][3]int{ // ingresses, gateways, routes
+		prod: {}, dev: {}, withIngress: {1, 0, 0}, withGatewayAPI: {0, 1, 2}, yours: {0, 1, 2},
+	} {
+		o := decode(t, render(t, overlay))
+		if got := [3]int{len(o.Ingresses), len(o.Gateways), len(o.Routes)}; got != want {
+			t.Errorf("%s: %d ingresses, gateways and routes, want %d", overlay, got, want)
+		}
+	}
+}
+
+// Each object has the namespace of the overlay, and nothing names another one.
+func TestProduction_RunsInAnyNamespace(t *testing.T) {
+	t.Parallel()
+	for _, entrance := range []string{"gateway-api", "ingress"} {
+		text := renderOverlay(t, "namespace: elsewhere\nresources: [../production]\ncomponents: [../../components/"+entrance+"]\n")
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, ".rafflecast.svc") && !strings.Contains(line, "PARTICIPATION_AUTH_CERTIFICATES") &&
+				!strings.Contains(line, "value: operator=") || strings.Contains(line, "namespace: rafflecast") {
+				t.Errorf("with %s: %s", entrance, line)
+			}
+		}
+	}
+	for _, overlay := range []string{prod, withGatewayAPI, withIngress} {
+		err := forEachDocument([]byte(renderAlone(t, overlay)), func(document []byte) error {
+			var object struct {
+				Kind     string
+				Metadata struct{ Name, Namespace string }
+			}
+			if err := yaml.Unmarshal(document, &object); err != nil {
+				return err
+			}
+			if object.Metadata.Namespace != "rafflecast" {
+				t.Errorf("%s: %s %s is in the namespace %q", overlay, object.Kind, object.Metadata.Name, object.Metadata.Namespace)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// kubectl delete -k must not delete a namespace, with all that is in it. And nothing may
+// be immutable that a new version changes, as a Job is.
+func TestOverlays_CanBeAppliedAgainAndDeleted(t *testing.T) {
+	t.Parallel()
+	for _, overlay := range []string{dev, prod, withGatewayAPI, withIngress, yours} {
+		for _, kind := range []string{"Namespace", "Job"} {
+			if strings.Contains(renderAlone(t, overlay), "\nkind: "+kind+"\n") {
+				t.Errorf("%s has a %s", overlay, kind)
+			}
+		}
 	}
 }
 
 func TestYourOverlay_ReplacesAllExampleValues(t *testing.T) {
 	t.Parallel()
-	text, replaced := render(t, yours), render(t, prod)
+	text, replaced := render(t, yours), render(t, withGatewayAPI)
 	for _, value := range []string{"image: rafflecast.local/", "rafflecast.example.com", "value: 10.0.0.0/8", "login.example.com"} {
 		if strings.Contains(text, value) || !strings.Contains(replaced, value) {
 			t.Errorf("%q is not replaced, or not in production", value)
@@ -195,14 +263,11 @@ var allowed = []string{
 	"participation -> namespace kubernetes.io/metadata.name=monitoring:4318",
 	"participation -> nats:4222",
 	"participation -> pods cnpg.io/cluster=postgres:5432",
-	"participation-migrate -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53",
-	"participation-migrate -> namespace kubernetes.io/metadata.name=kube-system pods k8s-app=kube-dns:53/UDP",
-	"participation-migrate -> pods cnpg.io/cluster=postgres:5432",
 }
 
 func TestAllowedConnections_OfProduction(t *testing.T) {
 	t.Parallel()
-	for _, overlay := range []string{prod, withIngress} {
+	for _, overlay := range []string{prod, withGatewayAPI, withIngress} {
 		got, err := AllowedConnections(decode(t, render(t, overlay)))
 		if err != nil || !slices.Equal(got, allowed) {
 			t.Errorf("%s: %v, got\n%s", overlay, err, strings.Join(got, "\n"))

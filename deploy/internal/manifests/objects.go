@@ -3,7 +3,6 @@ package manifests
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -28,13 +27,24 @@ type Objects struct {
 	Namespaces  []*corev1.Namespace
 }
 
-// Workload is an object that runs pods: a Deployment, a StatefulSet or a Job.
+// Workload is an object that runs pods: a Deployment or a StatefulSet.
 type Workload struct {
 	Kind, Name string
 	Replicas   *int32 // nil if not set
 	Selector   *metav1.LabelSelector
 	Pod        *corev1.PodTemplateSpec
 	Object     any
+}
+
+// containers returns the containers of a pod, those that run before the others first.
+func (w *Workload) containers() []*corev1.Container {
+	var all []*corev1.Container
+	for _, list := range [][]corev1.Container{w.Pod.Spec.InitContainers, w.Pod.Spec.Containers} {
+		for i := range list {
+			all = append(all, &list[i])
+		}
+	}
+	return all
 }
 
 // add files an object under its kind. It returns false if no check covers that kind.
@@ -44,8 +54,6 @@ func (o *Objects) add(object any) bool {
 		o.addWorkload("Deployment", v.Name, v.Spec.Replicas, v.Spec.Selector, &v.Spec.Template, v)
 	case *appsv1.StatefulSet:
 		o.addWorkload("StatefulSet", v.Name, v.Spec.Replicas, v.Spec.Selector, &v.Spec.Template, v)
-	case *batchv1.Job:
-		o.addWorkload("Job", v.Name, new(int32(1)), nil, &v.Spec.Template, v)
 	case *corev1.Service:
 		o.Services = append(o.Services, v)
 	case *corev1.ServiceAccount:

@@ -61,8 +61,6 @@ func (w *Workload) probes(c *corev1.Container) error {
 	for _, p := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
 		var port intstr.IntOrString
 		switch {
-		case p == nil && w.Kind == "Job":
-			continue
 		case p == nil:
 			errs = append(errs, fmt.Errorf("%s lacks a probe: it needs startup, readiness and liveness", w.Name))
 			continue
@@ -105,9 +103,7 @@ func Selectors(o *Objects) error {
 		}
 	}
 	for _, w := range o.Workloads {
-		if w.Kind != "Job" {
-			matches("the selector", w.Selector, w)
-		}
+		matches("the selector", w.Selector, w)
 		for _, c := range w.Pod.Spec.TopologySpreadConstraints {
 			matches("the spread over "+c.TopologyKey, c.LabelSelector, w)
 			// Without it old pods count during an update, and all new ones may share a node.
@@ -115,9 +111,25 @@ func Selectors(o *Objects) error {
 				errs = append(errs, fmt.Errorf("the spread of %s over %s counts pods of the old version", w.Name, c.TopologyKey))
 			}
 		}
-		if w.Pod.Labels["app.kubernetes.io/name"] != w.Name || w.Pod.Labels["app.kubernetes.io/part-of"] != "rafflecast" {
-			errs = append(errs, fmt.Errorf("the labels of %s's pods are %v", w.Name, w.Pod.Labels))
-		}
+		errs = append(errs, recommended(w))
 	}
 	return errors.Join(errs...)
+}
+
+// recommended checks the labels that Kubernetes recommends.
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+func recommended(w *Workload) error {
+	want := map[string]string{"name": w.Name, "part-of": "rafflecast", "instance": "rafflecast"}
+	if image := w.Pod.Spec.Containers[0].Image; w.Kind == "Deployment" { // the others are not ours
+		want["version"] = image[strings.LastIndex(image, ":")+1:]
+	}
+	for name, value := range want {
+		if got := w.Pod.Labels["app.kubernetes.io/"+name]; got != value {
+			return fmt.Errorf("the label %s of %s's pods is %q, want %q", name, w.Name, got, value)
+		}
+	}
+	if w.Pod.Labels["app.kubernetes.io/component"] == "" {
+		return fmt.Errorf("the pods of %s have no label component", w.Name)
+	}
+	return nil
 }

@@ -17,7 +17,7 @@ func References(o *Objects, external []string) error {
 	r := references{objects: o, external: external}
 	for _, w := range o.Workloads {
 		r.volumes(w)
-		for _, c := range w.Pod.Spec.Containers {
+		for _, c := range w.containers() {
 			for _, e := range c.Env {
 				if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
 					r.secret(w, e.ValueFrom.SecretKeyRef.Name, e.ValueFrom.SecretKeyRef.Key)
@@ -74,7 +74,7 @@ func (r *references) configMap(w *Workload, name string) {
 
 func (r *references) volumes(w *Workload) {
 	mounted := map[string]bool{}
-	for _, c := range w.Pod.Spec.Containers {
+	for _, c := range w.containers() {
 		for _, m := range c.VolumeMounts {
 			mounted[m.Name] = true
 		}

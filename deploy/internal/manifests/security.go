@@ -37,7 +37,7 @@ func Security(o *Objects) error {
 		if mountsToken || !accounts[spec.ServiceAccountName] {
 			errs = append(errs, fmt.Errorf("%s: its pods get an API token, or their service account does not exist", w.Name))
 		}
-		for _, c := range spec.Containers {
+		for _, c := range w.containers() {
 			if s := c.SecurityContext; s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem {
 				errs = append(errs, fmt.Errorf("%s: its root file system is writable", w.Name))
 			}

@@ -36,22 +36,23 @@ var common = regexp.MustCompile(`^(GOMEMLIMIT|GOGC|GOMAXPROCS|OTEL_[A-Z_]+)$`)
 func Environment(o *Objects, programs map[string]Settings) error {
 	var errs []error
 	for _, w := range o.Workloads {
-		c := &w.Pod.Spec.Containers[0]
-		known, ours := programs[program(c.Image)]
-		if !ours {
-			continue
-		}
-		env := o.env(c)
-		for name := range env {
-			if _, ok := known[name]; !ok && !common.MatchString(name) {
-				errs = append(errs, fmt.Errorf("%s: %s does not know %s", w.Name, program(c.Image), name))
+		for _, c := range w.containers() {
+			known, ours := programs[program(c.Image)]
+			if !ours {
+				continue
 			}
-		}
-		if env["LOG_FORMAT"] != "json" {
-			errs = append(errs, fmt.Errorf("%s does not log as JSON", w.Name))
-		}
-		if w.Kind != "Job" {
-			errs = append(errs, memory(w.Name, c, env["GOMEMLIMIT"]))
+			env := o.env(c)
+			for name := range env {
+				if _, ok := known[name]; !ok && !common.MatchString(name) {
+					errs = append(errs, fmt.Errorf("%s: %s does not know %s", w.Name, program(c.Image), name))
+				}
+			}
+			if env["LOG_FORMAT"] != "json" {
+				errs = append(errs, fmt.Errorf("%s does not log as JSON", w.Name))
+			}
+			if c.Name == w.Name {
+				errs = append(errs, memory(w.Name, c, env["GOMEMLIMIT"]))
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -107,7 +107,7 @@ spec:
 		}
 	}
 	want := []string{
-		"participation -> postgres:5432", "participation-migrate -> postgres:5432", "postgres -> postgres:5432",
+		"participation -> postgres:5432", "postgres -> postgres:5432",
 	}
 	if !slices.Equal(to, want) {
 		t.Errorf("got %v", to)
