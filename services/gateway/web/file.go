@@ -46,6 +46,12 @@ func assetNames() []string {
 	return append(names, draw...)
 }
 
+// clientNames returns the names of the files of the browser's client.
+func clientNames() []string {
+	names, _ := fs.Glob(embedded, "client/*")
+	return names
+}
+
 // serve answers with the file. The standard library handles conditional and range
 // requests and HEAD.
 func (f file) serve(w http.ResponseWriter, r *http.Request) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
 
-//go:embed index.html error.html assets draw/*.js
+//go:embed index.html error.html assets draw/*.js client/*.js
 var embedded embed.FS
 
 // contentSecurityPolicy lets the page use its own files and its own API and nothing
@@ -22,7 +22,8 @@ const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; " +
 	"frame-ancestors 'none'"
 
-// Handler serves the page at / and /raffle/{id}, and its files under /assets/ and /draw/.
+// Handler serves the page at / and /raffle/{id}, and its files under /assets/, /draw/
+// and /client/. Pages of all origins may import the last, which are the same for everybody.
 // responder writes its errors: JSON, or HTML for clients that accept it.
 // checkRaffle returns the error of a request for a raffle by its id, if there is
 // one. The handler is safe for concurrent use.
@@ -52,6 +53,9 @@ func Handler(responder *respond.Responder, checkRaffle func(ctx context.Context,
 	for _, name := range assetNames() {
 		handle("/"+name, forPeople, mustLoad(name).serve)
 	}
+	for _, name := range clientNames() {
+		mux.Handle("/"+name, withSharing(responder.Handler(respond.Methods{http.MethodGet: mustLoad(name).serve})))
+	}
 	mux.Handle("/", forPeople.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 		return respond.Errorf(respond.PathNotFound, "There is nothing at this address.")
 	}))
@@ -69,6 +73,15 @@ func withHeaders(next http.Handler) http.Handler {
 		// Browsers ask every time, which costs a 304, so that none mixes the files of two
 		// releases.
 		header.Set("Cache-Control", "no-cache")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withSharing lets pages of all origins import a file.
+func withSharing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 		next.ServeHTTP(w, r)
 	})
 }

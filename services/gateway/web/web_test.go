@@ -77,6 +77,26 @@ func TestHandler_ServesPageAndAssets(t *testing.T) {
 	}
 }
 
+func TestHandler_LetsPagesOfAllOriginsImportTheClient(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"rafflecast.js", "connection.js", "sse.js", "tabs.js"} {
+		full := get(t, http.MethodGet, "/client/"+name, http.Header{"Origin": {"https://shop.example"}})
+		wantStatus(t, full, http.StatusOK)
+		wantSafe(t, full)
+		wantHeader(t, full, "Content-Type", "text/javascript; charset=utf-8")
+		same := get(t, http.MethodGet, "/client/"+name, http.Header{"If-None-Match": full.Header()["Etag"]})
+		wantStatus(t, same, http.StatusNotModified)
+		for _, answer := range []*httptest.ResponseRecorder{full, same} {
+			wantHeader(t, answer, "Access-Control-Allow-Origin", "*")
+			wantHeader(t, answer, "Cross-Origin-Resource-Policy", "cross-origin")
+		}
+	}
+	for _, name := range []string{"package.json", "rafflecast.d.ts", "README.md"} {
+		wantStatus(t, get(t, http.MethodGet, "/client/"+name, nil), http.StatusNotFound)
+	}
+	wantHeader(t, get(t, http.MethodGet, "/assets/page.js", nil), "Access-Control-Allow-Origin", "")
+}
+
 func TestHandler_ServesOnePageForAllRaffles(t *testing.T) {
 	t.Parallel()
 	root, raffle := get(t, http.MethodGet, "/", nil), get(t, http.MethodGet, "/raffle/7", nil)

@@ -17,7 +17,7 @@ func newCORS(origins []string) (*cors.Middleware, error) {
 	middleware, err := cors.NewMiddleware(cors.Config{
 		Origins:         origins,
 		RequestHeaders:  []string{"Content-Type", "If-None-Match", "Last-Event-ID"},
-		ResponseHeaders: []string{"ETag", "Retry-After"},
+		ResponseHeaders: []string{"Date", "ETag", "Retry-After"}, // Date, for countdowns
 		MaxAgeInSeconds: 600,
 	})
 	if err != nil {
