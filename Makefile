@@ -52,8 +52,8 @@ dashboard: ## make deploy/grafana/rafflecast.json from its source, deploy/intern
 noble: ## bundle SHA-256 and BLS of npm's @noble for the page's check of a draw
 	@cd services/gateway/web/draw && ./noble.sh $(BUILD)/npm/noble >$(BUILD)/noble.js && cp $(BUILD)/noble.js noble.js
 
-pictures: $(BUILD)/with-postgres chromium ## take the pictures of the page again
-	@mkdir -p $(PICTURES) && SCREENSHOTS=$(PICTURES) $(with-postgres) go test -count=1 -run TestPage_Pictures ./services/test/e2e
+pictures: chromium ## take the pictures of the page again, in every state
+	@SCREENSHOTS=$(PICTURES) go test -count=1 ./services/test/page
 
 PICTURES := $(CURDIR)/services/gateway/web/pictures
 
@@ -97,9 +97,10 @@ check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; gener
 
 GEN := .
 OPENAPI := services/participation/internal/httpapi/openapi.json
-generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2 proto-rules ## generate Go code and the OpenAPI document from the contract
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc $(TOOLS)/protoc-gen-grpc-gateway $(TOOLS)/protoc-gen-openapiv2 proto-rules ## generate Go code and the OpenAPI document from the contract, and the script of the page
 	@buf generate --template proto/buf.gen.yaml -o $(GEN)
 	@go run ./services/test/cmd/contract openapi $(GEN)/.build/swagger/raffle.swagger.json $(GEN)/$(OPENAPI)
+	@go run ./services/test/cmd/bundle
 
 format: $(TOOLS)/buf $(TOOLS)/golangci-lint ## format Go and the contract
 	@buf format -w proto && golangci-lint fmt $(addprefix ./,$(MODULES))

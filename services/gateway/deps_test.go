@@ -33,6 +33,7 @@ var allowed = []string{
 	"github.com/prometheus/common",
 	"github.com/prometheus/procfs",
 	"github.com/rafflecast/rafflecast/proto",
+	"github.com/rafflecast/rafflecast/services/draw", // chances
 	"github.com/rafflecast/rafflecast/services/gateway",
 	"github.com/rafflecast/rafflecast/services/internal",
 	"go.opentelemetry.io/auto/sdk",
@@ -56,6 +57,7 @@ var allowed = []string{
 	"google.golang.org/genproto/googleapis/rpc",
 	"google.golang.org/grpc",
 	"google.golang.org/protobuf",
+	"rsc.io/qr", // the page's QR code
 }
 
 func TestBinary_DependsOnAllowedModules(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/course"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/handshake"
@@ -76,6 +77,7 @@ type service struct {
 	accepted acceptedConns
 	tokens   *access.Tokens // nil: none are accepted
 	tls      *tls.Config    // nil: none
+	courses  course.Recorder
 	stopping atomic.Bool
 }
 
@@ -104,7 +106,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		APIPrefix:     cfg.NATSAPIPrefix,
 		Names:         cfg.Names(),
 		Cache:         s.cache,
-		Publish:       s.hub.Publish,
+		Publish:       s.publish,
 		Received:      metrics.received,
 		SnapshotTaken: metrics.snapshotTaken,
 		CheckFailed:   metrics.failedChecks.Inc,
@@ -123,7 +125,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		s.release()
 		return nil, err
 	}
-	s.http = httpserver.New(s.api.Handler(web.Handler(s.api.Responder(), s.api.CheckRaffle)))
+	s.http = httpserver.New(s.api.Handler(web.Handler(s.api.Responder(), s.api.PageSource(&s.courses))))
 	s.http.ConnContext = fanout.ConnContext
 	s.http.MaxHeaderBytes = cfg.MaxHeaderBytes
 	s.http.ReadHeaderTimeout = cfg.HeaderTimeout
@@ -144,6 +146,12 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 func (c *Config) connectNATS(callbacks natsconn.Callbacks) (*nats.Conn, error) {
 	servers := natsconn.Servers{URL: c.NATSURL, CA: c.NATSCA, Credentials: c.NATSCredentials}
 	return natsconn.Connect(servers, "rafflecast gateway", c.Log, callbacks)
+}
+
+// publish notes an update for the page, and sends it to the connections.
+func (s *service) publish(u *odds.Update) {
+	s.courses.Record(u)
+	s.hub.Publish(u)
 }
 
 // release closes what a service that will not run has opened: to run until a context

@@ -55,6 +55,7 @@ require (
 
 replace (
 	github.com/rafflecast/rafflecast/proto => ../../proto
+	github.com/rafflecast/rafflecast/services/draw => ../draw
 	github.com/rafflecast/rafflecast/services/gateway => ../gateway
 	github.com/rafflecast/rafflecast/services/participation => ../participation
 	github.com/rafflecast/rafflecast/services/rafflecast => ../rafflecast

@@ -20,7 +20,10 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
-require github.com/cloudflare/circl v1.6.5 // indirect
+require (
+	github.com/cloudflare/circl v1.6.5 // indirect
+	rsc.io/qr v0.2.0 // indirect
+)
 
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.2 // indirect

@@ -16,6 +16,7 @@ require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
+	github.com/evanw/esbuild v0.28.2
 	github.com/getkin/kin-openapi v0.153.0
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
@@ -38,7 +39,10 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
-require github.com/cloudflare/circl v1.6.5 // indirect
+require (
+	github.com/cloudflare/circl v1.6.5 // indirect
+	rsc.io/qr v0.2.0 // indirect
+)
 
 require (
 	buf.build/go/protovalidate v1.4.0 // indirect

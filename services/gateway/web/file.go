@@ -3,10 +3,12 @@ package web
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
@@ -15,9 +17,9 @@ import (
 // contentTypes are those of the embedded files. mime.TypeByExtension would depend on
 // the machine's own tables.
 var contentTypes = map[string]string{
-	".css":  "text/css; charset=utf-8",
 	".html": "text/html; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
+	".png":  "image/png",
 	".svg":  "image/svg+xml",
 }
 
@@ -25,40 +27,78 @@ var contentTypes = map[string]string{
 type file struct {
 	name string
 	body []byte
-	etag string
 }
 
-// mustLoad returns an embedded file. It panics if there is none with this name,
-// which is a defect that shows at every start.
-func mustLoad(name string) file {
+// mustRead returns the content of an embedded file. It panics if there is none with this
+// name, which is a defect that shows at every start.
+func mustRead(name string) []byte {
 	body, err := embedded.ReadFile(name)
 	if err != nil {
 		panic(err)
 	}
+	return body
+}
+
+// mustLoadHashed returns the script, under a name that changes with its content.
+func mustLoadHashed(name string) file {
+	body := mustRead(name)
 	hash := sha256.Sum256(body)
-	return file{name, body, `"` + hex.EncodeToString(hash[:16]) + `"`}
+	return file{scriptPrefix + hex.EncodeToString(hash[:8]) + ".js", body}
 }
 
-// assetNames returns the names of the files that the page loads.
-func assetNames() []string {
-	names, _ := fs.Glob(embedded, "assets/*") // fails only for a malformed pattern
-	draw, _ := fs.Glob(embedded, "draw/*")
-	return append(names, draw...)
+// scriptPrefix begins the names that the script has had in any release.
+const scriptPrefix = "assets/page-"
+
+func hashBase64(text string) string {
+	hash := sha256.Sum256([]byte(text))
+	return base64.StdEncoding.EncodeToString(hash[:])
 }
 
-// clientNames returns the names of the files of the browser's client.
-func clientNames() []string {
-	names, _ := fs.Glob(embedded, "client/*")
+// glob returns the names of the embedded files that match one of the patterns.
+func glob(patterns ...string) (names []string) {
+	for _, pattern := range patterns {
+		found, _ := fs.Glob(embedded, pattern) // fails only for a malformed pattern
+		names = append(names, found...)
+	}
 	return names
 }
 
-// serve answers with the file. The standard library handles conditional and range
-// requests and HEAD.
+// serve answers with the file. Browsers ask every time, which costs a 304, so that none
+// mixes the files of two releases.
 func (f file) serve(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", contentTypes[path.Ext(f.name)])
-	w.Header().Set("ETag", f.etag)
+	w.Header().Set("Cache-Control", "no-cache")
+	return serve(w, r, f.body)
+}
+
+// serveScript answers with the script, which never changes under its name. While a release
+// is rolled out, the page of one instance may ask another for its script: that one answers
+// with its own, which nobody must keep.
+func serveScript(w http.ResponseWriter, r *http.Request) error {
+	name := "assets/" + r.PathValue("name")
+	switch {
+	case name == pageScript.name:
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	case strings.HasPrefix(name, scriptPrefix) && path.Ext(name) == ".js":
+		w.Header().Set("Cache-Control", "no-store")
+	default:
+		return errNothing()
+	}
+	w.Header().Set("Content-Type", contentTypes[".js"])
+	return serve(w, r, pageScript.body)
+}
+
+// serve answers with a body. The standard library handles conditional and range requests
+// and HEAD.
+func serve(w http.ResponseWriter, r *http.Request, body []byte) error {
+	hash := sha256.Sum256(body)
+	etag := `"` + hex.EncodeToString(hash[:16]) + `"`
+	if r.Header.Get("Accept-Encoding") != "" {
+		etag = "W/" + etag // the same for other bytes, which may come compressed
+	}
+	w.Header().Set("ETag", etag)
 	out := &rangeWriter{ResponseWriter: w}
-	http.ServeContent(out, r, f.name, time.Time{}, bytes.NewReader(f.body))
+	http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(body))
 	return out.refusal
 }
 

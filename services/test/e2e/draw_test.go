@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/test/browser"
 )
 
 // A member enters on the page, the raffle is closed and draws by itself, the page tells
@@ -20,30 +21,29 @@ func TestPage_ShowsTheDraw(t *testing.T) {
 	p := launchRafflecast(t, dataDir(t))
 	web := p.awaitLog(`the page +(http://\S+)/$`)[1]
 	c := dial(t, p.awaitLog(`(\S+) raffle\.v1\.ParticipationService/Enter`)[1])
-	tab := startBrowser(t)
+	tab := browser.Start(t, "en-US")
 	b := &testBundle{web: web}
-	b.openPage(t, tab, 1, "Signed guitar")
-	do(t, tab, chromedp.Focus("#member-id"), chromedp.KeyEvent("minji"), chromedp.KeyEvent(kb.Enter))
-	awaitTrue(t, tab, `document.querySelector("#tickets-numbers").textContent === "Your ticket is 1."`)
-	awaitTrue(t, tab, `document.querySelector("#own-chance").textContent.includes("100")`)
+	b.openPage(tab, 1)
+	tab.Do(chromedp.Focus("#member-id"), chromedp.KeyEvent("minji"), chromedp.KeyEvent(kb.Enter))
+	tab.Await(`document.querySelector("[data-fact=receiptTicket] dd")?.textContent === "1"`)
+	figureIs(tab, "^100%$")
 	c.enter(t, 1, "other")
-	awaitTrue(t, tab, `document.querySelector("#own-chance").textContent.includes("50")`)
+	figureIs(tab, "^50%$")
 	c.closeRaffle(t, 1)
 	// The stream stays open, and the time until the draw is shown.
-	awaitTrue(t, tab, `document.querySelector("#state").dataset.state === "CLOSED" && document.querySelector("#when-label").textContent === "The draw is in"`)
-	awaitTrue(t, tab, `document.querySelector("#connection").dataset.connection === "live"`)
-	awaitTrue(t, tab, `document.querySelector("#state").dataset.state === "DRAWN" && document.querySelectorAll("#winning li").length === 1`)
-	awaitTrue(t, tab, `document.querySelector("#connection").dataset.connection === "ended"`)
+	tab.Await(`document.querySelector("#state").dataset.state === "CLOSED" && document.querySelector("#countdown-label").textContent === "The draw is in"`)
+	tab.Await(`document.querySelector("#connection").dataset.connection === "live"`)
+	tab.Await(`document.querySelector("#state").dataset.state === "DRAWN" && document.querySelectorAll("#winning li").length === 1`)
+	tab.Await(`document.querySelector("#connection").dataset.connection === "ended"`)
 	winners, err := c.raffles.ListWinners(t.Context(), &rafflev1.ListWinnersRequest{RaffleId: 1})
 	if err != nil || len(winners.GetWinners()) != 2 {
 		t.Fatal(winners, err)
 	}
 	won := winners.GetWinners()[0].GetTicket()
-	awaitTrue(t, tab, `document.querySelector("#winning li").dataset.ticket === "%d"`, won)
-	awaitTrue(t, tab, `document.querySelector("#own-result").textContent === %q`,
-		map[bool]string{true: "Your ticket has won. Congratulations!", false: "Your ticket has not won this time."}[won == 1])
-	do(t, tab, chromedp.Click("#check-button"))
-	awaitTrue(t, tab, `document.querySelector("#check-result").dataset.outcome === "true"`)
+	tab.Await(`document.querySelector("#winning li").dataset.ticket === "%d"`, won)
+	figureIs(tab, map[bool]string{true: "^You won!$", false: "^Not this time$"}[won == 1])
+	tab.Do(chromedp.Click("#check-button"))
+	tab.Await(`document.querySelector("#check-result").dataset.outcome === "true"`)
 	verify(t, web+"/raffle/1")
 }
 

@@ -96,7 +96,12 @@ func awaitGateway(t *testing.T, gateway *program) (web, ops string) {
 
 func (c *client) create(t *testing.T, title string, winners int32) int64 {
 	t.Helper()
-	made, err := c.raffles.CreateRaffle(t.Context(), &rafflev1.CreateRaffleRequest{Title: title, Winners: winners})
+	return c.createWith(t, &rafflev1.CreateRaffleRequest{Title: title, Winners: winners})
+}
+
+func (c *client) createWith(t *testing.T, request *rafflev1.CreateRaffleRequest) int64 {
+	t.Helper()
+	made, err := c.raffles.CreateRaffle(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -150,18 +150,6 @@ func (a *API) routes() http.Handler {
 // them.
 func Refusals() []string { return respond.Labels() }
 
-// CheckRaffle returns the error of a request for the raffle with the id text: the
-// id is malformed, or no raffle has it. It returns nil as long as it is not known
-// which raffles there are.
-func (a *API) CheckRaffle(ctx context.Context, text string) error {
-	id, err := raffleID(text)
-	if err != nil || !a.feed.Complete() {
-		return err
-	}
-	_, err = a.known(ctx, id)
-	return err
-}
-
 // known returns a raffle's newest odds. It waits a moment for a raffle that is not known:
 // whoever has just created one opens it at once, while its first odds are on the way.
 func (a *API) known(ctx context.Context, id int64) (*odds.Update, error) {

@@ -45,6 +45,15 @@ func (a *API) identify(r *http.Request) (*access.Identity, string, error) {
 	return who, token, nil
 }
 
+// isMember reports whether a request brings a token that is accepted.
+func (a *API) isMember(r *http.Request) bool {
+	if token, err := tokenOf(r); err != nil || token == "" || a.cfg.Tokens == nil {
+		return false
+	}
+	_, _, err := a.identify(r)
+	return err == nil
+}
+
 // accessError returns the error for a request whose sender is not known, or may not do
 // what it asks for.
 func accessError(err error) error {

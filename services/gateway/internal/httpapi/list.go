@@ -42,11 +42,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 	if !a.feed.Ready() {
 		return errNotReady()
 	}
-	isMember := false
-	if token, err := tokenOf(r); err == nil && token != "" && a.cfg.Tokens != nil {
-		_, _, err := a.identify(r)
-		isMember = err == nil
-	}
+	isMember := a.isMember(r)
 	// One more than a page shows whether there is a next page.
 	found := a.cache.List(req.after, req.size+1, func(u *odds.Update) bool {
 		return (req.state == "" || u.State == req.state) && (isMember || !u.MembersOnly)

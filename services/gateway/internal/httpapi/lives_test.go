@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/course"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
+
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
@@ -131,7 +134,8 @@ func TestUnknownRaffle_WhileStreamIsFilled(t *testing.T) {
 				b.t.Errorf("%s: no Retry-After", path)
 			}
 		}
-		if err := b.api.CheckRaffle(b.t.Context(), "7"); err != nil {
+		_, err := b.api.PageSource(new(course.Recorder)).Raffle(pageRequest(b.t, "7"), "7")
+		if !respond.Is(err, respond.NotReady) {
 			b.t.Errorf("the page: %v", err)
 		}
 		if status, _ := b.body(http.MethodGet, "/api/v1/raffles/1/odds"); status != 200 {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/gateway/internal/course"
 )
 
 // Whoever has just created a raffle opens it at once: its first odds are on the way.
@@ -20,7 +22,7 @@ func TestRaffle_IsAwaitedIfItIsNew(t *testing.T) {
 			}
 		}
 		time.AfterFunc(100*time.Millisecond, func() { b.publish(update(4, 1)) })
-		if err := b.api.CheckRaffle(b.t.Context(), "4"); err != nil {
+		if _, err := b.api.PageSource(new(course.Recorder)).Raffle(pageRequest(b.t, "4"), "4"); err != nil {
 			b.t.Errorf("its page: %v", err)
 		}
 	})

@@ -140,22 +140,3 @@ func TestRoutes_AnswerHeadAndOptionsAndNoOtherMethods(t *testing.T) {
 		}
 	})
 }
-
-func TestCheckRaffle_AgreesWithTheRoutes(t *testing.T) {
-	t.Parallel()
-	forEach(t, allTransports, nil, func(b *testBundle) {
-		b.publish(update(1, 1))
-		for id, want := range map[string]string{
-			"1": "", "2": "raffle 2 does not exist",
-			"x": `id: must be a whole number from 1 to 9223372036854775807 (got "x")`,
-		} {
-			if err := b.api.CheckRaffle(b.t.Context(), id); (err == nil) != (want == "") || (err != nil && err.Error() != want) {
-				b.t.Errorf("%s: %v", id, err)
-			}
-		}
-		b.feed.notReady = true
-		if err := b.api.CheckRaffle(b.t.Context(), "2"); err != nil {
-			b.t.Errorf("not ready: %v", err)
-		}
-	})
-}

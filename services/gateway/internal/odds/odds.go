@@ -40,10 +40,13 @@ type Update struct {
 	MembersOnly bool
 	Removed     bool      // the raffle does not exist any more; it is the last of this life
 	At          time.Time // when the version was made, by the database's clock
-	JSON        []byte    // the event's data; a part of Frame
-	Frame       []byte    // the event as it is sent on a connection with one raffle
-	Body        []byte    // Frame without its id line
-	Position    Position  // in the stream
+	Entries     int64
+	OpensAt     int64    // Unix milliseconds; 0 if the raffle has no such time
+	ClosesAt    int64    // likewise
+	JSON        []byte   // the event's data; a part of Frame
+	Frame       []byte   // the event as it is sent on a connection with one raffle
+	Body        []byte   // Frame without its id line
+	Position    Position // in the stream
 	// Life counts the lives of raffles in the order in which the cache has met them,
 	// from 1. Of two updates of a raffle, the one of the higher life is newer, and
 	// within a life the one of the higher version. The cache sets it.
@@ -171,6 +174,7 @@ func Decode(payload []byte) (*Update, error) {
 	u.Removed = m.GetRemoved()
 	u.Final = isFinal(m.GetState(), v.DrawsAt) || u.Removed
 	u.At = m.GetAt().AsTime()
+	u.Entries, u.OpensAt, u.ClosesAt = m.GetEntries(), milliseconds(m.GetOpensAt()), milliseconds(m.GetClosesAt())
 	return u, nil
 }
 
@@ -244,6 +248,14 @@ func timestamp(t *timestamppb.Timestamp) *string {
 		return nil
 	}
 	return new(t.AsTime().Format(TimeFormat))
+}
+
+// milliseconds returns a time in Unix milliseconds, 0 for none.
+func milliseconds(t *timestamppb.Timestamp) int64 {
+	if t == nil {
+		return 0
+	}
+	return t.AsTime().UnixMilli()
 }
 
 // ID returns the event id of an update: <raffle>:<epoch>:<version>.

@@ -50,14 +50,14 @@ type Responder struct {
 	// Refused, if set, is called with the label of each error's reason.
 	Refused func(label string)
 	// HTML, if set, renders an error for a client that accepts HTML.
-	HTML func(status int, message string) []byte
+	HTML func(r *http.Request, reason Reason) []byte
 	// Log takes the details of internal errors. It must be set.
 	Log *slog.Logger
 }
 
 // WithHTML returns a copy of the Responder that renders errors with html for
 // clients that accept HTML.
-func (re *Responder) WithHTML(html func(status int, message string) []byte) *Responder {
+func (re *Responder) WithHTML(html func(r *http.Request, reason Reason) []byte) *Responder {
 	with := *re
 	with.HTML = html
 	return &with
@@ -85,7 +85,7 @@ func (re *Responder) Error(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	header.Set("Cache-Control", "no-store")
 	if re.HTML != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {
-		write(w, a.status, "text/html; charset=utf-8", re.HTML(a.status, e.Message))
+		write(w, a.status, "text/html; charset=utf-8", re.HTML(r, e.Reason))
 		return
 	}
 	type body struct {

@@ -83,11 +83,11 @@ func TestResponder_AnswersPeopleInHTML(t *testing.T) {
 	var log bytes.Buffer
 	var refused []string
 	re := newResponder(&log, &refused)
-	html := re.WithHTML(func(status int, message string) []byte { return fmt.Appendf(nil, "<h1>%d %s", status, message) })
+	html := re.WithHTML(func(_ *http.Request, reason Reason) []byte { return fmt.Appendf(nil, "<h1>%s", reason) })
 	const browser = "text/html,application/xhtml+xml,*/*;q=0.8"
 	w := answerTo(t, html, Errorf(NotReady, "not ready"), browser)
 	h := w.Header()
-	if w.Code != 503 || w.Body.String() != "<h1>503 not ready" || h.Get("Retry-After") != "2" {
+	if w.Code != 503 || w.Body.String() != "<h1>NOT_READY" || h.Get("Retry-After") != "2" {
 		t.Errorf("%d %s %v", w.Code, w.Body, h)
 	}
 	if got := h.Get("Content-Type"); got != "text/html; charset=utf-8" {

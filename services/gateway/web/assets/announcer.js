@@ -1,23 +1,11 @@
-// Milliseconds between two announcements. A busy raffle changes all the time, and a screen
-// reader must stay free for other things.
-const quiet = 5_000;
-
-// createAnnouncer returns say(text), which announces a text by way of the region. Of the
-// texts that come within the quiet time only the newest is announced, when it ends.
+// createAnnouncer returns say(text), which lets screen readers read a text, once. The page says
+// little: that a raffle opened, closed or was drawn, and whether it is live. The odds can be
+// read at any time, and a busy raffle would never fall silent.
 export function createAnnouncer(region) {
-  let waiting = null;
-  let timer = null;
-
-  const speak = () => {
-    timer = null;
-    if (waiting === null) return;
-    region.textContent = waiting;
-    waiting = null;
-    timer = setTimeout(speak, quiet);
-  };
-
+  let said = region.textContent;
   return (text) => {
-    waiting = text;
-    if (timer === null) speak();
+    if (text === said) return;
+    said = text;
+    region.textContent = text;
   };
 }

@@ -1,77 +1,62 @@
-import { formatClock, formatClockShort, formatOdds, formatPercent, text } from "./text.js";
+import { formatInteger, formatMinute, formatTime, t } from "./text.js";
+import { hasEnded } from "./odds.js";
 
 // More points than these can't be seen apart on a screen.
 const maxPoints = 600;
 
-const margin = { top: 14, right: 14, bottom: 26, left: 16 };
-// The least time that the width stands for, in milliseconds, so that the first moments are
-// not stretched over all of it.
-const shortest = 10_000;
+// A line of fewer points tells nothing.
+const fewest = 3;
+
+const margin = { top: 16, right: 16, bottom: 28, left: 16 };
 
 // Width in pixels of a digit of an axis label, at the size in the style sheet.
 const figureWidth = 7.5;
 
-// Width in pixels of a label of the time axis, with the space around it.
-const labelRoom = 96;
+const day = 86_400_000;
 
-const timeSteps = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400].map((s) => s * 1000);
-
-// Chart draws the odds since the page was opened, as steps: odds hold until the next entry.
+// Chart draws how the entries grew, as steps: from what the gateway has seen, and then as they
+// come. While the page is not live, it draws nothing: a gap stays a gap.
 export class Chart {
   #svg;
-  #points = [];
-  #changes = 0;
-  #last = null;
-  #stoppedAt = null;
-  #grid = element("g", "grid");
-  #area = element("path", "area");
-  #line = element("path", "line");
-  #tip = element("circle", "tip");
+  #runs; // of { time, entries }, with gaps between them
+  #isLive = null; // unknown before the first connection
+  #end = 0;
+  #isOver = false;
   #scheduled = false;
+  #parts = { grid: element("g", "grid"), area: element("path", "area"), line: element("path", "line"), tip: element("circle", "tip") };
 
-  constructor(svg) {
+  constructor(svg, course = []) {
     this.#svg = svg;
-    this.#tip.setAttribute("r", "4.5");
-    svg.replaceChildren(this.#grid, this.#area, this.#line);
-    new ResizeObserver(() => this.draw()).observe(svg);
-    this.describe();
+    this.#runs = [course.map(([time, entries]) => ({ time, entries }))];
+    this.#parts.tip.setAttribute("r", "4.5");
+    svg.replaceChildren(...Object.values(this.#parts));
+    new ResizeObserver(() => this.draw(this.#end)).observe(svg);
   }
 
-  // add adds odds, in percent, at the time of the viewer's own clock.
-  add(percent) {
-    if (percent === null || percent === this.#last) return;
-    if (this.#last !== null) this.#changes++;
-    this.#last = percent;
-    this.#points.push({ time: Date.now(), percent });
-    if (this.#points.length > maxPoints) this.#thin();
-    this.draw();
+  // add adds odds, at a time by the server's clock.
+  add(odds, now) {
+    this.#isOver = hasEnded(odds);
+    const time = this.#isOver ? Date.parse(odds.at) : now;
+    const run = this.#runs.at(-1);
+    if (run.at(-1)?.entries !== odds.entries) run.push({ time: Math.max(time, run.at(-1)?.time ?? 0), entries: odds.entries });
+    if (run.length > maxPoints) this.#runs[this.#runs.length - 1] = run.filter((_, i) => i % 2 === 0 || i === run.length - 1);
+    this.draw(time);
   }
 
-  // stop ends the line at this moment, since the odds are final.
-  stop() {
-    this.#stoppedAt ??= Date.now();
-    this.draw();
-  }
-
-  // thin drops every second point but keeps both ends, to make room for new points.
-  #thin() {
-    const end = this.#points.length - 1;
-    this.#points = this.#points.filter((_, i) => i % 2 === 0 || i === end);
-  }
-
-  // describe updates the text alternative. It does not change between calls, so that a screen
-  // reader can finish it.
-  describe() {
-    const [first] = this.#points;
-    const summary = () => {
-      const since = formatClockShort(first.time);
-      return text.historySummary(formatOdds(first.percent), formatOdds(this.#last), since, this.#changes);
-    };
-    this.#svg.setAttribute("aria-label", first ? summary() : text.historyEmpty);
+  // setLive ends the line, or begins another one where it went on meanwhile.
+  setLive(isLive) {
+    const last = this.#runs.at(-1).at(-1);
+    if (this.#isLive === false && isLive && last) {
+      last.until = this.#end;
+      this.#runs.push([]);
+    }
+    if (isLive || this.#isLive !== null) this.#isLive = isLive;
   }
 
   // draw draws in the next animation frame: a burst of odds once, and a hidden page not at all.
-  draw() {
+  draw(now) {
+    if (!this.#isOver && this.#isLive !== false) this.#end = now;
+    if (this.#isOver) this.#end = this.#points().at(-1)?.time ?? now;
     if (this.#scheduled) return;
     this.#scheduled = true;
     requestAnimationFrame(() => {
@@ -80,98 +65,69 @@ export class Chart {
     });
   }
 
+  #points() {
+    return this.#runs.flat();
+  }
+
   #paint() {
+    const points = this.#points();
+    this.#svg.parentElement.hidden = points.length < fewest;
     const { width, height } = this.#svg.getBoundingClientRect();
     if (width === 0) return;
     this.#svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    if (this.#points.length === 0) {
-      this.#grid.replaceChildren(label(width / 2, height / 2, text.historyEmpty, "middle"));
-      return;
-    }
-    const frame = this.#frame(width, height);
-    this.#paintAxes(frame);
-    this.#paintLine(frame);
+    const [first, last] = [points[0], points.at(-1)];
+    const end = Math.max(this.#end, last.time, first.time + 1_000);
+    const top = Math.max(...points.map(({ entries }) => entries), 1);
+    const ticks = ticksOf(top);
+    const left = margin.left + figureWidth * formatInteger(ticks.at(-1)).length;
+    const [right, bottom] = [width - margin.right, height - margin.bottom];
+    const x = (time) => left + (time - first.time) / (end - first.time) * (right - left);
+    const y = (entries) => bottom - entries / ticks.at(-1) * (bottom - margin.top);
+    this.#paintAxes({ ticks, left, right, x, y, start: first.time, end, baseline: height - 8 });
+    this.#paintLine({ x, y, bottom, last });
+    const since = timeName(first.time, end);
+    this.#svg.setAttribute("aria-label", t("historySummary", { from: first.entries, to: last.entries, since }));
   }
 
-  // frame returns the edges of the plot, its ticks, and the functions x(time) and y(percent).
-  #frame(width, height) {
-    const start = this.#points[0].time;
-    const now = this.#stoppedAt ?? Date.now();
-    const end = Math.max(now, start + shortest);
-    const scale = percentScale(this.#points.map(({ percent }) => percent));
-    const names = scale.ticks.map((percent) => formatPercent(percent, scale.digits));
-    const left = margin.left + figureWidth * Math.max(...names.map((name) => name.length));
-    const right = width - margin.right;
-    const bottom = height - margin.bottom;
-    const x = (time) => left + (time - start) / (end - start) * (right - left);
-    const y = (percent) => bottom - (percent - scale.low) / (scale.high - scale.low) * (bottom - margin.top);
-    return { start, now, end, left, right, bottom, baseline: height - 6, x, y, ticks: scale.ticks, names };
-  }
-
-  #paintAxes({ start, now, end, left, right, baseline, x, y, ticks, names }) {
-    const timeLabel = (time, name) => {
-      const at = x(time);
-      const anchor = at - left < labelRoom / 2 ? "start" : right - at < labelRoom / 2 ? "end" : "middle";
-      return label(at, baseline, name, anchor);
-    };
-    this.#grid.replaceChildren(
-      ...ticks.flatMap((percent, i) => [
-        rule(left, right, y(percent)),
-        label(left - 8, y(percent) + 4, names[i], "end"),
-      ]),
-      // None of them may overlap the label of the present, which matters most.
-      ...timeTicks(start, end, Math.max(2, Math.floor((right - left) / 130)))
-        .filter(({ time }) => x(now) - x(time) > labelRoom)
-        .map(({ time, name }) => timeLabel(time, name)),
-      timeLabel(now, this.#stoppedAt ? formatClock(now) : text.now),
+  #paintAxes({ ticks, left, right, x, y, start, end, baseline }) {
+    const middle = (start + end) / 2;
+    this.#parts.grid.replaceChildren(
+      ...ticks.flatMap((entries) => [rule(left, right, y(entries)), label(left - 8, y(entries) + 4, formatInteger(entries), "end")]),
+      label(left, baseline, timeName(start, end), "start"),
+      ...(right - left > 480 && end - start > 120_000 ? [label(x(middle), baseline, timeName(middle, end), "middle")] : []),
+      label(right, baseline, this.#isOver ? timeName(end, end) : t("now"), "end"),
     );
   }
 
-  #paintLine({ start, now, left, bottom, x, y }) {
-    let steps = `M${x(start)} ${y(this.#points[0].percent)}`;
-    for (const { time, percent } of this.#points.slice(1)) steps += `H${x(time)}V${y(percent)}`;
-    steps += `H${x(now)}`;
-    this.#line.setAttribute("d", steps);
-    this.#area.setAttribute("d", `${steps}V${bottom}H${left}Z`);
-    this.#tip.setAttribute("cx", x(now));
-    this.#tip.setAttribute("cy", y(this.#last));
-    this.#svg.append(this.#tip);
+  #paintLine({ x, y, bottom, last }) {
+    let [line, area] = ["", ""];
+    this.#runs.forEach((run, i) => {
+      if (run.length === 0) return;
+      const until = i === this.#runs.length - 1 ? Math.max(this.#end, run.at(-1).time) : run.at(-1).until ?? run.at(-1).time;
+      let steps = `M${x(run[0].time)} ${y(run[0].entries)}`;
+      for (const { time, entries } of run.slice(1)) steps += `H${x(time)}V${y(entries)}`;
+      steps += `H${x(until)}`;
+      line += steps;
+      area += `${steps}V${bottom}H${x(run[0].time)}Z`;
+    });
+    this.#parts.line.setAttribute("d", line);
+    this.#parts.area.setAttribute("d", area);
+    this.#parts.tip.setAttribute("cx", x(Math.max(this.#end, last.time)));
+    this.#parts.tip.setAttribute("cy", y(last.entries));
   }
 }
 
-// percentScale returns a scale that spans the values with some room, and has three to five
-// round ticks.
-function percentScale(values) {
-  const min = Math.min(...values);
-  const max = Math.max(...values);
-  // Without a change so far the axis still needs an extent.
-  const span = max - min || max * 0.2;
-  const step = roundStep(span / 3);
-  const low = Math.max(0, Math.floor((min - span * 0.05) / step) * step);
-  const high = Math.min(100, Math.ceil((max + span * 0.05) / step) * step);
-  const ticks = [];
-  for (let i = 0; low + i * step <= high + step / 1e6; i++) ticks.push(low + i * step);
-  return { low, high, ticks, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
-}
-
-// roundStep returns the least of 1, 2 or 5 times a power of ten that is at least atLeast.
-function roundStep(atLeast) {
-  const power = 10 ** Math.floor(Math.log10(atLeast));
-  return power * [1, 2, 5, 10].find((factor) => power * factor >= atLeast * 0.999);
-}
-
-// timeTicks returns the start and then round times of the viewer's clock, about count of them.
-function timeTicks(start, end, count) {
-  const step = timeSteps.find((candidate) => (end - start) / candidate <= count) ?? timeSteps.at(-1);
-  const name = step < 60_000 ? formatClock : formatClockShort;
-  const zone = new Date(start).getTimezoneOffset() * 60_000;
-  const ticks = [{ time: start, name: name(start) }];
-  for (let time = Math.ceil((start - zone) / step) * step + zone; time < end; time += step) {
-    // A label so close to the start's would overlap it.
-    if (time - start > step * 0.75) ticks.push({ time, name: name(time) });
-  }
+// ticksOf returns 0 and one to four round numbers, of which the last is at least top.
+function ticksOf(top) {
+  const least = top / 3;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = Math.max(1, power * [1, 2, 5, 10].find((factor) => power * factor >= least * 0.999));
+  const ticks = [0];
+  while (ticks.at(-1) < top) ticks.push(ticks.at(-1) + step);
   return ticks;
 }
+
+const timeName = (time, now) => (now - time < day / 2 ? formatMinute(time) : formatTime(time, now));
 
 function element(name, className) {
   const created = document.createElementNS("http://www.w3.org/2000/svg", name);

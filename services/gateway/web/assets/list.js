@@ -1,133 +1,98 @@
-import { Backoff, retryAfter, sleep } from "./backoff.js";
-import { now, setNow } from "./clock.js";
-import { roll } from "./roll.js";
-import { formatDuration, formatEntries, formatInteger, formatOdds, formatOneIn, text } from "./text.js";
+import { watchOdds } from "../client/rafflecast.js";
+import { showFigure } from "./figure.js";
+import { countdownOf, heroOf, momentOf, until } from "./odds.js";
+import { keptOf } from "./own.js";
+import { clockFrom, setUpStatus } from "./status.js";
+import { t } from "./text.js";
 
-const pageSize = 50;
-const interval = 4_000;
-const answerTimeout = 10_000;
+// The list is read again this often, in milliseconds, and when a raffle on it changes its state.
+const interval = 30_000;
+const soon = 1_000;
 
-// showList shows the list of open raffles and keeps it current. If the list was empty so far
-// and exactly one raffle is open, it calls onOnly(id) and ends: a list that somebody reads
-// stays a list.
-export async function showList({ show, showConnection, onOnly }) {
-  const cards = new Map();
-  const backoff = new Backoff(1_000, 30_000);
-  const note = document.getElementById("list-note");
-  let heardAt = 0;
-  let wait;
-  document.title = `${text.openRaffles} – Rafflecast`;
-  note.textContent = text.looking;
+const none = { count: 0, tickets: [] };
 
-  for (;;) {
-    await visible();
-    const answer = await openRaffles();
-    if (answer.raffles) {
-      const { raffles, nextPageToken } = answer;
-      if (cards.size === 0 && raffles.length === 1) return onOnly(String(raffles[0].id));
-      heardAt = Date.now();
-      backoff.reset();
-      showCards(cards, raffles);
-      note.textContent = noteOf(raffles, nextPageToken);
-      show("list-view");
-      showConnection("live");
-      wait = interval * (0.75 + Math.random() / 2);
-    } else {
-      show("list-view");
-      showConnection(navigator.onLine ? "connecting" : "offline", heardAt);
-      wait = backoff.next(answer.asked);
+// showList keeps the raffles of a page of the list current: their odds by one stream, and which
+// they are by reading the page again.
+export function showList({ list, now: rendered }) {
+  const newest = new Map(list.map((odds) => [odds.id, odds]));
+  const status = setUpStatus(() => show());
+  const now = clockFrom(rendered, () => watch);
+  let timer;
+
+  const watch = watchOdds({
+    ids: list.map(({ id }) => id),
+    onOdds: (odds) => {
+      const before = newest.get(odds.id);
+      newest.set(odds.id, odds);
+      if (before?.state !== odds.state) readLater(soon);
+      show();
+    },
+    onState: (state) => {
+      status.showState(state);
+      now(state.asOf > 0);
+      document.getElementById("list").classList.toggle("stale", status.isStale());
+    },
+  });
+
+  const show = () => {
+    if (status.isPaused()) return;
+    for (const card of document.querySelectorAll("#cards > li")) showCard(card, newest.get(Number(card.dataset.id)), now());
+  };
+
+  const readLater = (wait) => {
+    clearTimeout(timer);
+    timer = setTimeout(read, wait);
+  };
+
+  // read takes over the cards of the page as it is now. A caches' answer of this second is good
+  // enough, and one that has not changed costs a 304.
+  const read = async () => {
+    readLater(interval * (0.75 + Math.random() / 2));
+    if (document.hidden || status.isPaused()) return;
+    try {
+      const response = await fetch(location.href);
+      if (!response.ok) return;
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
+      if (page.getElementById("raffle") && newest.size === 0) return location.assign(response.url); // the only one
+      if (page.getElementById("cards")) takeOver(page, newest, watch);
+      show();
+    } catch {
+      // The status tells that there is no network.
     }
-    await sleep(wait);
+  };
+
+  document.addEventListener("visibilitychange", () => !document.hidden && readLater(0));
+  readLater(interval);
+  show();
+  setInterval(show, 1_000);
+}
+
+// takeOver puts the cards in the order of another rendering of the page. It keeps a card that
+// stays, since its link may have the focus.
+function takeOver(page, newest, watch) {
+  const cards = document.getElementById("cards");
+  const kept = new Map([...cards.children].map((card) => [card.dataset.id, card]));
+  const wanted = [...page.querySelectorAll("#cards > li")].map((card) => kept.get(card.dataset.id) ?? document.importNode(card, true));
+  for (const card of cards.children) if (!wanted.includes(card)) card.remove();
+  wanted.forEach((card, i) => cards.children[i] !== card && cards.insertBefore(card, cards.children[i] ?? null));
+  document.getElementById("none").hidden = wanted.length > 0;
+  for (const odds of JSON.parse(page.getElementById("data").textContent).list) {
+    if (!newest.has(odds.id)) newest.set(odds.id, odds);
   }
+  watch.setIds(wanted.map((card) => card.dataset.id));
 }
 
-function noteOf(raffles, nextPageToken) {
-  if (raffles.length === 0) return text.noneOpen;
-  return nextPageToken ? text.firstShown(formatInteger(raffles.length)) : "";
-}
-
-// visible returns a promise that resolves when the page is visible.
-function visible() {
-  if (!document.hidden) return;
-  return new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
-}
-
-// openRaffles returns the API's answer, or { asked } with the milliseconds of its Retry-After.
-async function openRaffles() {
-  try {
-    const address = `/api/v1/raffles?state=OPEN&pageSize=${pageSize}`;
-    const response = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(answerTimeout) });
-    if (response.headers.has("Date")) setNow(response.headers.get("Date"));
-    return response.ok ? await response.json() : { asked: retryAfter(response) };
-  } catch {
-    return { asked: 0 };
-  }
-}
-
-// showCards adds, updates and removes cards. It never replaces a card, since its link may
-// have the focus.
-function showCards(cards, raffles) {
-  const open = new Set(raffles.map(({ id }) => id));
-  for (const [id, card] of cards) {
-    if (open.has(id)) continue;
-    card.remove();
-    cards.delete(id);
-  }
-  for (const odds of raffles) {
-    const card = cards.get(odds.id) ?? createCard(odds.id);
-    cards.set(odds.id, card);
-    updateCard(card, odds);
-  }
-}
-
-// Tag and class of each part of a card.
-const cardParts = [
-  ["p", "serial"], ["h2", "name"], ["p", "odds"], ["p", "one-in"], ["p", "meta"],
-  ["span", "count"], ["span", "closing"],
-];
-
-function createCard(id) {
-  const card = document.createElement("li");
-  const link = document.createElement("a");
-  link.href = `/raffle/${id}`;
-  link.append(...cardParts.map(([tag, name]) => {
-    const part = document.createElement(tag);
-    part.className = name;
-    return part;
-  }));
-  link.querySelector(".meta").append(link.querySelector(".count"), link.querySelector(".closing"));
-  link.querySelector(".name").dir = "auto";
-  link.querySelector(".serial").textContent = text.serial(id);
-  card.append(link);
-  document.getElementById("cards").append(card);
-  return card;
-}
-
-function closing({ closesAt }) {
-  if (closesAt === null) return "";
-  const rest = Date.parse(closesAt) - now();
-  return rest > 0 ? text.closesIn(formatDuration(rest)) : text.closesNow;
-}
-
-function updateCard(card, odds) {
+function showCard(card, odds, now) {
+  if (!odds) return;
   const part = (name) => card.querySelector(`.${name}`);
-  // Answers may come from different gateways, of which one may lag.
-  const isSame = card.dataset.epoch === odds.epoch;
-  if (isSame && odds.version < Number(card.dataset.version)) return;
-  card.dataset.epoch = odds.epoch;
-  card.dataset.version = odds.version;
-  const percent = odds.winnerProbability;
-  const element = part("odds");
-  const words = percent === null ? text.noEntry.OPEN : formatOdds(percent);
-  if (percent === null) {
-    element.textContent = words;
-  } else if (words !== element.textContent) {
-    roll(element, words, percent > Number(card.dataset.odds));
-  }
-  card.dataset.odds = percent ?? "";
-  element.classList.toggle("words", percent === null);
-  part("name").textContent = odds.title;
-  part("one-in").textContent = percent === null ? "" : formatOneIn(odds);
-  part("count").textContent = formatEntries(odds.entries);
-  part("closing").textContent = closing(odds);
+  const own = odds.state === "SCHEDULED" ? none : keptOf(odds);
+  const hero = heroOf(odds, own, now);
+  const isRising = odds.entries < Number(card.dataset.entries);
+  Object.assign(card.dataset, { entries: odds.entries, state: odds.state });
+  part("name").firstElementChild.textContent = odds.title;
+  part("label").textContent = hero.label;
+  showFigure(part("figure"), hero, isRising);
+  part("count").textContent = t("entries", { n: odds.entries });
+  const countdown = countdownOf(odds);
+  part("when").textContent = countdown ? `${t(countdown.key)} ${until(countdown.moment, now)}` : momentOf(odds, now);
 }

@@ -1,127 +1,117 @@
+import { watchOdds } from "../client/rafflecast.js";
+import { createAnnouncer } from "./announcer.js";
 import { Chart } from "./chart.js";
-import { now } from "./clock.js";
 import { setUpDraw } from "./draw.js";
 import { setUpEntering } from "./enter.js";
-import { hasEnded, Link } from "./link.js";
-import { roll } from "./roll.js";
-import { formatDateAndTime, formatDuration, formatInteger, formatOdds, formatOneIn, text } from "./text.js";
+import { showFigure } from "./figure.js";
+import { chanceOf, countdownOf, hasEnded, heroOf, sentenceOf, stubNoteOf, until } from "./odds.js";
+import { Own } from "./own.js";
+import { showReceipt } from "./receipt.js";
+import { clockFrom, setUpStatus } from "./status.js";
+import { formatClock, t } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 
-// showRaffle shows one raffle and keeps it current. The id is the text from the address.
-export function showRaffle(id, { show, showConnection, say }) {
-  const chart = new Chart($("chart"));
-  const form = setUpEntering(id);
-  const draw = setUpDraw(id);
-  let shown = null;
+// The last minute before a raffle closes, in milliseconds.
+const lastMinute = 60_000;
 
-  const onOdds = (odds) => {
+// showRaffle keeps the page of one raffle current, beginning with what the gateway has rendered.
+export function showRaffle({ odds, course, needsToken, now: rendered }) {
+  const { id } = odds;
+  const isStage = document.body.classList.contains("stage");
+  const say = createAnnouncer($("announcer"));
+  const status = setUpStatus(() => show());
+  const chart = new Chart($("chart"), course);
+  const now = clockFrom(rendered, () => watch);
+  let newest = odds;
+  let shown = null;
+  let own = new Own(odds, () => show());
+
+  const watch = watchOdds({
+    ids: [id],
+    onOdds: (odds) => {
+      if (odds.epoch !== newest.epoch) own = new Own(odds, () => show()); // another raffle has its id
+      if (odds.epoch !== newest.epoch || odds.version >= newest.version) newest = odds;
+      show();
+    },
+    onState: (state) => {
+      status.showState(state);
+      now(state.asOf > 0);
+      const isGone = state.state === "ended" && state.reason === "missing";
+      if (isGone || state.reason === "unauthenticated") location.reload(); // to a page that says so
+      chart.setLive(["live", "delayed"].includes(state.state));
+      showStale(status);
+    },
+  });
+
+  const draw = setUpDraw(id);
+  const showEntering = isStage ? () => {} : setUpEntering(id, needsToken, () => own);
+
+  // show shows the newest odds, unless the visitor has paused the page.
+  const show = () => {
+    if (status.isPaused()) return;
+    const odds = newest;
     const before = shown;
     shown = odds;
-    show("raffle-view");
-    showOdds(odds, before);
-    showFacts(odds);
-    showEntering(odds, form);
-    draw.show(odds);
+    showFacts(odds, own, now());
     tick();
-    chart.add(odds.winnerProbability);
-    if (hasEnded(odds)) chart.stop();
-    // A viewer who comes after the end has no history to see.
-    if (!before) $("history").hidden = hasEnded(odds);
-    say(text.spoken(oddsLabel(odds), $("odds").getAttribute("aria-label"), $("one-in").textContent));
+    if (!isStage) showReceipt(odds, own, now());
+    showEntering(odds);
+    draw.show(odds, own);
+    chart.add(odds, now());
+    if (before && before.state !== odds.state) say(`${t(`state.${odds.state}`)}. ${$("label").textContent} ${figureOf($("figure"))}.`);
   };
 
   const tick = () => {
-    if (!shown) return;
-    showTime(shown);
-    if (!hasEnded(shown)) chart.draw();
+    if (!shown || status.isPaused()) return;
+    showHero(shown, own, now());
+    showCountdown(shown, now());
+    if (!hasEnded(shown)) chart.draw(now());
   };
 
-  const onMissing = () => {
-    $("connection").hidden = true;
-    $("see-open").hidden = true;
-    $("missing-serial").textContent = text.serial(id);
-    document.title = `${text.missing} – Rafflecast`;
-    show("missing-view");
-  };
-
-  const onLocked = () => {
-    $("missing-serial").textContent = text.serial(id);
-    $("missing-heading").textContent = text.membersOnly;
-    $("missing-hint").textContent = text.membersOnlyHint;
-    document.title = `${text.membersOnly} – Rafflecast`;
-    show("missing-view");
-  };
-
-  $("serial").textContent = text.serial(id);
-  show("raffle-view");
+  show();
   setInterval(tick, 1_000);
-  setInterval(() => chart.describe(), 5_000);
-  new Link(id, { onOdds, onMissing, onLocked, onStatus: showConnection }).start();
 }
 
-function oddsLabel({ state }) {
-  if (state === "CANCELLED") return text.cancelledChance;
-  return hasEnded({ state }) ? text.finalChance : text.chance;
+const figureOf = (element) => element.firstElementChild.textContent;
+
+function showFacts(odds, own, now) {
+  const { dataset } = $("raffle");
+  Object.assign(dataset, { state: odds.state, entries: odds.entries, version: odds.version, own: own.count });
+  $("ticket").classList.toggle("own", own.count > 0);
+  $("title").firstElementChild.textContent = odds.title;
+  $("state").textContent = t(`state.${odds.state}`);
+  $("state").dataset.state = odds.state;
+  $("sentence").textContent = sentenceOf(odds, now);
+  if ($("stub-note")) $("stub-note").textContent = stubNoteOf(odds);
 }
 
-function showOdds(odds, before) {
-  const element = $("odds");
-  const percent = odds.winnerProbability;
-  const words = percent === null ? text.noEntry[odds.state] : formatOdds(percent);
-  if (percent === null) {
-    element.textContent = words;
-  } else if (words !== element.textContent) {
-    roll(element, words, percent > (before?.winnerProbability ?? 0));
-  }
-  element.classList.toggle("words", percent === null);
-  element.classList.toggle("long", percent !== null && words.length > 7);
-  element.setAttribute("aria-label", words);
-  element.dataset.version = odds.version;
-  element.dataset.odds = percent ?? "";
-  $("odds-label").textContent = oddsLabel(odds);
-  $("one-in").textContent = percent !== null ? formatOneIn(odds) : odds.state === "OPEN" ? text.firstHint : "";
-  document.title = `${words} · ${odds.title} – Rafflecast`;
+let shownChance = 0;
+
+function showHero(odds, own, now) {
+  const hero = heroOf(odds, own, now);
+  const chance = chanceOf(odds, own.count) ?? 0;
+  $("label").textContent = hero.label;
+  showFigure($("figure"), hero, chance >= shownChance);
+  $("detail").textContent = hero.detail;
+  shownChance = chance;
+  document.title = `${hero.figure} · ${odds.title} – Rafflecast`;
 }
 
-function showFacts({ title, state, entries, members, winners }) {
-  $("title").textContent = title;
-  $("state").textContent = text.state[state];
-  $("state").dataset.state = state;
-  $("state").hidden = false;
-  $("entries").textContent = formatInteger(entries);
-  $("members").textContent = formatInteger(members);
-  $("winners").textContent = formatInteger(winners);
+function showCountdown(odds, now) {
+  const countdown = countdownOf(odds);
+  $("countdown").hidden = !countdown;
+  const isLast = odds.state === "OPEN" && countdown !== null && countdown.moment - now <= lastMinute;
+  $("ticket").classList.toggle("last-minute", isLast);
+  if (!countdown) return;
+  $("countdown-label").textContent = t(countdown.key);
+  $("countdown-rest").textContent = until(countdown.moment, now);
 }
 
-function showEntering({ state, nextEntryProbability }, form) {
-  form.setOpen(state === "OPEN");
-  if (state === "OPEN") {
-    const next = nextEntryProbability;
-    $("enter-note").textContent = next === null ? "" : text.ifYouEnter(formatOdds(next));
-  } else {
-    $("enter-note").textContent = state === "SCHEDULED" ? text.notOpenYet : text.entriesOver[state];
-  }
-}
-
-// showTime shows the time until the raffle opens, closes or is drawn, or when it ended.
-function showTime({ state, opensAt, closesAt, drawsAt, at }) {
-  if (state === "SCHEDULED") return showCountdown(text.opens, opensAt, text.noOpening);
-  if (state === "OPEN") return showCountdown(closesAt === null ? text.closing : text.closes, closesAt, text.noClosing);
-  if (state === "CLOSED" && drawsAt) return showCountdown(text.draws, drawsAt, "");
-  $("when-label").textContent = text.closed[state];
-  $("countdown").textContent = "";
-  showMoment(at);
-}
-
-function showCountdown(label, moment, unknown) {
-  $("when-label").textContent = label;
-  const rest = moment === null ? null : Date.parse(moment) - now();
-  $("countdown").textContent = rest === null ? unknown : rest > 0 ? formatDuration(rest) : text.anyMoment;
-  showMoment(moment);
-}
-
-function showMoment(moment) {
-  $("when").dateTime = moment ?? "";
-  $("when").textContent = moment === null ? "" : formatDateAndTime(Date.parse(moment));
+// showStale dims numbers that may be old, and says how old.
+function showStale(status) {
+  const isStale = status.isStale();
+  $("raffle").classList.toggle("stale", isStale);
+  $("as-of").hidden = !isStale;
+  $("as-of").textContent = isStale ? t("asOf", { time: formatClock(status.asOf()) }) : "";
 }

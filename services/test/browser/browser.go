@@ -1,0 +1,141 @@
+// Package browser drives a headless Chromium inside a test.
+package browser
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/rafflecast/rafflecast/services/test/testenv"
+)
+
+// Tab is a tab of a browser.
+type Tab struct {
+	t   testing.TB
+	ctx context.Context
+}
+
+// Start starts a browser that prefers a language, such as en-US. It ends with the test.
+// Start returns its first tab.
+func Start(t testing.TB, language string) *Tab {
+	t.Helper()
+	path := testenv.NeedProgram(t, "chromium")
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoSandbox, // Chromium has no sandbox for root
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("lang", language),
+		chromedp.Flag("accept-lang", language),
+	)
+	allocator, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
+	t.Cleanup(cancel)
+	ctx, cancel := chromedp.NewContext(allocator, chromedp.WithErrorf(t.Logf))
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx); cancel() })
+	// The first call starts the browser, and its context bounds the browser's life.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return &Tab{t, ctx}
+}
+
+// Another opens another tab of the browser.
+func (tab *Tab) Another() *Tab {
+	tab.t.Helper()
+	ctx, cancel := chromedp.NewContext(tab.ctx)
+	tab.t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		tab.t.Fatal(err)
+	}
+	return &Tab{tab.t, ctx}
+}
+
+// Do runs actions, for at most 30 s.
+func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
+	tab.t.Helper()
+	ctx, cancel := context.WithTimeout(tab.ctx, 30*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		tab.t.Fatal(err)
+	}
+}
+
+// Open opens an address.
+func (tab *Tab) Open(address string) {
+	tab.t.Helper()
+	tab.Do(chromedp.Navigate(address))
+}
+
+// Evaluate runs JavaScript in the page.
+func (tab *Tab) Evaluate(script string) {
+	tab.t.Helper()
+	if _, err := chromedp.Run(tab.ctx, chromedp.Evaluate[any](script)); err != nil {
+		tab.t.Fatal(err)
+	}
+}
+
+// Text returns what a JavaScript expression says.
+func (tab *Tab) Text(expression string) string {
+	tab.t.Helper()
+	text, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string](expression))
+	if err != nil {
+		tab.t.Fatal(err)
+	}
+	return text
+}
+
+// Await waits until a JavaScript expression is true, for at most 20 s, on whatever page is
+// loaded meanwhile.
+func (tab *Tab) Await(expression string, args ...any) {
+	tab.t.Helper()
+	expression = fmt.Sprintf(expression, args...)
+	err := testenv.Await(expression, 20*time.Second, func() bool {
+		isTrue, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		return err == nil && isTrue
+	})
+	if err != nil {
+		text, _ := chromedp.Run(tab.ctx, chromedp.Evaluate[string](`document.body.innerText`))
+		tab.t.Fatalf("%v; the page's text:\n%s", err, text)
+	}
+}
+
+// Media emulates media features, as names and values in turn, and a medium such as print,
+// empty for the screen.
+func (tab *Tab) Media(medium string, features ...string) {
+	tab.t.Helper()
+	params := emulation.SetEmulatedMediaParams{Media: medium}
+	for i := 0; i+1 < len(features); i += 2 {
+		params.Features = append(params.Features, &emulation.MediaFeature{Name: features[i], Value: features[i+1]})
+	}
+	tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, params)
+		return err
+	}))
+}
+
+// Picture writes a picture of the page at a size, with so many pixels of the picture to one
+// of the page.
+func (tab *Tab) Picture(path string, width, height int64, scale float64) {
+	tab.t.Helper()
+	tab.Do(chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)))
+	tab.Await(`document.getAnimations().every(a => a.playState === "finished" || a.effect.getComputedTiming().endTime === Infinity)`)
+	png, err := chromedp.Run(tab.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		tab.t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		tab.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, png, 0o644); err != nil {
+		tab.t.Fatal(err)
+	}
+}
