@@ -6,7 +6,7 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 BUILD   := $(CURDIR)/.build
 TOOLS   := $(BUILD)/tools
-MODULES := proto services/draw services/internal services/participation services/gateway services/rafflecast services/test
+MODULES := proto clients/go services/draw services/internal services/participation services/gateway services/rafflecast services/test
 export PATH := $(TOOLS):$(PATH)
 
 BUF                    := github.com/bufbuild/buf/cmd/buf@v1.75.0
@@ -58,7 +58,7 @@ pictures: chromium ## take the pictures of the page again, in every state
 PICTURES := $(CURDIR)/services/gateway/web/pictures
 
 alone: $(BUILD)/with-postgres pgbouncer proxies bc ## build and test each service by itself, as GOWORK=off sees it
-	@for m in services/draw services/internal services/participation services/gateway; do \
+	@for m in clients/go services/draw services/internal services/participation services/gateway; do \
 	  echo "$$m alone:"; (cd $$m && export GOWORK=off && go build ./... && $(with-postgres) go test ./...); done
 
 bench-entries: $(BUILD)/bench-entries ## measure entries beside COPY, a transaction each, and a no-op; about 7 minutes

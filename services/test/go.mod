@@ -3,6 +3,7 @@ module github.com/rafflecast/rafflecast/services/test
 go 1.26.0
 
 replace (
+	github.com/rafflecast/rafflecast/clients/go => ../../clients/go
 	github.com/rafflecast/rafflecast/proto => ../../proto
 	github.com/rafflecast/rafflecast/services/draw => ../draw
 	github.com/rafflecast/rafflecast/services/gateway => ../gateway
@@ -25,6 +26,7 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/procfs v0.22.0
+	github.com/rafflecast/rafflecast/clients/go v0.0.0-00010101000000-000000000000
 	github.com/rafflecast/rafflecast/proto v0.0.0
 	github.com/rafflecast/rafflecast/services/gateway v0.0.0
 	github.com/rafflecast/rafflecast/services/internal v0.0.0
@@ -42,6 +44,7 @@ require (
 require (
 	github.com/cloudflare/circl v1.6.5 // indirect
 	rsc.io/qr v0.2.0 // indirect
+	golang.org/x/oauth2 v0.37.0 // indirect
 )
 
 require (
