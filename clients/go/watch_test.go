@@ -27,6 +27,7 @@ type answer struct {
 	header http.Header
 	body   string
 	open   bool
+	beats  int // heartbeats after the body, 15 s apart
 }
 
 func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -42,6 +43,10 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, rest := io.Pipe()
 	go func() {
 		_, _ = io.WriteString(rest, a.body)
+		for range a.beats {
+			time.Sleep(15 * time.Second) // by the test's clock
+			_, _ = io.WriteString(rest, "event: heartbeat\ndata: {}\n\n")
+		}
 		if a.open {
 			<-r.Context().Done()
 			_ = rest.CloseWithError(r.Context().Err())
@@ -123,13 +128,21 @@ func TestWatch_EndsWithAFinalError(t *testing.T) {
 
 func TestWatch_LeavesASilentConnection(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := &gateway{answers: []answer{{status: 200, body: event(1, 1, "OPEN"), open: true}, {status: 204}}}
-		check(t, g.watch(t.Context(), 0), "1:1 OPEN", "error")
-		if d := g.at[1].Sub(g.at[0]); d < 45*time.Second || d > time.Minute {
-			t.Errorf("it was left after %v", d)
-		}
-	})
+	for body, lasts := range map[*answer]time.Duration{
+		{status: 200, body: event(1, 1, "OPEN"), open: true}:            45 * time.Second,
+		{status: 200, body: event(1, 1, "OPEN"), open: true, beats: 10}: 195 * time.Second,
+		{status: 200, open: true}:                                       45 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := &gateway{answers: []answer{*body, {status: 204}}}
+			if lines := g.watch(t.Context(), 0); lines[len(lines)-1] != "error" {
+				t.Error(lines)
+			}
+			if d := g.at[1].Sub(g.at[0]); d < lasts || d > lasts+10*time.Second {
+				t.Errorf("it was left after %v, not %v", d, lasts)
+			}
+		})
+	}
 }
 
 // A goroutine that stays would fail the test.
