@@ -132,7 +132,7 @@ $(TOOLS)/golangci-lint: ; $(call tool,$(GOLANGCI_LINT))
 # compiler; Chromium, and fonts for Korean, are for the end-to-end tests. No
 # package's service is started: policy-rc.d says so while it is installed.
 define need
-	@command -v $(1) >/dev/null || { \
+	@[ -e $(1) ] || command -v $(1) >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo "installing $(2)"; \
 	    policy=/usr/sbin/policy-rc.d; \
 	    [ -e $$policy ] || { printf '#!/bin/sh\nexit 101\n' >$$policy; chmod +x $$policy; trap "rm -f $$policy" EXIT; }; \
@@ -150,6 +150,7 @@ callers:
 	$(call need,protoc,protobuf-compiler,install protoc for the test of the contract; it is skipped without it,[ -z "$${CI:-}" ])
 	$(call need,grpc_java_plugin,protobuf-compiler-grpc-java-plugin libprotobuf-java libgrpc-java libnetty-java libperfmark-java libguava-java libjsr305-java libgeronimo-annotation-1.3-spec-java,install the plugin and libraries of gRPC for Java for the test of the contract; it is skipped without them,[ -z "$${CI:-}" ])
 	$(call need,javac,default-jdk-headless,install a Java compiler for the test of the contract; it is skipped without it,[ -z "$${CI:-}" ])
+	$(call need,/usr/share/java/spring3-web.servlet.jar,libspring-context-java libspring-web-java libspring-web-servlet-java,install the libraries of Spring for the test of examples/spring; it is skipped without them,[ -z "$${CI:-}" ])
 bc:
 	$(call need,bc,bc,install bc for the test of services/draw/README.md; it is skipped without it,[ -z "$${CI:-}" ])
 pgbouncer:

@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 
+	"github.com/rafflecast/rafflecast/services/test/servicetest"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
@@ -121,20 +123,48 @@ var jars = []string{
 	"guava", "jsr305", "geronimo-annotation-1.3-spec", "opencensus-api", "perfmark-api",
 }
 
-// The plugins for Java take the folder as it is, javac what they make, and a client
-// places an entry.
+// springJars are what the example for Spring needs besides.
+var springJars = []string{"spring3-core", "spring3-beans", "spring3-context", "spring3-web", "spring3-web.servlet", "commons-logging"}
+
+// needJars returns the paths of jars.
+func needJars(t *testing.T, names []string) (paths []string) {
+	t.Helper()
+	for _, name := range names {
+		path := "/usr/share/java/" + name + ".jar"
+		if _, err := os.Stat(path); err != nil {
+			testenv.SkipMissing(t, "jar of Debian's: "+path)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// javaProject is what javac and java work on.
+type javaProject struct {
+	t         *testing.T
+	classes   string // the directory of compiled classes
+	classpath []string
+}
+
+func (p *javaProject) path() string { return strings.Join(append(p.classpath, p.classes), ":") }
+
+func (p *javaProject) compile(files ...string) {
+	p.t.Helper()
+	run(p.t, p.classes, testenv.NeedProgram(p.t, "javac"), append([]string{"-nowarn", "-d", p.classes, "-cp", p.path()}, files...)...)
+}
+
+func (p *javaProject) run(args ...string) string {
+	p.t.Helper()
+	return run(p.t, p.classes, testenv.NeedProgram(p.t, "java"), append([]string{"-cp", p.path()}, args...)...)
+}
+
+// The plugins for Java take the folder as it is, javac what they make, and clients place
+// entries: one by itself, and the example for Spring.
 func TestFolder_WorksInJava(t *testing.T) {
 	t.Parallel()
 	protoc, plugin := testenv.NeedProgram(t, "protoc"), testenv.NeedProgram(t, "grpc_java_plugin")
-	javac, java := testenv.NeedProgram(t, "javac"), testenv.NeedProgram(t, "java")
-	classpath := make([]string, len(jars))
-	for i, jar := range jars {
-		classpath[i] = "/usr/share/java/" + jar + ".jar"
-		if _, err := os.Stat(classpath[i]); err != nil {
-			testenv.SkipMissing(t, "jar of Debian's: "+classpath[i])
-		}
-	}
-	dir, sources, classes := needFolder(t), t.TempDir(), t.TempDir()
+	p := &javaProject{t, t.TempDir(), needJars(t, jars)}
+	dir, sources := needFolder(t), t.TempDir()
 	run(t, dir, protoc, append([]string{
 		"-I", ".", "--java_out=" + sources, "--plugin=protoc-gen-grpc-java=" + plugin, "--grpc-java_out=" + sources,
 	}, protos(t, dir, "raffle/v1", "buf/validate", "google/api", "google/rpc")...)...)
@@ -146,12 +176,45 @@ func TestFolder_WorksInJava(t *testing.T) {
 		}
 		files = append(files, found...)
 	}
-	client, err := filepath.Abs("testdata/Client.java")
+	p.compile(append(files, absolute(t, "testdata/Client.java"))...)
+	s := startParticipation(t)
+	var got outcome
+	got.check(t, p.run("Client", s.at.GRPC.String()), "java")
+	t.Run("spring", func(t *testing.T) { //nolint:paralleltest // it works on what was compiled before
+		checkSpring(t, &javaProject{t, p.classes, append(needJars(t, springJars), p.classpath...)}, s)
+	})
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, sources, javac, append([]string{"-nowarn", "-d", classes, "-cp", strings.Join(classpath, ":")}, append(files, client)...)...)
-	s := startParticipation(t)
-	var got outcome
-	got.check(t, run(t, classes, java, "-cp", strings.Join(append(classpath, classes), ":"), "Client", s.at.GRPC.String()), "java")
+	return path
+}
+
+// checkSpring compiles the example for Spring, except what needs Spring Boot, which Debian
+// does not have, and calls it.
+func checkSpring(t *testing.T, p *javaProject, s *service) {
+	t.Helper()
+	sources := glob(t, "examples/spring/src/main/java/com/example/shop/*.java")
+	var files []string
+	for _, path := range sources {
+		if filepath.Base(path) != "Application.java" {
+			files = append(files, absolute(t, filepath.Join(repository, path)))
+		}
+	}
+	if len(files) != len(sources)-1 {
+		t.Errorf("of %q only Application.java may be left out", sources)
+	}
+	p.compile(append(files, absolute(t, "testdata/Shop.java"))...)
+	gateway := servicetest.StartGateway(t, s.nats.URL())
+	testenv.AwaitStatus(t, "http://"+gateway.HTTP+"/api/v1/raffles/1/odds", http.StatusOK)
+	got := strings.TrimSpace(p.run("Shop", s.at.GRPC.String(), "http://"+gateway.HTTP))
+	const want = `{"first":200,"memberEntries":1,"second":409,"reason":"ENTRY_LIMIT_REACHED",` +
+		`"stream":200,"type":"text/event-stream; charset=utf-8","event":true,"unknown":404}`
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
