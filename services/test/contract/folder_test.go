@@ -180,7 +180,7 @@ func TestFolder_WorksInJava(t *testing.T) {
 	s := startParticipation(t)
 	var got outcome
 	got.check(t, p.run("Client", s.at.GRPC.String()), "java")
-	t.Run("spring", func(t *testing.T) { //nolint:paralleltest // it works on what was compiled before
+	t.Run("spring", func(t *testing.T) {
 		checkSpring(t, &javaProject{t, p.classes, append(needJars(t, springJars), p.classpath...)}, s)
 	})
 }
