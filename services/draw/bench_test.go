@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 const tenMillion = 10_000_000
@@ -79,7 +81,7 @@ func BenchmarkVerify_TenMillion(b *testing.B) {
 	for record := range largeLog(b, 1000) {
 		tree.Append(LeafHash(record))
 	}
-	signed, err := Checkpoint{origin, tree.Size(), tree.Root()}.Sign(vectorSigner(b, v))
+	signed, err := Checkpoint{origin, tree.Size, tree.Root()}.Sign(vectorSigner(b, v))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -97,7 +99,7 @@ func framed(records iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
 	next, stop := iter.Pull2(records)
 	return func(yield func([]byte, error) bool) {
 		defer stop()
-		Records(&pulled{next: next})(yield)
+		logfile.Records(&pulled{next: next})(yield)
 	}
 }
 
@@ -114,7 +116,7 @@ func (p *pulled) Read(b []byte) (int, error) {
 		if !ok {
 			break
 		}
-		p.page.Write(AppendFramed(nil, record))
+		p.page.Write(logfile.Append(nil, record))
 	}
 	return p.page.Read(b)
 }

@@ -5,16 +5,17 @@
 // # API
 //
 //	Encode, Decode, AppendEntry; Rules, Entry, Withdrawal, Close, Draw, Strike, Redraw, Cancel, Restored; Reasons
-//	AppendFramed, Records             a log's file and pages
-//	LeafHash, Tree, Root, Prove       the Merkle tree, the part of it that a database row holds, proofs
+//	LeafHash, Tree                    the Merkle tree
 //	Origin, Checkpoint, ParseCheckpoint, OpenCheckpoint, Receipt, ParseReceipt
 //	OpeningOf, TagOf                  who has a ticket
 //	Chain, ParseChain, Quicknet, Message, Randomness, Time, TimeOf
 //	Log, NewLog, Log.Append, Log.Next, Log.Head, Log.Drawings, Log.Winners, Log.Alternates, Drawing
 //	Verify, Input, Report, Check, Outcome
 //
-// Package chance calculates a member's own chance. Package drand fetches rounds, and runs
-// a development chain. Command rafflecast-verify is Verify for files and URLs.
+// Package logfile reads the records of a log from a file or a page. Package publish is for
+// the publisher of a log: the tree in a database, and proofs. Package chance calculates a
+// member's own chance. Package drand fetches rounds, and runs a development chain. Command
+// rafflecast-verify is Verify for files and URLs.
 //
 // # The log
 //

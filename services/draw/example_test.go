@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 // A raffle's log is verified against its checkpoint, and against what a viewer kept.
@@ -18,7 +19,7 @@ func Example() {
 	checkpoint, _ := os.ReadFile("testdata/checkpoint")
 	kept, _ := os.ReadFile("testdata/closing-checkpoint")
 	report := draw.Verify(draw.Input{
-		Records:    draw.Records(log),
+		Records:    logfile.Records(log),
 		Checkpoint: checkpoint,
 		Key:        "raffles.example.com+06087de8+AepKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs",
 		Chains:     []*draw.Chain{draw.Quicknet()},
@@ -43,7 +44,7 @@ func ExampleLog() {
 		return
 	}
 	defer file.Close()
-	for record, err := range draw.Records(file) {
+	for record, err := range logfile.Records(file) {
 		if err != nil || log.Head().Size == 13 {
 			break // the log up to its close
 		}

@@ -3,6 +3,8 @@ package draw
 import (
 	"bytes"
 	"testing"
+
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 // What Decode takes, Encode writes; and what Encode writes, Decode takes as the same.
@@ -68,42 +70,18 @@ func FuzzParseChain(f *testing.F) {
 	})
 }
 
-func FuzzTree(f *testing.F) {
-	_, records := readVector(f)
-	var tree Tree
-	for _, r := range records {
-		tree.Append(LeafHash(r))
-		b, err := tree.MarshalBinary()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var tree Tree
-		if tree.UnmarshalBinary(b) != nil {
-			return
-		}
-		if again, err := tree.MarshalBinary(); err != nil || !bytes.Equal(again, b) {
-			t.Errorf("%x becomes %x, %v", b, again, err)
-		}
-		tree.Append(Hash{})
-		tree.Root()
-	})
-}
-
 // A log's file never crashes the verifier, and what is no log is never true.
 func FuzzVerify(f *testing.F) {
 	in, _, records := vectorInput(f)
 	var file []byte
 	for _, r := range records {
-		file = AppendFramed(file, r)
+		file = logfile.Append(file, r)
 	}
 	f.Add(file)
 	f.Add(file[:100])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := in
-		in.Records = Records(bytes.NewReader(b))
+		in.Records = logfile.Records(bytes.NewReader(b))
 		if outcome := Verify(in).Outcome; (outcome == True) != bytes.Equal(b, file) {
 			t.Errorf("%q: %v", b, outcome)
 		}

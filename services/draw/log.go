@@ -63,7 +63,7 @@ func NewLog(origin string, chains ...*Chain) *Log { return &Log{origin: origin, 
 func (l *Log) Append(record []byte) error {
 	l.tickets = append(l.tickets, 0)
 	if err := l.apply(record); err != nil {
-		return fmt.Errorf("record %d: %w", l.tree.size, err)
+		return fmt.Errorf("record %d: %w", l.tree.Size, err)
 	}
 	l.tree.Append(LeafHash(record))
 	if l.announced != nil && l.announced.head.Size == 0 {
@@ -73,7 +73,7 @@ func (l *Log) Append(record []byte) error {
 }
 
 func (l *Log) apply(record []byte) error {
-	if l.tree.size == MaxSize {
+	if l.tree.Size == MaxSize {
 		return fmt.Errorf("a log has at most %d records", MaxSize)
 	}
 	if len(record) > 0 && record[0] == kindEntry {
@@ -91,7 +91,7 @@ func (l *Log) apply(record []byte) error {
 }
 
 func (l *Log) caution(format string, args ...any) {
-	l.cautions = append(l.cautions, fmt.Sprintf("record %d: ", l.tree.size)+fmt.Sprintf(format, args...))
+	l.cautions = append(l.cautions, fmt.Sprintf("record %d: ", l.tree.Size)+fmt.Sprintf(format, args...))
 }
 
 // needOpen returns an error unless entries are taken here.
@@ -108,7 +108,7 @@ func (l *Log) needOpen() error {
 }
 
 func (r Restored) apply(l *Log, _ []byte) error {
-	if l.tree.size > 0 {
+	if l.tree.Size > 0 {
 		return errors.New("a log can only begin as restored")
 	}
 	l.caution("a restore of the database lost records of an earlier log, which had %d", r.SeenSize)
@@ -150,7 +150,7 @@ func (e Entry) apply(l *Log, _ []byte) error {
 	}
 	m.live++
 	l.entries++
-	l.tickets[l.tree.size] = number + 1
+	l.tickets[l.tree.Size] = number + 1
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (w Withdrawal) apply(l *Log, _ []byte) error {
 	if err := l.needOpen(); err != nil {
 		return err
 	}
-	if w.Ticket >= l.tree.size || l.tickets[w.Ticket] == 0 || l.tickets[w.Ticket]&withdrawnFlag != 0 {
+	if w.Ticket >= l.tree.Size || l.tickets[w.Ticket] == 0 || l.tickets[w.Ticket]&withdrawnFlag != 0 {
 		return fmt.Errorf("ticket %d is no entry, or is withdrawn already", w.Ticket)
 	}
 	m := l.members.get(l.tickets[w.Ticket] - 1)
@@ -197,7 +197,7 @@ func (c Close) apply(l *Log, _ []byte) error {
 		return fmt.Errorf("%w: %s", ErrUnknownChain, l.rules.Chain)
 	}
 	l.cautionOfClose(c)
-	l.closed, l.size = &c, l.tree.size
+	l.closed, l.size = &c, l.tree.Size
 	l.places = make([]int64, l.rules.Winners())
 	return l.announce(c.Drawing, c.ClosedAt, c.Round)
 }
@@ -239,7 +239,7 @@ func (l *Log) announce(drawing int, at Time, round uint64) error {
 }
 
 // Head returns the checkpoint of the records so far.
-func (l *Log) Head() Checkpoint { return Checkpoint{l.origin, l.tree.size, l.tree.Root()} }
+func (l *Log) Head() Checkpoint { return Checkpoint{l.origin, l.tree.Size, l.tree.Root()} }
 
 // Rules returns the newest rules.
 func (l *Log) Rules() Rules { return l.rules }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 // The commands of README.md, run as they stand there with the real programs, print what
@@ -54,7 +56,7 @@ func TestTestdata_IsTheVector(t *testing.T) {
 	v, records := readVector(t)
 	var log []byte
 	for _, r := range records {
-		log = AppendFramed(log, r)
+		log = logfile.Append(log, r)
 	}
 	for name, content := range map[string]string{
 		"log": string(log), "checkpoint": v.FinalCheckpoint, "closing-checkpoint": v.ClosingCheckpoint, "receipt": v.AliceFirstReceipt,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/draw/chance"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 // These tests compare this package with the second implementation, the page's, on raffles
@@ -112,12 +113,12 @@ func (r *raffle) input() secondInput {
 	var tree draw.Tree
 	in := secondInput{Key: r.key, what: fmt.Sprintf("record %d: %s", i, what), Member: "member-3"}
 	for _, b := range r.records {
-		in.Log = draw.AppendFramed(in.Log, b)
+		in.Log = logfile.Append(in.Log, b)
 		tree.Append(draw.LeafHash(b))
 	}
 	own := opening(in.Member)
 	in.Opening = own[:]
-	signed := draw.Checkpoint{Origin: "raffles.test/raffle/1", Size: max(tree.Size(), 1), Root: tree.Root()}
+	signed := draw.Checkpoint{Origin: "raffles.test/raffle/1", Size: max(tree.Size, 1), Root: tree.Root()}
 	if r.random.IntN(10) == 0 {
 		signed.Origin = []string{"other.test/raffle/1", "raffles.test/raffle/2", "raffles.test/raffle/1/2", "raffles.test"}[r.random.IntN(4)]
 		in.what += ", checkpoint for " + signed.Origin
@@ -145,7 +146,7 @@ func (m *maker) first(in secondInput) verdict {
 		kept = append(kept, []byte(text))
 	}
 	r := draw.Verify(draw.Input{
-		Records: draw.Records(bytes.NewReader(in.Log)), Checkpoint: []byte(in.Checkpoint), Key: in.Key, Saved: kept,
+		Records: logfile.Records(bytes.NewReader(in.Log)), Checkpoint: []byte(in.Checkpoint), Key: in.Key, Saved: kept,
 		Chains: []*draw.Chain{m.chain.Chain()}, Member: in.Member, Opening: draw.Opening(in.Opening),
 	})
 	v := verdict{Outcome: r.Outcome, Cautions: len(r.Cautions), Winners: r.Winners, Alternates: r.Alternates, Tickets: r.Tickets}

@@ -75,7 +75,7 @@ func Verify(in Input) *Report {
 	r.Log.anyChain = true
 	kept := openKept(in.Saved, in.Key)
 	err = r.replay(in, kept)
-	r.add("records", err, "each of the %d is one that may stand there", r.Log.tree.size)
+	r.add("records", err, "each of the %d is one that may stand there", r.Log.tree.Size)
 	r.add("log", same(r.Log.Head(), signed), "the records are those of the checkpoint, none changed, missing, added or moved")
 	for i, k := range kept {
 		r.add(fmt.Sprintf("saved %d", i+1), k.result(in.Key), "the log begins with the %d records that were kept", k.checkpoint.Size)
@@ -114,7 +114,7 @@ func (r *Report) replay(in Input, kept []kept) (refused error) {
 		if refused != nil {
 			l.tree.Append(LeafHash(record))
 		}
-		last := l.tree.size - 1
+		last := l.tree.Size - 1
 		if e, err := decodeEntry(record); err == nil && record[0] == kindEntry && in.Member != "" && e.Tag == tag {
 			r.Tickets = append(r.Tickets, last)
 		}

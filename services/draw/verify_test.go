@@ -10,15 +10,17 @@ import (
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 // asLog is a log's file in memory.
 func asLog(records [][]byte) iter.Seq2[[]byte, error] {
 	var file []byte
 	for _, r := range records {
-		file = AppendFramed(file, r)
+		file = logfile.Append(file, r)
 	}
-	return Records(bytes.NewReader(file))
+	return logfile.Records(bytes.NewReader(file))
 }
 
 // vectorInput is a verification of the vector that is all true.
@@ -129,7 +131,7 @@ func TestVerify_RefusesTamperedRecords(t *testing.T) {
 			for _, r := range changed {
 				tree.Append(LeafHash(r))
 			}
-			signed, err := Checkpoint{v.Origin, tree.Size(), tree.Root()}.Sign(vectorSigner(t, v))
+			signed, err := Checkpoint{v.Origin, tree.Size, tree.Root()}.Sign(vectorSigner(t, v))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,10 +184,10 @@ func TestVerify_SaysWhatIsCutOff(t *testing.T) {
 	in.Checkpoint, in.Saved = []byte(v.ClosingCheckpoint), nil
 	var file []byte
 	for _, r := range records[:13] {
-		file = AppendFramed(file, r)
+		file = logfile.Append(file, r)
 	}
 	for cut := range file {
-		in.Records = Records(bytes.NewReader(file[:cut]))
+		in.Records = logfile.Records(bytes.NewReader(file[:cut]))
 		if got := Verify(in).Outcome; got != False {
 			t.Fatalf("the first %d bytes: %v", cut, got)
 		}
@@ -194,7 +196,7 @@ func TestVerify_SaysWhatIsCutOff(t *testing.T) {
 		"too long":     {0, 1, 0, 1, 8},
 		"empty record": {0, 0, 0, 0},
 	} {
-		in.Records = Records(bytes.NewReader(file))
+		in.Records = logfile.Records(bytes.NewReader(file))
 		wantOutcome(t, what, Verify(in), False, "records")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 var raffleURL = regexp.MustCompile(`^(https?://.+?)/(?:api/v1/raffles|raffle)/([1-9][0-9]*)/?$`)
@@ -66,19 +67,19 @@ func fetchLog(ctx context.Context, url, name string, size int64) error {
 		return err
 	}
 	defer func() { _ = file.Close() }() // once more, after an error
-	for from := int64(0); from < size; from += draw.PageSize {
-		page, err := get(ctx, fmt.Sprintf("%s?from=%d", url, from), draw.PageSize*(4+draw.MaxRecord))
+	for from := int64(0); from < size; from += logfile.PageSize {
+		page, err := get(ctx, fmt.Sprintf("%s?from=%d", url, from), logfile.PageSize*(4+draw.MaxRecord))
 		if err != nil {
 			return err
 		}
 		var framed []byte
 		n := from
-		for record, err := range draw.Records(strings.NewReader(string(page))) {
+		for record, err := range logfile.Records(strings.NewReader(string(page))) {
 			if err != nil {
 				return fmt.Errorf("%s?from=%d: %w", url, from, err)
 			}
 			if n < size {
-				framed = draw.AppendFramed(framed, record)
+				framed = logfile.Append(framed, record)
 			}
 			n++
 		}

@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 const usage = `Usage:
@@ -114,7 +115,7 @@ func verify(ctx context.Context, s settings) (*draw.Report, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }() // it was only read
-	in.Records = draw.Records(log)
+	in.Records = logfile.Records(log)
 	for i, name := range s.args[1:] {
 		text, err := os.ReadFile(name) //nolint:gosec // the user names the file
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/draw/drand"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 const (
@@ -138,13 +139,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(s.checkpoint)
 	case "/api/v1/raffles/1/log":
 		from, err := strconv.Atoi(r.URL.Query().Get("from"))
-		if err != nil || from%draw.PageSize != 0 || s.failLog {
+		if err != nil || from%logfile.PageSize != 0 || s.failLog {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
 		var page []byte
-		for _, record := range s.records[min(from, len(s.records)):min(from+draw.PageSize, len(s.records))] {
-			page = draw.AppendFramed(page, record)
+		for _, record := range s.records[min(from, len(s.records)):min(from+logfile.PageSize, len(s.records))] {
+			page = logfile.Append(page, record)
 		}
 		_, _ = w.Write(page)
 	default:
@@ -183,7 +184,7 @@ func newServer(t *testing.T) *server {
 		Format: draw.Format, Raffle: 1, Prizes: []draw.Prize{{Name: "Guitar", Count: 1}}, Rule: draw.EntryWins,
 		MaxEntriesPerMember: 1, Chain: chain.Chain().Hash, DelaySeconds: 60,
 	})
-	const entries = 2*draw.PageSize + 100
+	const entries = 2*logfile.PageSize + 100
 	for i := range entries {
 		add(draw.Entry{Ordinal: 1, Tag: draw.Tag{byte(i), byte(i >> 8)}})
 	}
@@ -242,7 +243,7 @@ func TestVerifier_LeavesWhatCameAfterTheCheckpoint(t *testing.T) {
 func TestVerifier_RefusesALyingServer(t *testing.T) {
 	t.Parallel()
 	for what, lie := range map[string]func(*server){
-		"a log that ends early": func(s *server) { s.records = s.records[:draw.PageSize+7] },
+		"a log that ends early": func(s *server) { s.records = s.records[:logfile.PageSize+7] },
 		"a log that is empty":   func(s *server) { s.records = nil },
 		"another record":        func(s *server) { s.records[5] = s.records[6] },
 		"another key":           func(s *server) { s.verifierKey = key },

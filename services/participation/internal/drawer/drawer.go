@@ -262,7 +262,7 @@ func (d *Drawer) Draw(ctx context.Context, raffleID int64, signature []byte) (ra
 // read: another drawer may have appended its draw since.
 func (d *Drawer) replay(ctx context.Context, r *raffle.Raffle, each func([]byte) error) error {
 	err := d.store.ReadLog(ctx, r.ID, 0, func(index int64, record []byte) error {
-		if index >= r.Log.Tree.Size() {
+		if index >= r.Log.Tree.Size {
 			return errEnough
 		}
 		return each(record)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -56,7 +57,7 @@ func (d *Drawer) Report(ctx context.Context, raffleID int64) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	report := Report{Chain: r.Log.Chain, LogSize: r.Log.Tree.Size(), VerifierKey: strings.Join(d.cfg.VerifierKeys, "\n")}
+	report := Report{Chain: r.Log.Chain, LogSize: r.Log.Tree.Size, VerifierKey: strings.Join(d.cfg.VerifierKeys, "\n")}
 	if d.cfg.Draws != nil {
 		if chain, ok := d.cfg.Draws.Chains[r.Log.Chain]; ok {
 			report.ChainInfo = chainInfo(chain)
@@ -112,22 +113,22 @@ func (d *Drawer) Checkpoint(ctx context.Context, raffleID int64) (string, error)
 // errEnough ends the reading of a log.
 var errEnough = errors.New("enough was read")
 
-// LogPage returns the records from an index on, a multiple of draw.PageSize, as many as a
+// LogPage returns the records from an index on, a multiple of logfile.PageSize, as many as a
 // page has, framed. It fails as withLog does.
 func (d *Drawer) LogPage(ctx context.Context, raffleID, from int64) ([]byte, error) {
 	r, err := d.withLog(ctx, raffleID)
-	if err != nil || from >= r.Log.Tree.Size() {
+	if err != nil || from >= r.Log.Tree.Size {
 		return nil, err
 	}
 	var page []byte
-	err = readPage(ctx, d.store, raffleID, from, func(record []byte) { page = draw.AppendFramed(page, record) })
+	err = readPage(ctx, d.store, raffleID, from, func(record []byte) { page = logfile.Append(page, record) })
 	return page, err
 }
 
 // readPage calls f with the records of the page that begins at an index.
 func readPage(ctx context.Context, store Store, raffleID, from int64, f func(record []byte)) error {
 	err := store.ReadLog(ctx, raffleID, from, func(index int64, record []byte) error {
-		if index >= from+draw.PageSize {
+		if index >= from+logfile.PageSize {
 			return errEnough
 		}
 		f(record)
@@ -152,7 +153,7 @@ func (d *Drawer) Ticket(ctx context.Context, raffleID, ticket int64) (Ticket, er
 	if err != nil {
 		return Ticket{}, err
 	}
-	size := r.Log.Tree.Size()
+	size := r.Log.Tree.Size
 	if ticket >= size {
 		return Ticket{}, &raffle.TicketNotFoundError{RaffleID: raffleID, Ticket: ticket}
 	}

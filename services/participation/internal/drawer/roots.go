@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
+	"github.com/rafflecast/rafflecast/services/draw/publish"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -32,12 +34,12 @@ const maxLogs = 1000
 func (c *rootCache) prove(ctx context.Context, r *raffle.Raffle, index int64) (record []byte, proof []draw.Hash, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	size := r.Log.Tree.Size()
-	roots, err := c.pages(ctx, r, size/draw.PageSize)
+	size := r.Log.Tree.Size
+	roots, err := c.pages(ctx, r, size/logfile.PageSize)
 	if err != nil {
 		return nil, nil, err
 	}
-	leaves, err := c.leaves(ctx, r.ID, index/draw.PageSize, size)
+	leaves, err := c.leaves(ctx, r.ID, index/logfile.PageSize, size)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,20 +47,20 @@ func (c *rootCache) prove(ctx context.Context, r *raffle.Raffle, index int64) (r
 	if err != nil {
 		return nil, nil, err
 	}
-	proof, err = draw.Prove(index, size, func(lo, hi int64) (draw.Hash, error) {
-		if lo/draw.PageSize == index/draw.PageSize && hi-lo <= draw.PageSize {
-			first := index / draw.PageSize * draw.PageSize
-			return draw.Root(leaves[lo-first : hi-first]), nil
+	proof, err = publish.Prove(index, size, func(lo, hi int64) (draw.Hash, error) {
+		if lo/logfile.PageSize == index/logfile.PageSize && hi-lo <= logfile.PageSize {
+			first := index / logfile.PageSize * logfile.PageSize
+			return publish.Root(leaves[lo-first : hi-first]), nil
 		}
-		hashes := slices.Clone(roots[lo/draw.PageSize : min(hi/draw.PageSize, int64(len(roots)))])
-		if hi%draw.PageSize != 0 {
-			last, err := c.leaves(ctx, r.ID, hi/draw.PageSize, size)
+		hashes := slices.Clone(roots[lo/logfile.PageSize : min(hi/logfile.PageSize, int64(len(roots)))])
+		if hi%logfile.PageSize != 0 {
+			last, err := c.leaves(ctx, r.ID, hi/logfile.PageSize, size)
 			if err != nil {
 				return draw.Hash{}, err
 			}
-			hashes = append(hashes, draw.Root(last))
+			hashes = append(hashes, publish.Root(last))
 		}
-		return draw.Root(hashes), nil
+		return publish.Root(hashes), nil
 	})
 	return record, proof, err
 }
@@ -71,12 +73,12 @@ func (c *rootCache) pages(ctx context.Context, r *raffle.Raffle, n int64) ([]dra
 		return roots[:n], nil
 	}
 	var page draw.Tree
-	err := c.store.ReadLog(ctx, r.ID, int64(len(roots))*draw.PageSize, func(index int64, record []byte) error {
-		if index >= n*draw.PageSize {
+	err := c.store.ReadLog(ctx, r.ID, int64(len(roots))*logfile.PageSize, func(index int64, record []byte) error {
+		if index >= n*logfile.PageSize {
 			return errEnough
 		}
 		page.Append(draw.LeafHash(record))
-		if page.Size() == draw.PageSize {
+		if page.Size == logfile.PageSize {
 			roots = append(roots, page.Root())
 			page = draw.Tree{}
 		}
@@ -86,7 +88,7 @@ func (c *rootCache) pages(ctx context.Context, r *raffle.Raffle, n int64) ([]dra
 		return nil, err
 	}
 	if int64(len(roots)) < n {
-		return nil, fmt.Errorf("the log of raffle %d ends before its record %d", r.ID, n*draw.PageSize-1)
+		return nil, fmt.Errorf("the log of raffle %d ends before its record %d", r.ID, n*logfile.PageSize-1)
 	}
 	if c.logs == nil || len(c.logs) >= maxLogs {
 		c.logs = make(map[logKey][]draw.Hash)
@@ -98,13 +100,13 @@ func (c *rootCache) pages(ctx context.Context, r *raffle.Raffle, n int64) ([]dra
 // leaves returns the hashes of the records of a page, up to the size of the log.
 func (c *rootCache) leaves(ctx context.Context, raffleID, page, size int64) ([]draw.Hash, error) {
 	var leaves []draw.Hash
-	first := page * draw.PageSize
+	first := page * logfile.PageSize
 	err := readPage(ctx, c.store, raffleID, first, func(record []byte) {
 		if first+int64(len(leaves)) < size {
 			leaves = append(leaves, draw.LeafHash(record))
 		}
 	})
-	if want := min(draw.PageSize, size-first); err == nil && int64(len(leaves)) < want {
+	if want := min(logfile.PageSize, size-first); err == nil && int64(len(leaves)) < want {
 		err = fmt.Errorf("the log of raffle %d ends before its record %d", raffleID, first+want-1)
 	}
 	return leaves, err

@@ -14,6 +14,7 @@ import (
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
@@ -147,8 +148,8 @@ func (s *raffleService) GetCheckpoint(ctx context.Context, req *rafflev1.GetChec
 }
 
 func (s *raffleService) GetLog(ctx context.Context, req *rafflev1.GetLogRequest) (*rafflev1.GetLogResponse, error) {
-	if req.GetFrom()%draw.PageSize != 0 {
-		return nil, invalid("from", fmt.Sprintf("must be a multiple of %d (got %d)", draw.PageSize, req.GetFrom()))
+	if req.GetFrom()%logfile.PageSize != 0 {
+		return nil, invalid("from", fmt.Sprintf("must be a multiple of %d (got %d)", logfile.PageSize, req.GetFrom()))
 	}
 	records, err := s.drawer.LogPage(ctx, req.GetRaffleId(), req.GetFrom())
 	if err != nil {

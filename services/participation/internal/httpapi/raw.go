@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 // content is a response whose body is not JSON.
@@ -35,13 +35,13 @@ func getLog(ctx context.Context, conn grpc.ClientConnInterface, req proto.Messag
 // never changes.
 func isCompletePage(framed []byte) bool {
 	n := 0
-	for _, err := range draw.Records(bytes.NewReader(framed)) {
+	for _, err := range logfile.Records(bytes.NewReader(framed)) {
 		if err != nil {
 			return false
 		}
 		n++
 	}
-	return n == draw.PageSize
+	return n == logfile.PageSize
 }
 
 func getCheckpoint(ctx context.Context, conn grpc.ClientConnInterface, req proto.Message) (content, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/rafflecast/rafflecast/services/draw/publish"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -51,9 +52,11 @@ func (d *drawColumns) addTo(r *raffle.Raffle) error {
 		Origin: *d.origin, Alternates: d.alternates, Drawing: d.drawing, Round: d.round,
 		DrawsAt: timeOf(d.drawsAt), Checkpoint: d.checkpoint, Seen: d.seen,
 	}
-	if err := log.Tree.UnmarshalBinary(d.tree); err != nil {
+	tree, err := publish.UnmarshalTree(d.tree)
+	if err != nil {
 		return err
 	}
+	log.Tree = tree
 	if d.chain != nil {
 		log.Chain = *d.chain
 	}
@@ -79,7 +82,7 @@ func drawColumnsOf(r *raffle.Raffle) drawColumns {
 		return d
 	}
 	d.origin, d.chain, d.delay = &log.Origin, &log.Chain, new(int32(log.Delay/time.Second))
-	d.tree = treeColumn(log)
+	d.tree = publish.MarshalTree(&log.Tree)
 	d.alternates, d.drawing, d.round, d.checkpoint = log.Alternates, log.Drawing, log.Round, log.Checkpoint
 	if !log.DrawsAt.IsZero() {
 		d.drawsAt = pgtype.Timestamptz{Time: log.DrawsAt, Valid: true}
@@ -88,15 +91,6 @@ func drawColumnsOf(r *raffle.Raffle) drawColumns {
 		d.winningTickets, d.winningPrizes = append(d.winningTickets, w.Ticket), append(d.winningPrizes, w.Prize)
 	}
 	return d
-}
-
-// treeColumn returns the tree of a log as it is stored.
-func treeColumn(log *raffle.Log) []byte {
-	tree, err := log.Tree.MarshalBinary()
-	if err != nil {
-		panic(err) // it never fails
-	}
-	return tree
 }
 
 // queueLog stores what the transaction has appended to a raffle's log, and the drawing

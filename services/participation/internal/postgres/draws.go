@@ -258,7 +258,7 @@ func (s *Store) Strike(ctx context.Context, raffleID, ticket int64, reason raffl
 		switch {
 		case r.Log == nil:
 			return &raffle.NoLogError{RaffleID: raffleID}
-		case ticket >= r.Log.Tree.Size():
+		case ticket >= r.Log.Tree.Size:
 			return &raffle.TicketNotFoundError{RaffleID: raffleID, Ticket: ticket}
 		case !found:
 			struck = raffle.Winner{Ticket: ticket, State: raffle.Struck}

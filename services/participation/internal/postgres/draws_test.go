@@ -16,6 +16,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/draw/drand"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
@@ -280,7 +281,7 @@ func (b *drawBundle) verifyAsAStranger(t *testing.T, id int64) {
 		t.Fatal(err)
 	}
 	report := draw.Verify(draw.Input{
-		Records: draw.Records(bytes.NewReader(page)), Checkpoint: []byte(checkpoint), Key: b.key,
+		Records: logfile.Records(bytes.NewReader(page)), Checkpoint: []byte(checkpoint), Key: b.key,
 		Chains: []*draw.Chain{b.chain.Chain()}, Saved: [][]byte{[]byte(ticket.Proof)},
 	})
 	if report.Outcome != draw.True {
@@ -451,7 +452,7 @@ func TestDrawer_ProvesTicketsOfManyPages(t *testing.T) {
 	}
 	d := drawer.New(b.Store, b.drawer)
 	r := b.verify(t, made.ID)
-	for _, ticket := range []int64{0, 1, 4095, 4096, 8191, 8192, r.Log.Tree.Size() - 1} {
+	for _, ticket := range []int64{0, 1, 4095, 4096, 8191, 8192, r.Log.Tree.Size - 1} {
 		got, err := d.Ticket(ctx, made.ID, ticket)
 		if err != nil {
 			t.Fatal(err)
@@ -467,11 +468,11 @@ func TestDrawer_ProvesTicketsOfManyPages(t *testing.T) {
 			t.Errorf("ticket %d is %d", ticket, got.State)
 		}
 	}
-	if _, err := d.Ticket(ctx, made.ID, r.Log.Tree.Size()); !errors.As(err, new(*raffle.TicketNotFoundError)) {
+	if _, err := d.Ticket(ctx, made.ID, r.Log.Tree.Size); !errors.As(err, new(*raffle.TicketNotFoundError)) {
 		t.Errorf("a ticket that there is not: %v", err)
 	}
 	var whole int
-	for from := int64(0); ; from += draw.PageSize {
+	for from := int64(0); ; from += logfile.PageSize {
 		page, err := d.LogPage(ctx, made.ID, from)
 		if err != nil {
 			t.Fatal(err)
@@ -479,15 +480,15 @@ func TestDrawer_ProvesTicketsOfManyPages(t *testing.T) {
 		if len(page) == 0 {
 			break
 		}
-		for _, err := range draw.Records(bytes.NewReader(page)) {
+		for _, err := range logfile.Records(bytes.NewReader(page)) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			whole++
 		}
 	}
-	if int64(whole) != r.Log.Tree.Size() {
-		t.Errorf("the pages have %d records of %d", whole, r.Log.Tree.Size())
+	if int64(whole) != r.Log.Tree.Size {
+		t.Errorf("the pages have %d records of %d", whole, r.Log.Tree.Size)
 	}
 }
 
@@ -522,7 +523,7 @@ func TestStore_BeginsAnotherLogIfRecordsAreLost(t *testing.T) {
 	}
 	r := b.verify(t, made.ID)
 	root := r.Log.Tree.Root()
-	seen := raffle.SeenLog{Life: 1, Size: r.Log.Tree.Size(), Root: root[:]}
+	seen := raffle.SeenLog{Life: 1, Size: r.Log.Tree.Size, Root: root[:]}
 	if restarted, err := b.RestartLog(ctx, made.ID, seen); restarted || err != nil {
 		t.Fatalf("the log is what was seen: %t, %v", restarted, err)
 	}

@@ -43,7 +43,7 @@ func (s *Store) RestartLog(ctx context.Context, raffleID int64, seen raffle.Seen
 
 // continuesLog reports whether what was seen of a raffle's log is the beginning of it.
 func continuesLog(ctx context.Context, tx pgx.Tx, r *raffle.Raffle, seen raffle.SeenLog) (bool, error) {
-	if life := r.Log.Life(); seen.Life != life || seen.Size > r.Log.Tree.Size() {
+	if life := r.Log.Life(); seen.Life != life || seen.Size > r.Log.Tree.Size {
 		return seen.Life < life, nil // what was seen of an earlier log is accounted for
 	}
 	rows, _ := tx.Query(ctx, `SELECT first, count, records FROM raffle_log WHERE raffle_id = $1 AND first < $2 ORDER BY first`, r.ID, seen.Size)
@@ -54,7 +54,7 @@ func continuesLog(ctx context.Context, tx pgx.Tx, r *raffle.Raffle, seen raffle.
 		if err != nil {
 			return false, err
 		}
-		if _, err := eachRecord(records, tree.Size(), func(index int64, record []byte) error {
+		if _, err := eachRecord(records, tree.Size, func(index int64, record []byte) error {
 			if index < seen.Size {
 				tree.Append(draw.LeafHash(record))
 			}
@@ -64,7 +64,7 @@ func continuesLog(ctx context.Context, tx pgx.Tx, r *raffle.Raffle, seen raffle.
 		}
 	}
 	root := tree.Root()
-	return tree.Size() == seen.Size && bytes.Equal(root[:], seen.Root), rows.Err()
+	return tree.Size == seen.Size && bytes.Equal(root[:], seen.Root), rows.Err()
 }
 
 // restartChunk is how many entries are written anew at a time.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 // drawVector is a whole raffle of services/draw's test vectors.
@@ -83,7 +84,7 @@ func (c *recorder) take() {
 	if taken.Count > 0 && taken.First != int64(len(c.records)) {
 		c.t.Fatalf("records from %d on, and there are %d", taken.First, len(c.records))
 	}
-	for record, err := range draw.Records(bytes.NewReader(taken.Data)) {
+	for record, err := range logfile.Records(bytes.NewReader(taken.Data)) {
 		if err != nil {
 			c.t.Fatal(err)
 		}

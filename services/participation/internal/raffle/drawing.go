@@ -181,7 +181,7 @@ func (r *Raffle) Draw(chain *draw.Chain, signature []byte, records func(func(rec
 	switch {
 	case log.Head() != r.Log.Head():
 		return mismatch(fmt.Errorf("it has %d records and the root %v, not %d and %v",
-			log.Head().Size, log.Head().Root, r.Log.Tree.Size(), r.Log.Tree.Root()))
+			log.Head().Size, log.Head().Root, r.Log.Tree.Size, r.Log.Tree.Root()))
 	case !ok || number != int(r.Log.Drawing) || int64(round) != r.Log.Round:
 		return mismatch(fmt.Errorf("drawing %d from round %d is not what it says", r.Log.Drawing, r.Log.Round))
 	}
@@ -276,7 +276,7 @@ func (r *Raffle) checkDrawn() error {
 		return &NotDrawnError{RaffleID: r.ID}
 	case r.Log.DrawAhead():
 		return &DrawAheadError{RaffleID: r.ID, DrawsAt: r.Log.DrawsAt}
-	case r.Log.Seen > r.Log.Tree.Size():
+	case r.Log.Seen > r.Log.Tree.Size:
 		return &LogBehindError{RaffleID: r.ID}
 	}
 	return nil

@@ -180,5 +180,5 @@ func (l *Log) sign(draws *Draws) (string, error) {
 
 // Head returns the checkpoint of the log as it is now.
 func (l *Log) Head() draw.Checkpoint {
-	return draw.Checkpoint{Origin: l.Origin, Size: l.Tree.Size(), Root: l.Tree.Root()}
+	return draw.Checkpoint{Origin: l.Origin, Size: l.Tree.Size, Root: l.Tree.Root()}
 }

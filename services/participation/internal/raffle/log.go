@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 )
 
 // Log is the state of a raffle's log, whose records are the tickets of its draw: see
@@ -52,7 +53,7 @@ func (l *Log) Size() int64 {
 	if l == nil {
 		return 0
 	}
-	return l.Tree.Size()
+	return l.Tree.Size
 }
 
 // Life numbers the logs of the raffle, from 1: a restore of the database that loses
@@ -124,13 +125,13 @@ func (l *Log) fix(draws *Draws) error {
 
 // append appends a record, and returns its index.
 func (l *Log) append(record []byte) int64 {
-	index := l.Tree.Size()
+	index := l.Tree.Size
 	l.Tree.Append(draw.LeafHash(record))
 	if l.appended.Count == 0 {
 		l.appended.First = index
 	}
 	l.appended.Count++
-	l.appended.Data = draw.AppendFramed(l.appended.Data, record)
+	l.appended.Data = logfile.Append(l.appended.Data, record)
 	return index
 }
 

@@ -98,7 +98,7 @@ func addDraw(m *rafflev1.Odds, r *raffle.Raffle) {
 	if life := log.Life(); life > 1 {
 		m.LogLife = life
 	}
-	m.LogSize, m.LogRoot, m.Checkpoint = log.Tree.Size(), root[:], log.Checkpoint
+	m.LogSize, m.LogRoot, m.Checkpoint = log.Tree.Size, root[:], log.Checkpoint
 	m.DrawsAt, m.Round, m.Alternates = timestamp(log.DrawsAt), log.Round, log.Alternates
 	for _, w := range log.Winning {
 		m.WinningTickets = append(m.WinningTickets, &rafflev1.WinningTicket{Ticket: w.Ticket, Prize: w.Prize})

@@ -22,6 +22,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/draw/drand"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
 	"github.com/rafflecast/rafflecast/services/draw/verifier"
 )
 
@@ -130,7 +131,7 @@ func writeRecords(out io.Writer, chain *drand.Development, tickets int64, closed
 	var framed []byte
 	write := func(record []byte) error {
 		tree.Append(draw.LeafHash(record))
-		framed = draw.AppendFramed(framed[:0], record)
+		framed = logfile.Append(framed[:0], record)
 		_, err := out.Write(framed)
 		return err
 	}
@@ -160,7 +161,7 @@ func writeRecords(out io.Writer, chain *drand.Development, tickets int64, closed
 		return head, err
 	}
 	_, err = encode(draw.Draw{Drawing: 1, Round: round, Signature: chain.Signature(round)})
-	head.Size, head.Root = tree.Size(), tree.Root()
+	head.Size, head.Root = tree.Size, tree.Root()
 	return head, err
 }
 
@@ -180,7 +181,7 @@ func drawAgain(dir string) error {
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	log := draw.NewLog(draw.Origin(logName, 1, 1), chain)
-	for record, err := range draw.Records(file) {
+	for record, err := range logfile.Records(file) {
 		if err != nil {
 			return err
 		}

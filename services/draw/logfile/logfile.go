@@ -1,4 +1,6 @@
-package draw
+// Package logfile reads and writes the records of a log as they are served and kept in a
+// file: each as its length in four bytes, big-endian, and its bytes.
+package logfile
 
 import (
 	"bufio"
@@ -9,26 +11,29 @@ import (
 	"iter"
 )
 
+// maxRecord is draw.MaxRecord.
+const maxRecord = 64 << 10
+
 // PageSize is how many records a page of a served log has.
 const PageSize = 4096
 
-// AppendFramed appends a record to a log's file or page: u32be length ‖ record.
-func AppendFramed(b, record []byte) []byte {
+// Append appends a record to a log's file or page: u32be length ‖ record.
+func Append(b, record []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(record))), record...)
 }
 
 // Records reads the records of a log's file or page. Each is valid until the next.
 func Records(r io.Reader) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		in, buf := bufio.NewReaderSize(r, 1<<16), make([]byte, MaxRecord)
+		in, buf := bufio.NewReaderSize(r, 1<<16), make([]byte, maxRecord)
 		for {
 			_, err := io.ReadFull(in, buf[:4])
 			if errors.Is(err, io.EOF) {
 				return
 			}
 			size := binary.BigEndian.Uint32(buf)
-			if err == nil && (size < 1 || size > MaxRecord) {
-				err = fmt.Errorf("the length of a record is within 1 and %d, not %d", MaxRecord, size)
+			if err == nil && (size < 1 || size > maxRecord) {
+				err = fmt.Errorf("the length of a record is within 1 and %d, not %d", maxRecord, size)
 			}
 			if err == nil {
 				_, err = io.ReadFull(in, buf[:size])
