@@ -111,7 +111,7 @@ func (s *DrawSettings) relays() ([]string, error) {
 }
 
 // newDraws returns what draws need, or nil if they are off, and the configuration of the
-// drawer. onFailed is called with why a raffle can't be drawn or closed.
+// drawer. onFailed is called with why a raffle can't be drawn.
 func newDraws(s *DrawSettings, onFailed func(reason string)) (*raffle.Draws, drawer.Config, error) {
 	signer, keys, err := s.keys()
 	if err != nil || signer == nil {
@@ -127,7 +127,6 @@ func newDraws(s *DrawSettings, onFailed func(reason string)) (*raffle.Draws, dra
 	}
 	draws := &raffle.Draws{
 		Signer: signer, Chains: make(map[string]*draw.Chain), DefaultChain: chains[0].Hash, Now: time.Now,
-		Refused: func(err error) { onFailed(drawer.Reason(err)) },
 	}
 	cfg := drawer.Config{Draws: draws, OnFailed: onFailed, VerifierKeys: keys, Beacons: make(map[string]drawer.Beacon)}
 	for _, chain := range chains {

@@ -9,7 +9,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
 	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
-	"github.com/rafflecast/rafflecast/services/participation/internal/outbox"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -94,7 +93,8 @@ func newMetrics() *metrics {
 		Namespace: namespace, Name: "draw_failures_total",
 		Help: "Attempts to make a draw that is due, or to close a raffle that will be drawn, which failed, by reason: " +
 			"beacon_unavailable, no relay has the round; log_mismatch, the log is not what was signed, and is never drawn; " +
-			"chain_unknown; clock_skew, the clocks of database and service disagree; store_unavailable.",
+			"chain_unknown; clock_skew, the clocks of database and service disagree; draws_off, the service has no signing key; " +
+			"not_compared, the logs are not compared yet with what was published of them; store_unavailable.",
 	}, []string{"reason"})
 	for _, reason := range drawer.Reasons {
 		m.drawFailures.WithLabelValues(reason)
@@ -126,26 +126,28 @@ func (m *metrics) onPublished(r raffle.Raffle) {
 }
 
 // registerGauges adds the metrics whose values the parts of the service know.
-func (m *metrics) registerGauges(cfg *Config, writer *batch.Writer, queue *outbox.Queue, stream *outbox.JetStream, draws *drawer.Drawer, c *connections) {
-	m.gauge("entries_waiting", "Calls that wait in the queue to be written.", writer.Waiting)
+func (m *metrics) registerGauges(s *service) {
+	m.gauge("entries_waiting", "Calls that wait in the queue to be written.", s.writer.Waiting)
 	m.gauge("entries_waiting_limit", "Calls that may wait in the queue, over all partitions. Entries of streams have as many places besides.",
-		func() int { return cfg.Partitions * cfg.Queue })
-	m.gauge("odds_waiting", "Raffles whose newest version is not in the stream yet.", queue.Pending)
+		func() int { return s.cfg.Partitions * s.cfg.Queue })
+	m.gauge("odds_waiting", "Raffles whose newest version is not in the stream yet.", s.queue.Pending)
 	m.gauge("draws_overdue_seconds", "Time since when the longest overdue draw has been due, 0 if none is.",
-		func() int { return int(draws.Overdue().Seconds()) })
+		func() int { return int(s.drawer.Overdue().Seconds()) })
+	m.gauge("closings_overdue_seconds", "Time since when the raffle that waits longest for its close should have been closed, 0 if none waits.",
+		func() int { return int(s.scheduler.Overdue().Seconds()) })
 	m.gauge("stream_foreign", "1 while the stream of odds belongs to another database, so that nothing is published, 0 otherwise.", func() int {
-		if stream.Foreign() != nil {
+		if s.stream.Foreign() != nil {
 			return 1
 		}
 		return 0
 	})
 	m.gauge("nats_connected", "1 while the service is connected to NATS, 0 otherwise.", func() int {
-		if c.nats.IsConnected() {
+		if s.conns.nats.IsConnected() {
 			return 1
 		}
 		return 0
 	})
-	m.registry.MustRegister(pools{"calls": c.pool, "writes": c.writePool})
+	m.registry.MustRegister(pools{"calls": s.conns.pool, "writes": s.conns.writePool})
 }
 
 func (m *metrics) gauge(name, help string, value func() int) {

@@ -66,6 +66,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	store := postgres.New(conns.pool, conns.writePool, queue)
 	store.UseDraws(draws)
+	store.Comparison = new(raffle.Comparison)
 	drawing.Log, drawing.OnDrawn = cfg.Log, metrics.draws.Inc
 	store.OnUnreadable = (&unreadableRaffles{log: cfg.Log, count: metrics.unreadable}).report
 	s := &service{cfg: &cfg, listeners: listeners, conns: conns, store: store, queue: queue}
@@ -77,11 +78,12 @@ func Run(ctx context.Context, cfg Config) error {
 	s.stream = outbox.NewJetStream(conns.js, cfg.Names(), cfg.Replicas)
 	s.outbox = outbox.New(queue, s.stream, store, outbox.Config{
 		OnPublished: metrics.onPublished, OnFailed: metrics.publishFailures.Inc, OnBumped: metrics.versionsBumped.Inc,
-		OnRemoved: metrics.rafflesRemoved.Inc, OnDamaged: metrics.damagedMessages.Inc,
+		OnRemoved: metrics.rafflesRemoved.Inc, OnDamaged: metrics.damagedMessages.Inc, Comparison: store.Comparison,
 		Names: cfg.Names(), Tracer: traces.Tracer(tracerName), Log: cfg.Log,
 	})
 	s.drawer = drawer.New(store, drawing)
-	metrics.registerGauges(&cfg, s.writer, queue, s.stream, s.drawer, conns)
+	s.scheduler = scheduler.New(store, cfg.Log, func(e *raffle.ClosingError) { metrics.onDrawFailed(drawer.Reason(e)) })
+	metrics.registerGauges(s)
 	if s.servers, err = newServers(ctx, &cfg, store, s.writer, s.drawer, s.watch, metrics, traces); err != nil {
 		return err
 	}
@@ -99,6 +101,7 @@ type service struct {
 	queue     *outbox.Queue
 	writer    *batch.Writer
 	drawer    *drawer.Drawer
+	scheduler *scheduler.Scheduler
 	stream    *outbox.JetStream
 	outbox    *outbox.Outbox
 	servers   *servers
@@ -128,7 +131,7 @@ func (s *service) run(ctx context.Context) error {
 		})
 		var writers sync.WaitGroup
 		writers.Go(func() { s.writer.Run(writing) })
-		writers.Go(func() { scheduler.Run(writing, s.store, log) })
+		writers.Go(func() { s.scheduler.Run(writing) })
 		writers.Go(func() { s.drawer.Run(writing) })
 		writers.Go(func() { s.watch.run(writing) })
 		writers.Wait()

@@ -86,8 +86,9 @@ var rows = []row{
 			{`sum(increase(rafflecast_participation_draws_total{@}[$__rate_interval]))`, "drawn"},
 			{`sum by (reason) (increase(rafflecast_participation_draw_failures_total{@}[$__rate_interval]))`, "{{reason}}"},
 		}},
-		{"Overdue draws", "Time since the longest overdue draw should have been made. A few seconds are normal.", "s", []query{
-			{`max(rafflecast_participation_draws_overdue_seconds{@})`, "overdue"},
+		{"Overdue draws", "Time since the longest overdue draw should have been made, and since the longest overdue raffle should have been closed. A few seconds are normal.", "s", []query{
+			{`max(rafflecast_participation_draws_overdue_seconds{@})`, "draw"},
+			{`max(rafflecast_participation_closings_overdue_seconds{@})`, "close"},
 		}},
 	}},
 	{"Gateway", []panel{

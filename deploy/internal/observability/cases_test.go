@@ -41,6 +41,9 @@ var firing = []firingCase{
 	{"RafflecastDrawOverdue", "6m", namespaced, series{
 		`rafflecast_participation_draws_overdue_seconds{@participation}`: "0+15x80",
 	}, "A raffle should have been drawn 6m 0s ago. Viewers wait for its winners."},
+	{"RafflecastCloseOverdue", "4m", namespaced, series{
+		`rafflecast_participation_closings_overdue_seconds{@participation}`: "0+15x80",
+	}, "A raffle should have been closed 4m 0s ago. It takes no entries, and its draw waits."},
 	{"RafflecastLogMismatch", "6m", namespaced, series{
 		`rafflecast_participation_draw_failures_total{@participation,reason="log_mismatch"}`: "0+1x80",
 	}, "Within 5 minutes a draw was refused 20 times, because the log does not match its signed checkpoint."},

@@ -37,6 +37,7 @@ var healthy = series{
 	`rafflecast_participation_versions_bumped_total{@participation}`:                           "0x240",
 	`rafflecast_participation_nats_connected{@participation}`:                                  "1x100 0x2 1x137",
 	`rafflecast_participation_draws_overdue_seconds{@participation}`:                           "0x60 1 0x40 5 20 0x137",
+	`rafflecast_participation_closings_overdue_seconds{@participation}`:                        "0x60 1 0x40 5 20 0x137",
 	`rafflecast_participation_draw_failures_total{@participation,reason="beacon_unavailable"}`: "0x60 1x40 3 6x138",
 	`rafflecast_participation_draw_failures_total{@participation,reason="clock_skew"}`:         "0x100 60x139",
 	`rafflecast_participation_draw_failures_total{@participation,reason="chain_unknown"}`:      "0x100 3x139",

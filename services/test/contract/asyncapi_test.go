@@ -121,7 +121,7 @@ func TestAsyncAPI_DescribesRealEvents(t *testing.T) {
 	described := (&rafflev1.Odds{}).ProtoReflect().Descriptor().Fields()
 	var want []string
 	for i := range described.Len() {
-		if name := described.Get(i).JSONName(); !slices.Contains([]string{"removed", "visibility", "logLife"}, name) {
+		if name := described.Get(i).JSONName(); !slices.Contains([]string{"removed", "visibility", "logLife", "logSeen"}, name) {
 			want = append(want, name)
 		}
 	}

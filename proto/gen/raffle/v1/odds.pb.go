@@ -98,6 +98,9 @@ type Odds struct {
 	// Numbers the lives of the raffle's log: a restore of the database that loses records
 	// begins another log, with another origin. 0 and 1 mean the first.
 	LogLife int64 `protobuf:"varint,27,opt,name=log_life,json=logLife,proto3" json:"log_life,omitempty"`
+	// How many records of the raffle's log were published, if the database of a raffle that
+	// has ended has lost some of them since; 0 if it has not.
+	LogSeen int64 `protobuf:"varint,28,opt,name=log_seen,json=logSeen,proto3" json:"log_seen,omitempty"`
 	// Who may watch these odds; unspecified means everybody.
 	Visibility    Raffle_Visibility `protobuf:"varint,20,opt,name=visibility,proto3,enum=raffle.v1.Raffle_Visibility" json:"visibility,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -316,6 +319,13 @@ func (x *Odds) GetLogLife() int64 {
 	return 0
 }
 
+func (x *Odds) GetLogSeen() int64 {
+	if x != nil {
+		return x.LogSeen
+	}
+	return 0
+}
+
 func (x *Odds) GetVisibility() Raffle_Visibility {
 	if x != nil {
 		return x.Visibility
@@ -437,7 +447,7 @@ var File_raffle_v1_odds_proto protoreflect.FileDescriptor
 
 const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\n" +
-	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xc8\b\n" +
+	"\x14raffle/v1/odds.proto\x12\traffle.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16raffle/v1/raffle.proto\"\xe3\b\n" +
 	"\x04Odds\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12-\n" +
@@ -469,7 +479,8 @@ const file_raffle_v1_odds_proto_rawDesc = "" +
 	"\n" +
 	"alternates\x18\x1a \x01(\x05R\n" +
 	"alternates\x12\x19\n" +
-	"\blog_life\x18\x1b \x01(\x03R\alogLife\x12<\n" +
+	"\blog_life\x18\x1b \x01(\x03R\alogLife\x12\x19\n" +
+	"\blog_seen\x18\x1c \x01(\x03R\alogSeen\x12<\n" +
 	"\n" +
 	"visibility\x18\x14 \x01(\x0e2\x1c.raffle.v1.Raffle.VisibilityR\n" +
 	"visibilityB\x15\n" +

@@ -68,7 +68,7 @@ type RaffleServiceClient interface {
 	// (TIMES_OUT_OF_ORDER) if closes_at would not lie after opens_at,
 	// (FIELD_IMMUTABLE) if max_entries_per_member, visibility, rule, alternates or draw
 	// would change, or opens_at of a raffle that is open, (REQUEST_ID_REUSED) if
-	// request_id named another call.
+	// request_id named another call; UNAVAILABLE (LOG_NOT_COMPARED) as for CloseRaffle.
 	UpdateRaffle(ctx context.Context, in *UpdateRaffleRequest, opts ...grpc.CallOption) (*UpdateRaffleResponse, error)
 	// CancelRaffle calls a raffle off, which is final. Errors as for CloseRaffle.
 	CancelRaffle(ctx context.Context, in *CancelRaffleRequest, opts ...grpc.CallOption) (*CancelRaffleResponse, error)
@@ -78,7 +78,9 @@ type RaffleServiceClient interface {
 	// if the raffle is closed or cancelled already, unless a request with the same
 	// request_id did that; FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id
 	// named another call. UNAVAILABLE (CLOCK_SKEW) if the raffle will be drawn, and the
-	// clocks of database and service disagree too much to name a round that lies ahead.
+	// clocks of database and service disagree too much to name a round that lies ahead,
+	// (LOG_NOT_COMPARED) if it will be drawn, and the service has just started, or its
+	// database was just restored, and its log is not compared yet with what was published.
 	CloseRaffle(ctx context.Context, in *CloseRaffleRequest, opts ...grpc.CallOption) (*CloseRaffleResponse, error)
 	// DrawRaffle draws the winners of a raffle whose draw is due. Normally the service
 	// does it by itself. A raffle that was drawn already is returned as it is.
@@ -87,12 +89,15 @@ type RaffleServiceClient interface {
 	// signature is not that of the raffle's round; FAILED_PRECONDITION (NO_LOG) if the
 	// service does not draw the raffle, (NO_DRAW) if no draw lies ahead, (DRAW_NOT_DUE)
 	// if its round is not published yet, (LOG_MISMATCH) if the log does not match its
-	// checkpoint; UNAVAILABLE (BEACON_UNAVAILABLE) if no relay has the round.
+	// checkpoint; UNAVAILABLE (BEACON_UNAVAILABLE) if no relay has the round,
+	// (LOG_NOT_COMPARED) as for CloseRaffle.
 	DrawRaffle(ctx context.Context, in *DrawRaffleRequest, opts ...grpc.CallOption) (*DrawRaffleResponse, error)
 	// GetDraw tells all that is needed to check the draw, besides the log.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (NO_LOG) if the raffle
-	// is not drawn by the service.
+	// is not drawn by the service; UNAUTHENTICATED if only members may watch the raffle,
+	// and there is no valid token; UNAVAILABLE (LOG_NOT_COMPARED) if a checkpoint can't be
+	// signed, as for CloseRaffle.
 	GetDraw(ctx context.Context, in *GetDrawRequest, opts ...grpc.CallOption) (*GetDrawResponse, error)
 	// ListWinners reads the tickets that were drawn, by prize and place, in pages.
 	//
@@ -118,21 +123,24 @@ type RaffleServiceClient interface {
 	// (NOT_DRAWN) if the raffle is not drawn, (NOT_A_WINNER) if the ticket was not
 	// drawn or was struck already, (DRAW_AHEAD) while a redraw lies ahead, (LOG_BEHIND)
 	// if a restore of the database has lost records of the log that were published,
-	// (REQUEST_ID_REUSED) if request_id named another call.
+	// (REQUEST_ID_REUSED) if request_id named another call; UNAVAILABLE (LOG_NOT_COMPARED) as
+	// for CloseRaffle.
 	StrikeWinner(ctx context.Context, in *StrikeWinnerRequest, opts ...grpc.CallOption) (*StrikeWinnerResponse, error)
 	// RedrawRaffle names a round that lies ahead, by which the vacant prizes will be
 	// drawn.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (NOT_DRAWN) if the
 	// raffle is not drawn, (NOTHING_VACANT) if no prize is vacant, (DRAW_AHEAD) if a
-	// redraw lies ahead already, (REQUEST_ID_REUSED) if request_id named another call.
+	// redraw lies ahead already, (REQUEST_ID_REUSED) if request_id named another call;
+	// UNAVAILABLE (CLOCK_SKEW, LOG_NOT_COMPARED) as for CloseRaffle.
 	RedrawRaffle(ctx context.Context, in *RedrawRaffleRequest, opts ...grpc.CallOption) (*RedrawRaffleResponse, error)
 	// PurgeRaffle deletes what a raffle that has ended holds about its members: their
 	// entries, the winners' member ids, and the key that opens the log's tags. The log,
 	// and all that it proves, stays.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_ENDED) if
-	// the raffle is not final, or a draw lies ahead.
+	// the raffle is not final, or a draw lies ahead; UNAVAILABLE (LOG_NOT_COMPARED) as for
+	// CloseRaffle.
 	PurgeRaffle(ctx context.Context, in *PurgeRaffleRequest, opts ...grpc.CallOption) (*PurgeRaffleResponse, error)
 }
 
@@ -326,7 +334,7 @@ type RaffleServiceServer interface {
 	// (TIMES_OUT_OF_ORDER) if closes_at would not lie after opens_at,
 	// (FIELD_IMMUTABLE) if max_entries_per_member, visibility, rule, alternates or draw
 	// would change, or opens_at of a raffle that is open, (REQUEST_ID_REUSED) if
-	// request_id named another call.
+	// request_id named another call; UNAVAILABLE (LOG_NOT_COMPARED) as for CloseRaffle.
 	UpdateRaffle(context.Context, *UpdateRaffleRequest) (*UpdateRaffleResponse, error)
 	// CancelRaffle calls a raffle off, which is final. Errors as for CloseRaffle.
 	CancelRaffle(context.Context, *CancelRaffleRequest) (*CancelRaffleResponse, error)
@@ -336,7 +344,9 @@ type RaffleServiceServer interface {
 	// if the raffle is closed or cancelled already, unless a request with the same
 	// request_id did that; FAILED_PRECONDITION (REQUEST_ID_REUSED) if request_id
 	// named another call. UNAVAILABLE (CLOCK_SKEW) if the raffle will be drawn, and the
-	// clocks of database and service disagree too much to name a round that lies ahead.
+	// clocks of database and service disagree too much to name a round that lies ahead,
+	// (LOG_NOT_COMPARED) if it will be drawn, and the service has just started, or its
+	// database was just restored, and its log is not compared yet with what was published.
 	CloseRaffle(context.Context, *CloseRaffleRequest) (*CloseRaffleResponse, error)
 	// DrawRaffle draws the winners of a raffle whose draw is due. Normally the service
 	// does it by itself. A raffle that was drawn already is returned as it is.
@@ -345,12 +355,15 @@ type RaffleServiceServer interface {
 	// signature is not that of the raffle's round; FAILED_PRECONDITION (NO_LOG) if the
 	// service does not draw the raffle, (NO_DRAW) if no draw lies ahead, (DRAW_NOT_DUE)
 	// if its round is not published yet, (LOG_MISMATCH) if the log does not match its
-	// checkpoint; UNAVAILABLE (BEACON_UNAVAILABLE) if no relay has the round.
+	// checkpoint; UNAVAILABLE (BEACON_UNAVAILABLE) if no relay has the round,
+	// (LOG_NOT_COMPARED) as for CloseRaffle.
 	DrawRaffle(context.Context, *DrawRaffleRequest) (*DrawRaffleResponse, error)
 	// GetDraw tells all that is needed to check the draw, besides the log.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (NO_LOG) if the raffle
-	// is not drawn by the service.
+	// is not drawn by the service; UNAUTHENTICATED if only members may watch the raffle,
+	// and there is no valid token; UNAVAILABLE (LOG_NOT_COMPARED) if a checkpoint can't be
+	// signed, as for CloseRaffle.
 	GetDraw(context.Context, *GetDrawRequest) (*GetDrawResponse, error)
 	// ListWinners reads the tickets that were drawn, by prize and place, in pages.
 	//
@@ -376,21 +389,24 @@ type RaffleServiceServer interface {
 	// (NOT_DRAWN) if the raffle is not drawn, (NOT_A_WINNER) if the ticket was not
 	// drawn or was struck already, (DRAW_AHEAD) while a redraw lies ahead, (LOG_BEHIND)
 	// if a restore of the database has lost records of the log that were published,
-	// (REQUEST_ID_REUSED) if request_id named another call.
+	// (REQUEST_ID_REUSED) if request_id named another call; UNAVAILABLE (LOG_NOT_COMPARED) as
+	// for CloseRaffle.
 	StrikeWinner(context.Context, *StrikeWinnerRequest) (*StrikeWinnerResponse, error)
 	// RedrawRaffle names a round that lies ahead, by which the vacant prizes will be
 	// drawn.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (NOT_DRAWN) if the
 	// raffle is not drawn, (NOTHING_VACANT) if no prize is vacant, (DRAW_AHEAD) if a
-	// redraw lies ahead already, (REQUEST_ID_REUSED) if request_id named another call.
+	// redraw lies ahead already, (REQUEST_ID_REUSED) if request_id named another call;
+	// UNAVAILABLE (CLOCK_SKEW, LOG_NOT_COMPARED) as for CloseRaffle.
 	RedrawRaffle(context.Context, *RedrawRaffleRequest) (*RedrawRaffleResponse, error)
 	// PurgeRaffle deletes what a raffle that has ended holds about its members: their
 	// entries, the winners' member ids, and the key that opens the log's tags. The log,
 	// and all that it proves, stays.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_ENDED) if
-	// the raffle is not final, or a draw lies ahead.
+	// the raffle is not final, or a draw lies ahead; UNAVAILABLE (LOG_NOT_COMPARED) as for
+	// CloseRaffle.
 	PurgeRaffle(context.Context, *PurgeRaffleRequest) (*PurgeRaffleResponse, error)
 	mustEmbedUnimplementedRaffleServiceServer()
 }

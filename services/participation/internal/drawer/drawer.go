@@ -20,6 +20,9 @@ import (
 // Store is the database. Its errors are those of package raffle, or the context's.
 type Store interface {
 	Get(ctx context.Context, id int64) (raffle.Raffle, error)
+	// GetCompared is Get for a raffle whose log will be signed. It fails with
+	// raffle.ErrNotCompared if the database was not compared with what was published.
+	GetCompared(ctx context.Context, id int64) (raffle.Raffle, error)
 	// DueDraws reads raffles whose draw is due, the longest overdue first.
 	DueDraws(ctx context.Context) ([]raffle.Raffle, error)
 	// ReadLog calls f with the records of a log from an index on, in order.
@@ -181,7 +184,7 @@ func isNotDue(err error) bool {
 }
 
 // Reasons are the reasons for which a raffle can't be drawn, or closed with a draw ahead.
-var Reasons = []string{"beacon_unavailable", "log_mismatch", "chain_unknown", "clock_skew", "store_unavailable"}
+var Reasons = []string{"beacon_unavailable", "log_mismatch", "chain_unknown", "clock_skew", "draws_off", "not_compared", "store_unavailable"}
 
 // Reason returns which of the reasons an error has.
 func Reason(err error) string {
@@ -196,8 +199,12 @@ func Reason(err error) string {
 		return "beacon_unavailable"
 	case errors.As(err, &mismatch):
 		return "log_mismatch"
-	case errors.As(err, &unknown), errors.Is(err, raffle.ErrDrawsOff):
+	case errors.As(err, &unknown):
 		return "chain_unknown"
+	case errors.Is(err, raffle.ErrDrawsOff):
+		return "draws_off"
+	case errors.Is(err, raffle.ErrNotCompared):
+		return "not_compared"
 	case errors.As(err, &skew):
 		return "clock_skew"
 	}

@@ -45,15 +45,29 @@ const maxTickets = 1000
 // *raffle.NoLogError.
 func (d *Drawer) withLog(ctx context.Context, raffleID int64) (raffle.Raffle, error) {
 	r, err := d.store.Get(ctx, raffleID)
-	if err == nil && r.Log == nil {
-		err = &raffle.NoLogError{RaffleID: raffleID}
-	}
-	return r, err
+	return r, checkLog(&r, err)
 }
 
-// Report returns the report of a raffle. It fails as withLog does.
+// toSign is withLog for a raffle whose log will be signed, and also fails with
+// raffle.ErrNotCompared.
+func (d *Drawer) toSign(ctx context.Context, raffleID int64) (raffle.Raffle, error) {
+	r, err := d.store.GetCompared(ctx, raffleID)
+	return r, checkLog(&r, err)
+}
+
+func checkLog(r *raffle.Raffle, err error) error {
+	if err == nil && r.Log == nil {
+		return &raffle.NoLogError{RaffleID: r.ID}
+	}
+	return err
+}
+
+// Report returns the report of a raffle. It fails as toSign does.
 func (d *Drawer) Report(ctx context.Context, raffleID int64) (Report, error) {
 	r, err := d.withLog(ctx, raffleID)
+	if err == nil && r.State.Ended() {
+		r, err = d.toSign(ctx, raffleID)
+	}
 	if err != nil {
 		return Report{}, err
 	}
@@ -98,9 +112,9 @@ func (d *Drawer) Winners(ctx context.Context, raffleID int64, after raffle.Winne
 }
 
 // Checkpoint returns the signed checkpoint of a closed log as it is now. It fails as
-// withLog does, and with *raffle.StillOpenError.
+// toSign does, and with *raffle.StillOpenError.
 func (d *Drawer) Checkpoint(ctx context.Context, raffleID int64) (string, error) {
-	r, err := d.withLog(ctx, raffleID)
+	r, err := d.toSign(ctx, raffleID)
 	if err != nil {
 		return "", err
 	}
@@ -147,9 +161,9 @@ type Ticket struct {
 	Proof  string
 }
 
-// Ticket returns a ticket. It fails as withLog does, and with *raffle.TicketNotFoundError.
+// Ticket returns a ticket. It fails as toSign does, and with *raffle.TicketNotFoundError.
 func (d *Drawer) Ticket(ctx context.Context, raffleID, ticket int64) (Ticket, error) {
-	r, err := d.withLog(ctx, raffleID)
+	r, err := d.toSign(ctx, raffleID)
 	if err != nil {
 		return Ticket{}, err
 	}

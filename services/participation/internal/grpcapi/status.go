@@ -117,6 +117,7 @@ var statusTable = []statusRow{
 	retryRow(codes.Unavailable, "CLOCK_SKEW", clockDelay, func(e *raffle.ClockSkewError) metadata {
 		return metadata{"skew": e.Skew.String(), "max": e.Max.String()}
 	}),
+	fixedRow(codes.Unavailable, "LOG_NOT_COMPARED", raffle.ErrNotCompared, raffle.ErrNotCompared.Error(), unavailableDelay),
 	retryRow(codes.Unavailable, "BEACON_UNAVAILABLE", beaconDelay, func(*drawer.BeaconError) metadata { return nil }),
 	row(codes.FailedPrecondition, "REQUEST_ID_REUSED", func(*raffle.RequestReusedError) metadata { return nil }),
 	row(codes.ResourceExhausted, "RATE_LIMITED", func(e *rateError) metadata { return metadata{"of": e.who} }),

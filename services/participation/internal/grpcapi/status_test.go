@@ -146,6 +146,7 @@ var statusCases = []struct {
 		err: &raffle.ClockSkewError{Skew: 16 * time.Second, Max: 15 * time.Second}, code: codes.Unavailable, reason: "CLOCK_SKEW",
 		retry: 10 * time.Second, metadata: metadata{"skew": "16s", "max": "15s"},
 	},
+	{err: raffle.ErrNotCompared, code: codes.Unavailable, reason: "LOG_NOT_COMPARED", retry: time.Second},
 	{
 		err: &drawer.BeaconError{Cause: errors.New("SELECT secret")}, code: codes.Unavailable, reason: "BEACON_UNAVAILABLE",
 		retry: 3 * time.Second,

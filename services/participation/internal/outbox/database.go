@@ -21,18 +21,23 @@ const (
 func (r *reconciler) watchDatabase(ctx context.Context) {
 	tick := time.NewTicker(identityInterval)
 	defer tick.Stop()
-	var known raffle.DatabaseIdentity
+	var before raffle.DatabaseIdentity
 	for {
 		if now, ok := r.identity(ctx); ok {
-			if !known.Continues(now) {
+			life := int64(r.cfg.Comparison.Observe(now))
+			if life != r.life.Load() {
 				r.cfg.Log.Warn("the database was restored, or has failed over to another server: comparing the stream of odds with it",
-					"before", known, "now", now)
+					"before", before, "now", now)
 				r.source.Reset()
 				r.stream.UseDatabase(now.ID)
 				r.queue.forgetPublished()
+				r.life.Store(life)
 				signal(r.restored)
 			}
-			known = now
+			if before == (raffle.DatabaseIdentity{}) {
+				close(r.identified)
+			}
+			before = now
 		}
 		select {
 		case <-tick.C:

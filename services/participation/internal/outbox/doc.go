@@ -44,6 +44,14 @@
 //   - A message that no reader can believe is damage. It is reported, and the truth is
 //     appended behind it.
 //
+// # Logs
+//
+// The log of a raffle that will be drawn is published with its odds, and viewers keep its
+// size, root and receipts. A database that was restored may have lost records, and other
+// entries may have taken their places. So nothing of a log is published before the first
+// comparison with the database that answers, see raffle.Comparison. If the log does not continue what
+// the stream has of it, the comparison begins another one under another name.
+//
 // # Direction
 //
 // The store that commits is given the Queue when it is made, and enqueues in the

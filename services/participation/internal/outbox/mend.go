@@ -61,6 +61,14 @@ func (d *mender) compare(ctx context.Context, current *raffle.Raffle, last Messa
 	case ahead:
 		return false, d.bump(ctx, current.ID, last)
 	case behind:
+		// Entries are taken before the comparison, so that a row that was restored may have
+		// overtaken what viewers have seen. A raffle that had its id before may have had a log
+		// of the same name.
+		if current.Log != nil && (!d.cfg.Comparison.Done() || !sameLife(last.Epoch, current.Epoch)) {
+			if restarted, err := d.restartLog(ctx, current.ID, last.Log); err != nil || restarted {
+				return restarted, err
+			}
+		}
 		d.queue.republish(*current)
 		return true, nil
 	case equal:
@@ -72,7 +80,7 @@ func (d *mender) compare(ctx context.Context, current *raffle.Raffle, last Messa
 // behind it, or has the same version with other content. Then the database was restored
 // or has lost commits. Gateways ignore versions that are not higher than they know.
 func (d *mender) bump(ctx context.Context, raffleID int64, last Message) error {
-	if err := d.restartLog(ctx, raffleID, last.Log); err != nil {
+	if _, err := d.restartLog(ctx, raffleID, last.Log); err != nil {
 		return err
 	}
 	var before int64
@@ -94,22 +102,23 @@ func (d *mender) bump(ctx context.Context, raffleID int64, last Message) error {
 	return nil
 }
 
-// restartLog begins another log of a raffle if records that viewers have seen are lost.
-func (d *mender) restartLog(ctx context.Context, raffleID int64, seen raffle.SeenLog) error {
+// restartLog begins another log of a raffle if records that viewers have seen are lost,
+// and reports whether it did. The new version is enqueued then.
+func (d *mender) restartLog(ctx context.Context, raffleID int64, seen raffle.SeenLog) (bool, error) {
 	if seen.Size == 0 {
-		return nil
+		return false, nil
 	}
 	restarted, err := d.source.RestartLog(ctx, raffleID, seen)
 	if isUnreadable(err) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("restart log: %w", err)
+		return false, fmt.Errorf("restart log: %w", err)
 	}
 	if restarted {
 		d.cfg.Log.WarnContext(ctx, "records of a raffle's log that were published are lost: another log was begun, with new tickets", "raffle", raffleID)
 	}
-	return nil
+	return restarted, nil
 }
 
 // isUnreadable reports whether a raffle exists whose row can't be read. The source has

@@ -39,7 +39,9 @@ func decode(raffleID int64, seq uint64, data []byte) Message {
 	}
 	m.odds, m.Epoch, m.Version, m.Removed = &odds, odds.GetEpoch(), odds.GetVersion(), odds.GetRemoved()
 	m.Content = content(&odds)
-	m.Log = raffle.SeenLog{Life: max(1, odds.GetLogLife()), Size: odds.GetLogSize(), Root: odds.GetLogRoot()}
+	m.Log = raffle.SeenLog{
+		Life: max(1, odds.GetLogLife()), Size: odds.GetLogSize(), Root: odds.GetLogRoot(), Published: max(odds.GetLogSize(), odds.GetLogSeen()),
+	}
 	return m
 }
 

@@ -36,7 +36,8 @@ type Source interface {
 	// enqueued like any other. It fails with *raffle.NotFoundError.
 	BumpVersion(ctx context.Context, raffleID, above int64, needed func(raffle.Raffle) bool) (bool, error)
 	// RestartLog begins another log of a raffle if its log is not a continuation of what
-	// was seen of it, and reports whether it did. A raffle that has ended keeps its log.
+	// was seen of it, and reports whether it did. The new version is enqueued like any
+	// other. A raffle that has ended keeps its log.
 	RestartLog(ctx context.Context, raffleID int64, seen raffle.SeenLog) (bool, error)
 	// Identity reads which database answers, and raises its ticks.
 	Identity(ctx context.Context) (raffle.DatabaseIdentity, error)
@@ -96,9 +97,11 @@ type Config struct {
 	OnBumped    func()              // a version was bumped above the stream's
 	OnRemoved   func()              // the stream was told that a raffle does not exist any more
 	OnDamaged   func()              // a message was found that no reader can believe
-	Names       oddsstream.Names    // of the stream, for spans
-	Tracer      trace.Tracer
-	Log         *slog.Logger
+	// Comparison is told when the database was compared with the stream.
+	Comparison *raffle.Comparison
+	Names      oddsstream.Names // of the stream, for spans
+	Tracer     trace.Tracer
+	Log        *slog.Logger
 }
 
 func (c *Config) fillDefaults() {
@@ -116,6 +119,9 @@ func (c *Config) fillDefaults() {
 	}
 	if c.OnDamaged == nil {
 		c.OnDamaged = func() {}
+	}
+	if c.Comparison == nil {
+		c.Comparison = new(raffle.Comparison)
 	}
 	if c.Tracer == nil {
 		c.Tracer = noop.NewTracerProvider().Tracer("")

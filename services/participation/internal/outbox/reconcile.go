@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -34,12 +35,17 @@ type reconciler struct {
 	*mender // of a single raffle
 
 	known      State         // of the stream, as of the last check
+	identified chan struct{} // closed once it is known which database answers
+	life       atomic.Int64  // of the database: see raffle.Comparison
 	restored   chan struct{} // capacity 1: the database is another one, or another state of it
 	foreignLog rate.Sometimes
 }
 
 func newReconciler(m *mender) *reconciler {
-	return &reconciler{mender: m, restored: make(chan struct{}, 1), foreignLog: rate.Sometimes{Interval: foreignLogInterval}}
+	return &reconciler{
+		mender: m, identified: make(chan struct{}), restored: make(chan struct{}, 1),
+		foreignLog: rate.Sometimes{Interval: foreignLogInterval},
+	}
 }
 
 // run makes the stream, compares it with the database, and does so again whenever
@@ -50,6 +56,11 @@ func (r *reconciler) run(ctx context.Context, reconnected <-chan struct{}) {
 	interval := time.NewTicker(reconcileInterval)
 	defer interval.Stop()
 	cause := "start"
+	select {
+	case <-r.identified:
+	case <-ctx.Done():
+		return
+	}
 	for {
 		if cause != "" {
 			err := r.reconcile(ctx)
@@ -124,6 +135,7 @@ func (r *reconciler) driftCause(ctx context.Context) string {
 func (r *reconciler) reconcile(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
+	life := r.life.Load()
 	if err := r.stream.Ensure(ctx); err != nil {
 		return err
 	}
@@ -155,6 +167,8 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 			return err
 		}
 	}
+	// No log continues one that it contradicts any more.
+	r.cfg.Comparison.Compared(int(life))
 	if err := r.awaitFilled(ctx, missing); err != nil {
 		return err
 	}

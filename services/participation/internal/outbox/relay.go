@@ -95,6 +95,9 @@ func (r *relay) work(ctx context.Context) {
 			r.queue.done(slot, last)
 		case errors.Is(err, errTooSoon):
 			r.queue.stepBack(slot, msg)
+		case errors.Is(err, raffle.ErrNotCompared):
+			r.pause(ctx)
+			r.queue.retry(slot, msg)
 		default:
 			r.failed(ctx, err)
 			r.queue.retry(slot, msg)
@@ -113,6 +116,10 @@ func (r *relay) failed(ctx context.Context, err error) {
 			r.cfg.Log.WarnContext(ctx, "odds can't be published: will try again", "error", err)
 		})
 	}
+	r.pause(ctx)
+}
+
+func (*relay) pause(ctx context.Context) {
 	select {
 	case <-time.After(retryDelay):
 	case <-ctx.Done():
@@ -121,8 +128,12 @@ func (r *relay) failed(ctx context.Context, err error) {
 
 // publish makes m the raffle's last message, unless the last message has this version
 // or a higher one of the same epoch, and returns the last message. after is the sequence that the last
-// message is believed to have; 0 means that it is not known.
+// message is believed to have; 0 means that it is not known. A log is not published before
+// the database was compared: it may contradict what viewers have seen of it.
 func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message, error) {
+	if m.raffle.Log != nil && !r.cfg.Comparison.Done() {
+		return Message{}, raffle.ErrNotCompared
+	}
 	for range maxConflicts {
 		if after == 0 {
 			last, err := r.stream.Last(ctx, m.raffle.ID)
@@ -134,6 +145,14 @@ func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message,
 			}
 			if last.relate(&m.raffle) != behind {
 				return last, r.contradicted(ctx, m, last)
+			}
+			if m.raffle.Log != nil && !sameLife(last.Epoch, m.raffle.Epoch) {
+				// The raffle that had this id before may have had a log of the same name.
+				if restarted, err := r.mender.restartLog(ctx, m.raffle.ID, last.Log); err != nil {
+					return Message{}, err
+				} else if restarted {
+					return Message{}, raffle.ErrNotCompared // the version that follows has the other log
+				}
 			}
 			if last.Seq != 0 && r.queue.tooSoon(m, last.Age) {
 				return Message{}, errTooSoon

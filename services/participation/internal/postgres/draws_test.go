@@ -361,8 +361,6 @@ func TestDraws_ClocksThatDisagreeKeepARaffleFromClosing(t *testing.T) {
 	t.Parallel()
 	b := setupDraws(t)
 	ctx := t.Context()
-	var refused []error
-	b.draws.Refused = func(err error) { refused = append(refused, err) }
 	made := b.createDrawn(t, raffle.Raffle{ClosesAt: time.Now().Add(300 * time.Millisecond)})
 	offset := time.Second / 3 // the delay is a second
 	b.draws.Now = func() time.Time { return time.Now().Add(offset) }
@@ -370,8 +368,8 @@ func TestDraws_ClocksThatDisagreeKeepARaffleFromClosing(t *testing.T) {
 		t.Errorf("close: %v", err)
 	}
 	testenv.Eventually(t, "the closing is due and refused", 5*time.Second, func() bool {
-		_, err := b.ApplySchedule(ctx)
-		return errors.As(err, new(*raffle.ClockSkewError)) && len(refused) > 0
+		_, refused, err := b.ApplySchedule(ctx)
+		return err == nil && len(refused) == 1 && refused[0].RaffleID == made.ID && errors.As(refused[0], new(*raffle.ClockSkewError))
 	})
 	if res := b.enter(t, raffle.EnterRequest{RaffleID: made.ID, MemberID: "m"}); !errors.As(res.Err, new(*raffle.NotOpenError)) {
 		t.Errorf("enter: %+v", res)
@@ -381,13 +379,13 @@ func TestDraws_ClocksThatDisagreeKeepARaffleFromClosing(t *testing.T) {
 	}
 	b.verifyLog(t, made.ID)
 	offset = -time.Second / 5
-	if n, err := b.ApplySchedule(ctx); n != 1 || err != nil {
-		t.Errorf("%d raffles closed, %v", n, err)
+	if n, refused, err := b.ApplySchedule(ctx); n != 1 || refused != nil || err != nil {
+		t.Errorf("%d raffles closed, %v, %v", n, refused, err)
 	}
 	b.verifyLog(t, made.ID)
 }
 
-func TestDraws_ARaffleClosesWithTheEntryThatComesTooLate(t *testing.T) {
+func TestDraws_AnEntryThatComesTooLateLeavesTheCloseToTheScheduler(t *testing.T) {
 	t.Parallel()
 	b := setupDraws(t)
 	made := b.createDrawn(t, raffle.Raffle{ClosesAt: time.Now().Add(2 * time.Second)})
@@ -395,6 +393,12 @@ func TestDraws_ARaffleClosesWithTheEntryThatComesTooLate(t *testing.T) {
 	testenv.Eventually(t, "an entry is refused", 20*time.Second, func() bool {
 		return b.enter(t, raffle.EnterRequest{RaffleID: made.ID, MemberID: "late-" + rand.Text()}).Err != nil
 	})
+	if r := b.verify(t, made.ID); r.State != raffle.Open {
+		t.Errorf("%+v", r)
+	}
+	if n, refused, err := b.ApplySchedule(t.Context()); n != 1 || refused != nil || err != nil {
+		t.Errorf("%d raffles closed, %v, %v", n, refused, err)
+	}
 	b.verifyLog(t, made.ID)
 	if r := b.drawDue(t, made.ID); r.State != raffle.Drawn || r.Log.Checkpoint == "" {
 		t.Errorf("%+v", r)
@@ -531,12 +535,22 @@ func TestStore_BeginsAnotherLogIfRecordsAreLost(t *testing.T) {
 	if restarted, err := b.RestartLog(ctx, made.ID, seen); restarted || err != nil {
 		t.Fatalf("the log continues what was seen: %t, %v", restarted, err)
 	}
-	for name, lost := range map[string]raffle.SeenLog{
-		"more records": {Life: 1, Size: 100, Root: make([]byte, 32)},
-		"other ones":   {Life: 2, Size: 4, Root: make([]byte, 32)},
+	for _, c := range []struct {
+		name string
+		lost raffle.SeenLog
+	}{
+		{"more records", raffle.SeenLog{Life: 1, Size: 100, Root: make([]byte, 32)}},
+		{"other ones", raffle.SeenLog{Life: 2, Size: 4, Root: make([]byte, 32)}},
 	} {
+		name, lost := c.name, c.lost
+		before := b.verify(t, made.ID).Version
 		if restarted, err := b.RestartLog(ctx, made.ID, lost); !restarted || err != nil {
 			t.Fatalf("%s: %t, %v", name, restarted, err)
+		}
+		if again := b.verify(t, made.ID); again.Version <= before || !slices.ContainsFunc(b.enqueued(), func(r raffle.Raffle) bool {
+			return r.ID == made.ID && r.Version == again.Version && r.Log.Origin == again.Log.Origin
+		}) {
+			t.Errorf("%s: version %d after %d is not enqueued", name, again.Version, before)
 		}
 		log := b.verifyLog(t, made.ID)
 		r = b.verify(t, made.ID)
@@ -559,5 +573,62 @@ func TestStore_BeginsAnotherLogIfRecordsAreLost(t *testing.T) {
 	}
 	if _, err := b.Redraw(ctx, made.ID, raffle.RequestID{}); !errors.As(err, new(*raffle.LogBehindError)) {
 		t.Errorf("redraw: %v", err)
+	}
+}
+
+// A database that was restored is noticed by the first batch and the first change after
+// it, not only when its identity is read the next time.
+func TestStore_NoticesARestoreAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, look := range map[string]func(b *drawBundle, id int64) error{
+		"a batch": func(b *drawBundle, id int64) error {
+			results, err := b.EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: id, MemberID: "m"}})
+			return errors.Join(err, results[0].Err) // entries are taken in any case
+		},
+		"a change": func(b *drawBundle, id int64) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // nobody compares
+			defer cancel()
+			if _, err := b.Cancel(ctx, id, raffle.RequestID{}); !errors.Is(err, raffle.ErrNotCompared) {
+				return fmt.Errorf("got %w", err)
+			}
+			return nil
+		},
+		"a receipt": func(b *drawBundle, id int64) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := drawer.New(b.Store, b.drawer).Ticket(ctx, id, 1); !errors.Is(err, raffle.ErrNotCompared) {
+				return fmt.Errorf("got %w", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupDraws(t)
+			made := b.createDrawn(t, raffle.Raffle{MaxEntriesPerMember: 5})
+			b.enterMembers(t, made.ID, 2)
+			b.Comparison = new(raffle.Comparison)
+			identity, err := b.Identity(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Comparison.Compared(b.Comparison.Observe(identity))
+			b.enterMembers(t, made.ID, 2)
+			if !b.Comparison.Done() {
+				t.Fatal("entries end what was compared")
+			}
+			if _, err := b.pool.Exec(t.Context(), `UPDATE database_identity SET ticks = ticks - 1`); err != nil {
+				t.Fatal(err)
+			}
+			if err := look(b, made.ID); err != nil {
+				t.Error(err)
+			}
+			if b.Comparison.Done() {
+				t.Error("it was not noticed")
+			}
+			if r := b.verify(t, made.ID); r.State != raffle.Open {
+				t.Errorf("%+v", r)
+			}
+		})
 	}
 }

@@ -214,6 +214,7 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 		admission  *raffle.Admission
 		batch      pgx.Batch
 	)
+	check := s.Comparison.Check()
 	batch.Queue(`BEGIN`)
 	batch.Queue(settings)
 	batch.Queue(lock, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
@@ -225,7 +226,6 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 			return err
 		}
 		admission = raffle.NewAdmission(now, raffles, len(reqs))
-		admission.UseDraws(s.draws)
 		return nil
 	})
 	if ids := untagged(reqs); len(ids) > 0 {
@@ -239,6 +239,18 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 	batch.Queue(selectMemberStates, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
 		return loadMembers(admission, rows, members)
 	})
+	if s.Comparison != nil && s.draws != nil {
+		batch.Queue(selectTicks).QueryRow(func(row pgx.Row) error {
+			now := check.Known
+			if err := row.Scan(&now.ID, &now.Ticks); err != nil {
+				return err
+			}
+			// Entries are taken in any case. A restore is noticed here at once, so that what
+			// they change is not published before the comparison.
+			_ = check.Passes(now)
+			return nil
+		})
+	}
 	err := conn.SendBatch(ctx, &batch).Close()
 	for _, u := range unreadable {
 		if admission != nil {

@@ -127,7 +127,7 @@ func TestStore_LeavesADemotedServer(t *testing.T) {
 			return err
 		},
 		"ApplySchedule": func(ctx context.Context, f *failover, _ int64) error {
-			n, err := f.ApplySchedule(ctx)
+			n, _, err := f.ApplySchedule(ctx)
 			if err == nil && n != 1 {
 				err = errors.New("the due raffle was not closed")
 			}

@@ -42,3 +42,50 @@ func (s *Store) Identity(ctx context.Context) (raffle.DatabaseIdentity, error) {
 // hidesServer are the codes of errors by which a database says that it does not tell
 // which server it is: the right is missing, or the function.
 var hidesServer = map[string]bool{"42501": true, "42883": true, "0A000": true}
+
+// compared returns raffle.ErrNotCompared unless the database was compared with the
+// stream that answers on this connection, or in this transaction. check must have begun
+// before, and what depends on it must have been read before.
+func (s *Store) compared(ctx context.Context, tx querier, check raffle.Check) error {
+	if s.Comparison == nil {
+		return nil
+	}
+	now := check.Known
+	err := tx.QueryRow(ctx, selectTicks).Scan(&now.ID, &now.Ticks)
+	if err == nil && !s.hidesServer.Load() {
+		err = tx.QueryRow(ctx, selectServer).Scan(&now.System, &now.Timeline)
+	}
+	if err != nil {
+		return err
+	}
+	return check.Passes(now)
+}
+
+const selectTicks = `SELECT id, ticks FROM database_identity`
+
+// GetCompared is Get for a raffle whose log will be signed. If the database was not
+// compared with the stream, it waits for that, and fails with raffle.ErrNotCompared if
+// it takes too long.
+func (s *Store) GetCompared(ctx context.Context, id int64) (r raffle.Raffle, err error) {
+	err = s.onceCompared(ctx, func() error {
+		return readOn(ctx, s.pool, func(conn *pgx.Conn) error {
+			check := s.Comparison.Check()
+			rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1`, id)
+			if r, err = s.collectOne(rows, id); err != nil || r.Log == nil {
+				return err
+			}
+			return s.compared(ctx, conn, check)
+		})
+	})
+	return r, err
+}
+
+// onceCompared calls f. If that fails because the database was not compared with the
+// stream, it calls it again after the comparison.
+func (s *Store) onceCompared(ctx context.Context, f func() error) error {
+	err := f()
+	if errors.Is(err, raffle.ErrNotCompared) && s.Comparison.Wait(ctx) {
+		return f()
+	}
+	return err
+}

@@ -186,7 +186,9 @@ func (s *Store) change(ctx context.Context, raffleID int64, id raffle.RequestID,
 }
 
 // changeOnce lets f change a raffle, under its lock and as of now, and stores it. If an
-// earlier request was the same, it fails with errReplayed. fields are what it asks for.
+// earlier request was the same, it fails with errReplayed. fields are what it asks for. A
+// raffle with a log changes only once the database was compared with the stream; changeOnce
+// waits for that, and fails with raffle.ErrNotCompared if it takes too long.
 func (s *Store) changeOnce(ctx context.Context, raffleID int64, id raffle.RequestID, call string, fields any,
 	f func(pgx.Tx, *raffle.Raffle, time.Time) error,
 ) (r raffle.Raffle, err error) {
@@ -194,35 +196,50 @@ func (s *Store) changeOnce(ctx context.Context, raffleID int64, id raffle.Reques
 	if err != nil {
 		return raffle.Raffle{}, err
 	}
-	err = s.changeRaffle(ctx, raffleID, func(tx pgx.Tx) error {
-		if r, err = s.lockRaffle(ctx, tx, raffleID); err != nil {
+	err = s.onceCompared(ctx, func() error {
+		return s.changeRaffle(ctx, raffleID, func(tx pgx.Tx) (err error) {
+			r, err = s.changeIn(ctx, tx, raffleID, req, f)
 			return err
-		}
-		now, err := clock(ctx, tx)
-		if err != nil {
-			return err
-		}
-		first, err := req.claim(ctx, tx, raffleID, now)
-		if errors.Is(err, errReplayed) && first != raffleID {
-			return &raffle.RequestReusedError{}
-		}
-		if err != nil {
-			return err
-		}
-		before := r.Version
-		if err := f(tx, &r, now); err != nil {
-			return err
-		}
-		if err := audit(ctx, tx, call, raffleID, "", now); err != nil || r.Version == before {
-			return err
-		}
-		return save(ctx, tx, r)
+		})
 	})
 	if err != nil {
 		return raffle.Raffle{}, err
 	}
 	s.queue.Enqueue(ctx, r)
 	return r, nil
+}
+
+// changeIn is the transaction of changeOnce.
+func (s *Store) changeIn(ctx context.Context, tx pgx.Tx, raffleID int64, req request, f func(pgx.Tx, *raffle.Raffle, time.Time) error,
+) (r raffle.Raffle, err error) {
+	check := s.Comparison.Check()
+	if r, err = s.lockRaffle(ctx, tx, raffleID); err != nil {
+		return r, err
+	}
+	if r.Log != nil {
+		if err := s.compared(ctx, tx, check); err != nil {
+			return r, err
+		}
+	}
+	now, err := clock(ctx, tx)
+	if err != nil {
+		return r, err
+	}
+	first, err := req.claim(ctx, tx, raffleID, now)
+	if errors.Is(err, errReplayed) && first != raffleID {
+		return r, &raffle.RequestReusedError{}
+	}
+	if err != nil {
+		return r, err
+	}
+	before := r.Version
+	if err := f(tx, &r, now); err != nil {
+		return r, err
+	}
+	if err := audit(ctx, tx, req.call, raffleID, "", now); err != nil || r.Version == before {
+		return r, err
+	}
+	return r, save(ctx, tx, r)
 }
 
 // lockRaffle locks a raffle until the transaction ends, and reads it. It fails with

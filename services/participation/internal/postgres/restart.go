@@ -16,9 +16,15 @@ import (
 // new tickets. A raffle that has ended keeps its log, and notes that records are missing:
 // its draw is made again with the same outcome, and nothing else can follow.
 func (s *Store) RestartLog(ctx context.Context, raffleID int64, seen raffle.SeenLog) (bool, error) {
+	// Most logs continue what was seen, and reading a long one takes too much time to keep
+	// its raffle locked. A log only grows, unless this method begins another.
+	if continues, err := s.continues(ctx, raffleID, seen); err != nil || continues {
+		return false, err
+	}
 	restarted := false
+	var changed []raffle.Raffle
 	err := inTx(ctx, s.writePool, func(tx pgx.Tx) error {
-		restarted = false
+		restarted, changed = false, nil
 		r, err := s.lockRaffle(ctx, tx, raffleID)
 		if err != nil || r.Log == nil {
 			return err
@@ -27,23 +33,63 @@ func (s *Store) RestartLog(ctx context.Context, raffleID int64, seen raffle.Seen
 		if err != nil || continues {
 			return err
 		}
-		if r.State.Ended() {
-			_, err := tx.Exec(ctx, `UPDATE raffles SET log_seen = greatest(log_seen, $2) WHERE id = $1`, raffleID, seen.Size)
-			return err
+		restarted = !r.State.Ended()
+		switch {
+		case restarted:
+			err = s.restartLog(ctx, tx, &r, seen)
+		case r.Log.Seen >= max(seen.Size, seen.Published):
+			return nil // it is noted already
+		default:
+			err = noteLost(ctx, tx, &r, max(seen.Size, seen.Published))
 		}
-		restarted = true
-		return s.restartLog(ctx, tx, &r, seen)
+		changed = append(changed, r)
+		return err
 	})
 	if err != nil {
 		return false, err
 	}
 	s.keys.forget(raffleID)
+	s.queue.Enqueue(ctx, changed...)
 	return restarted, nil
 }
 
+// noteLost notes how many records of the log of a raffle that has ended were published.
+func noteLost(ctx context.Context, tx pgx.Tx, r *raffle.Raffle, published int64) error {
+	now, err := clock(ctx, tx)
+	if err != nil {
+		return err
+	}
+	r.NoteLost(published, now)
+	if _, err := tx.Exec(ctx, `UPDATE raffles SET log_seen = $2 WHERE id = $1`, r.ID, published); err != nil {
+		return err
+	}
+	return save(ctx, tx, *r)
+}
+
+// continues reports whether a raffle has no log, or one that continues what was seen.
+func (s *Store) continues(ctx context.Context, raffleID int64, seen raffle.SeenLog) (continues bool, err error) {
+	err = readOn(ctx, s.pool, func(conn *pgx.Conn) error {
+		rows, _ := conn.Query(ctx, `SELECT `+columns+` FROM raffles WHERE id = $1`, raffleID)
+		r, err := s.collectOne(rows, raffleID)
+		if err != nil || r.Log == nil {
+			continues = err == nil
+			return err
+		}
+		continues, err = continuesLog(ctx, conn, &r, seen)
+		return err
+	})
+	return continues, err
+}
+
+// querier is a connection or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
 // continuesLog reports whether what was seen of a raffle's log is the beginning of it.
-func continuesLog(ctx context.Context, tx pgx.Tx, r *raffle.Raffle, seen raffle.SeenLog) (bool, error) {
-	if life := r.Log.Life(); seen.Life != life || seen.Size > r.Log.Tree.Size {
+func continuesLog(ctx context.Context, tx querier, r *raffle.Raffle, seen raffle.SeenLog) (bool, error) {
+	if life := r.Log.Life(); seen.Life != life || max(seen.Size, seen.Published) > r.Log.Tree.Size {
 		return seen.Life < life, nil // what was seen of an earlier log is accounted for
 	}
 	rows, _ := tx.Query(ctx, `SELECT first, count, records FROM raffle_log WHERE raffle_id = $1 AND first < $2 ORDER BY first`, r.ID, seen.Size)
@@ -73,7 +119,11 @@ const restartChunk = 5000
 // restartLog writes another log with the entries that there are, in the order of their
 // tickets.
 func (s *Store) restartLog(ctx context.Context, tx pgx.Tx, r *raffle.Raffle, seen raffle.SeenLog) error {
-	if err := r.Restart(seen, s.draws); err != nil {
+	now, err := clock(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if err := r.Restart(seen, now, s.draws); err != nil {
 		return err
 	}
 	var secret []byte

@@ -187,7 +187,7 @@ func (b *testBundle) calls(ctx context.Context, id int64) []call {
 			_, err := b.Update(ctx, id, raffle.Change{Title: new("B")}, raffle.RequestID{})
 			return err
 		}},
-		{"ApplySchedule", func() error { _, err := b.ApplySchedule(ctx); return err }},
+		{"ApplySchedule", func() error { _, _, err := b.ApplySchedule(ctx); return err }},
 		{"BumpVersion", func() error {
 			_, err := b.BumpVersion(ctx, id, 10, func(raffle.Raffle) bool { return true })
 			return err
@@ -300,7 +300,7 @@ func (b *testBundle) prepareEverywhere(t *testing.T, id int64) {
 			_, _ = b.ListEntries(t.Context(), id, "", raffle.EntryKey{}, 1)
 			_, _ = b.Unpublished(t.Context(), 0)
 			_, _ = b.EnterBatch(t.Context(), []raffle.EnterRequest{{RaffleID: id, MemberID: "m", RequestID: raffle.RequestID{1}}})
-			_, _ = b.ApplySchedule(t.Context())
+			_, _, _ = b.ApplySchedule(t.Context())
 		})
 	}
 	running.Wait()

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,15 +14,15 @@ import (
 const passLimit = 1000
 
 // ApplySchedule opens and closes the raffles whose time has come, and returns how
-// many. If some can't be closed, since their draw can't be fixed now, it returns an error
-// that names them beside how many of the others it has changed. Any number of instances
-// may call it at the same time: a raffle that another transaction has locked is left to
-// the next pass. Raffles that can't be read stay as they are.
-func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
+// many, and those that can't be closed, since their draw can't be fixed now. Any number
+// of instances may call it at the same time: a raffle that another transaction has locked
+// is left to the next pass. Raffles that can't be read stay as they are.
+func (s *Store) ApplySchedule(ctx context.Context) (int, []*raffle.ClosingError, error) {
 	var changed []raffle.Raffle
-	var refused error
+	var refused []*raffle.ClosingError
 	err := inTx(ctx, s.writePool, func(tx pgx.Tx) error {
 		changed, refused = nil, nil
+		check := s.Comparison.Check()
 		rows, _ := tx.Query(ctx, `SELECT `+columns+` FROM raffles
 			WHERE NOT settled AND (state = $1 AND opens_at <= now() OR state IN ($1, $2) AND closes_at <= now())
 			ORDER BY id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED`, raffle.Scheduled, raffle.Open, passLimit)
@@ -31,17 +30,21 @@ func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
 		if err != nil || len(due) == 0 {
 			return err
 		}
+		notCompared := s.compared(ctx, tx, check)
+		if notCompared != nil && !errors.Is(notCompared, raffle.ErrNotCompared) {
+			return notCompared
+		}
 		now, err := clock(ctx, tx)
 		if err != nil {
 			return err
 		}
 		for _, r := range due {
-			due, err := r.ApplySchedule(now, s.draws)
+			due, err := false, notCompared
+			if r.Log == nil || r.StateAt(now) != raffle.Closed || notCompared == nil {
+				due, err = r.ApplySchedule(now, s.draws)
+			}
 			if err != nil {
-				refused = errors.Join(refused, fmt.Errorf("raffle %d: %w", r.ID, err))
-				if s.draws != nil && s.draws.Refused != nil {
-					s.draws.Refused(err)
-				}
+				refused = append(refused, &raffle.ClosingError{RaffleID: r.ID, ClosesAt: r.ClosesAt, Cause: err})
 			}
 			if !due || err != nil {
 				continue
@@ -54,8 +57,8 @@ func (s *Store) ApplySchedule(ctx context.Context) (int, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	s.queue.Enqueue(ctx, changed...)
-	return len(changed), refused
+	return len(changed), refused, nil
 }

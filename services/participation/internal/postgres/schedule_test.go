@@ -16,7 +16,7 @@ func TestStore_ApplyScheduleOpensAndCloses(t *testing.T) {
 	opens := b.create(t, raffle.Raffle{OpensAt: far})
 	closes := b.create(t, raffle.Raffle{ClosesAt: far})
 	stays := b.create(t, raffle.Raffle{OpensAt: far})
-	if n, err := b.ApplySchedule(t.Context()); n != 0 || err != nil {
+	if n, _, err := b.ApplySchedule(t.Context()); n != 0 || err != nil {
 		t.Errorf("too early: %d, %v", n, err)
 	}
 	// The hour passes.
@@ -26,7 +26,7 @@ func TestStore_ApplyScheduleOpensAndCloses(t *testing.T) {
 	var advanced sync.WaitGroup
 	for range 4 { // instances
 		advanced.Go(func() {
-			if _, err := b.ApplySchedule(t.Context()); err != nil {
+			if _, _, err := b.ApplySchedule(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})

@@ -45,6 +45,9 @@ type Store struct {
 	// must be set before any method is called, may be called from several goroutines at
 	// once, and must not block.
 	OnUnreadable func(*raffle.UnreadableError)
+	// Comparison, if set before any method is called, keeps logs from being signed and
+	// ended before the database was compared with the stream.
+	Comparison *raffle.Comparison
 	// hidesServer is set once the database has refused to say which server it is.
 	hidesServer atomic.Bool
 }

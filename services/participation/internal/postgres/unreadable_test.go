@@ -89,7 +89,7 @@ func TestStore_ReadsEveryRow(t *testing.T) {
 		if _, err := b.pool.Exec(ctx, `UPDATE raffles SET closes_at = now() WHERE id = $1`, due.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.ApplySchedule(ctx); err != nil || b.verify(t, due.ID).State != raffle.Closed {
+		if _, _, err := b.ApplySchedule(ctx); err != nil || b.verify(t, due.ID).State != raffle.Closed {
 			t.Errorf("%s: schedule: %v", at, err)
 		}
 		if list, err := b.List(ctx, 0, 100, 0); err != nil || len(list) < 2 {
@@ -200,7 +200,7 @@ func TestStore_AnUnreadableRaffleFailsAlone(t *testing.T) {
 		if _, err := b.pool.Exec(ctx, `UPDATE raffles SET closes_at = now() WHERE id = $1`, due); err != nil {
 			t.Fatal(err)
 		}
-		_, err = b.ApplySchedule(ctx)
+		_, _, err = b.ApplySchedule(ctx)
 		want("ApplySchedule", err)
 		if state := b.verify(t, due).State; state != raffle.Closed {
 			t.Errorf("beside a raffle with %s = %s one that is due is %s", s.column, s.value, state)

@@ -21,7 +21,6 @@ type MemberState struct {
 // Admission is not safe for concurrent use.
 type Admission struct {
 	now      time.Time
-	draws    *Draws
 	raffles  map[int64]*Raffle
 	keys     map[int64]*LogKey // of raffles with a log
 	refused  map[int64]error   // why requests for a raffle can't be decided, by its id
@@ -57,9 +56,6 @@ func NewAdmission(now time.Time, raffles []Raffle, n int) *Admission {
 	}
 	return a
 }
-
-// UseDraws sets what closing a raffle needs that will be drawn.
-func (a *Admission) UseDraws(draws *Draws) { a.draws = draws }
 
 // Refuse makes all requests for a raffle fail with err.
 func (a *Admission) Refuse(raffleID int64, err error) {
@@ -97,8 +93,8 @@ type Decision struct {
 }
 
 // Decide decides on the requests in their order. Each raffle that took entries,
-// or that opens or closes at this time, gets one new version for all of it. Call
-// it once.
+// or that opens or closes at this time, gets one new version for all of it. But a raffle
+// with a log is closed by the scheduler. Call it once.
 func (a *Admission) Decide(reqs []EnterRequest) Decision {
 	d := Decision{Results: make([]EnterResult, len(reqs))}
 	for i := range reqs {
@@ -107,8 +103,12 @@ func (a *Admission) Decide(reqs []EnterRequest) Decision {
 	d.Placed = a.placed
 	for id := range a.changed {
 		r := a.raffles[id]
-		if err := r.enter(r.StateAt(a.now), a.now, a.draws); err != nil {
-			continue // a raffle that can't be closed now waits for it, without an entry
+		state := r.StateAt(a.now)
+		if state == Closed && r.Log != nil {
+			continue // its close is signed, which the scheduler does
+		}
+		if err := r.enter(state, a.now, nil); err != nil {
+			continue // it never fails for other states
 		}
 		d.Changed = append(d.Changed, *r)
 	}

@@ -21,8 +21,6 @@ type Draws struct {
 	DefaultChain string
 	// Now is the service's own clock.
 	Now func() time.Time
-	// Refused, if set, is called with why a raffle could not be closed.
-	Refused func(error)
 }
 
 // DrawOptions say how a raffle is drawn.
@@ -65,6 +63,17 @@ func (e *ClockSkewError) Error() string {
 	return fmt.Sprintf("the clocks of database and service disagree by %v, and at most %v is safe for this raffle's draw",
 		e.Skew.Round(time.Millisecond), e.Max)
 }
+
+// ClosingError means that a raffle should be closed by now and can't be.
+type ClosingError struct {
+	RaffleID int64
+	ClosesAt time.Time
+	Cause    error // as of Raffle.Close, or ErrNotCompared
+}
+
+func (e *ClosingError) Error() string { return fmt.Sprintf("raffle %d: %v", e.RaffleID, e.Cause) }
+
+func (e *ClosingError) Unwrap() error { return e.Cause }
 
 // WinnersError means that the number of winners is not that of the prizes.
 type WinnersError struct{ Winners, Places int32 }

@@ -69,7 +69,7 @@ func (l *Log) Life() int64 {
 
 // Restart begins another log of the raffle, since records that were seen are lost. The
 // store appends the entries that there are.
-func (r *Raffle) Restart(seen SeenLog, draws *Draws) error {
+func (r *Raffle) Restart(seen SeenLog, now time.Time, draws *Draws) error {
 	if draws == nil {
 		return ErrDrawsOff
 	}
@@ -82,7 +82,17 @@ func (r *Raffle) Restart(seen SeenLog, draws *Draws) error {
 	if err := log.appendEncoded(restored); err != nil {
 		return err
 	}
+	r.bumpVersion(now)
 	return log.appendEncoded(r.rules())
+}
+
+// NoteLost notes how many records of the log were published, some of which are lost. The
+// raffle has ended. The log is shared with other versions, so it is replaced.
+func (r *Raffle) NoteLost(published int64, now time.Time) {
+	log := *r.Log
+	log.Seen = published
+	r.Log = &log
+	r.bumpVersion(now)
 }
 
 // Reenter appends an entry to a log that was begun again, and returns its ticket.

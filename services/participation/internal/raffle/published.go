@@ -12,6 +12,9 @@ type SeenLog struct {
 	Life int64 // numbers the logs of the raffle, from 1
 	Size int64 // 0: there was none
 	Root []byte
+	// Published is how many records were published in all. It is more than Size if the
+	// database of a raffle that had ended had lost some.
+	Published int64
 }
 
 // DatabaseIdentity says which database answers, and up to which point of its history.

@@ -99,6 +99,9 @@ func addDraw(m *rafflev1.Odds, r *raffle.Raffle) {
 		m.LogLife = life
 	}
 	m.LogSize, m.LogRoot, m.Checkpoint = log.Tree.Size, root[:], log.Checkpoint
+	if log.Seen > log.Tree.Size {
+		m.LogSeen = log.Seen
+	}
 	m.DrawsAt, m.Round, m.Alternates = timestamp(log.DrawsAt), log.Round, log.Alternates
 	for _, w := range log.Winning {
 		m.WinningTickets = append(m.WinningTickets, &rafflev1.WinningTicket{Ticket: w.Ticket, Prize: w.Prize})

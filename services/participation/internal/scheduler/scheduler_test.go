@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
 // fakeStore is a Store that records when it was called.
@@ -18,18 +20,26 @@ type fakeStore struct {
 	calls []time.Time
 	hangs bool
 	err   error
+
+	refused  []*raffle.ClosingError // by the next passes
+	refusals int                    // how many
 }
 
-func (s *fakeStore) ApplySchedule(ctx context.Context) (int, error) {
+func (s *fakeStore) ApplySchedule(ctx context.Context) (int, []*raffle.ClosingError, error) {
 	s.mu.Lock()
 	s.calls = append(s.calls, time.Now())
-	hangs, err := s.hangs, s.err
+	hangs, err, refused := s.hangs, s.err, s.refused
+	if s.refusals > 0 {
+		s.refusals--
+	} else {
+		refused = nil
+	}
 	s.mu.Unlock()
 	if hangs {
 		<-ctx.Done()
-		return 0, ctx.Err()
+		return 0, nil, ctx.Err()
 	}
-	return len(s.calls) % 2, err
+	return len(s.calls) % 2, refused, err
 }
 
 // run runs a scheduler for some time, and returns how often it called the store, and
@@ -39,7 +49,7 @@ func run(t *testing.T, s *fakeStore, d time.Duration) (calls int, logged string)
 	var log bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	Run(ctx, s, slog.New(slog.NewTextHandler(&log, nil)))
+	New(s, slog.New(slog.NewTextHandler(&log, nil)), func(*raffle.ClosingError) {}).Run(ctx)
 	return len(s.calls), log.String()
 }
 
@@ -72,12 +82,44 @@ func TestRun_BoundsAPassAndStopsWithinOne(t *testing.T) {
 		time.AfterFunc(interval+timeout+interval/2, stop)
 		var log bytes.Buffer
 		s := &fakeStore{hangs: true}
-		Run(ctx, s, slog.New(slog.NewTextHandler(&log, nil)))
+		New(s, slog.New(slog.NewTextHandler(&log, nil)), func(*raffle.ClosingError) {}).Run(ctx)
 		if took := time.Since(began); took != interval+timeout+interval/2 || len(s.calls) != 2 {
 			t.Errorf("stopped after %v and %d calls", took, len(s.calls))
 		}
 		if strings.Count(log.String(), "level=WARN") != 1 { // the second was stopped
 			t.Errorf("logged:\n%s", log.String())
+		}
+	})
+}
+
+// A raffle that can't be closed is counted in each pass, and it is known for how long the
+// first has waited.
+func TestScheduler_CountsRafflesThatCannotBeClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const passes = 4
+		due := time.Now()
+		store := &fakeStore{refusals: passes, refused: []*raffle.ClosingError{
+			{RaffleID: 2, ClosesAt: due.Add(time.Second), Cause: raffle.ErrDrawsOff}, {RaffleID: 1, ClosesAt: due, Cause: raffle.ErrDrawsOff},
+		}}
+		var counted int
+		s := New(store, slog.New(slog.DiscardHandler), func(e *raffle.ClosingError) {
+			if errors.Is(e, raffle.ErrDrawsOff) {
+				counted++
+			}
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go s.Run(ctx)
+		time.Sleep(passes*interval + interval/2)
+		synctest.Wait()
+		if overdue := s.Overdue(); counted != 2*passes || overdue != passes*interval+interval/2 {
+			t.Errorf("counted %d, overdue for %v", counted, overdue)
+		}
+		time.Sleep(interval) // they are closed
+		synctest.Wait()
+		if overdue := s.Overdue(); counted != 2*passes || overdue != 0 {
+			t.Errorf("counted %d, overdue for %v", counted, overdue)
 		}
 	})
 }
