@@ -1,0 +1,373 @@
+package participation_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/draw"
+	"github.com/rafflecast/rafflecast/services/draw/logfile"
+	"github.com/rafflecast/rafflecast/services/test/drawtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
+)
+
+// closeDrawn closes a raffle, checks that its round lies ahead, and returns the round.
+func (d *drawing) closeDrawn(t *testing.T, id int64) (round uint64) {
+	t.Helper()
+	resp, err := d.raffles.CloseRaffle(t.Context(), &rafflev1.CloseRaffleRequest{RaffleId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := d.raffles.GetDraw(t.Context(), &rafflev1.GetDrawRequest{RaffleId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	round = uint64(report.GetDrawings()[0].GetRound())
+	out := d.draws.Chain.Chain().TimeOf(round).Time()
+	if !out.After(time.Now()) || !out.Equal(resp.GetRaffle().GetDrawsAt().AsTime()) {
+		t.Errorf("round %d of %v is out already, or not the draw's, %v", round, out, resp.GetRaffle().GetDrawsAt().AsTime())
+	}
+	return round
+}
+
+// drawByHand draws a raffle with the signature of its round, before that is out.
+func (d *drawing) drawByHand(t *testing.T, id int64, signature []byte) (*rafflev1.Raffle, error) {
+	t.Helper()
+	resp, err := d.raffles.DrawRaffle(t.Context(), &rafflev1.DrawRaffleRequest{RaffleId: id, Signature: hex.EncodeToString(signature)})
+	return resp.GetRaffle(), err
+}
+
+func (d *drawing) mustDraw(t *testing.T, id int64, round uint64) {
+	t.Helper()
+	if r, err := d.drawByHand(t, id, d.draws.Chain.Signature(round)); err != nil || r.GetState() != rafflev1.Raffle_DRAWN {
+		t.Fatalf("%v, %v", r, err)
+	}
+}
+
+// wantUndrawn checks that a raffle is closed and has no winners.
+func (d *drawing) wantUndrawn(t *testing.T, id int64) {
+	t.Helper()
+	r, err := d.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: id})
+	if err != nil || r.GetRaffle().GetState() != rafflev1.Raffle_CLOSED {
+		t.Errorf("%v, %v", r, err)
+	}
+	winners, err := d.raffles.ListWinners(t.Context(), &rafflev1.ListWinnersRequest{RaffleId: id})
+	if err != nil || len(winners.GetWinners()) > 0 {
+		t.Errorf("%v, %v", winners, err)
+	}
+}
+
+// drawn is what a stranger finds of a raffle that is drawn.
+type drawn struct {
+	checkpoint string
+	winners    []int64
+	records    [][]byte
+}
+
+// verify checks a drawn raffle as a stranger does, with what the service serves, and that
+// its log has this number of drawings and the winners that are listed.
+func (d *drawing) verify(t *testing.T, id int64, drawings int) (found drawn) {
+	t.Helper()
+	ctx := t.Context()
+	checkpoint, err := d.raffles.GetCheckpoint(ctx, &rafflev1.GetCheckpointRequest{RaffleId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := d.raffles.GetLog(ctx, &rafflev1.GetLogRequest{RaffleId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for record, err := range logfile.Records(bytes.NewReader(page.GetRecords())) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		found.records = append(found.records, slices.Clone(record))
+	}
+	found.checkpoint = checkpoint.GetCheckpoint()
+	report := draw.Verify(draw.Input{
+		Records: logfile.Records(bytes.NewReader(page.GetRecords())), Checkpoint: []byte(found.checkpoint),
+		Key: d.draws.Key, Chains: []*draw.Chain{d.draws.Chain.Chain()},
+	})
+	if report.Outcome != draw.True || len(report.Log.Drawings()) != drawings {
+		t.Errorf("%d drawings, %+v", len(report.Log.Drawings()), report.Checks)
+	}
+	list, err := d.raffles.ListWinners(ctx, &rafflev1.ListWinnersRequest{RaffleId: id, PageSize: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range list.GetWinners() {
+		if w.GetState() == rafflev1.Winner_WINS {
+			found.winners = append(found.winners, w.GetTicket())
+		}
+	}
+	if want := slices.Concat(report.Winners...); fmt.Sprint(found.winners) != fmt.Sprint(want) {
+		t.Errorf("the log draws %v, the service lists %v", want, found.winners)
+	}
+	return found
+}
+
+// Two instances draw at once, by themselves and by hand: one drawing is made, and no call
+// makes another.
+func TestDraw_TwoInstancesMakeOne(t *testing.T) {
+	t.Parallel()
+	d := setupDrawing(t)
+	other := &drawing{&bundle{nats: d.nats, cfg: d.cfg}, d.draws}
+	other.start(t)
+	raffles := make([]int64, 10)
+	rounds := make([]uint64, len(raffles))
+	for i := range raffles {
+		raffles[i] = d.createDrawn(t, time.Time{})
+		d.enterTimes(t, 8, "m", raffles[i])
+		rounds[i] = d.closeDrawn(t, raffles[i])
+	}
+	var calls sync.WaitGroup
+	for _, instance := range []*drawing{d, other, d, other} {
+		calls.Go(func() {
+			for i, id := range raffles {
+				instance.mustDraw(t, id, rounds[i])
+			}
+		})
+	}
+	calls.Wait()
+	for i, id := range raffles {
+		first := d.verify(t, id, 1)
+		other.mustDraw(t, id, rounds[i])
+		if again := other.verify(t, id, 1); again.checkpoint != first.checkpoint {
+			t.Errorf("raffle %d: %q, then %q", id, first.checkpoint, again.checkpoint)
+		}
+	}
+	// Those that nobody draws by hand are drawn by the instances themselves.
+	alone := d.createDrawn(t, time.Time{})
+	d.enterTimes(t, 8, "m", alone)
+	d.closeDrawn(t, alone)
+	testenv.Eventually(t, "the raffle is drawn", 60*time.Second, func() bool {
+		return d.published(t, alone).GetState() == rafflev1.Raffle_DRAWN
+	})
+	d.verify(t, alone, 1)
+}
+
+// A process that is killed leaves of its transaction what a connection leaves that is
+// cut at any statement of it. Each time the close or the draw is made again, and once.
+func TestDraw_IsMadeOnceWhereverItIsCutOff(t *testing.T) {
+	t.Parallel()
+	d := setupDrawing(t)
+	const changed = " FOR EACH ROW WHEN (NEW.version > OLD.version)"
+	for name, step := range map[string]string{
+		"the record":  "TRIGGER cut AFTER INSERT ON raffle_log FOR EACH ROW",
+		"the round":   "TRIGGER cut AFTER INSERT OR UPDATE ON drawings FOR EACH ROW",
+		"the winners": "TRIGGER cut AFTER INSERT ON winners FOR EACH ROW",
+		"the raffle":  "TRIGGER cut AFTER UPDATE ON raffles" + changed,
+		"the commit":  "CONSTRAINT TRIGGER cut AFTER UPDATE ON raffles DEFERRABLE INITIALLY DEFERRED" + changed,
+	} {
+		id := d.createDrawn(t, time.Time{})
+		d.enterTimes(t, 8, "m", id)
+		// Every other time the connection is cut. No rollback takes back a value of a sequence.
+		d.sql(t, `CREATE SEQUENCE cuts`, `CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('cuts') % 2 = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(1); END IF;
+			RETURN NULL; END $$`, `CREATE `+step+` EXECUTE FUNCTION cut()`)
+		d.untilDone(t, name, func() error {
+			_, err := d.raffles.CloseRaffle(t.Context(), &rafflev1.CloseRaffleRequest{RaffleId: id, RequestId: requestID(id)})
+			return err
+		})
+		var round uint64
+		d.untilDone(t, name, func() error {
+			report, err := d.raffles.GetDraw(t.Context(), &rafflev1.GetDrawRequest{RaffleId: id})
+			if err == nil {
+				round = uint64(report.GetDrawings()[0].GetRound())
+			}
+			return err
+		})
+		d.untilDone(t, name, func() error {
+			_, err := d.drawByHand(t, id, d.draws.Chain.Signature(round))
+			return err
+		})
+		if want := map[bool]int64{true: 2, false: 4}[name == "the winners"]; d.number(t, `SELECT last_value FROM cuts`) != want {
+			t.Errorf("%s was not cut off at the close and at the draw", name)
+		}
+		d.sql(t, `DROP FUNCTION cut CASCADE`, `DROP SEQUENCE cuts`)
+		if found := d.verify(t, id, 1); len(found.winners) != 1 || len(found.records) != 1+8+2 {
+			t.Errorf("%s: %v, %d records", name, found.winners, len(found.records))
+		}
+	}
+}
+
+// requestID returns the request id of a raffle's close.
+func requestID(id int64) string { return fmt.Sprintf("6ba7b810-9dad-41d1-80b4-%012d", id) }
+
+// untilDone calls f again while it fails as it does if the connection was cut.
+func (d *drawing) untilDone(t *testing.T, step string, f func() error) {
+	t.Helper()
+	testenv.Eventually(t, step, 60*time.Second, func() bool {
+		err := f()
+		if code := status.Code(err); err != nil && code != codes.Unavailable && code != codes.DeadlineExceeded {
+			t.Fatalf("%s: %v", step, err)
+		}
+		return err == nil
+	})
+}
+
+// A process that is killed after the commit has not published the draw: another does.
+func TestDraw_IsPublishedByAnotherInstance(t *testing.T) {
+	t.Parallel()
+	d := setupDrawing(t)
+	id := d.createDrawn(t, time.Time{})
+	d.enterTimes(t, 8, "m", id)
+	round := d.closeDrawn(t, id)
+	d.awaitTruth(t, id)
+	d.nats.Stop()
+	d.mustDraw(t, id, round)
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	d.nats.Start()
+	if d.published(t, id).GetState() != rafflev1.Raffle_CLOSED {
+		t.Fatal("it is published already, so this shows nothing")
+	}
+	d.start(t)
+	if odds := d.awaitTruth(t, id); odds.GetState() != rafflev1.Raffle_DRAWN || len(odds.GetWinningTickets()) != 1 {
+		t.Errorf("published %v", odds)
+	}
+	d.verify(t, id, 1)
+}
+
+// Whoever edits rows between the close and the draw stops the draw until they are as they
+// were.
+func TestDraw_IsNotMadeOverEditedRows(t *testing.T) {
+	t.Parallel()
+	d := setupDrawing(t)
+	for name, edit := range map[string]string{
+		"a record":       `UPDATE raffle_log SET records = overlay(records PLACING '\x07'::bytea FROM 12)`,
+		"a dropped row":  `DELETE FROM raffle_log WHERE first = 3`,
+		"an added row":   `INSERT INTO raffle_log SELECT raffle_id, 10, count, records FROM raffle_log WHERE first = 3 AND raffle_id = $ID`,
+		"the tree":       `UPDATE raffles SET log_tree = overlay(log_tree PLACING '\x07'::bytea FROM 12)`,
+		"the checkpoint": `UPDATE drawings SET checkpoint = replace(checkpoint, 'raffles.test', 'other.test')`,
+	} {
+		id := d.createDrawn(t, time.Time{})
+		d.enterTimes(t, 8, "m", id)
+		round := d.closeDrawn(t, id)
+		d.sql(t, `DROP TABLE IF EXISTS kept_log, kept_raffles, kept_drawings`, `CREATE TABLE kept_log AS TABLE raffle_log`,
+			`CREATE TABLE kept_raffles AS TABLE raffles`, `CREATE TABLE kept_drawings AS TABLE drawings`)
+		if name == "an added row" {
+			// It takes the place of the close, at the end.
+			edit = `DELETE FROM raffle_log WHERE first = 9;` + strings.Replace(edit, " 10,", " 9,", 1)
+		}
+		edit = strings.ReplaceAll(edit, "$ID", fmt.Sprint(id))
+		d.sql(t, edit)
+		_, err := d.drawByHand(t, id, d.draws.Chain.Signature(round))
+		if st := wantError(t, err, codes.FailedPrecondition, "LOG_MISMATCH"); st.Code() == codes.OK {
+			t.Errorf("%s: drawn", name)
+		}
+		d.wantUndrawn(t, id)
+		d.sql(t, `DELETE FROM raffle_log`, `INSERT INTO raffle_log TABLE kept_log`, `DELETE FROM drawings`, `INSERT INTO drawings TABLE kept_drawings`,
+			`UPDATE raffles r SET log_tree = k.log_tree FROM kept_raffles k WHERE k.id = r.id`)
+		d.mustDraw(t, id, round)
+		d.verify(t, id, 1)
+	}
+}
+
+// The key of an earlier close is enough to draw; without it, the draw waits.
+func TestDraw_NeedsTheKeyThatSignedTheClose(t *testing.T) {
+	t.Parallel()
+	d := setupDrawing(t)
+	id := d.createDrawn(t, time.Time{})
+	d.enterTimes(t, 8, "m", id)
+	round := d.closeDrawn(t, id)
+	signing, key, err := note.GenerateKey(rand.Reader, drawtest.LogName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier := d.draws.Key
+	for _, file := range []string{signing, signing + "\n" + earlier} {
+		if err := d.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(d.draws.KeyFile, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.start(t)
+		if file == signing {
+			_, err := d.drawByHand(t, id, d.draws.Chain.Signature(round))
+			wantError(t, err, codes.FailedPrecondition, "LOG_MISMATCH")
+			d.wantUndrawn(t, id)
+		}
+	}
+	d.mustDraw(t, id, round)
+	d.draws.Key = key
+	d.verify(t, id, 1)
+}
+
+// A backup from after the close leads to the same draw, and nothing can follow what the
+// restore has lost.
+func TestDraw_IsTheSameAfterARestore(t *testing.T) {
+	t.Parallel()
+	d := setupDrawing(t)
+	id := d.createDrawn(t, time.Time{})
+	d.enterTimes(t, 8, "m", id)
+	round := d.closeDrawn(t, id)
+	d.awaitTruth(t, id)
+	closed := d.dump(t)
+	d.mustDraw(t, id, round)
+	first := d.verify(t, id, 1)
+	d.awaitTruth(t, id)
+	drawnOnly := d.dump(t)
+	ctx := t.Context()
+	strike := func() error {
+		_, err := d.raffles.StrikeWinner(ctx, &rafflev1.StrikeWinnerRequest{
+			RaffleId: id, Ticket: first.winners[0], Reason: rafflev1.Winner_UNCLAIMED,
+		})
+		return err
+	}
+	if err := strike(); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitTruth(t, id)
+	d.awaitTick(t)
+
+	closed()
+	untilCompared(t, func() error {
+		_, err := d.drawByHand(t, id, d.draws.Chain.Signature(round))
+		return err
+	})
+	if again := d.verify(t, id, 1); again.checkpoint != first.checkpoint {
+		t.Errorf("first %q, again %q", first.checkpoint, again.checkpoint)
+	}
+	testenv.Eventually(t, "what was lost is known", 20*time.Second, func() bool {
+		err := strike()
+		if err == nil {
+			t.Fatal("a strike takes the place of the one that was lost")
+		}
+		return status.Code(err) == codes.FailedPrecondition
+	})
+	wantError(t, strike(), codes.FailedPrecondition, "LOG_BEHIND")
+	d.awaitTruth(t, id)
+	d.awaitTick(t)
+
+	drawnOnly()
+	testenv.Eventually(t, "what was lost is known", 20*time.Second, func() bool {
+		err := strike()
+		if err == nil {
+			t.Fatal("a strike takes the place of the one that was lost")
+		}
+		return status.Code(err) == codes.FailedPrecondition
+	})
+	wantError(t, strike(), codes.FailedPrecondition, "LOG_BEHIND")
+	_, err := d.raffles.RedrawRaffle(ctx, &rafflev1.RedrawRaffleRequest{RaffleId: id})
+	if code := status.Code(err); code != codes.FailedPrecondition {
+		t.Errorf("redraw: %v", err)
+	}
+	if again := d.verify(t, id, 1); again.checkpoint != first.checkpoint {
+		t.Errorf("first %q, again %q", first.checkpoint, again.checkpoint)
+	}
+}
