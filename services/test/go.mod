@@ -42,7 +42,6 @@ require (
 )
 
 require (
-	github.com/cloudflare/circl v1.6.5 // indirect
 	github.com/cloudflare/circl v1.6.5
 	golang.org/x/oauth2 v0.37.0 // indirect
 	rsc.io/qr v0.2.0 // indirect
