@@ -23,11 +23,16 @@ import (
 // ExitError is an error that chooses the exit code of the process.
 type ExitError struct {
 	Code int
-	Err  error
+	Err  error // nil: the command has said what is wrong
 }
 
 // Error implements error.
-func (e *ExitError) Error() string { return e.Err.Error() }
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
 
 // Unwrap returns the error itself.
 func (e *ExitError) Unwrap() error { return e.Err }
@@ -43,8 +48,8 @@ type globals struct {
 	LogLevel  slog.Level `name:"log-level" env:"LOG_LEVEL" default:"info" form:"debug, info, warn or error" group:"Logging:" help:"Least level that is logged."`
 	LogFormat string     `name:"log-format" env:"LOG_FORMAT" default:"text" enum:"text,json" group:"Logging:" help:"How a line is written."`
 
-	Version  versionCommand  `cmd:"" help:"Print which build this is."`
-	Settings settingsCommand `cmd:"" help:"Print every setting of every command as JSON, for other programs."`
+	Version  versionCommand  `cmd:"" group:"Other:" help:"Print which build this is."`
+	Settings settingsCommand `cmd:"" group:"Other:" help:"Print every setting of every command as JSON, for other programs."`
 }
 
 type versionCommand struct{}
@@ -72,17 +77,21 @@ func (settingsCommand) Run(k *kong.Kong, parser *config.Parser) error {
 // process.
 //
 // commands points to a struct of kong's commands. Their Run methods may take a
-// context.Context and a *slog.Logger, which logs to standard error. They get a Validate
-// method by package config. Every program also has --help, help COMMAND, version,
-// --version, settings, --log-level and --log-format.
-func Main(program, description string, commands any) int {
-	return run(program, description, commands, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+// context.Context, a *slog.Logger, which logs to standard error, and whatever bindings
+// holds. They get a Validate method by package config. Every program also has --help,
+// help COMMAND, version, --version, settings, --log-level and --log-format.
+func Main(program, description string, commands any, bindings ...any) int {
+	return Run(program, description, commands, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, bindings...)
 }
 
-func run(program, description string, commands any, args []string, lookup func(string) (string, bool), stdout, stderr io.Writer) int {
+// Run is Main with its own arguments, environment and output.
+func Run(
+	program, description string, commands any,
+	args []string, lookup func(string) (string, bool), stdout, stderr io.Writer, bindings ...any,
+) int {
 	var common globals
 	parser := config.NewParser(commands, lookup, kong.Name(program), kong.Description(description),
-		kong.Embed(&common), kong.Writers(stdout, stderr))
+		kong.Embed(&common), kong.Writers(stdout, stderr), kong.Bind(bindings...))
 	kctx, err := parser.Parse(usual(args))
 	switch {
 	case errors.Is(err, config.ErrHelp):
@@ -101,8 +110,11 @@ func run(program, description string, commands any, args []string, lookup func(s
 	context.AfterFunc(ctx, stop) // a second signal has its default effect
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	if err := kctx.Run(common.logger(stderr), parser); err != nil {
-		report(stderr, program, err)
-		if exit, ok := errors.AsType[*ExitError](err); ok {
+		exit, ok := errors.AsType[*ExitError](err)
+		if !ok || exit.Err != nil {
+			report(stderr, program, err)
+		}
+		if ok {
 			return exit.Code
 		}
 		return exitFailed

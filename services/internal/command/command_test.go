@@ -41,8 +41,11 @@ type fail struct {
 
 // Run runs the command.
 func (f *fail) Run() error {
-	if f.Code == 1 {
+	switch f.Code {
+	case 1:
 		return errors.New("one\ntwo")
+	case 8:
+		return &ExitError{Code: 8}
 	}
 	return &ExitError{Code: f.Code, Err: errors.New("worse")}
 }
@@ -59,7 +62,7 @@ func runProgram(variables []string, args ...string) (code int, stdout, stderr st
 		return "", false
 	}
 	c = &commands{}
-	code = run("program", "A program for tests.", c, args, lookup, &out, &err)
+	code = Run("program", "A program for tests.", c, args, lookup, &out, &err)
 	return code, out.String(), err.String(), c
 }
 
@@ -91,6 +94,7 @@ func TestRun_ExitCodes(t *testing.T) {
 		{"serve --partitions=0", 2, "", "program: --partitions=0: must be 1 to 64 partitions\n"},
 		{"fail", 1, "", "program: one\nprogram: two\n"},
 		{"fail --code=7", 7, "", "program: worse\n"},
+		{"fail --code=8", 8, "", ""},
 	} {
 		code, stdout, stderr, _ := runProgram(nil, strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) ||

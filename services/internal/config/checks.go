@@ -76,11 +76,13 @@ func (c *Checks) check(settings []*kong.Value, holder reflect.Value) {
 }
 
 func (c *Checks) rules(holder reflect.Value) {
-	if holder.Kind() != reflect.Struct || !holder.CanInterface() {
+	if holder.Kind() != reflect.Struct {
 		return
 	}
-	if r, ok := holder.Addr().Interface().(Rules); ok {
-		r.Rules(c)
+	if holder.CanInterface() { // it can't if its type is not exported, but its fields may
+		if r, ok := holder.Addr().Interface().(Rules); ok {
+			r.Rules(c)
+		}
 	}
 	for _, field := range holder.Fields() {
 		c.rules(field)

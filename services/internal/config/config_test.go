@@ -247,6 +247,24 @@ func TestValidate_ChecksTagsAndRules(t *testing.T) {
 	}
 }
 
+// common is embedded in others by its type, which is not exported.
+type common struct {
+	Service service `embed:""`
+}
+
+func TestValidate_ChecksRulesWithinEmbeddedTypes(t *testing.T) {
+	t.Parallel()
+	var s struct {
+		common
+		Other int `name:"other" default:"1" min:"1" help:"Other."`
+	}
+	SetDefaults(&s)
+	s.Service.URL, s.Service.Least = "postgres://a/b", 6*time.Second
+	if err := Validate(&s); err == nil || err.Error() != "--most=5s: must be at least --least" {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Not parallel: the environment is the process's.
 func TestSetDefaults_IgnoresTheEnvironment(t *testing.T) {
 	t.Setenv("SERVICE_QUEUE", "7")

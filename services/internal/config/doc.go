@@ -18,6 +18,7 @@
 //   - form: what a text must look like, in words that follow "must be"
 //   - is: the text must be what kinds in this package says: "address", "grpc-target",
 //     "nats" or "url"
+//   - per-call: the flag is about one call only, so it has no variable
 //   - secret: the value may hold a password and is never printed
 //
 // A struct with rules that tags cannot express implements Rules.

@@ -31,6 +31,10 @@ type Setting struct {
 	Default  string `json:"default"`
 	Bound    string `json:"bound"` // what it must be, in words
 	Help     string `json:"help"`
+
+	// PerCall says that the flag is about one call only, as the title of a new raffle, so
+	// that no environment variable may set it.
+	PerCall bool `json:"-"`
 }
 
 // Settings returns all settings of the program's visible commands.
@@ -40,11 +44,21 @@ func (p *Parser) Settings() []Setting {
 		for _, flag := range node.Flags {
 			if flag != p.kong.Model.HelpFlag {
 				all = append(all, Setting{
-					Command: node.Path(), Flag: "--" + flag.Name, Type: flag.Target.Type().String(), Variable: strings.Join(flag.Envs, ","),
+					Command: commandName(node), Flag: "--" + flag.Name, Type: flag.Target.Type().String(), Variable: strings.Join(flag.Envs, ","),
 					Default: flag.Default, Bound: bound(flag.Value), Help: flag.Help,
+					PerCall: flag.Tag.Has("per-call"),
 				})
 			}
 		}
 	}
 	return all
+}
+
+// commandName returns the name of a command, without its aliases; that of the program is
+// empty.
+func commandName(node *kong.Node) string {
+	if node.Type != kong.CommandNode {
+		return ""
+	}
+	return strings.TrimSpace(commandName(node.Parent) + " " + node.Name)
 }

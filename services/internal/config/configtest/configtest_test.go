@@ -39,6 +39,7 @@ func TestDeclarations_SayWhatIsWrong(t *testing.T) {
 			Settings settings `embed:""`
 			Only     string   `name:"only" env:"ONLY" required:"" form:"a name" help:"What to take."`
 			Migrate  bool     `name:"migrate" env:"MIGRATE" help:"Migrate."`
+			Title    string   `name:"title" per-call:"" form:"a title" help:"Title."`
 		} `cmd:"" help:"Run."`
 	}{})
 	if err != nil {
@@ -50,6 +51,7 @@ func TestDeclarations_SayWhatIsWrong(t *testing.T) {
 			Within time.Duration `name:"within" env:"WITHIN" default:"1s" help:"Time."`
 			Only   string        `name:"only" form:"a name" help:"what to take"`
 			Place  string        `name:"place" env:"PLACE" help:"Place."`
+			Title  string        `name:"title" env:"TITLE" per-call:"" form:"a title" help:"Title."`
 		} `cmd:"" help:"Run."`
 	}{})
 	if err == nil {
@@ -61,6 +63,7 @@ func TestDeclarations_SayWhatIsWrong(t *testing.T) {
 		"run --only: it has no environment variable",
 		"run --only: its help is no sentence: what to take",
 		"run --place: it has no bounds: ",
+		"run --title: it is about one call and has an environment variable",
 		"run --within: it has no bounds: ",
 		"run: a default: --count=10: must be 1 to 9",
 	}

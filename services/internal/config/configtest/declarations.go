@@ -9,9 +9,9 @@ import (
 )
 
 // Declarations returns what is wrong with the settings of a program. Each must have a
-// variable, a help text that is a sentence, and unless it is a switch, bounds; its
-// default must lie within them. commands points to the struct that main gives to
-// command.Main.
+// variable, unless it is about one call only, a help text that is a sentence, and unless
+// it is a switch, bounds; its default must lie within them. commands points to the struct
+// that main gives to command.Main.
 func Declarations(commands any) error {
 	newParser := func() *config.Parser {
 		return config.NewParser(commands, func(string) (string, bool) { return "", false })
@@ -24,7 +24,8 @@ func Declarations(commands any) error {
 				errs = append(errs, fmt.Errorf("%s %s: %s", s.Command, s.Flag, what))
 			}
 		}
-		complain(s.Variable != "", "it has no environment variable")
+		complain(s.Variable != "" || s.PerCall, "it has no environment variable")
+		complain(s.Variable == "" || !s.PerCall, "it is about one call and has an environment variable")
 		sentence := s.Help != "" && s.Help[:1] == strings.ToUpper(s.Help[:1]) && strings.HasSuffix(s.Help, ".")
 		complain(sentence, "its help is no sentence: "+s.Help)
 		numeric := s.Type == "int" || s.Type == "time.Duration"
