@@ -122,7 +122,7 @@ callers() {
   [ -n "${TOKEN:-}" ] || grep -q '^ALLOW_ANONYMOUS=true$' <<<"$env" ||
     fail "callers are authenticated, and TOKEN is empty: see --help"
   k delete secret try --ignore-not-found >/dev/null
-  k create secret generic try --from-file=LOAD_TOKEN=<(printf %s "${TOKEN:-}") --from-literal=LOAD_CA="$ca" >/dev/null
+  k create secret generic try --from-file=RAFFLECAST_TOKEN=<(printf %s "${TOKEN:-}") --from-literal=RAFFLECAST_CA="$ca" >/dev/null
 }
 
 # job NAME ARGUMENT... runs the program rafflecast in the cluster, as a Job, on a node
@@ -213,7 +213,7 @@ start_jobs() {
     --max-p99="$max_p99" --max-retried="$max_retried" --rate="$rate" --duration=1h --until-closed
   retry logged try-load '^first raffle'
   raffle=$(logs try-load | sed -n 's/^first raffle //p')
-  job try-watch watch --gateway=http://gateway --target="$target" --raffle="$raffle" --clients="$clients" --max-age="$max_age" \
+  job try-watch load-streams "$raffle" --gateway=http://gateway --target="$target" --clients="$clients" --max-age="$max_age" \
     --max-late="$max_late" --max-burst="${max_burst:-$(burst)}"
   retry logged try-watch "$clients of $clients connected"
   say "$clients clients watch raffle $raffle, $rate entries/s"
@@ -229,7 +229,7 @@ burst() {
 # finish_jobs closes the raffle, which ends both jobs, and prints their results.
 finish_jobs() {
   sleep 10 # keeps the load on what has just recovered
-  retry k exec job/try-load -- /ko-app/rafflecast close --target="$target" --raffle="$raffle"
+  retry k exec job/try-load -- /ko-app/rafflecast close "$raffle" --target="$target"
   retry finished try-load
   retry finished try-watch
   logs try-load | grep -E '^(rate|latency|acknowledged|refused|retried|without|verified|updates|age|RESULT (lost|doubled|counter|flow)|.*more than)' | sed 's/^/    /'

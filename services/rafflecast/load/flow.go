@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,18 +19,11 @@ import (
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
 )
 
-// sse connects to the gateway. Without a limit, a connection to an instance that has
-// vanished with its machine would be tried for minutes.
-var sse = &http.Client{Transport: &http.Transport{
-	DialContext:           (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-	ResponseHeaderTimeout: 15 * time.Second,
-	DisableCompression:    true,
-}}
-
 const (
 	lookInterval  = 250 * time.Millisecond // between two looks at participation
 	lookTimeout   = 3 * time.Second        // for each
 	reconnectWait = time.Second            // before the watcher connects again
+	headerTimeout = 15 * time.Second       // for the head of a stream; the gateway may have vanished
 	maxSilence    = 45 * time.Second       // three heartbeats; a connection that is silent for longer is dead
 	// minUpdates is in percent of the looks that found a newer version. A raffle that
 	// changes all the time has five updates in the time between two looks.
@@ -41,6 +33,8 @@ const (
 // flowWatch watches a raffle at a gateway. A nil one watches nothing.
 type flowWatch struct {
 	url     string
+	http    *http.Client
+	cfg     *Config
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	commits flow.Commits
@@ -53,11 +47,19 @@ type flowWatch struct {
 }
 
 // watchFlow begins to watch a raffle at cfg.Gateway, until finish is called.
-func watchFlow(ctx context.Context, cfg *Config, raffleID int64, conn *grpc.ClientConn) *flowWatch {
+func watchFlow(ctx context.Context, cfg *Config, raffleID int64, conn *grpc.ClientConn) (*flowWatch, error) {
 	if cfg.Gateway == "" {
-		return nil
+		return nil, nil //nolint:nilnil // nil watches nothing
 	}
-	f := &flowWatch{url: fmt.Sprintf("%s/api/v1/raffles/%d/subscribe", strings.TrimSuffix(cfg.Gateway, "/"), raffleID), ages: flow.NewAges()}
+	client, err := cfg.Credentials.HTTPClient()
+	if err != nil {
+		return nil, err
+	}
+	client.Transport.(*http.Transport).ResponseHeaderTimeout = headerTimeout
+	f := &flowWatch{
+		url:  fmt.Sprintf("%s/api/v1/raffles/%d/subscribe", strings.TrimSuffix(cfg.Gateway, "/"), raffleID),
+		http: client, cfg: cfg, ages: flow.NewAges(),
+	}
 	f.client = flow.NewClient(flow.Limits{MaxAge: cfg.MaxAge, MinUpdates: minUpdates}, f.ages)
 	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
 	f.running.Go(func() { f.look(ctx, rafflev1.NewParticipationServiceClient(conn), raffleID) })
@@ -69,7 +71,7 @@ func watchFlow(ctx context.Context, cfg *Config, raffleID int64, conn *grpc.Clie
 			}
 		}
 	})
-	return f
+	return f, nil
 }
 
 // finish ends the watching and writes what was seen. It returns the faults, joined.
@@ -122,7 +124,10 @@ func (f *flowWatch) read(ctx context.Context) {
 	if err != nil {
 		return // the URL was checked
 	}
-	resp, err := sse.Do(req)
+	if err := f.cfg.Credentials.Authorize(req.Header); err != nil {
+		return // a file with the token may be replaced just now
+	}
+	resp, err := f.http.Do(req)
 	if err != nil {
 		return
 	}

@@ -87,7 +87,7 @@ func (g *Generator) Send(ctx context.Context, progress io.Writer) (Result, error
 	if g.cfg.Mode == Stream {
 		err = g.sendByStreams(ctx, calls)
 	} else {
-		g.sendByCalls(ctx, calls)
+		err = g.sendByCalls(ctx, calls)
 	}
 	return g.counters.result(start), err
 }

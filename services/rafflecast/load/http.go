@@ -2,11 +2,9 @@ package load
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -22,24 +20,23 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/connect"
 )
 
 // httpClient places entries by HTTP/JSON, as a page does.
 type httpClient struct {
-	url   string
-	token string // empty: none
-	http  *http.Client
+	url         string
+	http        *http.Client
+	credentials *connect.Credentials
 }
 
-func newHTTPClient(cfg *Config) *httpClient {
-	transport := &http.Transport{MaxIdleConnsPerHost: cfg.Concurrency, DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		secured, err := cfg.tls()
-		if err != nil {
-			return nil, err
-		}
-		return (&tls.Dialer{Config: secured}).DialContext(ctx, network, address)
-	}}
-	return &httpClient{url: strings.TrimSuffix(cfg.Facade, "/"), token: cfg.Token, http: &http.Client{Transport: transport}}
+func newHTTPClient(cfg *Config) (*httpClient, error) {
+	client, err := cfg.Credentials.HTTPClient()
+	if err != nil {
+		return nil, err
+	}
+	client.Transport.(*http.Transport).MaxIdleConnsPerHost = cfg.Concurrency
+	return &httpClient{strings.TrimSuffix(cfg.Facade, "/"), client, &cfg.Credentials}, nil
 }
 
 // Enter returns what the gRPC call would return, errors included.
@@ -58,8 +55,8 @@ func (c *httpClient) Enter(
 	if err != nil {
 		return nil, err
 	}
-	if c.token != "" {
-		post.Header.Set("Authorization", "Bearer "+c.token)
+	if err := c.credentials.Authorize(post.Header); err != nil {
+		return nil, err
 	}
 	resp, err := c.http.Do(post)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/servicetest"
 )
@@ -28,6 +29,18 @@ func (b *testBundle) settings(t *testing.T, args ...string) Config {
 	return settings(t, append([]string{
 		"--target=" + b.service.GRPC, "--facade=http://" + b.service.HTTP, "--database-url=" + b.service.DatabaseURL,
 	}, args...)...)
+}
+
+func (b *testBundle) close(t *testing.T, id int64) {
+	t.Helper()
+	conns, err := Dial(b.service.GRPC, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conns.Close()
+	if _, err := rafflev1.NewRaffleServiceClient(conns[0]).CloseRaffle(t.Context(), &rafflev1.CloseRaffleRequest{RaffleId: id}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRun_VerifiesEveryMode(t *testing.T) {
@@ -79,13 +92,11 @@ func TestRun_EndsWhenTheRaffleIsClosed(t *testing.T) {
 				write.Close()
 			}()
 			lines := bufio.NewReader(read)
-			var id int
+			var id int64
 			if _, err := fmt.Fscanf(lines, "first raffle %d\n", &id); err != nil {
 				t.Fatal(err)
 			}
-			if err := Close(t.Context(), CloseConfig{Target: "dns:///" + b.service.GRPC, Raffle: id}, t.Output()); err != nil {
-				t.Error(err)
-			}
+			b.close(t, id)
 			out, err := io.ReadAll(lines)
 			if err != nil || !strings.Contains(string(out), "refused RAFFLE_NOT_OPEN") ||
 				!strings.Contains(string(out), "RESULT lost 0\nRESULT doubled 0\nRESULT counter_wrong 0\n") {

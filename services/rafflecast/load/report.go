@@ -10,8 +10,11 @@ import (
 	"time"
 )
 
-// reportProgress writes a line per second until stop is called.
+// reportProgress writes a line per second until stop is called, or draws a bar.
 func (g *Generator) reportProgress(w io.Writer) (stop func()) {
+	if g.cfg.Bar {
+		return g.drawProgress(w)
+	}
 	ended := make(chan struct{})
 	var reporting sync.WaitGroup
 	reporting.Go(func() {

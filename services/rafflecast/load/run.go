@@ -20,7 +20,7 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if err := checkDatabase(ctx, cfg.DatabaseURL); err != nil {
 		return err
 	}
-	options, err := cfg.Options()
+	options, err := cfg.Credentials.DialOptions()
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,10 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "first raffle %d\n", g.plan.Raffles[0])
-	watched := watchFlow(ctx, &cfg, g.plan.Raffles[0], conns[0])
+	watched, err := watchFlow(ctx, &cfg, g.plan.Raffles[0], conns[0])
+	if err != nil {
+		return err
+	}
 	result, err := g.Send(ctx, progress)
 	result.report(out, &cfg)
 	errFlow := errors.Join(result.judge(&cfg), watched.finish(out))

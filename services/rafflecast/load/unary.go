@@ -17,20 +17,24 @@ type entryClient interface {
 	Enter(ctx context.Context, req *rafflev1.EnterRequest, options ...grpc.CallOption) (*rafflev1.EnterResponse, error)
 }
 
-func (g *Generator) entryClients() (clients []entryClient) {
+func (g *Generator) entryClients() (clients []entryClient, err error) {
 	if g.cfg.Mode == HTTP {
-		return []entryClient{newHTTPClient(&g.cfg)}
+		client, err := newHTTPClient(&g.cfg)
+		return []entryClient{client}, err
 	}
 	for _, conn := range g.conns {
 		clients = append(clients, rafflev1.NewParticipationServiceClient(conn))
 	}
-	return clients
+	return clients, nil
 }
 
 // sendByCalls sends requests as unary calls from as many goroutines as requests may
 // be in flight. It stops sending when ctx ends; calls bounds the calls.
-func (g *Generator) sendByCalls(ctx, calls context.Context) {
-	clients := g.entryClients()
+func (g *Generator) sendByCalls(ctx, calls context.Context) error {
+	clients, err := g.entryClients()
+	if err != nil {
+		return err
+	}
 	var callers sync.WaitGroup
 	for i := range g.cfg.Concurrency {
 		c := &caller{g: g, client: clients[i%len(clients)]}
@@ -47,6 +51,7 @@ func (g *Generator) sendByCalls(ctx, calls context.Context) {
 		})
 	}
 	callers.Wait()
+	return nil
 }
 
 // caller sends requests by one client. Safe for concurrent use.

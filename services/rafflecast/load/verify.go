@@ -17,14 +17,14 @@ func checkDatabase(ctx context.Context, url string) error {
 	if url == "" {
 		return nil
 	}
-	conn, err := connect(ctx, url)
+	conn, err := openDatabase(ctx, url)
 	if err != nil {
 		return err
 	}
 	return conn.Close(ctx)
 }
 
-func connect(ctx context.Context, url string) (*pgx.Conn, error) {
+func openDatabase(ctx context.Context, url string) (*pgx.Conn, error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return nil, fmt.Errorf("database (--database-url): %w", err) // pgx leaves the password out
@@ -58,7 +58,7 @@ func (g *Generator) verifyEventually(ctx context.Context, url string) (*findings
 }
 
 func (g *Generator) verifyAt(ctx context.Context, url string) (*findings, error) {
-	conn, err := connect(ctx, url)
+	conn, err := openDatabase(ctx, url)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/participation"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/connect"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/demo"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/filelock"
 )
 
@@ -27,6 +29,8 @@ import (
 type Config struct {
 	DataDir     string `name:"data-dir" env:"DATA_DIR" default:".data" form:"a directory" help:"Directory in which PostgreSQL and NATS keep their data. It is created if it is missing."`
 	DatabaseURL string `name:"database-url" env:"DATABASE_URL" secret:"" form:"the URL or the keywords of a PostgreSQL 14 or newer" help:"Database to use. Without it, a PostgreSQL is started that keeps its data in --data-dir."`
+
+	Demo bool `name:"demo" env:"DEMO" help:"Keep some raffles alive that members enter all the time: one that stays open, and short ones that open, close and are drawn, two minutes each. It creates 700 raffles at most, about a day's."`
 
 	Participation participation.Settings `embed:"" prefix:"participation-" group:"Participation:" set:"participation_migrate=true"`
 	// The drain window is short, because there is no other instance for clients to
@@ -46,6 +50,7 @@ func (c *Config) Validate() error { return config.Validate(c) }
 func (c *Config) Rules(check *config.Checks) {
 	c.Participation.CheckClosed(check, &c.Access)
 	c.Gateway.CheckClosed(check, &c.Access)
+	check.That(!c.Demo || !c.Access.Enabled(), &c.Demo, "left out if callers are authenticated: the demo has no token")
 }
 
 // Run serves until ctx ends, then stops the services and the stores, within 10 s.
@@ -122,6 +127,9 @@ func serve(ctx context.Context, cfg *Config, ports *ports, stores *stores) error
 	g.Go(func() error {
 		select {
 		case at := <-started:
+			if cfg.Demo {
+				g.Go(func() error { return demo.Run(gctx, demoService(cfg, at), demo.DefaultTimes(), cfg.Log) })
+			}
 			return serveGateway(gctx, cfg, ports, stores, at)
 		case <-gctx.Done():
 			return nil
@@ -129,6 +137,15 @@ func serve(ctx context.Context, cfg *Config, ports *ports, stores *stores) error
 	})
 	g.Go(func() error { return stores.awaitFailure(gctx) })
 	return g.Wait()
+}
+
+// demoService says how the demo calls participation.
+func demoService(cfg *Config, participation participation.Addresses) connect.Service {
+	service := connect.Service{Target: participation.GRPC.String()}
+	if cfg.Participation.TLS.Enabled() {
+		service.Credentials.CA = cfg.Participation.TLS.Certificate
+	}
+	return service
 }
 
 // serveGateway runs the gateway, and writes the welcome once the gateway is ready.

@@ -23,25 +23,35 @@ func writeWelcome(cfg *Config, stores *stores, gateway gateway.Addresses, partic
 		callers = "need a token of " + cfg.Access.Issuer
 		try = closedExamples
 	}
+	demo := "off; --demo has raffles that live by themselves"
+	if cfg.Demo {
+		demo = "Festival pass stays open; every two minutes a short raffle closes, is drawn, and the next one opens"
+	}
 	fmt.Fprintf(cfg.Out, `
 Rafflecast is running. Ctrl-C stops it.
 
   the page        http://%[1]s/
   the database    %[5]s
   operations      http://%[2]s/metrics (gateway), http://%[3]s/metrics (participation)
+  NATS            %[7]s
   callers         %[6]s
+  the demo        %[8]s
 
 Try, in another terminal:
 
-`+try+"\n", gateway.HTTP, gateway.Ops, participation.Ops, participation.GRPC, database, callers)
+`+try+"\n", gateway.HTTP, gateway.Ops, participation.Ops, participation.GRPC, database, callers, stores.nats.URL(), demo)
 }
 
 const (
-	openExamples = `  curl -N 'http://%[1]s/api/v1/raffles/1/subscribe'
+	openExamples = `  rafflecast watch 1 --gateway=http://%[1]s
+  rafflecast list --target=%[4]s
+  curl -N 'http://%[1]s/api/v1/raffles/1/subscribe'
   curl -X POST 'http://%[1]s/api/v1/raffles/1/entries?memberId=7'
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 -plaintext -d '{"raffleId":1,"memberId":"8"}' %[4]s raffle.v1.ParticipationService/Enter
 `
-	closedExamples = `  curl -N 'http://%[1]s/api/v1/raffles/1/subscribe'
+	closedExamples = `  rafflecast watch 1 --gateway=http://%[1]s
+  rafflecast list --target=%[4]s --token="$TOKEN"
+  curl -N 'http://%[1]s/api/v1/raffles/1/subscribe'
   curl -X POST -H "Authorization: Bearer $TOKEN" 'http://%[1]s/api/v1/raffles/1/entries'
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 -plaintext -H "Authorization: Bearer $TOKEN" -d '{"raffleId":1}' %[4]s raffle.v1.ParticipationService/Enter
 `

@@ -1,13 +1,16 @@
-// Command rafflecast runs the whole system in one process, puts load on it, watches
-// it, and diagnoses the proxies between it and its viewers.
+// Command rafflecast runs the whole system in one process, and is the tool of those who
+// organise raffles and of those who operate the system.
 package main
 
 import (
 	"os"
 
 	"github.com/rafflecast/rafflecast/services/internal/command"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/commands"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/console"
 )
 
 func main() {
-	os.Exit(command.Main("rafflecast", "Live odds for raffles: the whole system in one process, and tools for it.", &commands{}))
+	terminal := console.New(os.Stdin, os.Stdout, os.Stderr, os.Getenv("NO_COLOR"))
+	os.Exit(command.Main("rafflecast", commands.Description, &commands.Commands{}, terminal))
 }

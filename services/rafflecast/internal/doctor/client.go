@@ -24,7 +24,7 @@ func (d *doctor) newClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
-			TLSClientConfig:     &tls.Config{InsecureSkipVerify: d.cfg.Insecure}, //nolint:gosec // the user asked for it
+			TLSClientConfig:     d.tls.Clone(),
 			TLSHandshakeTimeout: dialTimeout,
 			ForceAttemptHTTP2:   true,
 			DisableCompression:  true,
@@ -52,6 +52,9 @@ func (d *doctor) request(
 	}
 	req.Header.Set("User-Agent", "rafflecast-doctor")
 	maps.Copy(req.Header, header)
+	if err := d.cfg.Credentials.Authorize(req.Header); err != nil {
+		return nil, response{err: err}
+	}
 	resp, err := c.Do(req)
 	r.took = time.Since(start)
 	if err != nil {

@@ -7,10 +7,13 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/connect"
 )
 
 // Config configures a diagnosis.
 type Config struct {
+	Credentials connect.Credentials `embed:""`
+
 	URL       string        `arg:"" name:"url" form:"http://host or https://host, perhaps with a port and a path" help:"Public address of the gateway. A path in it is put before /api/."`
 	Raffle    int           `name:"raffle" env:"DOCTOR_RAFFLE" default:"0" min:"1" zero:"the first open one" help:"Id of the raffle to watch."`
 	Watch     time.Duration `name:"watch" env:"DOCTOR_WATCH" default:"100s" min:"1s" max:"24h" help:"How long to watch. A limit that is longer is not found."`

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,7 @@ type doctor struct {
 	base       string // what precedes /api/ in a URL
 	rafflePath string // of the raffle that is watched
 	client     *http.Client
+	tls        *tls.Config
 	progress   io.Writer
 	m          measurements
 }
@@ -55,7 +57,15 @@ func run(ctx context.Context, cfg Config, limits limits, out, progress io.Writer
 	if err != nil {
 		return &command.ExitError{Code: exitUnknown, Err: err}
 	}
-	d := &doctor{cfg: cfg, limits: limits, base: base, progress: progress}
+	secured, err := cfg.Credentials.TLSConfig()
+	if err != nil {
+		return &command.ExitError{Code: exitUnknown, Err: err}
+	}
+	if secured == nil {
+		secured = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	secured.InsecureSkipVerify = cfg.Insecure //nolint:gosec // the user asked for it
+	d := &doctor{cfg: cfg, limits: limits, base: base, progress: progress, tls: secured}
 	d.client = d.newClient()
 	defer d.client.CloseIdleConnections()
 	if err := d.findRaffle(ctx); err != nil {

@@ -1,176 +1,239 @@
+// Package watch shows the odds of one raffle as they change: redrawn in place on a
+// terminal, a line for each change elsewhere. It comes back after every cut, until the odds
+// are final.
 package watch
 
 import (
-	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-
-	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/rafflecast/internal/ctxtime"
-	"github.com/rafflecast/rafflecast/services/rafflecast/internal/flow"
+	"github.com/rafflecast/rafflecast/services/internal/command"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/connect"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/console"
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
-	"github.com/rafflecast/rafflecast/services/rafflecast/load"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/words"
 )
 
-const (
-	pollInterval = 250 * time.Millisecond // between two calls of GetOdds
-	callTimeout  = 3 * time.Second        // for each
-	stopGrace    = 15 * time.Second       // for a client with the final odds to reconnect and be stopped
-)
+// Config says which raffle to watch.
+type Config struct {
+	Format      console.Format      `embed:""`
+	Gateway     connect.Gateway     `embed:""`
+	Credentials connect.Credentials `embed:""`
 
-// raffleEnd is what participation reports once the raffle is closed.
-type raffleEnd struct {
-	version   int64
-	noticedAt time.Time // by us
+	Raffle int64 `arg:"" min:"1" help:"Id of the raffle."`
 }
 
-// run is one run of the checker.
-type run struct {
-	cfg     Config
-	clients []*client
-	changes chan struct{} // capacity 1: a client's history has changed
-	commits flow.Commits
-	ages    *flow.Ages
-	losses  bursts   // of streams, before the final odds
-	returns bursts   // of clients that had lost their streams
-	faults  []string // that concern all clients
-}
-
-// Run watches the raffle until it is closed and every client was stopped. It
-// writes a line every few seconds to progress, and the result to out. It returns an
-// error if the raffle is not closed in time, or a client saw what it must not see.
-func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
-	options, err := cfg.Options()
+// Run shows the raffle until its odds are final or ctx ends. It fails if the gateway
+// refuses, or does not answer at first.
+func Run(ctx context.Context, cfg Config, out *console.Console) error {
+	client, err := cfg.Credentials.HTTPClient()
 	if err != nil {
 		return err
 	}
-	conns, err := load.Dial(cfg.Target, 1, options...)
-	if err != nil {
-		return err
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	w := &watcher{cfg: cfg, out: out, happened: make(chan func()), done: ctx.Done(), stop: stop, figure: newFigure(out)}
+	if out.OutTerminal && !cfg.Format.JSON() {
+		w.figure.begin()
+		defer w.figure.end()
 	}
-	defer conns.Close()
-	return newRun(cfg).watch(ctx, conns[0], out, progress)
-}
-
-func (r *run) watch(ctx context.Context, participation *grpc.ClientConn, out, progress io.Writer) error {
-	watching, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	running.Go(func() { r.startClients(watching, &running) })
-	running.Go(func() { r.reportProgress(watching, progress) })
-	end, err := r.awaitEnd(ctx, rafflev1.NewParticipationServiceClient(participation))
-	if err == nil {
-		r.faults = r.checkBursts() // before the streams that we end ourselves
-		r.awaitStops(ctx, r.allowTime()+stopGrace)
+	ended := make(chan struct{})
+	running.Go(func() {
+		defer close(ended)
+		cfg.Gateway.Subscribe(&cfg.Credentials, client, cfg.Raffle, w).Run(ctx)
+	})
+	defer running.Wait()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case do := <-w.happened:
+			do()
+		case <-tick.C:
+			w.tick()
+		case <-ended:
+			stop()
+			return w.err
+		}
 	}
-	stop()
-	running.Wait()
-	if err == nil {
-		r.check(end)
-	}
-	if faults := r.report(out, end); faults > 0 {
-		err = errors.Join(err, fmt.Errorf("%d faults", faults))
-	}
-	return err
 }
 
-func newRun(cfg Config) *run {
-	r := &run{cfg: cfg, changes: make(chan struct{}, 1), ages: flow.NewAges()}
-	limits := flow.Limits{MaxAge: cfg.MaxAge, MinUpdates: cfg.MinUpdates}
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	transport := &http.Transport{
-		DialContext:           dialer.DialContext,
-		ResponseHeaderTimeout: 15 * time.Second,
-		DisableCompression:    true,
-	}
-	url := fmt.Sprintf("%s/api/v1/raffles/%d/subscribe", strings.TrimSuffix(cfg.Gateway, "/"), cfg.Raffle)
-	for range cfg.Clients {
-		r.clients = append(r.clients, &client{
-			history: &history{
-				raffleID: int64(cfg.Raffle), changed: r.signalChange, losses: &r.losses, returns: &r.returns, counts: counts{refusals: map[int]int{}},
-				flow: flow.NewClient(limits, r.ages),
-			},
-			url: url, http: &http.Client{Transport: transport}, retry: firstRetry,
-		})
-	}
-	return r
+// watcher is one Run, and the observer of its stream. All but happened, done and stop
+// belongs to the goroutine of Run.
+type watcher struct {
+	cfg      Config
+	out      *console.Console
+	happened chan func() // what happened to the stream
+	done     <-chan struct{}
+	stop     func()
+
+	figure    *figure
+	odds      *odds         // the newest; nil before the first
+	connects  int           // streams that have begun
+	status    string        // of the stream, for people
+	clock     time.Duration // how far the server's clock is ahead of ours
+	lastEntry int64         // entries at the tick before
+	err       error
 }
 
-func (r *run) signalChange() {
+// tell has the goroutine of Run call do.
+func (w *watcher) tell(do func()) {
 	select {
-	case r.changes <- struct{}{}:
+	case <-w.done: // what the stop itself brings about is not of interest
+		return
 	default:
 	}
+	select {
+	case w.happened <- do:
+	case <-w.done:
+	}
 }
 
-// startClients starts the clients, evenly over cfg.Over.
-func (r *run) startClients(ctx context.Context, running *sync.WaitGroup) {
-	for _, c := range r.clients {
-		running.Go(func() { c.run(ctx) })
-		if !ctxtime.Sleep(ctx, r.cfg.Over/time.Duration(len(r.clients))) {
+func (w *watcher) fail(code int, format string, args ...any) {
+	w.err = &command.ExitError{Code: code, Err: fmt.Errorf(format, args...)}
+	w.stop()
+}
+
+// now returns the server's time.
+func (w *watcher) now() time.Time { return time.Now().Add(w.clock) }
+
+// setStatus shows what has become of the stream.
+func (w *watcher) setStatus(status string) {
+	if w.status != "" && status != w.status && !w.redraws() {
+		w.out.Notef("%s", status)
+	}
+	w.status = status
+	w.draw()
+}
+
+// redraws reports whether the figure is redrawn in place.
+func (w *watcher) redraws() bool { return w.out.OutTerminal && !w.cfg.Format.JSON() }
+
+func (w *watcher) draw() {
+	if w.redraws() && w.odds != nil {
+		w.figure.draw(w.odds, w.now(), w.status)
+	}
+}
+
+// tick is called every second.
+func (w *watcher) tick() {
+	if w.odds != nil {
+		w.figure.add(w.odds.Entries - w.lastEntry)
+		w.lastEntry = w.odds.Entries
+	}
+	w.draw()
+}
+
+// Connected implements sseclient.Observer.
+func (w *watcher) Connected(header http.Header) {
+	w.tell(func() {
+		w.connects++
+		if date, err := http.ParseTime(header.Get("Date")); err == nil {
+			w.clock = time.Until(date)
+		}
+		w.setStatus("live")
+	})
+}
+
+// Received implements sseclient.Observer.
+func (w *watcher) Received(e sseclient.Event) {
+	w.tell(func() {
+		switch e.Name {
+		case sseclient.HeartbeatEvent:
+			var heartbeat struct{ At time.Time }
+			if json.Unmarshal([]byte(e.Data), &heartbeat) == nil && !heartbeat.At.IsZero() {
+				w.clock = time.Until(heartbeat.At)
+			}
+		case sseclient.OddsEvent:
+			w.show(e.Data)
+		}
+	})
+}
+
+func (w *watcher) show(data string) {
+	var o odds
+	if err := json.Unmarshal([]byte(data), &o); err != nil {
+		w.fail(connect.ExitFailed, "%s sends odds that are no JSON: it is no gateway of ours", w.cfg.Gateway.URL)
+		return
+	}
+	if w.odds == nil {
+		w.lastEntry = o.Entries
+	}
+	w.odds = &o
+	switch {
+	case w.cfg.Format.JSON():
+		w.out.Printf("%s\n", data)
+	case w.redraws():
+		w.draw()
+	default:
+		w.out.Printf("%s\n", o.line(w.now()))
+	}
+	if o.isFinal() {
+		w.stop()
+	}
+}
+
+// Silent implements sseclient.Observer.
+func (w *watcher) Silent() {}
+
+// Disconnected implements sseclient.Observer.
+func (w *watcher) Disconnected(retryIn time.Duration) {
+	w.tell(func() { w.setStatus("the connection is lost; trying again in " + words.Span(retryIn)) })
+}
+
+// Failed implements sseclient.Observer.
+func (w *watcher) Failed(err error, retryIn time.Duration) {
+	w.tell(func() {
+		if w.connects == 0 {
+			w.fail(connect.ExitFailed, "nobody answers at %s; is rafflecast run running? --gateway names another URL (%s)",
+				w.cfg.Gateway.URL, lastCause(err))
 			return
 		}
-	}
+		w.setStatus("the gateway does not answer; trying again in " + words.Span(retryIn))
+	})
 }
 
-var errStillOpen = errors.New("it is still open")
-
-// awaitEnd polls GetOdds until the odds are final, and compares the clients with each
-// answer.
-func (r *run) awaitEnd(ctx context.Context, service rafflev1.ParticipationServiceClient) (raffleEnd, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
-	defer cancel()
-	for {
-		call, done := context.WithTimeout(ctx, callTimeout)
-		resp, err := service.GetOdds(call, &rafflev1.GetOddsRequest{RaffleId: int64(r.cfg.Raffle)})
-		done()
-		if err == nil && sseclient.IsFinal(resp.GetOdds().GetState().String(), resp.GetOdds().GetDrawsAt() != nil) {
-			return raffleEnd{resp.GetOdds().GetVersion(), time.Now()}, nil
-		}
-		if err == nil {
-			r.look(resp.GetOdds())
-		}
-		if !ctxtime.Sleep(ctx, pollInterval) {
-			return raffleEnd{}, fmt.Errorf(
-				"the raffle was not closed within %v (last answer of %s: %w)",
-				r.cfg.Timeout,
-				r.cfg.Target,
-				cmp.Or(err, errStillOpen),
-			)
-		}
+// lastCause returns what an error says last: connection refused.
+func lastCause(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, ": "); i >= 0 {
+		return text[i+2:]
 	}
+	return text
 }
 
-// look compares every client with the odds that participation has.
-func (r *run) look(newest *rafflev1.Odds) {
-	isNewer := r.commits.Add(newest.GetVersion(), newest.GetAt().AsTime())
-	for _, c := range r.clients {
-		c.history.look(&r.commits, isNewer)
+// Refused implements sseclient.Observer.
+func (w *watcher) Refused(status int, body string, retryIn time.Duration) (goOn bool) {
+	if status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
+		w.tell(func() {
+			w.setStatus(fmt.Sprintf("the gateway answers %d; trying again in %s", status, words.Span(retryIn)))
+		})
+		return true
 	}
+	w.tell(func() {
+		var answer struct {
+			Error struct{ Reason, Message string }
+		}
+		if json.Unmarshal([]byte(body), &answer) != nil || answer.Error.Message == "" {
+			w.fail(connect.ExitFailed, "%s answers %d %s: it is no gateway of ours",
+				w.cfg.Gateway.URL, status, http.StatusText(status))
+			return
+		}
+		w.fail(connect.ExitRefused, "%s (%s)", console.Printable(answer.Error.Message), answer.Error.Reason)
+	})
+	return false
 }
 
-// awaitStops waits until every client was stopped, or time is up.
-func (r *run) awaitStops(ctx context.Context, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for _, c := range r.clients {
-		for !c.history.isStopped() {
-			select {
-			case <-r.changes:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
+// Stopped implements sseclient.Observer.
+func (w *watcher) Stopped() {}
+
+// Malformed implements sseclient.Observer.
+func (w *watcher) Malformed(what string) {
+	w.tell(func() { w.fail(connect.ExitFailed, "%s is no gateway of ours: %s", w.cfg.Gateway.URL, what) })
 }

@@ -1,125 +1,219 @@
 package watch
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/gateway"
-	"github.com/rafflecast/rafflecast/services/rafflecast/load"
-	"github.com/rafflecast/rafflecast/services/test/natstest"
-	"github.com/rafflecast/rafflecast/services/test/servicetest"
+	"github.com/rafflecast/rafflecast/services/internal/command"
+	"github.com/rafflecast/rafflecast/services/internal/config/configtest"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/console"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
-// awaitClients waits until every client has connected for the nth time, and has odds.
-func awaitClients(t *testing.T, r *run, connects int) {
+// scriptedGateway answers each request with the next of its answers: a status, or the text
+// of a stream that then ends. After the last it answers 204.
+type scriptedGateway struct {
+	mu       sync.Mutex
+	answers  []any
+	requests []http.Header
+}
+
+func (s *scriptedGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, r.Header)
+	if len(s.answers) == 0 {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	answer := s.answers[0]
+	s.answers = s.answers[1:]
+	if status, ok := answer.(int); ok {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"error":{"code":"NOT_FOUND","reason":"RAFFLE_NOT_FOUND","message":"raffle 7 does not exist"}}`)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	_, _ = io.WriteString(w, "retry: 1\n\n"+answer.(string))
+}
+
+// oddsEvent returns an event of raffle 7, with more fields of its data.
+func oddsEvent(version int, state, more string) string {
+	return fmt.Sprintf("id: 7:k3:%[1]d\nevent: raffle-winning-probability\n"+
+		"data: {\"id\":7,\"version\":%[1]d,\"state\":%[2]q,\"title\":\"래플\",\"entries\":%[1]d,\"members\":%[1]d,\"winners\":1%[3]s}\n\n", version, state, more)
+}
+
+// run watches raffle 7 at a gateway with these answers.
+func run(t *testing.T, terminal bool, answers []any, args ...string) (out, notes string, s *scriptedGateway, err error) {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
-	for i, c := range r.clients {
-		for !c.history.isConnected(connects) {
-			select {
-			case <-r.changes:
-			case <-timeout:
-				t.Fatalf("client %d did not connect for the %d. time within 30 s", i, connects)
-			}
+	s = &scriptedGateway{answers: answers}
+	gateway := httptest.NewServer(s)
+	defer gateway.Close()
+	var cfg Config
+	configtest.Parse(t, &cfg, append([]string{"7", "--gateway=" + gateway.URL}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var written, noted bytes.Buffer
+	err = Run(ctx, cfg, &console.Console{Out: &written, Err: &noted, OutTerminal: terminal})
+	return written.String(), noted.String(), s, err
+}
+
+func TestWatch_ComesBackUntilTheOddsAreFinal(t *testing.T) {
+	t.Parallel()
+	drawn := oddsEvent(4, "DRAWN", `,"winningTickets":[{"ticket":3},{"ticket":9}]`)
+	out, notes, s, err := run(t, false, []any{
+		oddsEvent(1, "OPEN", `,"winnerProbability":100`), 503, oddsEvent(2, "OPEN", `,"winnerProbability":50`),
+		oddsEvent(3, "CLOSED", `,"winnerProbability":33.3,"drawsAt":"2100-01-01T00:00:00Z"`) + drawn,
+	}, "--token=secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	for i, want := range []string{
+		"OPEN       1 entry of 1 member, 1 wins  each entry certain to win", "OPEN       2 entries of 2 members, 1 wins  each entry 1 in 2 (50 %)",
+		"CLOSED     3 entries of 3 members, 1 wins  each entry 1 in 3 (33.3 %)  draws in ", "DRAWN      4 entries of 4 members, 1 wins  drawn: tickets 3, 9 win",
+	} {
+		if len(lines) != 4 || !strings.Contains(lines[i], want) {
+			t.Fatalf("line %d: want %q in\n%s", i, want, out)
+		}
+	}
+	for _, want := range []string{"the connection is lost; trying again in 0s", "the gateway answers 503; trying again in 0s"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("%q is not in\n%s", want, notes)
+		}
+	}
+	if len(s.requests) != 4 || s.requests[3].Get("Last-Event-ID") != "7:k3:2" || s.requests[3].Get("Authorization") != "Bearer secret" {
+		t.Errorf("requests: %v", s.requests)
+	}
+}
+
+func TestWatch_AsJSON(t *testing.T) {
+	t.Parallel()
+	out, _, _, err := run(t, true, []any{oddsEvent(1, "OPEN", "") + oddsEvent(2, "CANCELLED", "")}, "--output=json")
+	if err != nil || strings.Count(out, "\n") != 2 || !strings.HasPrefix(out, `{"id":7,"version":1,"state":"OPEN"`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestWatch_RedrawsInPlaceOnATerminal(t *testing.T) {
+	t.Parallel()
+	out, notes, _, err := run(t, true, []any{
+		oddsEvent(1, "OPEN", `,"winnerProbability":100,"nextEntryProbability":50`),
+		oddsEvent(2, "OPEN", `,"winnerProbability":50,"nextEntryProbability":33.3`) + oddsEvent(3, "CANCELLED", ""),
+	})
+	if err != nil || notes != "" {
+		t.Errorf("%v, noted %q", err, notes)
+	}
+	frames := strings.Split(out, "\x1b[9A") // back over the lines of the one before
+	if !strings.HasPrefix(out, "\x1b[?25l\r\x1b[K래플\n") || !strings.HasSuffix(out, "\x1b[J\x1b[?25h") || len(frames) < 3 {
+		t.Fatalf("%q", out)
+	}
+	for _, want := range []string{"OPEN\n", "  each entry 1 in 2 (50 %)\n", "  enter now: 1 in 3 (33.3 %)\n", "2 entries of 2 members, 1 wins\n"} {
+		if !strings.Contains(frames[len(frames)-2], want) && !strings.Contains(frames[len(frames)-1], want) {
+			t.Errorf("%q is not in the last frames of %q", want, out)
+		}
+	}
+	if !strings.Contains(out, "  cancelled: nobody wins\n") || !strings.Contains(out, "the connection is lost") {
+		t.Errorf("%q", out)
+	}
+}
+
+func TestWatch_Fails(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]struct {
+		answers []any
+		code    int
+	}{
+		"raffle 7 does not exist (RAFFLE_NOT_FOUND)": {[]any{404}, 3},
+		"sends odds that are no JSON":                {[]any{"event: raffle-winning-probability\ndata: {\n\n"}, 1},
+	} {
+		_, _, _, err := run(t, false, c.answers)
+		exit, ok := errors.AsType[*command.ExitError](err)
+		if !ok || exit.Code != c.code || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %d and %q, got %v", c.code, want, err)
 		}
 	}
 }
 
-func (h *history) isConnected(connects int) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.connected && h.counts.connects >= connects && h.version > 0
+// The gateway sends odds once, and then nothing.
+func TestWatch_EndsByItsContext(t *testing.T) {
+	t.Parallel()
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, oddsEvent(1, "OPEN", ""))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer gateway.Close()
+	var cfg Config
+	configtest.Parse(t, &cfg, "7", "--gateway="+gateway.URL)
+	ctx, cancel := context.WithCancel(t.Context())
+	read, write := io.Pipe()
+	var notes bytes.Buffer
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg, &console.Console{Out: write, Err: &notes}) }()
+	if _, err := read.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, read) }()
+	cancel()
+	if err := testenv.Receive(t, "the end", time.Minute, ended); err != nil || notes.Len() > 0 {
+		t.Errorf("%v, noted %q", err, notes.String())
+	}
 }
 
-// The gateway is replaced while members enter.
-func TestWatch_FindsNoFaultIfAGatewayIsReplaced(t *testing.T) {
+func TestOdds_SayWhatComesNext(t *testing.T) {
 	t.Parallel()
-	nats := natstest.Start(t).URL()
-	target := servicetest.StartParticipation(t, nats).GRPC
-	address := "127.0.0.1:0"
-	startGateway := func() *servicetest.Gateway {
-		return servicetest.StartGateway(t, nats, func(cfg *gateway.Config) {
-			cfg.Address, cfg.RetryMin, cfg.RetryMax, cfg.DrainWindow = address, 50*time.Millisecond, 100*time.Millisecond, 300*time.Millisecond
-		})
-	}
-	first := startGateway()
-	address = first.HTTP
-	conns, err := load.Dial("dns:///"+target, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conns.Close()
-	raffles, entries := rafflev1.NewRaffleServiceClient(conns[0]), rafflev1.NewParticipationServiceClient(conns[0])
-	made, err := raffles.CreateRaffle(t.Context(), &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := made.GetRaffle().GetId()
-	enter := func(from, to int) {
-		for i := from; i < to; i++ {
-			if _, err := entries.Enter(
-				t.Context(),
-				&rafflev1.EnterRequest{RaffleId: id, MemberId: fmt.Sprint("m", i)},
-			); err != nil {
-				t.Error(err)
-			}
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	at := now.Add(90 * time.Minute)
+	for want, o := range map[string]odds{
+		"opens in 1h 30m":  {State: "SCHEDULED", OpensAt: &at, ClosesAt: &now},
+		"closes in 1h 30m": {State: "OPEN", OpensAt: &now, ClosesAt: &at},
+		"draws in 1h 30m":  {State: "CLOSED", DrawsAt: &at},
+		// The server's clock decides, so it may be a moment late.
+		"closes any moment now": {State: "OPEN", ClosesAt: &now},
+		"":                      {State: "DRAWN", ClosesAt: &at},
+	} {
+		if got := o.next(now); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+}
 
-	cfg := settings(
-		t,
-		"--gateway=http://"+address,
-		"--target=dns:///"+target,
-		fmt.Sprint("--raffle=", id),
-		"--clients=60",
-		"--over=100ms",
-	)
-	var out strings.Builder
-	watched := make(chan error, 1)
-	r := newRun(cfg)
-	go func() { watched <- r.watch(t.Context(), conns[0], &out, t.Output()) }()
-	awaitClients(t, r, 1)
-	enter(0, 50)
-	first.Stop()
-	enter(50, 100)
-	startGateway()
-	awaitClients(t, r, 2)
-	enter(100, 150)
-	if err := load.Close(t.Context(), load.CloseConfig{Target: target, Raffle: int(id)}, t.Output()); err != nil {
-		t.Fatal(err)
+func TestFigure_Sparkline(t *testing.T) {
+	t.Parallel()
+	for want, numbers := range map[string][]int64{"": nil, "▁▁": {0, 0}, "▁▄█": {0, 4, 7}, "█▁": {9000, 1}} {
+		if got := sparkline(numbers); got != want {
+			t.Errorf("%v: got %s, want %s", numbers, got, want)
+		}
 	}
-	if err := <-watched; err != nil || !strings.Contains(out.String(), "RESULT faults 0\n") ||
-		strings.Contains(out.String(), "RESULT longest_gap_ms 0\n") {
-		t.Errorf("%v\n%s", err, out.String())
+	f := newFigure(&console.Console{})
+	for i := range int64(100) {
+		f.add(i)
+	}
+	if len(f.recent) != maxRecent || f.recent[0] != 40 {
+		t.Errorf("%v", f.recent)
 	}
 }
 
-func TestWatch_FailsIfTheRaffleStaysOpen(t *testing.T) {
+func TestFigure_CutsLinesToTheTerminal(t *testing.T) {
 	t.Parallel()
-	cfg := settings(t, "--gateway=http://127.0.0.1:1", "--target=127.0.0.1:1", "--raffle=7", "--clients=1", "--timeout=1s")
-	var out strings.Builder
-	if err := Run(
-		t.Context(),
-		cfg,
-		&out,
-		t.Output(),
-	); err == nil ||
-		!strings.Contains(err.Error(), "was not closed within 1s") {
-		t.Errorf("%v\n%s", err, out.String())
-	}
-}
-
-func TestConfig_ReportsAllErrors(t *testing.T) {
-	t.Parallel()
-	cfg := settings(t, "--gateway=gateway:80", "--target=nowhere", "--clients=0")
-	var out strings.Builder
-	err := Run(t.Context(), cfg, &out, t.Output())
-	for _, want := range []string{"--gateway=gateway:80", "--target=nowhere", "--clients=0", "--raffle (WATCH_RAFFLE) has no value"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s is not in: %v", want, err)
+	for _, c := range []struct {
+		text  string
+		width int
+		want  string
+	}{{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"한정판 래플", 11, "한정판 래플"}, {"한정판 래플", 10, "한정판 래…"}, {"한정판", 5, "한정…"}, {"한정판", 4, "한…"}} {
+		if got := truncate(c.text, c.width); got != c.want {
+			t.Errorf("%s in %d: got %s, want %s", c.text, c.width, got, c.want)
 		}
 	}
 }

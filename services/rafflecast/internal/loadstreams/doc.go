@@ -1,4 +1,4 @@
-// Package watch holds many Server-Sent Events connections to a gateway, each of a
+// Package loadstreams holds many Server-Sent Events connections to a gateway, each of a
 // client that reconnects as a browser's EventSource does, until the raffle is
 // closed, and reports what no client may see.
 //
@@ -24,4 +24,4 @@
 // # Concurrency
 //
 // Each client is a goroutine with a connection of its own, which Run waits for.
-package watch
+package loadstreams

@@ -1,4 +1,4 @@
-package watch
+package loadstreams
 
 import (
 	"strings"
@@ -22,15 +22,18 @@ func TestRun_FindsStreamsThatEndAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRun(settings(t, "--gateway=http://x", "--raffle=7", "--clients=10", "--max-burst=20"))
+				r, err := newRun(settings(t, "--gateway=http://x", "7", "--clients=10", "--max-burst=20"))
+				if err != nil {
+					t.Fatal(err)
+				}
 				for _, client := range r.clients {
-					client.history.connect()
+					client.history.Connected(nil)
 					if c.final {
 						client.history.receiveOdds(odds{ID: 7, Epoch: "k3", Version: 3, State: "CLOSED"})
 					}
 				}
 				for _, client := range r.clients {
-					client.history.disconnect(time.Second)
+					client.history.Disconnected(time.Second)
 					time.Sleep(c.apart)
 				}
 				faults := strings.Join(r.checkBursts(), "; ")
@@ -45,19 +48,22 @@ func TestRun_FindsStreamsThatEndAtOnce(t *testing.T) {
 func TestRun_FindsClientsThatReturnAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRun(settings(t, "--gateway=http://x", "--raffle=7", "--clients=10", "--max-burst=20"))
-		for _, client := range r.clients {
-			client.history.connect() // the first time, which is no return
+		r, err := newRun(settings(t, "--gateway=http://x", "7", "--clients=10", "--max-burst=20"))
+		if err != nil {
+			t.Fatal(err)
 		}
 		for _, client := range r.clients {
-			client.history.disconnect(time.Second)
+			client.history.Connected(nil) // the first time, which is no return
+		}
+		for _, client := range r.clients {
+			client.history.Disconnected(time.Second)
 			time.Sleep(time.Second)
 		}
 		if faults := r.checkBursts(); faults != nil {
 			t.Errorf("before any return: %v", faults)
 		}
 		for _, client := range r.clients {
-			client.history.connect()
+			client.history.Connected(nil)
 		}
 		r.faults = r.checkBursts()
 		if s := r.summarize(raffleEnd{}); len(s.faults) != 1 || !strings.Contains(s.faults[0], "10 of 10 clients connected again within 1s") {

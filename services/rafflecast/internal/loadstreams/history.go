@@ -1,4 +1,4 @@
-package watch
+package loadstreams
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/rafflecast/internal/sseclient"
 )
 
-// history is what one client has seen. Safe for concurrent use.
+// history is what one client has seen, as its observer. Safe for concurrent use.
 type history struct {
 	raffleID int64
 	changed  func() // called when the client may have become ready for what Run waits for
@@ -63,8 +63,8 @@ func (h *history) fault(format string, args ...any) {
 	h.faults = append(h.faults, fmt.Sprintf(format, args...))
 }
 
-// connect records that a stream began.
-func (h *history) connect() {
+// Connected records that a stream began.
+func (h *history) Connected(http.Header) {
 	defer h.changed()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -77,8 +77,8 @@ func (h *history) connect() {
 	h.flow.Connect(now)
 }
 
-// disconnect records that a stream ended.
-func (h *history) disconnect(retryIn time.Duration) {
+// Disconnected records that a stream ended.
+func (h *history) Disconnected(retryIn time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.connected, h.since, h.retryIn = false, time.Now(), retryIn
@@ -88,25 +88,25 @@ func (h *history) disconnect(retryIn time.Duration) {
 	}
 }
 
-// fail records a request without a response.
-func (h *history) fail(retryIn time.Duration) {
+// Failed records a request without a response.
+func (h *history) Failed(_ error, retryIn time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.failures++
 	h.retryIn = retryIn
 }
 
-// silent records that a connection was silent for too long.
-func (h *history) silent() {
+// Silent records that a connection was silent for too long.
+func (h *history) Silent() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts.silences++
 }
 
-// refuse records a response that is neither a stream nor 204. It is no fault if the
+// Refused records a response that is neither a stream nor 204. It is no fault if the
 // gateway is draining or over a limit (503, 429), or has not received a new raffle
 // yet (404).
-func (h *history) refuse(status int, retryIn time.Duration) {
+func (h *history) Refused(status int, _ string, retryIn time.Duration) (goOn bool) {
 	h.mu.Lock()
 	known := h.version > 0
 	h.counts.refusals[status]++
@@ -118,10 +118,14 @@ func (h *history) refuse(status int, retryIn time.Duration) {
 	default:
 		h.fault("answered %d", status)
 	}
+	return true
 }
 
-// stop records 204, at which an EventSource stops.
-func (h *history) stop() {
+// Malformed records a response that no gateway sends.
+func (h *history) Malformed(what string) { h.fault("%s", what) }
+
+// Stopped records 204, at which an EventSource stops.
+func (h *history) Stopped() {
 	h.mu.Lock()
 	final := h.final
 	h.stopped = true
@@ -132,8 +136,8 @@ func (h *history) stop() {
 	h.changed()
 }
 
-// receive checks an event.
-func (h *history) receive(e sseclient.Event) {
+// Received checks an event.
+func (h *history) Received(e sseclient.Event) {
 	switch e.Name {
 	case sseclient.OddsEvent:
 		var o odds

@@ -1,4 +1,4 @@
-package watch
+package loadstreams
 
 import (
 	"context"
@@ -100,14 +100,14 @@ func flowOf(t *testing.T, send func(version int64) (string, bool), args ...strin
 	}))
 	t.Cleanup(gateway.Close)
 	cfg := settings(t, append([]string{
-		"--gateway=" + gateway.URL, "--target=" + listener.Addr().String(), "--raffle=7", "--clients=2", "--over=0s", "--timeout=1m",
+		"--gateway=" + gateway.URL, "--target=" + listener.Addr().String(), "7", "--clients=2", "--over=0s", "--timeout=1m",
 	}, args...)...)
 	var b strings.Builder
 	err = Run(t.Context(), cfg, &b, t.Output())
 	return b.String(), err
 }
 
-func TestWatch_SeesThatUpdatesFlow(t *testing.T) {
+func TestLoadStreams_SeesThatUpdatesFlow(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		send func(version int64) (string, bool)

@@ -1,4 +1,4 @@
-package watch
+package loadstreams
 
 import (
 	"context"
@@ -80,7 +80,7 @@ func serveClosedRaffle(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func TestWatch_FindsEveryFaultOfAGateway(t *testing.T) {
+func TestLoadStreams_FindsEveryFaultOfAGateway(t *testing.T) {
 	t.Parallel()
 	v1, v2, last := oddsEvent(1, "OPEN"), oddsEvent(2, "OPEN"), oddsEvent(3, "CLOSED")
 	target := serveClosedRaffle(t)
@@ -116,7 +116,7 @@ func TestWatch_FindsEveryFaultOfAGateway(t *testing.T) {
 			gateway := httptest.NewServer(&scriptedGateway{answers: c.answers})
 			defer gateway.Close()
 			var out strings.Builder
-			cfg := settings(t, "--gateway="+gateway.URL, "--target="+target, "--raffle=7", "--clients=1", "--over=0s")
+			cfg := settings(t, "--gateway="+gateway.URL, "--target="+target, "7", "--clients=1", "--over=0s")
 			err := Run(t.Context(), cfg, &out, t.Output())
 			if found := c.want != ""; found != (err != nil) || !strings.Contains(out.String(), c.want) {
 				t.Errorf("want %q, got %v\n%s", c.want, err, out.String())
@@ -139,7 +139,7 @@ func TestClient_SendsTheIDOfTheLastEvent(t *testing.T) {
 		t,
 		"--gateway="+gateway.URL,
 		"--target="+serveClosedRaffle(t),
-		"--raffle=7",
+		"7",
 		"--clients=1",
 		"--over=0s",
 	)
@@ -153,19 +153,22 @@ func TestClient_SendsTheIDOfTheLastEvent(t *testing.T) {
 
 func TestRun_ChecksEachClientAtTheEnd(t *testing.T) {
 	t.Parallel()
-	r := newRun(settings(t, "--gateway=http://x", "--raffle=7", "--clients=6"))
+	r, err := newRun(settings(t, "--gateway=http://x", "7", "--clients=6"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	end := raffleEnd{version: 3, noticedAt: time.Now()}
 	late := end.noticedAt.Add(r.cfg.Within + time.Second)
 	for i, c := range r.clients[1:] {
-		c.history.connect()
+		c.history.Connected(nil)
 		c.history.receiveOdds(odds{ID: 7, Epoch: "k3", Version: 3, State: "CLOSED"})
 		if i != 3 {
-			c.history.stop()
+			c.history.Stopped()
 		}
 	}
 	r.clients[2].history.finalAt = late
 	r.clients[3].history.finalAt = late
-	r.clients[3].history.disconnect(2 * time.Second) // which it may have in addition
+	r.clients[3].history.Disconnected(2 * time.Second) // which it may have in addition
 	r.clients[5].history.version = 2
 	if longest := r.allowTime(); longest != r.cfg.Within+2*time.Second {
 		t.Errorf("clients have at most %v", longest)

@@ -1,0 +1,86 @@
+package commands
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rafflecast/rafflecast/services/internal/command"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/console"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
+)
+
+// beProgram is the variable that makes the test's process the program itself.
+const beProgram = "BE_RAFFLECAST"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beProgram) != "" {
+		terminal := console.New(os.Stdin, os.Stdout, os.Stderr, os.Getenv("NO_COLOR"))
+		os.Exit(command.Main("rafflecast", Description, &Commands{}, terminal))
+	}
+	os.Exit(m.Run())
+}
+
+// Every command of the document runs in the order in which a reader meets it, but for the
+// one that starts the system.
+func TestDocument_CommandsRunInTheirOrder(t *testing.T) {
+	t.Parallel()
+	bash := testenv.NeedProgram(t, "bash")
+	_, errJQ := exec.LookPath("jq") // a reader may have it, and so may we
+	text, err := os.ReadFile("../../../../docs/organisers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := setup(t)
+	p.create(t, "Signed guitar") // as rafflecast run has it
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\nexport %s=1\nexec %q \"$@\"\n", beProgram, self)
+	if err := os.WriteFile(filepath.Join(dir, "rafflecast"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for line := range strings.Lines(string(text)) {
+		line, isCode := strings.CutPrefix(line, "    ")
+		if !isCode || strings.HasPrefix(line, "make build") || errJQ != nil && strings.Contains(line, "jq") {
+			continue
+		}
+		ran++
+		line = strings.Replace(line, "--draw ", "--draw --draw-delay=10s ", 1) // the shortest
+		cmd := exec.CommandContext(t.Context(), bash, "-e", "-o", "pipefail", "-c", line)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"),
+			"RAFFLECAST_TARGET="+p.env["RAFFLECAST_TARGET"], "RAFFLECAST_GATEWAY="+p.env["RAFFLECAST_GATEWAY"])
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s%v\n%s", line, err, out)
+		}
+	}
+	if entrants, err := os.ReadFile(filepath.Join(dir, "entrants.csv")); err != nil || ran < 15 || !strings.Contains(string(entrants), "\nminji,1,") {
+		t.Errorf("%d commands, %v\n%s", ran, err, entrants)
+	}
+	if winners, err := os.ReadFile(filepath.Join(dir, "winners.csv")); err != nil || !strings.Contains(string(winners), "STRUCK DECLINED,Guitar,1,minji") {
+		t.Errorf("%v\n%s", err, winners)
+	}
+}
+
+func TestProgram_ExitsWithTheCode(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for args, code := range map[string]int{"version": 0, "show 1 --target=127.0.0.1:1": 1, "nonsense": 2, "": 2} {
+		cmd := exec.CommandContext(t.Context(), self, strings.Fields(args)...)
+		cmd.Env = append(os.Environ(), beProgram+"=1")
+		out, _ := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != code || args == "nonsense" && strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%q: exit code %d\n%s", args, cmd.ProcessState.ExitCode(), out)
+		}
+	}
+}
