@@ -248,7 +248,7 @@ func TestDraw_IsNotMadeOverEditedRows(t *testing.T) {
 	t.Parallel()
 	d := setupDrawing(t)
 	for name, edit := range map[string]string{
-		"a record":       `UPDATE raffle_log SET records = overlay(records PLACING '\x07'::bytea FROM 12)`,
+		"a record":       `UPDATE raffle_log SET records = overlay(records PLACING '\x07'::bytea FROM 12) WHERE first = 3`,
 		"a dropped row":  `DELETE FROM raffle_log WHERE first = 3`,
 		"an added row":   `INSERT INTO raffle_log SELECT raffle_id, 10, count, records FROM raffle_log WHERE first = 3 AND raffle_id = $ID`,
 		"the tree":       `UPDATE raffles SET log_tree = overlay(log_tree PLACING '\x07'::bytea FROM 12)`,
