@@ -1,127 +1,24 @@
 package participation_test
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"net/url"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
-	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/test/drawtest"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
-
-// drawing is a service that draws.
-type drawing struct {
-	*bundle
-	draws *drawtest.Draws
-}
-
-func setupDrawing(t *testing.T) *drawing {
-	t.Helper()
-	d := &drawing{prepare(t), drawtest.Start(t)}
-	d.configure(&d.cfg)
-	d.start(t)
-	return d
-}
-
-func (d *drawing) configure(cfg *participation.Config) {
-	cfg.DrawKey, cfg.DrawChains, cfg.DrawRelays = d.draws.KeyFile, d.draws.ChainFile, d.draws.Relay
-}
-
-// createDrawn creates a raffle that is drawn 10 s after its close, the shortest delay.
-func (d *drawing) createDrawn(t *testing.T, closesAt time.Time) int64 {
-	t.Helper()
-	req := &rafflev1.CreateRaffleRequest{
-		Title: "Guitar", Winners: 1, MaxEntriesPerMember: 1000,
-		Draw: &rafflev1.Draw{Delay: durationpb.New(10 * time.Second)},
-	}
-	if !closesAt.IsZero() {
-		req.ClosesAt = timestamppb.New(closesAt)
-	}
-	return d.create(t, req).GetId()
-}
-
-// enterTimes enters raffles, n times each.
-func (d *drawing) enterTimes(t *testing.T, n int, member string, raffles ...int64) {
-	t.Helper()
-	for range n {
-		for _, id := range raffles {
-			d.enter(t, id, member)
-		}
-	}
-}
-
-// dump returns a function that restores the database, as it is now, with PostgreSQL's own
-// tools. The service may run meanwhile. A tick may not have passed since: see awaitTick.
-func (d *drawing) dump(t *testing.T) (restore func()) {
-	t.Helper()
-	u, err := url.Parse(d.cfg.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := u.Query()
-	schema := q.Get("search_path")
-	q.Del("search_path")
-	u.RawQuery = q.Encode()
-	dump, err := exec.CommandContext(t.Context(), testenv.NeedProgram(t, "pg_dump"), "--schema", schema, u.String()).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	psql := testenv.NeedProgram(t, "psql")
-	return func() {
-		t.Helper()
-		load := exec.CommandContext(t.Context(), psql, "--quiet", "--single-transaction", "-v", "ON_ERROR_STOP=1", u.String())
-		load.Stdin = strings.NewReader("DROP SCHEMA " + schema + " CASCADE;\n" + string(dump))
-		if out, err := load.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, bytes.TrimSpace(out))
-		}
-	}
-}
-
-// awaitTick waits for a tick of the database, so that a state of before is known by its
-// ticks. A restore in production takes longer than a tick.
-func (d *drawing) awaitTick(t *testing.T) {
-	t.Helper()
-	before := d.ticks(t)
-	testenv.Eventually(t, "the database has ticked", 20*time.Second, func() bool { return d.ticks(t) > before+1 })
-}
-
-func (d *drawing) ticks(t *testing.T) int64 {
-	t.Helper()
-	return d.number(t, `SELECT ticks FROM database_identity`)
-}
-
-// number returns the number that a query of the database yields.
-func (d *drawing) number(t *testing.T, query string) (n int64) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), d.cfg.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if err := conn.QueryRow(t.Context(), query).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
 
 // untilCompared calls f again and again while the answer is that logs are not compared.
 func untilCompared(t *testing.T, f func() error) {
