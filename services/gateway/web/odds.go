@@ -145,7 +145,8 @@ func (t *texts) sentence(o *raffle) string {
 
 // moment tells when a raffle opens, closes, or ended.
 func (t *texts) moment(o *raffle) string {
-	key, at := "", o.At
+	var key string
+	at := o.At
 	switch o.State {
 	case "SCHEDULED":
 		key, at = "opensAt", o.OpensAt

@@ -72,7 +72,7 @@ func rememberLanguage(w http.ResponseWriter, r *http.Request) {
 	chosen := r.URL.Query().Get(langName)
 	for _, t := range languages {
 		if t.lang == chosen {
-			http.SetCookie(w, &http.Cookie{
+			http.SetCookie(w, &http.Cookie{ //nolint:gosec // no secret, and also over plain HTTP
 				Name: langName, Value: chosen, Path: "/", MaxAge: 365 * 24 * 3600, SameSite: http.SameSiteLaxMode,
 			})
 		}

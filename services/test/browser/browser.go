@@ -2,10 +2,17 @@
 package browser
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,7 +26,7 @@ import (
 // Tab is a tab of a browser.
 type Tab struct {
 	t   testing.TB
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp keeps the tab in it
 }
 
 // Start starts a browser that prefers a language, such as en-US. It ends with the test.
@@ -128,14 +135,40 @@ func (tab *Tab) Picture(path string, width, height int64, scale float64) {
 	tab.t.Helper()
 	tab.Do(chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)))
 	tab.Await(`document.getAnimations().every(a => a.playState === "finished" || a.effect.getComputedTiming().endTime === Infinity)`)
-	png, err := chromedp.Run(tab.ctx, chromedp.CaptureScreenshot())
+	data, err := chromedp.Run(tab.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		tab.t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if data, err = smaller(data); err != nil {
 		tab.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, png, 0o644); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		tab.t.Fatal(err)
 	}
+	if err := os.WriteFile(path, data, 0o644); err != nil { //nolint:gosec // everybody may look
+		tab.t.Fatal(err)
+	}
+}
+
+// smaller returns a PNG with no more than 256 colours, the most frequent ones, which takes
+// a third of the bytes.
+func smaller(data []byte) ([]byte, error) {
+	full, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	bounds := full.Bounds()
+	counts := map[color.Color]int{}
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			counts[full.At(x, y)]++
+		}
+	}
+	palette := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return counts[b] - counts[a] })
+	small := image.NewPaletted(bounds, palette[:min(len(palette), 256)])
+	draw.Draw(small, bounds, full, bounds.Min, draw.Src)
+	var out bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	err = encoder.Encode(&out, small)
+	return out.Bytes(), err
 }

@@ -35,5 +35,5 @@ func Write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "bundle/page.js"), script, 0o644)
+	return os.WriteFile(filepath.Join(dir, "bundle/page.js"), script, 0o644) //nolint:gosec // it is a source
 }

@@ -201,6 +201,22 @@ func TestPage_TellsThatThereIsNothing(t *testing.T) {
 	tab.Await(`document.querySelector("#raffle")?.dataset.id === "77"`)
 }
 
+// A raffle is closed and drawn before its visitors' eyes. Without its log, the check says so.
+func TestPage_FollowsTheDraw(t *testing.T) {
+	t.Parallel()
+	b, o, tab := one(t)
+	b.keep(tab, 1, 1)
+	b.open(tab, 1)
+	b.change(o, func(o *rafflev1.Odds) { o.State, o.DrawsAt = rafflev1.Raffle_CLOSED, in(time.Minute) })
+	tab.Await(`document.querySelector("#label").textContent === "Drawing at" && document.querySelector("#countdown-label").textContent === "The draw is in"`)
+	tab.Await(live)
+	b.change(o, drawn(7, 8, 9))
+	tab.Await(`%s === "You won!" && document.querySelector("#winning .mine").dataset.ticket === "7"`, figure)
+	tab.Await(`document.querySelector("#connection").dataset.connection === "ended" && !document.querySelector("#connection").checkVisibility()`)
+	tab.Do(chromedp.Click("#check-button"))
+	tab.Await(`document.querySelector("#check-result").textContent.startsWith("The log of the raffle can't be read")`)
+}
+
 func TestStage_FillsTheScreen(t *testing.T) {
 	t.Parallel()
 	b, o, tab := one(t)

@@ -71,18 +71,15 @@ func TestPage_AnswersInEveryState(t *testing.T) {
 	t.Parallel()
 	b := setup(t, withEntering)
 	axe := readAxe(t)
-	for i, s := range states {
-		o := raffle(int64(i+1), s.change)
-		b.grow(o)
-		b.await(o.GetId())
-	}
-	for _, language := range []string{"en-US", "ko-KR"} {
+	for round, language := range []string{"en-US", "ko-KR"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
 			tab := browser.Start(t, language)
 			for i, s := range states {
-				b := &bench{t: t, web: b.web}
-				id := int64(i + 1)
+				b := &bench{t: t, odds: b.odds, web: b.web}
+				id := int64(100*round + i + 1)
+				b.grow(raffle(id, s.change))
+				b.await(id)
 				b.keep(tab, id, s.own)
 				tab.Open(b.url(id))
 				want := map[string]string{"en-US": s.figure, "ko-KR": s.korean}[language]
@@ -132,4 +129,21 @@ func takePicture(tab *browser.Tab, name string, width, height int64) {
 	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 		tab.Picture(filepath.Join(dir, name+".png"), width, height, 1)
 	}
+}
+
+// TestShareCard_Picture takes the picture that is shown where somebody posts the address of
+// a page.
+func TestShareCard_Picture(t *testing.T) {
+	t.Parallel()
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		t.Skip("SCREENSHOTS is not set: make pictures takes the picture")
+	}
+	source, err := filepath.Abs("../../gateway/web/pictures/share.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab := browser.Start(t, "en-US")
+	tab.Open("file://" + source)
+	tab.Picture(filepath.Join(dir, "../assets/share.png"), 1200, 630, 1)
 }

@@ -44,11 +44,11 @@ export class Chart {
   }
 
   // setLive ends the line, or begins another one where it went on meanwhile.
-  setLive(isLive) {
+  setLive(isLive, now) {
     const last = this.#runs.at(-1).at(-1);
     if (this.#isLive === false && isLive && last) {
       last.until = this.#end;
-      this.#runs.push([]);
+      this.#runs.push([{ time: now, entries: last.entries }]);
     }
     if (isLive || this.#isLive !== null) this.#isLive = isLive;
   }

@@ -39,7 +39,7 @@ export function showRaffle({ odds, course, needsToken, now: rendered }) {
       now(state.asOf > 0);
       const isGone = state.state === "ended" && state.reason === "missing";
       if (isGone || state.reason === "unauthenticated") location.reload(); // to a page that says so
-      chart.setLive(["live", "delayed"].includes(state.state));
+      chart.setLive(["live", "delayed", "ended"].includes(state.state), now());
       showStale(status);
     },
   });
@@ -101,7 +101,8 @@ function showHero(odds, own, now) {
 function showCountdown(odds, now) {
   const countdown = countdownOf(odds);
   $("countdown").hidden = !countdown;
-  const isLast = odds.state === "OPEN" && countdown !== null && countdown.moment - now <= lastMinute;
+  const rest = countdown ? countdown.moment - now : 0;
+  const isLast = odds.state === "OPEN" && rest > 0 && rest <= lastMinute;
   $("ticket").classList.toggle("last-minute", isLast);
   if (!countdown) return;
   $("countdown-label").textContent = t(countdown.key);
