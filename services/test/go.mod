@@ -43,8 +43,6 @@ require (
 
 require (
 	github.com/cloudflare/circl v1.6.5
-	golang.org/x/oauth2 v0.37.0 // indirect
-	github.com/cloudflare/circl v1.6.5 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/schollz/progressbar/v3 v3.19.1 // indirect
