@@ -153,6 +153,20 @@ func TestAccess_HTTPAnswersWithChallenges(t *testing.T) {
 	if status, _, body := do("POST", "/api/v1/raffles?title=A&winners=1", "", "spiffe://example.org/ops"); status != 200 {
 		t.Errorf("an operator by certificate: %d %s", status, body)
 	}
+	if status, _, body := do("POST", "/api/v1/raffles?title=B&winners=1&visibility=MEMBERS", a.key.Token("ann", "operator")); status != 200 {
+		t.Errorf("an operator by token: %d %s", status, body)
+	}
+	for _, what := range []string{"draw", "winners", "tickets/0", "checkpoint", "log"} { // neither raffle has any of these
+		if status, _, body := do("GET", "/api/v1/raffles/1/"+what, ""); status != 400 || !strings.Contains(body, `"reason":"NO_LOG"`) {
+			t.Errorf("%s of a raffle for everybody: %d %s", what, status, body)
+		}
+		if status, _, body := do("GET", "/api/v1/raffles/2/"+what, ""); status != 401 || !strings.Contains(body, `"reason":"TOKEN_MISSING"`) {
+			t.Errorf("%s of a raffle for members, without a token: %d %s", what, status, body)
+		}
+		if status, _, body := do("GET", "/api/v1/raffles/2/"+what, member); status != 400 || !strings.Contains(body, `"reason":"NO_LOG"`) {
+			t.Errorf("%s of a raffle for members, as one: %d %s", what, status, body)
+		}
+	}
 	if status, _, body := do("POST", enter, member); status != 200 || !strings.Contains(body, `"memberId":"7"`) {
 		t.Errorf("a member enters: %d %s", status, body)
 	}

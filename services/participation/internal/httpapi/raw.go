@@ -6,10 +6,12 @@ import (
 	"net/http"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/draw/logfile"
+	"github.com/rafflecast/rafflecast/services/participation/internal/grpcapi"
 )
 
 // content is a response whose body is not JSON.
@@ -51,13 +53,19 @@ func getCheckpoint(ctx context.Context, conn grpc.ClientConnInterface, req proto
 }
 
 func (h *handler) callRaw(w http.ResponseWriter, r *http.Request, route *route, in *input) error {
-	c, err := route.raw(r.Context(), h.conn, in.msg.Interface())
+	caller := callerOf(r.Context())
+	c, err := route.raw(metadata.NewOutgoingContext(r.Context(), caller), h.conn, in.msg.Interface())
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", c.contentType)
 	w.Header().Set("Cache-Control", "no-cache")
-	if c.immutable {
+	switch {
+	case !c.immutable:
+	case len(caller[grpcapi.AuthorizationKey])+len(caller[grpcapi.CertificateKey]) > 0:
+		// It may be for members only, so no shared cache may keep it.
+		w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+	default:
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	_, _ = w.Write(c.body) // fails if the client is gone, which needs no action

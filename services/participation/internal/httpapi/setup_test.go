@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
@@ -28,13 +29,17 @@ type fakeServer struct {
 	mu   sync.Mutex
 	last proto.Message
 	err  error
+
+	records       []byte   // of GetLog
+	authorization []string // of the last call
 }
 
 // intercept keeps the request; resp is what a call returns without an error.
-func (f *fakeServer) intercept(_ context.Context, req any, info *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
+func (f *fakeServer) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last, _ = req.(proto.Message)
+	f.authorization = metadata.ValueFromIncomingContext(ctx, "authorization")
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -57,6 +62,8 @@ func (f *fakeServer) intercept(_ context.Context, req any, info *grpc.UnaryServe
 		return &rafflev1.UpdateRaffleResponse{}, nil
 	case rafflev1.RaffleService_CloseRaffle_FullMethodName:
 		return &rafflev1.CloseRaffleResponse{}, nil
+	case rafflev1.RaffleService_GetLog_FullMethodName:
+		return &rafflev1.GetLogResponse{Records: f.records}, nil
 	default:
 		return &rafflev1.CancelRaffleResponse{}, nil
 	}
