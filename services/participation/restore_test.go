@@ -181,6 +181,12 @@ func TestRestore_NothingIsSignedBeforeTheComparisonWhileItRuns(t *testing.T) {
 	d.enterTimes(t, 2, "kept", all...)
 	restore := d.dump(t)
 	d.enterTimes(t, 2, "lost", all...)
+	lost := d.createDrawn(t, time.Time{})
+	d.enterTimes(t, 1, "lost", lost)
+	if head := d.signed(t, lost, 1); head.Origin != draw.Origin(drawtest.LogName, lost, 1) {
+		t.Fatalf("%q", head)
+	}
+	d.awaitTruth(t, lost)
 	for _, id := range all {
 		if head := d.signed(t, id, 4); head.Size != 5 {
 			t.Fatalf("%q", head)
@@ -191,8 +197,11 @@ func TestRestore_NothingIsSignedBeforeTheComparisonWhileItRuns(t *testing.T) {
 	restore()
 	before := d.lastSeq(t)
 	ctx := t.Context()
-	// Versions overtake those of the lost entries at once.
+	// Versions overtake those of the lost entries at once, and a new raffle gets the id of
+	// the lost one, unless the comparison was faster.
 	d.enterTimes(t, 4, "new", closed, receipt)
+	again := d.createDrawn(t, time.Time{})
+	d.enterTimes(t, 1, "new", again)
 	untilCompared(t, func() error {
 		_, err := d.raffles.CloseRaffle(ctx, &rafflev1.CloseRaffleRequest{RaffleId: closed})
 		return err
@@ -207,6 +216,30 @@ func TestRestore_NothingIsSignedBeforeTheComparisonWhileItRuns(t *testing.T) {
 		}
 		d.awaitTruth(t, id)
 		d.wantOneTree(t, id, before)
+	}
+	if head := d.signed(t, again, 1); head.Origin == draw.Origin(drawtest.LogName, lost, 1) {
+		t.Errorf("signed %q", head)
+	}
+	if next := d.createDrawn(t, time.Time{}); next <= lost {
+		t.Errorf("raffle %d after %d", next, lost)
+	}
+}
+
+// A raffle that is lost leaves its id to no other.
+func TestRestore_TheIDsOfLostRafflesAreNotUsedAgain(t *testing.T) {
+	t.Parallel()
+	d := setupDrawing(t)
+	restore := d.dump(t)
+	var lost int64
+	for range 3 {
+		lost = d.createDrawn(t, time.Time{})
+	}
+	d.awaitTruth(t, lost)
+	d.awaitTick(t)
+	restore()
+	testenv.Eventually(t, "viewers are told that the raffle is gone", 20*time.Second, func() bool { return d.published(t, lost).GetRemoved() })
+	if next := d.createDrawn(t, time.Time{}); next != lost+1 {
+		t.Errorf("raffle %d after %d", next, lost)
 	}
 }
 

@@ -50,7 +50,8 @@
 // size, root and receipts. A database that was restored may have lost records, and other
 // entries may have taken their places. So nothing of a log is published before the first
 // comparison with the database that answers, see raffle.Comparison. If the log does not continue what
-// the stream has of it, the comparison begins another one under another name.
+// the stream has of it, the comparison begins another one under another name. The id of a
+// raffle with a log that is lost is given to no other, since the log is named after it.
 //
 // # Direction
 //

@@ -39,6 +39,8 @@ type Source interface {
 	// was seen of it, and reports whether it did. The new version is enqueued like any
 	// other. A raffle that has ended keeps its log.
 	RestartLog(ctx context.Context, raffleID int64, seen raffle.SeenLog) (bool, error)
+	// SkipIDs gives raffles that are made from now on ids above this one.
+	SkipIDs(ctx context.Context, id int64) error
 	// Identity reads which database answers, and raises its ticks.
 	Identity(ctx context.Context) (raffle.DatabaseIdentity, error)
 	// Reset closes all connections to the database; new ones are made when needed.

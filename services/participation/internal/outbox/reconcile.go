@@ -155,6 +155,9 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.skipIDs(ctx, newest); err != nil {
+		return err
+	}
 	missing, absent, err := r.compareAll(ctx, newest)
 	if err != nil {
 		return err
@@ -180,6 +183,25 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	r.known = state
 	r.known.Subjects += absent
 	r.known.Messages += absent
+	return nil
+}
+
+// skipIDs gives new raffles other ids than those of raffles in the stream that have a log:
+// if the database has lost such a raffle, another one would get its id, and its log the
+// name of the lost one.
+func (r *reconciler) skipIDs(ctx context.Context, newest map[int64]Message) error {
+	highest := int64(0)
+	for id, last := range newest {
+		if last.Log.Size > 0 {
+			highest = max(highest, id)
+		}
+	}
+	if highest == 0 {
+		return nil
+	}
+	if err := r.source.SkipIDs(ctx, highest); err != nil {
+		return fmt.Errorf("skip the ids of raffles that are lost: %w", err)
+	}
 	return nil
 }
 

@@ -108,6 +108,8 @@ func (*fakeSource) RestartLog(context.Context, int64, raffle.SeenLog) (bool, err
 	return false, nil
 }
 
+func (*fakeSource) SkipIDs(context.Context, int64) error { return nil }
+
 func (s *fakeSource) BumpVersion(ctx context.Context, raffleID, above int64, needed func(raffle.Raffle) bool) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

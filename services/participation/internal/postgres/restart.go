@@ -170,3 +170,12 @@ func reenter(ctx context.Context, tx pgx.Tx, r *raffle.Raffle, secret []byte) (i
 	}
 	return len(waiting), save(ctx, tx, *r)
 }
+
+// SkipIDs gives raffles that are made from now on ids above this one.
+func (s *Store) SkipIDs(ctx context.Context, id int64) error {
+	return read(ctx, func() error { // it may be repeated
+		_, err := s.writePool.Exec(ctx, `SELECT setval(sequence, $1) FROM pg_get_serial_sequence('raffles', 'id') AS sequence
+			WHERE coalesce(pg_sequence_last_value(sequence::regclass), 0) < $1`, id)
+		return err
+	})
+}
