@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
@@ -68,6 +69,7 @@ type Settings struct {
 
 	MaxConnections          int           `name:"max-connections" env:"GATEWAY_MAX_CONNECTIONS" default:"0" min:"1" max:"10000000" unit:"connections" zero:"nine tenths of the files that the process may open" help:"Most streams and long polls. Further ones are answered with 503."`
 	MaxConnectionsPerClient int           `name:"max-connections-per-client" env:"GATEWAY_MAX_CONNECTIONS_PER_CLIENT" default:"1000" min:"1" max:"10000000" unit:"connections" zero:"no limit" help:"Most streams and long polls of one client address (of IPv6: one /64). Further ones are answered with 429."`
+	NewConnectionsPerClient int           `name:"new-connections-per-client" env:"GATEWAY_NEW_CONNECTIONS_PER_CLIENT" default:"100" min:"1" max:"1000000" unit:"connections a second" zero:"no bound" help:"Most new connections of one peer's address (of IPv6: one /64). Those of three seconds may come at once. Further ones are closed at once. The networks in --trusted-proxies are not bounded."`
 	EntriesPerClient        int           `name:"entries-per-client" env:"GATEWAY_ENTRIES_PER_CLIENT" default:"0" min:"1" max:"1000000" unit:"entries a minute" zero:"no bound" help:"Most requests of one client address (of IPv6: one /64) that enter or withdraw. As many may come at once. Further ones are answered with 429."`
 	MaxRaffles              int           `name:"max-raffles" env:"GATEWAY_MAX_RAFFLES" default:"100" min:"1" max:"100" unit:"raffles" help:"Most raffles that one connection may watch."`
 	TrustedProxies          string        `name:"trusted-proxies" env:"GATEWAY_TRUSTED_PROXIES" default:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" form:"networks like 10.0.0.0/8, separated by commas" help:"Networks of the proxies whose X-Forwarded-For is believed."`
@@ -168,5 +170,5 @@ func (s *Settings) maxConnections() int {
 	if s.MaxConnections > 0 {
 		return s.MaxConnections
 	}
-	return openFiles() * 9 / 10
+	return accept.OpenFiles() * 9 / 10
 }

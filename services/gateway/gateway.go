@@ -26,6 +26,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/web"
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/httpserver"
@@ -74,7 +75,7 @@ type service struct {
 	api      *httpapi.API
 	http     *http.Server
 	ops      *http.Server
-	accepted acceptedConns
+	accepted *accept.Bounds
 	tokens   *access.Tokens // nil: none are accepted
 	tls      *tls.Config    // nil: none
 	courses  course.Recorder
@@ -132,10 +133,17 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	s.http.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	// All streams of one browser, or of a proxy, may share a connection.
 	s.http.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
-	s.http.ConnState = s.accepted.onState
+	proxies, err := cfg.proxies()
+	if err != nil { // Validate would have found it
+		s.release()
+		return nil, err
+	}
+	s.accepted = accept.New(accept.Config{
+		Limit: accept.FilesLimit(), Others: s.hub.Open, PerSecond: cfg.NewConnectionsPerClient, Trusted: proxies,
+		WriteBuffer: acceptBuffer, Refused: metrics.refusedConnection,
+	})
+	s.http.ConnState = s.accepted.OnState
 	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
-	s.accepted.limit, s.accepted.detached = acceptLimit(openFiles()), s.hub.Open
-	s.accepted.refused = metrics.refusedConnections.Inc
 	hosts := httpserver.ParseHosts(config.List(cfg.Hosts), config.IsLoopback(cfg.OpsAddress))
 	s.ops = httpserver.New(hosts.Only(ops.Handler(registry, s.ready)))
 	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
@@ -164,6 +172,10 @@ func (s *service) release() {
 		_ = s.feed.Run(ended)
 	}
 }
+
+// acceptBuffer bounds what the kernel buffers for a client that does not read, in bytes.
+// Streams get less.
+const acceptBuffer = 64 << 10
 
 // maxStreams is how many requests of one HTTP/2 connection may be under way.
 const maxStreams = 1000
@@ -233,9 +245,12 @@ func (s *service) ready() error {
 // requests for streams do not reach the HTTP server.
 func (s *service) accepting(l net.Listener) (_ net.Listener, err error) {
 	if s.tls == nil {
-		l, err = handshake.Listen(l, handshake.Config{Hub: s.hub, Open: s.api.Open, Full: s.accepted.isFull})
+		l, err = handshake.Listen(l, handshake.Config{Hub: s.hub, Open: s.api.Open, Full: s.accepted.IsFull})
 	}
-	return &boundedListener{l, &s.accepted}, err
+	if err != nil {
+		return nil, err
+	}
+	return s.accepted.Listen(l), nil
 }
 
 // run runs the parts of the service until ctx ends or one of them fails, then stops
@@ -258,7 +273,9 @@ func (s *service) run(ctx context.Context, public, private net.Listener) error {
 	if s.tokens != nil {
 		parts.Go(func() error { s.tokens.Run(untilDrained); return nil })
 	}
-	parts.Go(func() error { return httpserver.Serve(s.ops, &boundedListener{private, &acceptedConns{}}) })
+	parts.Go(func() error {
+		return httpserver.Serve(s.ops, accept.New(accept.Config{WriteBuffer: acceptBuffer}).Listen(private))
+	})
 	s.cfg.Log.Info("gateway is serving", "http", public.Addr().String(), "ops", private.Addr().String())
 	if s.cfg.Started != nil {
 		s.cfg.Started(Addresses{HTTP: public.Addr(), Ops: private.Addr()})

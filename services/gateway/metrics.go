@@ -10,6 +10,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 )
 
 const namespace = "rafflecast_gateway"
@@ -20,8 +21,9 @@ type metrics struct {
 	lastWrite prometheus.Histogram
 	snapshots *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
-	// failedChecks, refusedConnections and closedIdle count by themselves.
-	failedChecks, refusedConnections, closedIdle prometheus.Counter
+	// failedChecks and closedIdle count by themselves.
+	failedChecks, closedIdle prometheus.Counter
+	refusedConnections       *prometheus.CounterVec
 }
 
 func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
@@ -50,10 +52,11 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 		Namespace: namespace, Name: "failed_stream_checks_total",
 		Help: "Checks of the stream's end that got no answer from a NATS server to which there was a connection.",
 	})
-	m.refusedConnections = prometheus.NewCounter(prometheus.CounterOpts{
+	m.refusedConnections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "refused_connections_total",
-		Help: "Connections that were closed at once because too many were open for the files that the process may open.",
-	})
+		Help: "Connections that were closed at once, by reason: too_many, are open for the files that the process may open; " +
+			"too_fast, they come from one client address.",
+	}, []string{"reason"})
 	m.closedIdle = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: namespace, Name: "closed_idle_connections_total",
 		Help: "Connections that were closed because too many of their peer's address waited for another request.",
@@ -61,6 +64,9 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 	// All labels exist from the start, so that a rate includes the first event.
 	for _, cause := range feed.Causes() {
 		m.snapshots.WithLabelValues(string(cause))
+	}
+	for _, reason := range []string{accept.TooMany, accept.TooFast} {
+		m.refusedConnections.WithLabelValues(reason)
 	}
 	for _, reason := range httpapi.Refusals() {
 		m.refusals.WithLabelValues(reason)
@@ -77,6 +83,10 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 func (m *metrics) received(u *odds.Update)        { m.feedLag.Observe(time.Since(u.At).Seconds()) }
 func (m *metrics) snapshotTaken(cause feed.Cause) { m.snapshots.WithLabelValues(string(cause)).Inc() }
 func (m *metrics) refused(reason string)          { m.refusals.WithLabelValues(reason).Inc() }
+
+func (m *metrics) refusedConnection(reason string) {
+	m.refusedConnections.WithLabelValues(reason).Inc()
+}
 
 // delivered observes the age of an update that has just been delivered.
 func (m *metrics) delivered(u *odds.Update) {

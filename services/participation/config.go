@@ -60,6 +60,8 @@ type Settings struct {
 	Batch        int           `name:"batch" env:"PARTICIPATION_BATCH" default:"2048" min:"1" max:"10000" unit:"entries" help:"Most entries that are written in one transaction."`
 	WriteTimeout time.Duration `name:"write-timeout" env:"PARTICIPATION_WRITE_TIMEOUT" default:"10s" min:"100ms" max:"5m" help:"Most time for one transaction that writes entries."`
 
+	MaxConnections          int `name:"max-connections" env:"PARTICIPATION_MAX_CONNECTIONS" default:"5000" min:"1" max:"1000000" unit:"connections" zero:"a third of the files that the process may open" help:"Most gRPC connections, and again most HTTP connections. An idle one takes 17 KB. Further ones are closed at once."`
+	NewConnectionsPerClient int `name:"new-connections-per-client" env:"PARTICIPATION_NEW_CONNECTIONS_PER_CLIENT" default:"100" min:"1" max:"1000000" unit:"connections a second" zero:"no bound" help:"Most new connections of one client address (of IPv6: one /64), over gRPC and again over HTTP. Those of three seconds may come at once. Further ones are closed at once."`
 	MaxConnectionsPerClient int `name:"max-connections-per-client" env:"PARTICIPATION_MAX_CONNECTIONS_PER_CLIENT" default:"256" min:"1" max:"1000000" unit:"connections" zero:"no bound" help:"Most gRPC connections of one client address (of IPv6: one /64). Further ones are closed at once. Behind a proxy, all clients have its address."`
 
 	EntriesPerMember int `name:"entries-per-member" env:"PARTICIPATION_ENTRIES_PER_MEMBER" default:"0" min:"1" max:"1000000" unit:"entries a minute" zero:"no bound" help:"Most entries of one member, over all raffles. As many may come at once. Further ones are refused with RESOURCE_EXHAUSTED. Backends are not bounded."`

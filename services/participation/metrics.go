@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 	"github.com/rafflecast/rafflecast/services/internal/ops"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
 	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
@@ -33,6 +34,7 @@ type metrics struct {
 	draws           prometheus.Counter
 	drawFailures    *prometheus.CounterVec
 	closedIdle      prometheus.Counter
+	refused         *prometheus.CounterVec
 	unreadable      prometheus.Counter
 }
 
@@ -99,12 +101,20 @@ func newMetrics() *metrics {
 	for _, reason := range drawer.Reasons {
 		m.drawFailures.WithLabelValues(reason)
 	}
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "refused_connections_total",
+		Help: "Connections that were closed at once, by reason: too_many, are open; too_fast, they come from one client address; " +
+			"banned, their address was a flood of HTTP/2 frames a moment ago.",
+	}, []string{"reason"})
+	for _, reason := range accept.Reasons() {
+		m.refused.WithLabelValues(reason)
+	}
 	// Every result exists from the start, so that rate() sees the first increase.
 	for _, result := range []string{"placed", "replayed", "rejected", "failed", "busy"} {
 		m.entries.WithLabelValues(result)
 	}
 	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds, m.commitToStream, m.publishFailures, m.versionsBumped,
-		m.rafflesRemoved, m.damagedMessages, m.draws, m.drawFailures, m.closedIdle, m.unreadable)
+		m.rafflesRemoved, m.damagedMessages, m.draws, m.drawFailures, m.closedIdle, m.refused, m.unreadable)
 	return m
 }
 
@@ -118,6 +128,8 @@ func (m *metrics) onWritten(o batch.Outcome) {
 }
 
 func (m *metrics) onDrawFailed(reason string) { m.drawFailures.WithLabelValues(reason).Inc() }
+
+func (m *metrics) refusedConnection(reason string) { m.refused.WithLabelValues(reason).Inc() }
 
 func (m *metrics) onRefused() { m.entries.WithLabelValues("busy").Inc() }
 

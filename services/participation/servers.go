@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
 	"github.com/rafflecast/rafflecast/services/internal/httpserver"
@@ -38,6 +39,8 @@ type servers struct {
 	facadeConn      *grpc.ClientConn
 	http            *http.Server
 	ops             *http.Server
+	grpcBounds      *accept.Bounds
+	httpBounds      *accept.Bounds
 	tokens          *access.Tokens // nil: none are accepted
 	httpTLS         *tls.Config    // nil: none
 	health          *health.Server
@@ -56,7 +59,18 @@ const (
 	inMemoryBuffer = 1 << 20
 	// readTimeout bounds the reading of a request to the facade, whose body is small.
 	readTimeout = 10 * time.Second
+	// acceptBuffer bounds what the kernel buffers for an HTTP client that does not read, in
+	// bytes.
+	acceptBuffer = 64 << 10
 )
+
+// connectionsLimit returns how many connections of one port may be open.
+func connectionsLimit(setting int) int {
+	if files := accept.FilesLimit() / 3; files > 0 && (setting == 0 || files < setting) {
+		return files // the rest is for the other ports and the connections to the stores
+	}
+	return setting
+}
 
 func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer *batch.Writer, drawer *drawer.Drawer, watch *databaseWatch,
 	metrics *metrics, traces *telemetry.Traces,
@@ -71,11 +85,19 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 		return nil, err
 	}
 	s.tokens, s.httpTLS = secured.tokens, secured.http
+	guard := grpcapi.NewGuard(connectionsLimit(cfg.MaxConnections), cfg.MaxConnectionsPerClient)
+	s.grpcBounds = accept.New(accept.Config{
+		PerSecond: cfg.NewConnectionsPerClient, Refuse: guard.Refuse, Refused: metrics.refusedConnection,
+	})
+	s.httpBounds = accept.New(accept.Config{
+		Limit: connectionsLimit(cfg.MaxConnections), PerSecond: cfg.NewConnectionsPerClient, WriteBuffer: acceptBuffer,
+		Refused: metrics.refusedConnection,
+	})
 	if s.grpc, err = grpcapi.NewServer(store, writer, grpcapi.Config{
 		Drawer: drawer,
 		Access: secured.access, TLS: secured.grpc,
-		MaxConnectionsPerClient: cfg.MaxConnectionsPerClient,
-		EntriesPerMember:        cfg.EntriesPerMember, EntriesPerClient: cfg.EntriesPerClient,
+		Guard:            guard,
+		EntriesPerMember: cfg.EntriesPerMember, EntriesPerClient: cfg.EntriesPerClient,
 		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
 		MaxConnectionIdle: cfg.IdleTimeout, Keepalive: cfg.Keepalive,
 		Ready: s.prepared, PageTokenKey: func() []byte { return s.pageTokenKey },
@@ -96,6 +118,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	}
 	s.http = httpserver.New(facade)
 	s.http.ReadTimeout, s.http.ErrorLog = readTimeout, httpserver.ErrorLog(cfg.Log)
+	s.http.ConnState = s.httpBounds.OnState
 	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
 	s.ops = httpserver.New(httpserver.ParseHosts(hosts, config.IsLoopback(cfg.OpsAddress)).Only(ops.Handler(metrics.registry, s.ready)))
 	s.ops.ErrorLog = httpserver.ErrorLog(cfg.Log)
@@ -144,14 +167,16 @@ func (s *servers) ready() error {
 // those in flight finish for at most shutdownTimeout, and returns.
 func (s *servers) serve(ctx context.Context, l *Listeners) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return ignoreStopped(s.grpc.Serve(l.grpc)) })
+	g.Go(func() error { return ignoreStopped(s.grpc.Serve(s.grpcBounds.Listen(l.grpc))) })
 	g.Go(func() error { return ignoreStopped(s.grpc.Serve(s.inMemory)) })
-	g.Go(func() error { return httpserver.ServeTLS(s.http, l.http, s.httpTLS) })
+	g.Go(func() error { return httpserver.ServeTLS(s.http, s.httpBounds.Listen(l.http), s.httpTLS) })
 	untilStopped, stopped := context.WithCancel(context.WithoutCancel(ctx))
 	if s.tokens != nil {
 		g.Go(func() error { s.tokens.Run(untilStopped); return nil })
 	}
-	g.Go(func() error { return httpserver.Serve(s.ops, l.ops) })
+	g.Go(func() error {
+		return httpserver.Serve(s.ops, accept.New(accept.Config{WriteBuffer: acceptBuffer}).Listen(l.ops))
+	})
 	g.Go(func() error {
 		<-gctx.Done()
 		s.stop(context.WithoutCancel(ctx))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 )
 
 // idleLogInterval is the least time between two log lines about addresses with too many
@@ -25,7 +27,7 @@ func LimitIdle(s *http.Server, limit int, log *slog.Logger, closed func()) {
 	}
 	l := &idleLimit{
 		limit: limit, log: log, closed: closed, sometimes: rate.Sometimes{Interval: idleLogInterval},
-		idle: make(map[net.Conn]network), count: make(map[network]int),
+		idle: make(map[net.Conn]netip.Addr), count: make(map[netip.Addr]int),
 	}
 	next, onState := s.Handler, s.ConnState
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -50,34 +52,15 @@ type idleLimit struct {
 	sometimes rate.Sometimes
 
 	mu    sync.Mutex
-	idle  map[net.Conn]network
-	count map[network]int // connections in idle
-}
-
-// network is what is counted together: an IPv4 address, or an IPv6 network.
-type network netip.Addr
-
-// networkOf returns the network of an address like that of a connection. All that can't
-// be read are in one.
-func networkOf(address string) network {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return network{}
-	}
-	addr := at.Addr().Unmap().WithZone("")
-	if addr.Is6() {
-		if prefix, err := addr.Prefix(64); err == nil {
-			addr = prefix.Addr()
-		}
-	}
-	return network(addr)
+	idle  map[net.Conn]netip.Addr
+	count map[netip.Addr]int // connections in idle
 }
 
 // isFull reports whether no more connections from an address may wait.
 func (l *idleLimit) isFull(address string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.idle) >= l.limit && l.count[networkOf(address)] >= l.limit
+	return len(l.idle) >= l.limit && l.count[accept.NetworkOf(address)] >= l.limit
 }
 
 // onState counts a connection, and closes it if too many wait.
@@ -111,7 +94,7 @@ func (l *idleLimit) set(c net.Conn, idle bool) bool {
 			delete(l.count, n)
 		}
 	default:
-		n = networkOf(c.RemoteAddr().String())
+		n = accept.Network(c.RemoteAddr())
 		if l.count[n] >= l.limit {
 			return false
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -161,26 +162,6 @@ func TestLimitIdle_ClosesWhatWaitsBeyondIt(t *testing.T) {
 	}
 }
 
-func TestNetworkOf_CountsIPv6ByNetwork(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		one, other string
-		same       bool
-	}{
-		{"192.0.2.1:1", "192.0.2.1:2", true},
-		{"192.0.2.1:1", "192.0.2.2:1", false},
-		{"[::ffff:192.0.2.1]:1", "192.0.2.1:1", true},
-		{"[2001:db8::1]:1", "[2001:db8::2]:1", true},
-		{"[2001:db8:0:1::1]:1", "[2001:db8::1]:1", false},
-		{"[fe80::1%eth0]:1", "[fe80::2%eth1]:1", true},
-		{"pipe", "@", true},
-	} {
-		if same := networkOf(c.one) == networkOf(c.other); same != c.same {
-			t.Errorf("%s and %s: %t", c.one, c.other, same)
-		}
-	}
-}
-
 func TestLimitIdle_NoneByZero(t *testing.T) {
 	t.Parallel()
 	s := newIdleServer(t, 0, http.HandlerFunc(ok))
@@ -194,7 +175,7 @@ func TestLimitIdle_NoneByZero(t *testing.T) {
 func TestLimitIdle_LogsTheAddress(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	l := &idleLimit{limit: 1, log: slog.New(slog.NewTextHandler(&log, nil)), idle: map[net.Conn]network{}, count: map[network]int{}}
+	l := &idleLimit{limit: 1, log: slog.New(slog.NewTextHandler(&log, nil)), idle: map[net.Conn]netip.Addr{}, count: map[netip.Addr]int{}}
 	for range 3 {
 		one, other := net.Pipe()
 		defer other.Close()

@@ -30,7 +30,20 @@ func PerMinute[K comparable](n int) *Limiter[K] {
 	if n == 0 {
 		return nil
 	}
-	return &Limiter[K]{limit: rate.Limit(n) / 60, burst: n, half: maxKeys / 2, young: map[K]*rate.Limiter{}}
+	return newLimiter[K](rate.Limit(n)/60, n)
+}
+
+// PerSecond returns a limiter of n a second, of which burst may come at once. It returns
+// nil if n is 0.
+func PerSecond[K comparable](n float64, burst int) *Limiter[K] {
+	if n == 0 {
+		return nil
+	}
+	return newLimiter[K](rate.Limit(n), burst)
+}
+
+func newLimiter[K comparable](limit rate.Limit, burst int) *Limiter[K] {
+	return &Limiter[K]{limit: limit, burst: burst, half: maxKeys / 2, young: map[K]*rate.Limiter{}}
 }
 
 // Allow counts one more of a key. If that is too much, it is not counted, and Allow

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -17,8 +18,9 @@ import (
 type Targets struct {
 	HTTP string // host:port of a gateway
 	GRPC string // host:port of participation
-	// Subnet is the third byte of the loopback addresses that the clients have.
-	Subnet byte
+	// From has the loopback addresses that the clients have; Addresses is how many.
+	From      netip.Addr
+	Addresses int
 }
 
 // client does its worst on one connection, and returns when it is cut off or ctx ends.
@@ -33,6 +35,7 @@ func Kinds() map[string]client {
 		"half-open-grpc": halfOpenGRPC,
 		"never-reading":  neverReading,
 		"reconnecting":   reconnecting,
+		"calls-reset":    flood(callsReset),
 		"streams":        flood(openStreams),
 		"pings":          flood(ping),
 		"settings":       flood(settings),
@@ -50,9 +53,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// dialer returns what connects from one of four addresses that honest callers do not have.
+// dialer returns what connects from one of the addresses, which no honest caller has.
 func (t *Targets) dialer() *net.Dialer {
-	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, t.Subnet, byte(2+rand.N(4)))}}
+	from := t.From.As4()
+	from[3] += byte(rand.N(max(t.Addresses, 1)))
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: from[:]}}
 }
 
 // dial connects; the connection is closed when ctx ends.
@@ -107,7 +112,8 @@ func halfOpen(ctx context.Context, at Targets) error {
 }
 
 func halfOpenGRPC(ctx context.Context, at Targets) error {
-	return halfOpen(ctx, Targets{HTTP: at.GRPC, Subnet: at.Subnet})
+	at.HTTP = at.GRPC
+	return halfOpen(ctx, at)
 }
 
 // neverReading asks for long answers and reads none of them.
@@ -224,6 +230,18 @@ func resets(f *frames) error {
 		return err
 	}
 	return f.WriteRSTStream(stream, http2.ErrCodeCancel)
+}
+
+// callsReset gives up calls whose requests are complete.
+func callsReset(f *frames) error {
+	stream, err := f.open()
+	if err == nil {
+		err = f.WriteData(stream, true, []byte{0, 0, 0, 0, 4, 8, 1, 18, 0})
+	}
+	if err == nil {
+		err = f.WriteRSTStream(stream, http2.ErrCodeCancel)
+	}
+	return err
 }
 
 // Attack runs n clients of each of the kinds until ctx ends. One that is cut off comes

@@ -62,7 +62,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !l.cfg.Full() && l.serve(fd, peer) {
+		if !l.cfg.Full(address(peer)) && l.serve(fd, peer) {
 			continue
 		}
 		// It fails if the client has gone, or if files are lacking, of which the next

@@ -19,7 +19,7 @@ import (
 
 // setup serves plain requests with streams that say "quick", and all others by an
 // http.Server that says "server". It returns the address.
-func setup(t *testing.T, full func() bool) string {
+func setup(t *testing.T, full func(string) bool) string {
 	t.Helper()
 	hub, err := fanout.NewHub(fanout.Config{
 		Cache: cache.New(), Heartbeat: time.Minute, Lifetime: time.Hour, WriteTimeout: 10 * time.Second,
@@ -78,7 +78,7 @@ func answer(t *testing.T, c net.Conn, r *bufio.Reader, n int) string {
 	return string(b)
 }
 
-func never() bool { return false }
+func never(string) bool { return false }
 
 func TestListener_ServesPlainRequests(t *testing.T) {
 	t.Parallel()
@@ -136,7 +136,7 @@ func TestListener_ServesNothingWhenFull(t *testing.T) {
 	t.Parallel()
 	var full atomic.Bool
 	full.Store(true)
-	address := setup(t, full.Load)
+	address := setup(t, func(string) bool { return full.Load() })
 	for _, want := range []string{"server", "quick"} {
 		c := dial(t, address)
 		io.WriteString(c, plain)

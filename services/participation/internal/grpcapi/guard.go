@@ -12,46 +12,68 @@ import (
 
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc/credentials"
+
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 )
 
 // What one connection may do beside calls. gRPC's own bounds are of streams and of pings
 // between which there is nothing else; a peer may send settings and cancelled calls as
 // fast as it can, on as many connections as it likes.
 const (
-	// maxCredit is how many frames that are no part of a call may come at once from one
-	// address, beyond those that its calls earn, and creditPerSecond how many more each
-	// second. A caller that gives up a thousand calls at once stays within it.
-	maxCredit       = 5000
-	creditPerSecond = 500
-	// A call costs something until its request is there, and a complete one earns what its
-	// pings and window updates need. A cancelled one costs more.
-	callCosts, callEarns, dataEarns, resetCosts = 1, 5, 2, 3
-	// banned is how long an address may not connect after it was a flood: or else it would
-	// begin anew at once.
-	banned = 10 * time.Second
+	// firstCredit is how many frames that are no part of a call may come at once from an
+	// address that has made no calls yet, and creditPerSecond how many more each second.
+	// maxCredit is how much of what its calls earn an address may keep: a caller that gives
+	// up a thousand calls at once stays within it.
+	firstCredit     = 200
+	creditPerSecond = 100
+	maxCredit       = 20_000
+	// A complete call earns what its pings and window updates need; one beyond maxStreams
+	// that wait for their requests costs something. To cancel a call costs more than it has earned: a
+	// flood of cancelled calls may send their requests, too. Pings and settings must be answered;
+	// other frames, such as window updates, cost 1, and what is written earns as much.
+	callCosts, callEarns, dataEarns, resetCosts, answerCosts = 1, 10, 2, 15, 5
+	bytesPerCredit                                           = 4096
+	// halfOpenCosts is what a connection costs that is closed because of half-open calls.
+	halfOpenCosts = 50
+	// leastData is the size of the beginning of a message in bytes. Smaller pieces of a
+	// request earn nothing.
+	leastData = 5
+	// grace is how many frames may come on a connection beyond those that its own calls
+	// earn before the debts of its address count for it: callers that share their address
+	// with a flood keep their connections.
+	grace = 32
+	// banned is how long an address may not connect after it was a flood, or else it would
+	// begin anew at once. Each time that it is a flood again, the ban is twice as long,
+	// until forgiven has passed.
+	banned   = 10 * time.Second
+	maxBans  = 5 // that count: 320 s
+	forgiven = 10 * time.Minute
 	// maxHalfOpen is how many calls of all connections may wait for the rest of their
 	// request, some 12 KB each. Beyond it, a connection with more than its share of them is
-	// closed.
-	maxHalfOpen   = 4000
+	// closed, and beyond mostHalfOpen every connection on which less data has come than it
+	// has such calls.
+	maxHalfOpen   = 1500
 	shareHalfOpen = 64
+	mostHalfOpen  = 2 * maxHalfOpen
 	// maxSources bounds how many addresses are remembered that are not connected.
 	maxSources = 10_000
 )
 
 var (
-	errTooMany  = errors.New("too many connections of this address")
+	errTooMany  = errors.New("too many connections")
 	errBanned   = errors.New("this address was a flood a moment ago")
 	errFlood    = errors.New("too many HTTP/2 frames that are no part of a call")
 	errHalfOpen = errors.New("too many calls without their requests")
 )
 
-// guard bounds connections. Its methods are safe for concurrent use.
-type guard struct {
-	perAddress int // connections of one address (of IPv6: one /64); 0 means no bound
+// Guard bounds connections. Its methods are safe for concurrent use.
+type Guard struct {
+	limit, perAddress int
 
 	halfOpen atomic.Int64 // calls of all connections
 
 	mu      sync.Mutex
+	conns   int
 	sources map[netip.Addr]*source
 }
 
@@ -63,58 +85,103 @@ type source struct {
 	conns  int
 	at     time.Time // when credit was last added
 	banned time.Time // until then
+	bans   int
 }
 
-func newGuard(perAddress int) *guard {
-	return &guard{perAddress: perAddress, sources: map[netip.Addr]*source{}}
+// NewGuard returns a guard that bounds the connections in all, and those of one address
+// (of IPv6: one /64). 0 means no bound.
+func NewGuard(limit, perAddress int) *Guard {
+	return &Guard{limit: limit, perAddress: perAddress, sources: map[netip.Addr]*source{}}
+}
+
+// Refuse returns why an address may not connect, in the words of accept, or "". It is
+// asked before anything is done for a connection.
+func (g *Guard) Refuse(address netip.Addr) (reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.refuse(address, time.Now())
+}
+
+func (g *Guard) refuse(address netip.Addr, now time.Time) (reason string) {
+	from := g.sources[address]
+	switch {
+	case g.limit > 0 && g.conns >= g.limit:
+		return accept.TooMany
+	case from == nil:
+		return ""
+	case now.Before(from.banned):
+		return accept.Banned
+	case g.perAddress > 0 && from.conns >= g.perAddress:
+		return accept.TooMany
+	}
+	return ""
 }
 
 // admit returns a connection with its bounds, or an error if its address has too many, or
 // was a flood.
-func (g *guard) admit(c net.Conn) (*guardedConn, error) {
-	address := networkOf(c.RemoteAddr().String())
+func (g *Guard) admit(c net.Conn) (*guardedConn, error) {
+	address := accept.Network(c.RemoteAddr())
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	switch g.refuse(address, now) {
+	case accept.TooMany:
+		return nil, errTooMany
+	case accept.Banned:
+		return nil, errBanned
+	}
 	from := g.sources[address]
 	if from == nil {
 		if len(g.sources) >= maxSources {
-			maps.DeleteFunc(g.sources, func(_ netip.Addr, s *source) bool { return s.conns == 0 })
+			g.forget(now)
 		}
 		from = &source{at: now}
-		from.credit.Store(maxCredit)
+		from.credit.Store(firstCredit)
 		g.sources[address] = from
 	}
-	switch {
-	case now.Before(from.banned):
-		return nil, errBanned
-	case g.perAddress > 0 && from.conns >= g.perAddress:
-		return nil, errTooMany
-	}
 	from.conns++
+	g.conns++
 	return &guardedConn{Conn: c, guard: g, from: from, skip: len(http2.ClientPreface)}, nil
 }
 
+// forget forgets addresses that are not connected: those that are not banned, or if that
+// does not help, all.
+func (g *Guard) forget(now time.Time) {
+	maps.DeleteFunc(g.sources, func(_ netip.Addr, s *source) bool { return s.conns == 0 && !now.Before(s.banned) })
+	if len(g.sources) >= maxSources {
+		maps.DeleteFunc(g.sources, func(_ netip.Addr, s *source) bool { return s.conns == 0 })
+	}
+}
+
 // leave ends the count of a connection.
-func (g *guard) leave(c *guardedConn) {
+func (g *Guard) leave(c *guardedConn) {
 	g.halfOpen.Add(-c.open.Swap(0))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	c.from.conns--
+	g.conns--
 }
 
 // overdrawn adds what an address has been due since the last time, and returns an error
 // if that is not enough. Then the address is banned for a while.
-func (g *guard) overdrawn(from *source) error {
+func (g *Guard) overdrawn(from *source) error {
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	switch {
+	case now.Before(from.banned):
+		return errFlood // another connection has seen to it
+	case now.Sub(from.banned) > forgiven:
+		from.bans = 0
+	}
 	more := int64(now.Sub(from.at).Seconds() * creditPerSecond)
 	from.at = now
-	if from.credit.Add(min(more, maxCredit)) >= 0 {
+	if from.credit.Add(min(more, firstCredit)) >= 0 {
 		return nil
 	}
-	from.banned = now.Add(banned)
+	from.banned = now.Add(banned << from.bans)
+	from.bans = min(from.bans+1, maxBans)
+	from.credit.Store(0)
 	return errFlood
 }
 
@@ -122,11 +189,15 @@ func (g *guard) overdrawn(from *source) error {
 // those of a caller. One goroutine reads at a time.
 type guardedConn struct {
 	net.Conn
-	guard *guard
+	guard *Guard
 	from  *source
 
 	open   atomic.Int64 // calls that wait for the rest of their requests
 	closed sync.Once
+
+	balance int64        // what its own calls have earned, less what its other frames cost
+	data    int64        // frames that were parts of requests
+	written atomic.Int64 // bytes that have earned nothing yet
 
 	skip   int     // bytes until the next frame
 	header [9]byte // of the next frame
@@ -141,6 +212,13 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 			return 0, flood
 		}
 	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *guardedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
 	return n, err
 }
 
@@ -179,25 +257,29 @@ func (c *guardedConn) frame(kind http2.FrameType, flags http2.Flags) error {
 	switch kind {
 	case http2.FrameHeaders:
 		if flags.Has(http2.FlagHeadersEndStream) {
-			return c.spend(callCosts) // there is no such call
+			return c.spend(resetCosts) // there is no such call
 		}
-		if err := c.opened(); err != nil {
-			return err
-		}
-		return c.spend(callCosts)
+		return c.opened()
 	case http2.FrameData:
 		switch {
 		case flags.Has(http2.FlagDataEndStream):
+			c.data++
 			c.earn(callEarns)
 			c.completed()
-		case c.skip > 0:
+		case c.skip >= leastData:
+			c.data++
 			c.earn(dataEarns)
-		default: // an empty frame
+		default:
 			return c.spend(1)
 		}
 	case http2.FrameRSTStream:
 		c.completed()
 		return c.spend(resetCosts)
+	case http2.FramePing, http2.FrameSettings:
+		if flags.Has(http2.FlagPingAck) { // which is the flag of settings, too
+			return c.spend(1)
+		}
+		return c.spend(answerCosts)
 	default:
 		return c.spend(1)
 	}
@@ -206,8 +288,13 @@ func (c *guardedConn) frame(kind http2.FrameType, flags http2.Flags) error {
 
 // opened counts a call whose request is not complete.
 func (c *guardedConn) opened() error {
-	if all, own := c.guard.halfOpen.Add(1), c.open.Add(1); all > maxHalfOpen && own > shareHalfOpen {
+	all, own := c.guard.halfOpen.Add(1), c.open.Add(1)
+	if all > maxHalfOpen && own > shareHalfOpen || all > mostHalfOpen && own > c.data {
+		_ = c.spend(halfOpenCosts)
 		return errHalfOpen
+	}
+	if own > maxStreams {
+		return c.spend(callCosts)
 	}
 	return nil
 }
@@ -223,15 +310,18 @@ func (c *guardedConn) completed() {
 // earn adds to the credit of the address; concurrent connections may exceed its bound by
 // a little.
 func (c *guardedConn) earn(n int64) {
+	c.balance = min(c.balance+n, maxCredit)
 	if c.from.credit.Load() < maxCredit {
 		c.from.credit.Add(n)
 	}
 }
 
 func (c *guardedConn) spend(n int64) error {
-	if c.from.credit.Add(-n) >= 0 {
+	c.balance = max(c.balance-n, -maxCredit)
+	if c.from.credit.Add(-n) >= 0 || c.balance >= -grace {
 		return nil
 	}
+	c.earn(c.written.Swap(0) / bytesPerCredit)
 	return c.guard.overdrawn(c.from)
 }
 
@@ -239,7 +329,7 @@ func (c *guardedConn) spend(n int64) error {
 // what comes on them. Connections in memory need neither.
 type guardedCredentials struct {
 	credentials.TransportCredentials
-	guard *guard
+	guard *Guard
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
@@ -258,19 +348,4 @@ func (c guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	}
 	guarded.Conn = conn // what it reads is not encrypted
 	return guarded, info, nil
-}
-
-// networkOf returns what is counted together of an address like 192.0.2.1:80: the
-// address, or of IPv6 its network (/64). All that can't be read share the zero address.
-func networkOf(text string) netip.Addr {
-	at, err := netip.ParseAddrPort(text)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address := at.Addr().Unmap().WithZone("")
-	if address.Is6() {
-		network, _ := address.Prefix(64) // it has so many bits
-		return network.Addr()
-	}
-	return address
 }

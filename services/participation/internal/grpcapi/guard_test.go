@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 )
 
 // traffic returns what a client writes on a connection.
@@ -32,6 +35,8 @@ type textConn struct {
 
 func (c *textConn) Read(p []byte) (int, error) { return c.text.Read(p[:min(len(p), c.piece)]) }
 
+func (c *textConn) Write(p []byte) (int, error) { return len(p), nil }
+
 func (c *textConn) Close() error { return nil }
 
 func (c *textConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: c.ip, Port: 1} }
@@ -41,7 +46,7 @@ var sources atomic.Int32
 
 // read has a guarded connection of a new address read a text, and returns the error that
 // ends it.
-func read(t *testing.T, g *guard, text string, piece int) (*guardedConn, error) {
+func read(t *testing.T, g *Guard, text string, piece int) (*guardedConn, error) {
 	t.Helper()
 	c, err := g.admit(&textConn{ip: net.IPv4(198, 51, 100, byte(sources.Add(1))), text: strings.NewReader(text), piece: piece})
 	if err != nil {
@@ -72,17 +77,36 @@ func TestGuard_EndsFloods(t *testing.T) {
 			header(f, 2*i+1, false)
 			_ = f.WriteData(uint32(2*i+1), false, nil)
 		}, 2 * shareHalfOpen, nil},
+		"acknowledgements":          {func(f *http2.Framer, _ int) { _ = f.WriteSettingsAck() }, 2 * maxCredit, errFlood},
+		"window updates":            {func(f *http2.Framer, _ int) { _ = f.WriteWindowUpdate(0, 1) }, 2 * maxCredit, errFlood},
+		"frames of an unknown type": {func(f *http2.Framer, _ int) { _ = f.WriteRawFrame(200, 0, 0, nil) }, 2 * maxCredit, errFlood},
+		"headers in pieces":         {func(f *http2.Framer, _ int) { _ = f.WriteContinuation(1, false, []byte("x")) }, 2 * maxCredit, errFlood},
+		"calls that end at once":    {func(f *http2.Framer, i int) { header(f, 2*i+1, true) }, maxCredit, errFlood},
+		"data of a byte":            {func(f *http2.Framer, _ int) { _ = f.WriteData(1, false, []byte("x")) }, 2 * maxCredit, errFlood},
 		"resets": {func(f *http2.Framer, i int) {
 			header(f, 2*i+1, false)
 			_ = f.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
-		}, maxCredit, errFlood},
-		"calls with a ping and two window updates each": {func(f *http2.Framer, i int) {
+		}, firstCredit, errFlood},
+		"resets of calls with their requests": {func(f *http2.Framer, i int) {
+			header(f, 2*i+1, false)
+			_ = f.WriteData(uint32(2*i+1), true, []byte("request"))
+			_ = f.WriteRSTStream(uint32(2*i+1), http2.ErrCodeCancel)
+		}, 2 * maxCredit, errFlood},
+		"calls with a ping and three other frames each": {func(f *http2.Framer, i int) {
 			header(f, 2*i+1, false)
 			_ = f.WriteData(uint32(2*i+1), true, []byte("request"))
 			_ = f.WritePing(false, [8]byte{})
 			_ = f.WriteWindowUpdate(0, 1)
 			_ = f.WriteWindowUpdate(uint32(2*i+1), 1)
+			_ = f.WriteSettingsAck()
 		}, 50_000, nil},
+		"a thousand calls before the first request": {func(f *http2.Framer, i int) {
+			if i < 1000 {
+				header(f, 2*i+1, false)
+			} else {
+				_ = f.WriteData(uint32(2*(i-1000)+1), true, []byte("request"))
+			}
+		}, 2000, nil},
 		"a call of a hundred that is cancelled": {func(f *http2.Framer, i int) {
 			header(f, 2*i+1, false)
 			if i%100 == 0 {
@@ -91,6 +115,14 @@ func TestGuard_EndsFloods(t *testing.T) {
 				_ = f.WriteData(uint32(2*i+1), true, []byte("request"))
 			}
 		}, 50_000, nil},
+		"the second thousand calls are all given up": {func(f *http2.Framer, i int) {
+			if i < 2000 {
+				header(f, 2*i+1, false)
+				_ = f.WriteData(uint32(2*i+1), true, []byte("request"))
+			} else {
+				_ = f.WriteRSTStream(uint32(2*(i-1000)+1), http2.ErrCodeCancel)
+			}
+		}, 3000, nil},
 	} {
 		text := traffic(t, func(f *http2.Framer) {
 			for i := range c.n {
@@ -98,7 +130,7 @@ func TestGuard_EndsFloods(t *testing.T) {
 			}
 		})
 		for _, piece := range []int{7, 32 << 10} { // frames in pieces, and many in one
-			if _, err := read(t, newGuard(0), text, piece); !errors.Is(err, c.want) {
+			if _, err := read(t, NewGuard(0, 0), text, piece); !errors.Is(err, c.want) {
 				t.Errorf("%s in pieces of %d: %v", name, piece, err)
 			}
 		}
@@ -110,7 +142,7 @@ func TestGuard_EndsFloods(t *testing.T) {
 func TestGuard_BansAnAddressThatFloods(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGuard(0)
+		g := NewGuard(0, 0)
 		var conns []*guardedConn
 		for range 10 {
 			c, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)})
@@ -119,33 +151,102 @@ func TestGuard_BansAnAddressThatFloods(t *testing.T) {
 			}
 			conns = append(conns, c)
 		}
-		for i := range maxCredit {
+		for i := range firstCredit {
 			if err := conns[i%10].spend(1); err != nil {
 				t.Fatalf("frame %d: %v", i, err)
 			}
 		}
-		time.Sleep(10 * time.Second)
-		for i := range 10 * creditPerSecond {
+		time.Sleep(time.Second)
+		for i := range creditPerSecond {
 			if err := conns[i%10].spend(1); err != nil {
-				t.Fatalf("frame %d after ten seconds: %v", i, err)
+				t.Fatalf("frame %d after a second: %v", i, err)
 			}
 		}
-		if err := conns[0].spend(1); !errors.Is(err, errFlood) {
-			t.Errorf("beyond the credit: %v", err)
+		for ban := range maxBans + 2 {
+			if err := conns[0].spend(grace); !errors.Is(err, errFlood) {
+				t.Errorf("beyond the credit: %v", err)
+			}
+			time.Sleep(banned<<min(ban, maxBans) - 1)
+			if _, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)}); !errors.Is(err, errBanned) {
+				t.Errorf("at the end of ban %d: %v", ban, err)
+			}
+			time.Sleep(1)
+			if _, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)}); err != nil {
+				t.Errorf("after ban %d: %v", ban, err)
+			}
+			_ = conns[0].spend(firstCredit) // what has come meanwhile
 		}
-		if _, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)}); !errors.Is(err, errBanned) {
-			t.Errorf("after the flood: %v", err)
-		}
+		time.Sleep(2 * forgiven)
+		_ = conns[0].spend(2 * firstCredit)
 		time.Sleep(banned)
 		if _, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)}); err != nil {
-			t.Errorf("after the ban: %v", err)
+			t.Errorf("after the first ban in a long time: %v", err)
 		}
 	})
 }
 
+// Callers that share their address with a flood keep their connections, and can't connect
+// anew until its ban is over.
+func TestGuard_SparesCallersBesideAFlood(t *testing.T) {
+	t.Parallel()
+	g := NewGuard(0, 0)
+	connect := func() *guardedConn {
+		c, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	caller, quiet, flood := connect(), connect(), connect()
+	call := traffic(t, func(f *http2.Framer) {
+		for i := range 50 {
+			header(f, 2*i+1, false)
+			_ = f.WriteData(uint32(2*i+1), true, []byte("request"))
+		}
+		_ = f.WritePing(false, [8]byte{})
+	})
+	for i := 0; ; i++ {
+		if err := flood.spend(answerCosts); err != nil {
+			break
+		}
+		if i > maxCredit {
+			t.Fatal("the flood goes on")
+		}
+	}
+	if err := flood.spend(1); !errors.Is(err, errFlood) {
+		t.Errorf("the flood: %v", err)
+	}
+	if err := caller.watch([]byte(call)); err != nil {
+		t.Errorf("a caller: %v", err)
+	}
+	if err := quiet.spend(answerCosts); err != nil {
+		t.Errorf("a connection that says little: %v", err)
+	}
+	if reason := g.Refuse(netip.MustParseAddr("192.0.2.1")); reason != accept.Banned {
+		t.Errorf("another connection is refused with %q", reason)
+	}
+}
+
+// Who is sent much has to acknowledge it.
+func TestGuard_LetsWindowUpdatesFollowWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	c, err := NewGuard(0, 0).admit(&textConn{ip: net.IPv4(192, 0, 2, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 * maxCredit {
+		if _, err := c.Write(make([]byte, 8192)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.spend(2); err != nil {
+			t.Fatalf("after %d writes: %v", i, err)
+		}
+	}
+}
+
 func TestGuard_RemembersFewAddresses(t *testing.T) {
 	t.Parallel()
-	g := newGuard(0)
+	g := NewGuard(0, 0)
 	for i := range 3 * maxSources {
 		c, err := g.admit(&textConn{ip: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i))})
 		if err != nil {
@@ -160,7 +261,7 @@ func TestGuard_RemembersFewAddresses(t *testing.T) {
 
 func TestGuard_BoundsCallsWithoutRequests(t *testing.T) {
 	t.Parallel()
-	g := newGuard(0)
+	g := NewGuard(0, 0)
 	open := func(n int) string {
 		return traffic(t, func(f *http2.Framer) {
 			for i := range n {
@@ -169,8 +270,8 @@ func TestGuard_BoundsCallsWithoutRequests(t *testing.T) {
 		})
 	}
 	var conns []*guardedConn
-	for range maxHalfOpen / 1000 {
-		c, err := read(t, g, open(1000), 4096)
+	for range 3 {
+		c, err := read(t, g, open(maxHalfOpen/3), 4096)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,21 +280,28 @@ func TestGuard_BoundsCallsWithoutRequests(t *testing.T) {
 	if _, err := read(t, g, open(1000), 4096); !errors.Is(err, errHalfOpen) {
 		t.Errorf("beyond the bound: %v", err)
 	}
-	if _, err := read(t, g, open(shareHalfOpen), 4096); err != nil {
-		t.Errorf("a connection with a few: %v", err)
+	for g.halfOpen.Load() < mostHalfOpen {
+		c, err := read(t, g, open(shareHalfOpen), 4096)
+		if err != nil && g.halfOpen.Load() < mostHalfOpen {
+			t.Errorf("a connection with a few: %v", err)
+		}
+		conns = append(conns, c)
+	}
+	if _, err := read(t, g, open(1), 4096); !errors.Is(err, errHalfOpen) {
+		t.Errorf("beyond the last bound: %v", err)
 	}
 	for _, c := range conns {
 		c.Close()
 		c.Close() // counts once
 	}
-	if _, err := read(t, g, open(1000), 4096); err != nil {
+	if _, err := read(t, g, open(maxHalfOpen/2), 4096); err != nil {
 		t.Errorf("after the others have left: %v", err)
 	}
 }
 
 func TestGuard_BoundsTheConnectionsOfAnAddress(t *testing.T) {
 	t.Parallel()
-	g := newGuard(2)
+	g := NewGuard(0, 2)
 	first, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)})
 	if err != nil {
 		t.Fatal(err)

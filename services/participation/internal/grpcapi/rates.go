@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/ratelimit"
 )
@@ -73,5 +74,5 @@ func clientAddress(ctx context.Context) netip.Addr {
 	if text == "" && p.Addr != nil {
 		text = p.Addr.String()
 	}
-	return networkOf(text)
+	return accept.NetworkOf(text)
 }

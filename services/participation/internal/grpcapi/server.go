@@ -85,8 +85,9 @@ type Config struct {
 	// EntriesPerMember and EntriesPerClient bound the entries of one member, and of one
 	// client address, per minute; 0 means no bound.
 	EntriesPerMember, EntriesPerClient int
-	// MaxConnectionsPerClient bounds the connections of one address; 0 means no bound.
-	MaxConnectionsPerClient int
+	// Guard bounds the connections that are not in memory. nil means one without bounds in
+	// number.
+	Guard *Guard
 	// TLS is for connections that are not in memory. nil means that they have none.
 	TLS      *tls.Config
 	Registry prometheus.Registerer // takes the metrics of calls
@@ -169,7 +170,7 @@ func transport(cfg *Config) []grpc.ServerOption {
 		secured = credentials.NewTLS(cfg.TLS)
 	}
 	options := []grpc.ServerOption{
-		grpc.Creds(guardedCredentials{secured, newGuard(cfg.MaxConnectionsPerClient)}),
+		grpc.Creds(guardedCredentials{secured, cmp.Or(cfg.Guard, NewGuard(0, 0))}),
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(cmp.Or(cfg.maxStreams, maxStreams)),

@@ -1,12 +1,12 @@
 //go:build unix
 
-package gateway
+package accept
 
 import "syscall"
 
-// openFiles returns how many files the process may open, or 0 if that is unknown. Go's
+// OpenFiles returns how many files the process may open, or 0 if that is unknown. Go's
 // runtime has raised the limit as far as it may.
-func openFiles() int {
+func OpenFiles() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0

@@ -1,0 +1,186 @@
+// Package accept bounds the connections that a port takes, before anything else is done
+// for them: a connection that is refused is closed at once, which costs less than a TLS
+// handshake or a request. A client that waited in the kernel's queue instead would not
+// try another instance.
+package accept
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/rafflecast/rafflecast/services/internal/ratelimit"
+)
+
+// Why connections are refused, as metrics name it.
+const (
+	TooMany = "too_many" // are open, in all or of one address
+	TooFast = "too_fast" // come from one address
+	Banned  = "banned"   // is their address, for a while
+)
+
+// Reasons are all reasons.
+func Reasons() []string { return []string{TooMany, TooFast, Banned} }
+
+// Config says what is bounded. Its functions may be called concurrently.
+type Config struct {
+	// Limit bounds the open connections: those that OnState counts, and those that Others
+	// returns, if it is set (one that is in both counts twice). 0 means no bound.
+	Limit  int
+	Others func() int
+	// PerSecond bounds the new connections of one address (of IPv6: one /64), of which
+	// those of three seconds may come at once. All but the first of an address are let in
+	// evenly, if many come at once, so that a crowd of them delays nobody who is connected.
+	// 0 means no bound. The networks in Trusted are not bounded: a proxy has the
+	// connections of many.
+	PerSecond int
+	Trusted   []netip.Prefix
+	// Refuse, if set, returns why an address may not connect, or "".
+	Refuse func(netip.Addr) (reason string)
+	// WriteBuffer is about how much the kernel buffers for a client that does not read, in
+	// bytes. 0 means that the kernel decides.
+	WriteBuffer int
+	// Refused, if set, is called with the reason of each connection that is refused.
+	Refused func(reason string)
+}
+
+// Bounds bounds the connections of a port. Its methods are safe for concurrent use.
+type Bounds struct {
+	cfg  Config
+	rate *ratelimit.Limiter[netip.Addr]
+	// first allows the first connection of an address in a while, and pace says when
+	// others are let in.
+	first *ratelimit.Limiter[netip.Addr]
+	pace  *rate.Limiter
+	open  atomic.Int64
+}
+
+// Connections that are let in evenly: so many a second, and so many at once. An address
+// has a first connection again after ten seconds.
+const (
+	pacePerSecond  = 500
+	paceAtOnce     = 20
+	firstPerSecond = 0.1
+)
+
+// New returns bounds that know of no connection.
+func New(cfg Config) *Bounds {
+	return &Bounds{
+		cfg: cfg, rate: ratelimit.PerSecond[netip.Addr](float64(cfg.PerSecond), 3*cfg.PerSecond),
+		first: ratelimit.PerSecond[netip.Addr](firstPerSecond, 1), pace: rate.NewLimiter(pacePerSecond, paceAtOnce),
+	}
+}
+
+// OnState counts the connections of a server. It is for http.Server.ConnState.
+func (b *Bounds) OnState(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		b.open.Add(1)
+	case http.StateHijacked, http.StateClosed:
+		b.open.Add(-1)
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// admit returns why a connection from an address is refused, or how long it must wait.
+// isCrowded says that too many wait already.
+func (b *Bounds) admit(remote net.Addr, isCrowded bool) (refused string, wait time.Duration) {
+	if b.hasTooMany() {
+		return TooMany, 0
+	}
+	address := Network(remote)
+	if b.cfg.Refuse != nil {
+		if reason := b.cfg.Refuse(address); reason != "" {
+			return reason, 0
+		}
+	}
+	if !b.isBounded(address) {
+		return "", 0
+	}
+	if _, ok := b.rate.Allow(address); !ok {
+		return TooFast, 0
+	}
+	if _, isFirst := b.first.Allow(address); isFirst {
+		return "", 0
+	}
+	if isCrowded && b.pace.Tokens() < 1 {
+		return TooFast, 0
+	}
+	return "", b.pace.Reserve().Delay()
+}
+
+// IsFull reports whether no more connections may be open, or come from an address like
+// 192.0.2.1:80. It counts one of that address: it is for connections that are served
+// before they reach a listener of these bounds.
+func (b *Bounds) IsFull(remote string) bool {
+	if b.hasTooMany() {
+		return true
+	}
+	address := NetworkOf(remote)
+	if !b.isBounded(address) {
+		return false
+	}
+	_, ok := b.rate.Allow(address)
+	return !ok
+}
+
+func (b *Bounds) hasTooMany() bool {
+	open := int(b.open.Load())
+	if b.cfg.Others != nil {
+		open += b.cfg.Others()
+	}
+	return b.cfg.Limit > 0 && open >= b.cfg.Limit
+}
+
+// isBounded reports whether the new connections of an address are bounded.
+func (b *Bounds) isBounded(address netip.Addr) bool {
+	isTrusted := func(network netip.Prefix) bool { return network.Contains(address) }
+	return b.rate != nil && !slices.ContainsFunc(b.cfg.Trusted, isTrusted)
+}
+
+// Network returns what is counted together of a connection's address: the address, or of
+// IPv6 its network (/64). All that can't be read share the zero address.
+func Network(remote net.Addr) netip.Addr {
+	if tcp, ok := remote.(*net.TCPAddr); ok {
+		return network(tcp.AddrPort())
+	}
+	if remote == nil {
+		return netip.Addr{}
+	}
+	return NetworkOf(remote.String())
+}
+
+// NetworkOf is Network of an address as text, like 192.0.2.1:80.
+func NetworkOf(text string) netip.Addr {
+	at, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return network(at)
+}
+
+func network(at netip.AddrPort) netip.Addr {
+	address := at.Addr().Unmap().WithZone("")
+	if address.Is6() {
+		prefix, _ := address.Prefix(64) // it has so many bits
+		return prefix.Addr()
+	}
+	return address
+}
+
+// FilesLimit returns how many connections may be open if the process may open so many
+// files: some are kept back for the operations port and the connections to other
+// services. 0 means no limit.
+func FilesLimit() int { return filesLimit(OpenFiles()) }
+
+func filesLimit(files int) int {
+	if files == 0 {
+		return 0
+	}
+	return max(1, files-max(64, files/20))
+}

@@ -1,0 +1,234 @@
+package accept
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// port is a server whose connections are bounded.
+type port struct {
+	t       *testing.T
+	address string
+
+	mu      sync.Mutex
+	refused []string // reasons
+}
+
+func serve(t *testing.T, cfg Config) *port {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &port{t: t, address: l.Addr().String()}
+	cfg.Refused = func(reason string) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.refused = append(p.refused, reason)
+	}
+	bounds := New(cfg)
+	server, ended := &http.Server{Handler: http.NotFoundHandler(), ConnState: bounds.OnState}, make(chan error, 1)
+	go func() { ended <- server.Serve(bounds.Listen(l)) }()
+	t.Cleanup(func() { server.Close(); <-ended })
+	return p
+}
+
+// answers reports whether a new connection from an address is answered.
+func (p *port) answers(from string) bool {
+	p.t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.DialContext(p.t.Context(), "tcp", p.address)
+	if err != nil { // it was closed before it was seen to be open
+		return false
+	}
+	p.t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		p.t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	n, _ := c.Read(make([]byte, 12))
+	return n > 0
+}
+
+func (p *port) wantRefused(want ...string) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Equal(p.refused, want) {
+		p.t.Errorf("refused: %v, want %v", p.refused, want)
+	}
+}
+
+func TestBounds_CloseConnectionsBeyondTheLimit(t *testing.T) {
+	t.Parallel()
+	p := serve(t, Config{Limit: 3, Others: func() int { return 1 }})
+	for i, want := range []bool{true, true, false, false} { // one of the three is another's
+		if p.answers("127.0.0.1") != want {
+			t.Errorf("connection %d: answered %t", i+1, !want)
+		}
+	}
+	p.wantRefused(TooMany, TooMany)
+}
+
+func TestBounds_CloseConnectionsThatComeTooFast(t *testing.T) {
+	t.Parallel()
+	p := serve(t, Config{PerSecond: 1, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.1.0/24")}})
+	var answered []bool
+	start := time.Now()
+	for range 4 {
+		answered = append(answered, p.answers("127.0.0.2"))
+	}
+	took := time.Since(start)
+	if !slices.Equal(answered[:3], []bool{true, true, true}) || (took < time.Second && answered[3]) {
+		t.Errorf("answered within %v: %v", took, answered)
+	}
+	for from, want := range map[string]bool{"127.0.0.3": true, "127.0.1.1": true} {
+		if p.answers(from) != want {
+			t.Errorf("from %s: answered %t", from, !want)
+		}
+	}
+	for range 10 {
+		if !p.answers("127.0.1.1") {
+			t.Error("a trusted proxy is bounded")
+		}
+	}
+}
+
+// A crowd from one address is let in evenly, and delays nobody else.
+func TestBounds_LetACrowdInEvenly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{PerSecond: 1000})
+		crowd, other := tcpAddr("192.0.2.1"), tcpAddr("192.0.2.2")
+		var last time.Duration
+		for range 1 + paceAtOnce + pacePerSecond {
+			refused, wait := b.admit(crowd, false)
+			if refused != "" || wait < last {
+				t.Fatalf("%q, after %v: %v", refused, last, wait)
+			}
+			last = wait
+		}
+		if last != time.Second {
+			t.Errorf("the last waits %v", last)
+		}
+		if refused, wait := b.admit(other, true); refused != "" || wait != 0 {
+			t.Errorf("another: %q, %v", refused, wait)
+		}
+		if refused, _ := b.admit(crowd, true); refused != TooFast {
+			t.Errorf("when too many wait: %q", refused)
+		}
+		time.Sleep(10 * time.Second)
+		for range paceAtOnce {
+			if refused, wait := b.admit(crowd, false); refused != "" || wait != 0 {
+				t.Errorf("later: %q, %v", refused, wait)
+			}
+		}
+	})
+}
+
+func tcpAddr(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 1} }
+
+// Of connections that wait, all are answered in the end, and none after the end.
+func TestListener_AnswersThoseThatWait(t *testing.T) {
+	t.Parallel()
+	p := serve(t, Config{PerSecond: 100})
+	var answered atomic.Int32
+	var clients sync.WaitGroup
+	for range 100 {
+		clients.Go(func() {
+			if p.answers("127.0.0.2") {
+				answered.Add(1)
+			}
+		})
+	}
+	clients.Wait()
+	if n := answered.Load(); n != 100 {
+		t.Errorf("%d are answered", n)
+	}
+}
+
+func TestListener_ClosesThoseThatWait(t *testing.T) {
+	t.Parallel()
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := New(Config{PerSecond: 100})
+	for range 1 + paceAtOnce + 50 { // the next waits for 100 ms
+		bounds.admit(tcpAddr("127.0.0.1"), false)
+	}
+	l := bounds.Listen(inner)
+	c, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection is open: %v", err)
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v", err)
+	}
+	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed again: %v", err)
+	}
+}
+
+func TestBounds_CloseConnectionsOfBannedAddresses(t *testing.T) {
+	t.Parallel()
+	p := serve(t, Config{Refuse: func(a netip.Addr) string {
+		if a == netip.MustParseAddr("127.0.0.2") {
+			return Banned
+		}
+		return ""
+	}})
+	if p.answers("127.0.0.2") || !p.answers("127.0.0.3") {
+		t.Error("the banned address is answered, or another is not")
+	}
+	p.wantRefused(Banned)
+}
+
+func TestFilesLimit_KeepsFilesBack(t *testing.T) {
+	t.Parallel()
+	for files, want := range map[int]int{0: 0, 10: 1, 1000: 936, 20000: 19000} {
+		if got := filesLimit(files); got != want {
+			t.Errorf("%d files: %d", files, got)
+		}
+	}
+}
+
+func TestNetworkOf_CountsIPv6ByNetwork(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		one, other string
+		same       bool
+	}{
+		{"192.0.2.1:1", "192.0.2.1:2", true},
+		{"192.0.2.1:1", "192.0.2.2:1", false},
+		{"[::ffff:192.0.2.1]:1", "192.0.2.1:1", true},
+		{"[2001:db8::1]:1", "[2001:db8::2]:1", true},
+		{"[2001:db8:0:1::1]:1", "[2001:db8::1]:1", false},
+		{"[fe80::1%eth0]:1", "[fe80::2%eth1]:1", true},
+		{"pipe", "@", true},
+	} {
+		if same := NetworkOf(c.one) == NetworkOf(c.other); same != c.same {
+			t.Errorf("%s and %s: %t", c.one, c.other, same)
+		}
+	}
+}
