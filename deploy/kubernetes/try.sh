@@ -18,8 +18,8 @@ system, and at the end the raffle is closed. A step passes if
 - while members enter, every connected client has each version or a newer one within
   5 s of its commit (15 s in the steps nats, mute and vanish), and receives updates all the
   time; in the step vanish the clients of the lost gateway need not,
-- no second ends the streams of more than a quarter of a gateway's clients, or brings as
-  many back (but in the step vanish),
+- no second ends the streams of more than half of a gateway's clients, or brings as many
+  back (but in the step vanish),
 - every client has the final odds within 5 s,
 - no container of either service was restarted.
 
@@ -219,11 +219,12 @@ start_jobs() {
   say "$clients clients watch raffle $raffle, $rate entries/s"
 }
 
-# burst prints a quarter of the share of clients that a gateway has, in percent.
+# burst prints half of the share of clients that a gateway has, in percent. A rolling
+# update may drain all of them at the same time, each over its window.
 burst() {
   local gateways
   gateways=$(names app.kubernetes.io/name=gateway | wc -l)
-  echo $((25 / gateways > 2 ? 25 / gateways : 2))
+  echo $((50 / gateways > 4 ? 50 / gateways : 4))
 }
 
 # finish_jobs closes the raffle, which ends both jobs, and prints their results.
