@@ -46,9 +46,9 @@ func startCluster(t *testing.T) *cluster {
 			"$POD_NAME": fmt.Sprint("nats-", i), "$PARTICIPATION_PASSWORD": "first", "$GATEWAY_PASSWORD": "second",
 			"/etc/nats/tls": tls, "/data": t.TempDir(), "port: 4222": "host: 127.0.0.1, port: -1",
 			"http: 8222": "", "port: 6222": "listen: " + routes[i],
-			"nats-0.nats.rafflecast.svc:6222": routes[0],
-			"nats-1.nats.rafflecast.svc:6222": routes[1],
-			"nats-2.nats.rafflecast.svc:6222": routes[2],
+			"$ROUTE_0": "nats-route://" + routes[0],
+			"$ROUTE_1": "nats-route://" + routes[1],
+			"$ROUTE_2": "nats-route://" + routes[2],
 		})))
 	}
 	for _, s := range c.servers {
