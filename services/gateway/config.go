@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -70,6 +71,9 @@ type Settings struct {
 	MaxConnections          int           `name:"max-connections" env:"GATEWAY_MAX_CONNECTIONS" default:"0" min:"1" max:"10000000" unit:"connections" zero:"nine tenths of the files that the process may open" help:"Most streams and long polls. Further ones are answered with 503."`
 	MaxConnectionsPerClient int           `name:"max-connections-per-client" env:"GATEWAY_MAX_CONNECTIONS_PER_CLIENT" default:"1000" min:"1" max:"10000000" unit:"connections" zero:"no limit" help:"Most streams and long polls of one client address (of IPv6: one /64). Further ones are answered with 429."`
 	NewConnectionsPerClient int           `name:"new-connections-per-client" env:"GATEWAY_NEW_CONNECTIONS_PER_CLIENT" default:"100" min:"1" max:"1000000" unit:"connections a second" zero:"no bound" help:"Most new connections of one peer's address (of IPv6: one /64). Those of three seconds may come at once. Further ones are closed at once. The networks in --trusted-proxies are not bounded."`
+	FullMark                int           `name:"full-mark" env:"GATEWAY_FULL_MARK" default:"90" min:"50" max:"100" unit:"percent" zero:"it is ready whatever their number" help:"Share of the most connections from which on the instance is not ready, as long as another one has room. It still serves who comes, up to the limit."`
+	RoomMark                int           `name:"room-mark" env:"GATEWAY_ROOM_MARK" default:"75" min:"10" max:"99" unit:"percent" help:"Share of the most connections below which the instance has room, and is ready again. Below --full-mark."`
+	RebalanceWindow         time.Duration `name:"rebalance-window" env:"GATEWAY_REBALANCE_WINDOW" default:"2m" min:"10s" max:"24h" zero:"it waits for their lifetimes to end" help:"Time in which an instance above --full-mark would end all its streams, the oldest first, while another one has room. It stops once it has room."`
 	EntriesPerClient        int           `name:"entries-per-client" env:"GATEWAY_ENTRIES_PER_CLIENT" default:"0" min:"1" max:"1000000" unit:"entries a minute" zero:"no bound" help:"Most requests of one client address (of IPv6: one /64) that enter or withdraw. As many may come at once. Further ones are answered with 429."`
 	MaxRaffles              int           `name:"max-raffles" env:"GATEWAY_MAX_RAFFLES" default:"100" min:"1" max:"100" unit:"raffles" help:"Most raffles that one connection may watch."`
 	TrustedProxies          string        `name:"trusted-proxies" env:"GATEWAY_TRUSTED_PROXIES" default:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" form:"networks like 10.0.0.0/8, separated by commas" help:"Networks of the proxies whose X-Forwarded-For is believed."`
@@ -105,6 +109,7 @@ func (c *Config) Validate() error { return config.Validate(c) }
 // Rules implements config.Rules.
 func (s *Settings) Rules(check *config.Checks) {
 	check.That(s.RetryMax >= s.RetryMin, &s.RetryMax, "at least --retry-min, "+s.RetryMin.String())
+	check.That(s.FullMark == 0 || s.RoomMark < s.FullMark, &s.RoomMark, fmt.Sprintf("below --full-mark, %d percent", s.FullMark))
 	_, err := s.proxies()
 	check.That(err == nil, &s.TrustedProxies)
 	_, err = s.origins()

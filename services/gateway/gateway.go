@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/capacity"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/course"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
@@ -80,6 +81,7 @@ type service struct {
 	tls      *tls.Config    // nil: none
 	courses  course.Recorder
 	stopping atomic.Bool
+	capacity *capacity.Watch
 }
 
 // newService makes the parts of the service: the cache, the hub, which reads from it,
@@ -117,7 +119,8 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		s.release()
 		return nil, err
 	}
-	registry.MustRegister(collector{hub: s.hub, feed: s.feed, cache: s.cache})
+	s.capacity = s.newCapacity()
+	registry.MustRegister(collector{hub: s.hub, feed: s.feed, cache: s.cache, capacity: s.capacity})
 	if err := s.secure(); err != nil {
 		s.release()
 		return nil, err
@@ -149,6 +152,15 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
 	s.ops.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	return s, nil
+}
+
+func (s *service) newCapacity() *capacity.Watch {
+	return capacity.New(capacity.Config{
+		Limit: s.cfg.maxConnections(), FullAt: s.cfg.FullMark, RoomAt: s.cfg.RoomMark, Window: s.cfg.RebalanceWindow,
+		Subject: s.cfg.Names().Gateways(), Conn: s.feed.Conn(), Open: s.hub.Open,
+		IsTaking: func() bool { return s.available() == nil },
+		End:      func(n int) { s.hub.EndOldest(n, time.Second) },
+	})
 }
 
 func (c *Config) connectNATS(callbacks natsconn.Callbacks) (*nats.Conn, error) {
@@ -232,6 +244,17 @@ func (s *service) newAPI(metrics *metrics) (*httpapi.API, error) {
 
 // ready returns nil if new clients may come, else why they may not.
 func (s *service) ready() error {
+	if err := s.available(); err != nil {
+		return err
+	}
+	if !s.capacity.Ready() {
+		return errors.New("almost full, and another instance has room")
+	}
+	return nil
+}
+
+// available returns nil if the instance can serve clients, else why it can't.
+func (s *service) available() error {
 	switch {
 	case s.stopping.Load():
 		return errors.New("stopping")
@@ -281,6 +304,7 @@ func (s *service) run(ctx context.Context, public, private net.Listener) error {
 		s.cfg.Started(Addresses{HTTP: public.Addr(), Ops: private.Addr()})
 	}
 	parts.Go(func() error { return s.feed.Run(untilDrained) }) // after Started, since it may call Ready
+	parts.Go(func() error { return s.capacity.Run(untilDrained) })
 	parts.Go(func() error {
 		select {
 		case <-ctx.Done():

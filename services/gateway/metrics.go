@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/capacity"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/feed"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/httpapi"
@@ -100,6 +101,8 @@ type collector struct {
 	hub   *fanout.Hub
 	feed  *feed.Feed
 	cache *cache.Cache
+
+	capacity *capacity.Watch
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -113,6 +116,7 @@ var (
 	connectionsEnded   = desc("connections_ended_total", "Connections that have ended, by reason.", "reason")
 	rafflesKnown       = desc("raffles_known", "Raffles whose odds are cached.")
 	natsConnected      = desc("nats_connected", "1 if there is a connection to NATS, else 0.")
+	full               = desc("full", "1 while the instance is not ready because it is almost full and another one has room, else 0.")
 	feedReady          = desc("feed_ready", "1 once the odds of all raffles have been read from the stream, else 0.")
 )
 
@@ -126,7 +130,7 @@ func number(yes bool) float64 {
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		connections, connectionsBlocked, deliveries, connectionsEnded, rafflesKnown, natsConnected, feedReady,
+		connections, connectionsBlocked, deliveries, connectionsEnded, rafflesKnown, natsConnected, feedReady, full,
 	} {
 		ch <- d
 	}
@@ -144,5 +148,6 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(rafflesKnown, prometheus.GaugeValue, float64(c.cache.Len()))
 	ch <- prometheus.MustNewConstMetric(natsConnected, prometheus.GaugeValue, number(c.feed.Connected()))
+	ch <- prometheus.MustNewConstMetric(full, prometheus.GaugeValue, number(!c.capacity.Ready()))
 	ch <- prometheus.MustNewConstMetric(feedReady, prometheus.GaugeValue, number(c.feed.Ready()))
 }

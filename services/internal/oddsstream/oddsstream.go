@@ -58,6 +58,9 @@ func (n Names) AllStored() string { return n.subject(AllStored) }
 // stored.
 func (n Names) AllLive() string { return n.subject(AllLive) }
 
+// Gateways returns the subject on which gateways tell each other that they have room.
+func (n Names) Gateways() string { return n.subject("raffle.gateways") }
+
 // Subject returns the subject under which a raffle's odds are stored.
 func (n Names) Subject(raffleID int64) string {
 	return n.subject(stored + strconv.FormatInt(raffleID, 10))

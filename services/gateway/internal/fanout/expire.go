@@ -1,8 +1,10 @@
 package fanout
 
 import (
+	"cmp"
 	"encoding/json"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
@@ -35,7 +37,7 @@ func (s *shard) expire(c *conn) {
 // closeExpired ends a connection whose time is over. If it is drained together with
 // others, the client is told its own wait, so that they do not all come back at once.
 func (s *shard) closeExpired(c *conn) {
-	if c.ending == GoingAway && !c.blocked {
+	if (c.ending == GoingAway || c.ending == Rebalanced) && !c.blocked {
 		cfg := &s.hub.cfg
 		farewell := sse.AppendRetry(nil, cfg.RetryMin+rand.N(cfg.RetryMax-cfg.RetryMin+1))
 		_, _ = c.put(append(farewell, '\n')) // as much as it takes
@@ -52,6 +54,22 @@ func (s *shard) drain(window time.Duration) {
 			s.wheel.reschedule(c, at)
 		}
 	})
+}
+
+// endOldest spreads the end of the n connections that have the least time left, which
+// have lasted longest, over a window.
+func (s *shard) endOldest(n int, window time.Duration) {
+	var lasting []*conn
+	s.wheel.each(func(c *conn) {
+		if c.ending == MaxLifetime {
+			lasting = append(lasting, c)
+		}
+	})
+	slices.SortFunc(lasting, func(a, b *conn) int { return cmp.Compare(a.endsAt, b.endsAt) })
+	for _, c := range lasting[:min(n, len(lasting))] {
+		c.endsAt, c.ending = min(c.endsAt, s.now+rand.N(window+1)), Rebalanced
+		s.wheel.reschedule(c, c.endsAt)
+	}
 }
 
 // heartbeat returns a heartbeat, encoded once for all connections that need one in

@@ -147,6 +147,16 @@ func (h *Hub) Drain(ctx context.Context, window time.Duration) {
 	}
 }
 
+// EndOldest ends the n streams that have lasted longest, evenly over the window, each
+// with its own wait before the client comes back. It returns at once. Long polls end
+// by themselves.
+func (h *Hub) EndOldest(n int, window time.Duration) {
+	for i, s := range h.shards {
+		share := (n + i) / len(h.shards) // the last shards take what is left over
+		s.do(func() { s.endOldest(share, window) })
+	}
+}
+
 // refuseNew refuses new connections from now on.
 func (h *Hub) refuseNew(window time.Duration) {
 	h.mu.Lock()

@@ -14,6 +14,7 @@ const (
 	Stalled                       // it took nothing for the write timeout
 	UnexpectedInput               // the client sent too much after its request
 	Failed                        // the system could not serve it
+	Rebalanced                    // another instance has more room
 	PollAnswered                  // a long poll had news
 	PollTimeout                   // a long poll had none
 	numReasons
@@ -21,7 +22,7 @@ const (
 
 var reasonNames = [numReasons]string{
 	Finished: "final", MaxLifetime: "lifetime", ClientGone: "client", GoingAway: "draining", Stalled: "stalled",
-	UnexpectedInput: "unexpected_input", Failed: "error", PollAnswered: "poll_answered", PollTimeout: "poll_timeout",
+	UnexpectedInput: "unexpected_input", Failed: "error", Rebalanced: "rebalanced", PollAnswered: "poll_answered", PollTimeout: "poll_timeout",
 }
 
 // String returns the reason's name in metrics.

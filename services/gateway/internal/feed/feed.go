@@ -130,6 +130,9 @@ func (f *Feed) Complete() bool { return f.complete.Load() }
 // Connected reports whether there is a connection to NATS.
 func (f *Feed) Connected() bool { return f.nc.IsConnected() }
 
+// Conn returns the connection to NATS, which is closed when Run returns.
+func (f *Feed) Conn() *nats.Conn { return f.nc }
+
 // Run follows the stream until ctx ends, then closes the connection. Call it once.
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.nc.Close()
