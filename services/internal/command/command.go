@@ -102,7 +102,7 @@ func Run(
 		_ = kctx.PrintUsage(false)
 		return exitNotUnderstood
 	case err != nil:
-		report(stderr, program, err)
+		common.report(stderr, program, err, lookup)
 		return exitNotUnderstood
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -112,7 +112,7 @@ func Run(
 	if err := kctx.Run(common.logger(stderr), parser); err != nil {
 		exit, ok := errors.AsType[*ExitError](err)
 		if !ok || exit.Err != nil {
-			report(stderr, program, err)
+			common.report(stderr, program, err, lookup)
 		}
 		if ok {
 			return exit.Code
@@ -137,13 +137,19 @@ func usual(args []string) []string {
 func (g *globals) logger(out io.Writer) *slog.Logger {
 	options := slog.HandlerOptions{Level: g.LogLevel}
 	if g.LogFormat == "json" {
-		return slog.New(telemetry.LogHandler(slog.NewJSONHandler(out, &options)))
+		return slog.New(telemetry.LimitRepeats(telemetry.LogHandler(slog.NewJSONHandler(out, &options))))
 	}
-	return slog.New(telemetry.LogHandler(slog.NewTextHandler(out, &options)))
+	return slog.New(telemetry.LimitRepeats(telemetry.LogHandler(slog.NewTextHandler(out, &options))))
 }
 
-// report writes an error, each of its lines by itself.
-func report(out io.Writer, program string, err error) {
+// report writes an error: as a line of the log if that is JSON, else each of its lines
+// by itself.
+func (g *globals) report(out io.Writer, program string, err error, lookup func(string) (string, bool)) {
+	format, _ := lookup("LOG_FORMAT") // settings that were not understood are not in g
+	if g.LogFormat == "json" || g.LogFormat == "" && format == "json" {
+		slog.New(slog.NewJSONHandler(out, nil)).Error("the program ends", "program", program, "error", err)
+		return
+	}
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(out, "%s: %s\n", program, strings.TrimSuffix(line, "\n"))
 	}

@@ -93,6 +93,8 @@ func TestRun_ExitCodes(t *testing.T) {
 		{"serv", 2, "", `program: unknown command serv, did you mean "serve"?`},
 		{"serve --partitions=0", 2, "", "program: --partitions=0: must be 1 to 64 partitions\n"},
 		{"fail", 1, "", "program: one\nprogram: two\n"},
+		{"fail --log-format=json", 1, "", `"level":"ERROR","msg":"the program ends","program":"program","error":"one\ntwo"}`},
+		{"serve --partitions=0 --log-format=json", 2, "", `"msg":"the program ends","program":"program","error":"--partitions=0: must be 1 to 64 partitions"}`},
 		{"fail --code=7", 7, "", "program: worse\n"},
 		{"fail --code=8", 8, "", ""},
 	} {

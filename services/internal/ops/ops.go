@@ -6,16 +6,27 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/rafflecast/rafflecast/services/internal/command"
 )
 
-// NewRegistry returns a registry with the metrics of the Go runtime and the process.
+// NewRegistry returns a registry with the metrics of the Go runtime and the process, and
+// which build it is.
 func NewRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(),
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "rafflecast", Name: "build_info", Help: "1, with the build of the program as labels.",
+		ConstLabels: prometheus.Labels{
+			"version": command.Version(), "revision": command.Revision(), "goversion": runtime.Version(),
+		},
+	})
+	build.Set(1)
+	r.MustRegister(build, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
