@@ -49,6 +49,9 @@ manifests: promtool ## check what is in deploy: manifests, compose file, alerts 
 dashboard: ## make deploy/grafana/rafflecast.json from its source, deploy/internal/dashboard
 	@cd deploy && GOWORK=off go run ./internal/dashboard >grafana/rafflecast.json
 
+chart: ## make the templates of the Helm chart from the manifests for kustomize
+	@cd deploy && GOWORK=off go run ./internal/chart kubernetes helm/rafflecast/templates
+
 noble: ## bundle SHA-256 and BLS of npm's @noble for the page's check of a draw
 	@cd services/gateway/web/draw && ./noble.sh $(BUILD)/npm/noble >$(BUILD)/noble.js && cp $(BUILD)/noble.js noble.js
 
@@ -163,4 +166,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard noble alone pictures bench-entries bench-gateway faults fuzz abuse images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime promtool FORCE
+.PHONY: help run build test manifests dashboard chart noble alone pictures bench-entries bench-gateway faults fuzz abuse images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime promtool FORCE
