@@ -33,6 +33,9 @@ const (
 	handshakeTimeout = 2 * time.Second
 	// keepaliveTimeout is how long a client may take to say that it is there.
 	keepaliveTimeout = 20 * time.Second
+	// minPing is the least time between two pings of a client. Clients are asked to ping
+	// after 10 s, and a ping may arrive earlier after the one before than it was sent.
+	minPing = 5 * time.Second
 	// callTimeout bounds every unary call, from its headers on: a caller that sends no
 	// message holds a stream for no longer.
 	callTimeout = 30 * time.Second
@@ -179,7 +182,7 @@ func transport(cfg *Config) []grpc.ServerOption {
 		// A stop waits for handshakes: one that never comes must not hold it up.
 		grpc.ConnectionTimeout(handshakeTimeout),
 		// Clients may ping idle connections as often as common proxies need it.
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			Time: cfg.Keepalive, Timeout: keepaliveTimeout,
 			MaxConnectionAge: cfg.MaxConnectionAge, MaxConnectionIdle: cfg.MaxConnectionIdle,
