@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -30,6 +31,7 @@ func TestHandler_AnswersHealthChecks(t *testing.T) {
 		{"/readyz", notReady, 503, "no snapshot yet"},
 		{"/metrics", ready, 200, "go_goroutines"},
 		{"/metrics", ready, 200, "process_open_fds"},
+		{"/metrics", ready, 200, `rafflecast_build_info{goversion="` + runtime.Version() + `",revision="`},
 		{"/debug/pprof/", ready, 200, "goroutine"},
 		{"/", ready, 404, ""},
 	} {
