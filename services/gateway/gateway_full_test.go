@@ -51,9 +51,10 @@ func TestGateway_LeavesNewViewersToAnotherInstanceWhileItIsFull(t *testing.T) {
 	// There is another one.
 	second := &running{t: t, nats: first.nats}
 	second.run(limits)
-	testenv.Eventually(t, "the full instance is not ready", 20*time.Second, func() bool { return !first.isReady(t.Context()) })
+	isReady := func() bool { return first.isReady(t.Context()) }
+	testenv.Eventually(t, "the full instance is not ready", 20*time.Second, func() bool { return !isReady() })
 	// It ends its oldest streams until it has room.
-	testenv.Eventually(t, "the instance with room is ready again", time.Minute, func() bool { return first.isReady(t.Context()) })
+	testenv.Eventually(t, "the instance with room is ready again", time.Minute, isReady)
 	if !second.isReady(t.Context()) {
 		t.Error("the instance without viewers is not ready")
 	}

@@ -29,8 +29,9 @@ func TestLimitRepeats_DropsWhatIsLoggedTooOften(t *testing.T) {
 		time.Sleep(repeatPeriod)
 		log.Error("a batch of entries failed")
 		log.Error("a batch of entries failed")
-		if got := out.String(); strings.Count(got, "a batch of entries failed") != 2 || strings.Count(got, "dropped=95\n") != 1 {
-			t.Errorf("after a while: %s", got)
+		if failed, dropped := strings.Count(out.String(), "a batch of entries failed"),
+			strings.Count(out.String(), "dropped=95\n"); failed != 2 || dropped != 1 {
+			t.Errorf("after a while: %s", out.String())
 		}
 	})
 }

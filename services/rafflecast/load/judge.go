@@ -24,7 +24,8 @@ func (r *Result) retried() (attempts int64) {
 func (r *Result) judge(cfg *Config) error {
 	var late, often error
 	if p99 := r.p99(); cfg.MaxP99 > 0 && p99 > cfg.MaxP99 {
-		late = fmt.Errorf("99 %% of the requests were answered within %v, more than %v", p99.Round(time.Millisecond), cfg.MaxP99)
+		late = fmt.Errorf("99 %% of the requests were answered within %v, more than %v",
+			p99.Round(time.Millisecond), cfg.MaxP99)
 	}
 	requests := r.Latency.TotalCount() + r.Unknown
 	if retried := r.retried(); cfg.MaxRetried > 0 && retried*1000 > requests*int64(cfg.MaxRetried) {

@@ -20,7 +20,8 @@ func TestRun_JudgesLatencyAndFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := settings(t, append([]string{"--target=" + serveUnreliable(t, &unreliable{}), "--count=300", "--concurrency=40"}, c.args...)...)
+			args := []string{"--target=" + serveUnreliable(t, &unreliable{}), "--count=300", "--concurrency=40"}
+			cfg := settings(t, append(args, c.args...)...)
 			_, result := send(t, cfg)
 			err := result.judge(&cfg)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {

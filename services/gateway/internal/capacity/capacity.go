@@ -9,8 +9,10 @@
 // So each says once a second, by NATS, whether it has room, and is not ready only while
 // another one has room by what it said last, within three seconds. That one is ready. If
 // two become full in the same second, each learns of the other within the next one, and
-// both are ready, before a probe has failed twice. What is told is worth nothing later, so instances stay stateless. Without NATS, or where it
-// does not let gateways use the subject, all stay ready up to the connection limit.
+// both are ready, before a probe has failed twice.
+//
+// What is told is worth nothing later, so instances stay stateless. Without NATS, or where
+// it does not let gateways use the subject, all stay ready up to the connection limit.
 //
 // # Concurrency
 //

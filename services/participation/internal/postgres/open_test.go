@@ -97,3 +97,16 @@ func TestOpen_URLBoundsTheServersWait(t *testing.T) {
 		}
 	}
 }
+
+// After a rollback, pods of the version before start on the newer schema.
+func TestMigrate_LeavesANewerSchemaAlone(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	const newer = `INSERT INTO goose_db_version (version_id, is_applied) VALUES (999999, true)`
+	if _, err := pool.Exec(t.Context(), newer); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.Migrate(t.Context(), pool); err != nil {
+		t.Error(err)
+	}
+}
