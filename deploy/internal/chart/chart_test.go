@@ -126,7 +126,9 @@ func TestChart_InstallsWhatTheOverlayHas(t *testing.T) {
 
 func TestChart_ScalesGateways(t *testing.T) {
 	t.Parallel()
-	for kind, want := range map[string]string{"hpa": "HorizontalPodAutoscaler/gateway", "keda": "ScaledObject/gateway", "none": ""} {
+	for kind, want := range map[string]string{
+		"hpa": "HorizontalPodAutoscaler/gateway", "keda": "ScaledObject/gateway", "none": "",
+	} {
 		got, err := render(t, release, "autoscaling: {kind: "+kind+"}\ngateway: {replicas: 7}")
 		if err != nil {
 			t.Fatal(err)
@@ -196,7 +198,8 @@ func TestChart_EachValueHasAnEffect(t *testing.T) {
 		}
 		hasEffect := false
 		for _, kinds := range []string{
-			"{entrance: {kind: gateway-api}}", "{entrance: {kind: ingress}}", "{autoscaling: {kind: keda}}", "{autoscaling: {kind: none}}", "{}",
+			"{entrance: {kind: gateway-api}}", "{entrance: {kind: ingress}}",
+			"{autoscaling: {kind: keda}}", "{autoscaling: {kind: none}}", "{}",
 		} {
 			before, errBefore := render(t, release, kinds)
 			merged := map[string]any{}
@@ -225,7 +228,9 @@ func TestChart_EachValueHasAnEffect(t *testing.T) {
 
 func TestChart_RefusesUnknownValues(t *testing.T) {
 	t.Parallel()
-	for _, values := range []string{"entrances: {kind: none}", "entrance: {kind: istio}", "gateway: {maxConnections: many}", "participation: {replicas: 0}"} {
+	for _, values := range []string{
+		"entrances: {kind: none}", "entrance: {kind: istio}", "gateway: {maxConnections: many}", "participation: {replicas: 0}",
+	} {
 		if _, err := render(t, release, values); err == nil {
 			t.Errorf("%s is accepted", values)
 		}

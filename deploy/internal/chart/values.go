@@ -71,17 +71,17 @@ var particular = map[string][]value{
 		{"spec/triggers/0/metadata/threshold", ".Values.autoscaling.connections" + quote},
 	},
 	"NetworkPolicy/gateway": {
-		{"spec/ingress/0/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name", ".Values.networkPolicies.proxyNamespace" + quote},
-		{"spec/ingress/1/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name", monitoring},
-		{"spec/egress/2/to/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name", monitoring},
+		{"spec/ingress/0/from/0/" + namespace, ".Values.networkPolicies.proxyNamespace" + quote},
+		{"spec/ingress/1/from/0/" + namespace, monitoring},
+		{"spec/egress/2/to/0/" + namespace, monitoring},
 	},
 	"NetworkPolicy/participation": {
-		{"spec/ingress/2/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name", monitoring},
+		{"spec/ingress/2/from/0/" + namespace, monitoring},
 		{"spec/egress/1/to", ".Values.networkPolicies.database" + asYAML},
-		{"spec/egress/2/to/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name", monitoring},
+		{"spec/egress/2/to/0/" + namespace, monitoring},
 	},
 	"NetworkPolicy/nats": {
-		{"spec/ingress/2/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name", monitoring},
+		{"spec/ingress/2/from/0/" + namespace, monitoring},
 	},
 	"Gateway/rafflecast": {
 		{"spec/gatewayClassName", ".Values.entrance.class" + quote},
@@ -98,6 +98,7 @@ var particular = map[string][]value{
 
 const (
 	host       = ".Values.entrance.host" + quote
+	namespace  = "namespaceSelector/matchLabels/kubernetes.io~1metadata.name"
 	monitoring = ".Values.networkPolicies.monitoringNamespace" + quote
 )
 
@@ -108,8 +109,10 @@ func image(name string) string {
 // secrets are the names of secrets, each with the value that replaces it wherever it is.
 var secrets = map[string]string{
 	"participation-database": "database", "postgres-ca": "databaseCA",
-	"nats-tls": "natsTLS", "nats-users": "natsUsers", "participation-nats": "participationNATS", "gateway-nats": "gatewayNATS",
-	"rafflecast-tls": "publicTLS", "rafflecast-jwks": "jwks", "rafflecast-signing": "signing", "participation-tls": "participationTLS",
+	"nats-tls": "natsTLS", "nats-users": "natsUsers",
+	"participation-nats": "participationNATS", "gateway-nats": "gatewayNATS",
+	"rafflecast-tls": "publicTLS", "participation-tls": "participationTLS",
+	"rafflecast-jwks": "jwks", "rafflecast-signing": "signing",
 }
 
 // conditions returns the conditions under which the chart has an object.

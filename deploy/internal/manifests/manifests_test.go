@@ -186,7 +186,8 @@ func TestProduction_LeavesTheEntranceToYou(t *testing.T) {
 func TestProduction_RunsInAnyNamespace(t *testing.T) {
 	t.Parallel()
 	for _, entrance := range []string{"gateway-api", "ingress"} {
-		text := renderOverlay(t, "namespace: elsewhere\nresources: [../production]\ncomponents: [../../components/"+entrance+"]\n")
+		text := renderOverlay(t,
+			"namespace: elsewhere\nresources: [../production]\ncomponents: [../../components/"+entrance+"]\n")
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, ".rafflecast.svc") && !strings.Contains(line, "PARTICIPATION_AUTH_CERTIFICATES") &&
 				!strings.Contains(line, "value: operator=") || strings.Contains(line, "namespace: rafflecast") {
