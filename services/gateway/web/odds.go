@@ -23,7 +23,11 @@ type raffle struct {
 	DrawsAt             *time.Time `json:"drawsAt"`
 	At                  *time.Time `json:"at"`
 	Rule                string     `json:"rule"`
-	Holders             []struct {
+	Prizes              []struct {
+		Name  string
+		Count int64
+	} `json:"prizes"`
+	Holders []struct {
 		Entries, Members int64
 	} `json:"holders"`
 	WinningTickets []struct {
@@ -141,6 +145,18 @@ func (t *texts) sentence(o *raffle) string {
 		parts = append(parts, t.Get("closesAt", "time", t.formatTime(*o.ClosesAt)))
 	}
 	return t.Get("sentence", "parts", join(parts, t.Get("semicolon")))
+}
+
+// prizes lists what can be won, if that is more than the title says.
+func (t *texts) prizes(o *raffle) string {
+	if len(o.Prizes) == 1 && o.Prizes[0].Name == o.Title {
+		return ""
+	}
+	names := make([]string, len(o.Prizes))
+	for i, p := range o.Prizes {
+		names[i] = t.Get("prize", "n", p.Count, "name", p.Name)
+	}
+	return join(names, t.Get("comma"))
 }
 
 // moment tells when a raffle opens, closes, or ended.

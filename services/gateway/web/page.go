@@ -50,7 +50,7 @@ var (
 	rafflePage  = mustParse("html/raffle.html")
 	listPage    = mustParse("html/list.html")
 	errorPage   = mustParse("html/error.html")
-	pageStyle   = template.CSS(mustRead("assets/style.css")) //nolint:gosec // it is ours
+	pageStyle   = template.CSS(mustRead("bundle/style.css")) //nolint:gosec // it is ours
 	pageScript  = mustLoadHashed("bundle/page.js")
 	styleSource = "'sha256-" + hashBase64(string(pageStyle)) + "'"
 )

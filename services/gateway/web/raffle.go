@@ -11,6 +11,7 @@ import (
 type raffleView struct {
 	*raffle
 	Hero     hero
+	Prizes   string
 	Sentence string
 	StubNote string // why nobody can enter; empty if they can
 	Limit    string // how often a member may enter
@@ -35,7 +36,9 @@ func (s *site) raffle(w http.ResponseWriter, r *http.Request) error {
 		T: t, Title: view.Title, Description: description(view), Origin: s.source.Origin(r),
 		Path: path, StagePath: path + "?stage", Live: true, Raffle: view,
 	}
-	p.CanEnter, p.NeedsToken = s.source.Entering()
+	if p.CanEnter, p.NeedsToken = s.source.Entering(); !p.CanEnter && view.StubNote == "" {
+		view.StubNote = t.Get("elsewhere")
+	}
 	p.Data = data{
 		Lang: t.lang, Now: now.UTC().Format(odds.TimeFormat), Odds: view.json,
 		Course: pairs(s.source.Course(u.RaffleID)), NeedsToken: p.NeedsToken,
@@ -55,7 +58,7 @@ func (t *texts) viewOf(u *odds.Update, now time.Time) (*raffleView, error) {
 		return nil, err
 	}
 	v := &raffleView{
-		raffle: o, Sentence: t.sentence(o), StubNote: t.stubNote(o),
+		raffle: o, Prizes: t.prizes(o), Sentence: t.sentence(o), StubNote: t.stubNote(o),
 		Limit: t.Get("limit", "n", o.MaxEntriesPerMember), AsOf: t.formatTime(now),
 	}
 	if v.Hero, err = t.heroOf(o, now); err != nil {

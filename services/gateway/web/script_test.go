@@ -16,10 +16,10 @@ import (
 
 // said is what the page says of a raffle.
 type said struct {
-	Label, Figure  string
-	IsText         bool
-	Detail         string
-	Sentence, Note string
+	Label, Figure          string
+	IsText                 bool
+	Detail                 string
+	Sentence, Note, Prizes string
 }
 
 // comparison is a raffle of which HTML and script must say the same.
@@ -57,6 +57,8 @@ func raffles(t *testing.T, now time.Time) []json.RawMessage {
 		"holders": []map[string]int{{"entries": 1, "members": 1}, {"entries": 4, "members": 1}},
 	})
 	add("DRAWN", map[string]any{"entries": 5, "members": 5, "winningTickets": []map[string]int{{"ticket": 3, "prize": 1}}})
+	add("OPEN", map[string]any{"prizes": []map[string]any{{"name": "x", "count": 3}}})
+	add("OPEN", map[string]any{"prizes": []map[string]any{{"name": "Guitar", "count": 1}, {"name": "Plectrum", "count": 1200}}})
 	add("SCHEDULED", nil)
 	for _, rest := range []time.Duration{-time.Second, 5 * time.Second, 70 * time.Second, time.Hour, 25 * time.Hour, 1131 * 24 * time.Hour} {
 		add("SCHEDULED", map[string]any{"opensAt": now.Add(rest).UTC().Format(odds.TimeFormat)})
@@ -81,7 +83,7 @@ func TestScript_SaysWhatTheHTMLSays(t *testing.T) {
 				t.Fatal(err)
 			}
 			comparisons = append(comparisons, comparison{texts.lang, now, event})
-			want = append(want, said{h.Label, h.Figure, h.IsText, h.Detail, texts.sentence(o), texts.stubNote(o)})
+			want = append(want, said{h.Label, h.Figure, h.IsText, h.Detail, texts.sentence(o), texts.stubNote(o), texts.prizes(o)})
 		}
 	}
 	assets, err := filepath.Abs("assets")

@@ -1,6 +1,6 @@
 // Package web is the page of Rafflecast for people: a raffle, or the list of them, as the
-// gateway knows them. Everything that a visitor wants to know is in the HTML; a script,
-// which is bundled from assets by make generate, keeps it current and lets members enter.
+// gateway knows them. Everything that a visitor wants to know is in the HTML; a script keeps
+// it current and lets members enter. make generate bundles script and style from assets.
 // The page loads nothing from another host.
 package web
 
@@ -15,7 +15,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
 
-//go:embed html text bundle assets/*.svg assets/*.png assets/style.css draw/*.js client/*.js
+//go:embed html text bundle assets/*.svg assets/*.png draw/*.js client/*.js
 var embedded embed.FS
 
 // Source is what the page is made of. Its methods are safe for concurrent use.

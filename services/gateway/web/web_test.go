@@ -446,7 +446,7 @@ func TestReferences_StayOnThisHost(t *testing.T) {
 func files(t *testing.T) map[string]string {
 	t.Helper()
 	bodies := map[string]string{}
-	for _, name := range slices.Concat(glob(t, "assets/*.*s"), glob(t, "html/*"), glob(t, "bundle/*")) {
+	for _, name := range slices.Concat(glob(t, "assets/*.js"), glob(t, "assets/*.css"), glob(t, "html/*"), glob(t, "bundle/*")) {
 		body, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

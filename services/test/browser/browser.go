@@ -82,6 +82,16 @@ func (tab *Tab) Open(address string) {
 	tab.Do(chromedp.Navigate(address))
 }
 
+// Click clicks at the middle of an element, once it is visible. chromedp.Click does not
+// notice that an element has become visible whose parent was hidden when the page came.
+func (tab *Tab) Click(selector string) {
+	tab.t.Helper()
+	tab.Await(`document.querySelector(%q)?.checkVisibility()`, selector)
+	tab.Do(chromedp.QueryAfter(selector, func(ctx context.Context, target *chromedp.Target, nodes []*chromedp.Node) (chromedp.Void, error) {
+		return chromedp.MouseClickNode(nodes[0])(ctx, target)
+	}))
+}
+
 // Evaluate runs JavaScript in the page.
 func (tab *Tab) Evaluate(script string) {
 	tab.t.Helper()

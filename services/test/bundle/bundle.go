@@ -1,5 +1,6 @@
-// Package bundle makes one script of the page's modules and texts, with esbuild. It is
-// committed, so that neither building nor running a gateway needs esbuild.
+// Package bundle makes the page's script of its modules and texts, and a smaller style
+// sheet, with esbuild. Both are committed, so that neither building nor running a gateway
+// needs esbuild.
 package bundle
 
 import (
@@ -10,10 +11,13 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 )
 
-// Script returns the script of the page whose sources are in a directory.
-func Script(dir string) ([]byte, error) {
+// Files are what Make makes, of the sources with the same names in assets.
+var Files = []string{"page.js", "style.css"}
+
+// Make returns one of the files, for the page whose sources are in a directory.
+func Make(dir, name string) ([]byte, error) {
 	result := api.Build(api.BuildOptions{
-		EntryPoints:       []string{filepath.Join(dir, "assets/page.js")},
+		EntryPoints:       []string{filepath.Join(dir, "assets", name)},
 		Bundle:            true,
 		MinifyWhitespace:  true,
 		MinifyIdentifiers: true,
@@ -29,11 +33,16 @@ func Script(dir string) ([]byte, error) {
 	return result.OutputFiles[0].Contents, nil
 }
 
-// Write writes the script beside its sources.
+// Write writes the files beside their sources, into bundle.
 func Write(dir string) error {
-	script, err := Script(dir)
-	if err != nil {
-		return err
+	for _, name := range Files {
+		made, err := Make(dir, name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "bundle", name), made, 0o644); err != nil { //nolint:gosec // they are sources
+			return err
+		}
 	}
-	return os.WriteFile(filepath.Join(dir, "bundle/page.js"), script, 0o644) //nolint:gosec // it is a source
+	return nil
 }

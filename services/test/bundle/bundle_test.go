@@ -3,21 +3,24 @@ package bundle
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
-func TestScript_IsTheCommittedOne(t *testing.T) {
+func TestFiles_AreTheCommittedOnes(t *testing.T) {
 	t.Parallel()
 	const page = "../../gateway/web"
-	made, err := Script(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	committed, err := os.ReadFile(page + "/bundle/page.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(made, committed) {
-		t.Error("it differs from what make generate makes")
+	for _, name := range Files {
+		made, err := Make(page, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		committed, err := os.ReadFile(filepath.Join(page, "bundle", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(made, committed) {
+			t.Errorf("%s differs from what make generate makes", name)
+		}
 	}
 }

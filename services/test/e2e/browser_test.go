@@ -83,16 +83,18 @@ func TestPage_WithdrawsAnEntry(t *testing.T) {
 		tab.Await(`document.querySelector("#raffle").dataset.own === "%d" && document.querySelector("#raffle").dataset.entries === "%d"`, own, 30+own)
 		if own < 3 {
 			tab.Await(`!document.querySelector("#enter-button").ariaDisabled`)
-			tab.Do(chromedp.Click("#enter-button"))
+			tab.Click("#enter-button")
 		}
 	}
 	figureIs(tab, `^17.6%$`) // 1 - C(30,2)/C(33,2), and not the 6.06 % of each entry
 	tab.Await(`document.querySelector("#stub-note").textContent.includes("all 3 entries")`)
 	tab.Await(`!document.querySelector("#enter-form").checkVisibility()`)
 
-	tab.Do(chromedp.Click("#withdraw-button"), chromedp.Click("#withdraw-keep")) // it asks first
+	tab.Click("#withdraw-button") // it asks first
+	tab.Click("#withdraw-keep")
 	tab.Await(`document.querySelector("#raffle").dataset.own === "3" && !document.querySelector("#withdraw-keep").checkVisibility()`)
-	tab.Do(chromedp.Click("#withdraw-button"), chromedp.Click("#withdraw-button"))
+	tab.Click("#withdraw-button")
+	tab.Click("#withdraw-button")
 	tab.Await(`document.querySelector("#raffle").dataset.own === "2" && document.querySelector("#raffle").dataset.entries === "32"`)
 	tab.Await(`document.querySelector("#enter-form").checkVisibility()`)
 }
@@ -160,7 +162,7 @@ func TestPage_ShowsWhoOneIs(t *testing.T) {
 
 	b.openPage(tab, ids[0])
 	tab.Await(`document.querySelector("#who").textContent.includes("7")`)
-	tab.Do(chromedp.Click("#enter-button"))
+	tab.Click("#enter-button")
 	tab.Await(`document.querySelector("#enter-message").textContent.includes("7")`)
 	tab.Await(`document.querySelector("#raffle").dataset.entries === "1" && document.querySelector("#raffle").dataset.own === "1"`)
 }

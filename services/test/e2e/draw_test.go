@@ -42,7 +42,7 @@ func TestPage_ShowsTheDraw(t *testing.T) {
 	won := winners.GetWinners()[0].GetTicket()
 	tab.Await(`document.querySelector("#winning li").dataset.ticket === "%d"`, won)
 	figureIs(tab, map[bool]string{true: "^You won!$", false: "^Not this time$"}[won == 1])
-	tab.Do(chromedp.Click("#check-button"))
+	tab.Click("#check-button")
 	tab.Await(`document.querySelector("#check-result").dataset.outcome === "true"`)
 	verify(t, web+"/raffle/1")
 }

@@ -65,14 +65,14 @@ func TestPage_CanBePaused(t *testing.T) {
 	t.Parallel()
 	b, o, tab := one(t)
 	b.open(tab, 1)
-	tab.Do(chromedp.Click("#pause"))
+	tab.Click("#pause")
 	tab.Await(`document.querySelector("#connection-text").textContent.startsWith("Paused") && document.querySelector("#pause").ariaPressed === "true"`)
 	tab.Await(`document.getAnimations().length === 0`)
 	tab.Evaluate(`window.seen = 0; new EventSource("/api/v1/raffles/1/subscribe").addEventListener("raffle-winning-probability", (e) => seen = JSON.parse(e.data).entries)`)
 	b.change(o, func(o *rafflev1.Odds) { o.Entries, o.Members = 60, 60 })
 	tab.Await(`window.seen === 60`)
 	tab.Await(`document.querySelector("#raffle").dataset.entries === "42"`)
-	tab.Do(chromedp.Click("#pause"))
+	tab.Click("#pause")
 	tab.Await(`document.querySelector("#raffle").dataset.entries === "60" && %s === "1 in 20"`, figure)
 }
 
@@ -213,7 +213,7 @@ func TestPage_FollowsTheDraw(t *testing.T) {
 	b.change(o, drawn(7, 8, 9))
 	tab.Await(`%s === "You won!" && document.querySelector("#winning .mine").dataset.ticket === "7"`, figure)
 	tab.Await(`document.querySelector("#connection").dataset.connection === "ended" && !document.querySelector("#connection").checkVisibility()`)
-	tab.Do(chromedp.Click("#check-button"))
+	tab.Click("#check-button")
 	tab.Await(`document.querySelector("#check-result").textContent.startsWith("The log of the raffle can't be read")`)
 }
 
@@ -275,7 +275,7 @@ func TestList_IsLive(t *testing.T) {
 	tab.Await(`%s === "6,5,4,3,2"`, ids)
 
 	for show, want := range map[string]string{"soon": "20", "ended": "1,21"} {
-		tab.Do(chromedp.Click(fmt.Sprintf(`.tabs a[href="/?show=%s"]`, show)))
+		tab.Click(fmt.Sprintf(`.tabs a[href="/?show=%s"]`, show))
 		tab.Await(`document.querySelector("#list").dataset.show === %q && %s === %q`, show, ids, want)
 	}
 }

@@ -40,6 +40,7 @@ func raffle(id int64, changes ...func(*rafflev1.Odds)) *rafflev1.Odds {
 		Id: id, Version: 1, Epoch: "first", State: rafflev1.Raffle_OPEN, Title: "Signed guitar", Winners: 3,
 		MaxEntriesPerMember: 3, Entries: 42, Members: 40, Rule: rafflev1.Raffle_ENTRY_WINS, LogSize: 43,
 		At: timestamppb.Now(), ClosesAt: in(26 * time.Hour),
+		Prizes: []*rafflev1.Prize{{Name: "Signed guitar", Count: 1}, {Name: "Plectrum", Count: 2}},
 	}
 	for _, change := range changes {
 		change(o)

@@ -39,8 +39,8 @@ var states = []state{
 func drawn(tickets ...int64) func(*rafflev1.Odds) {
 	return func(o *rafflev1.Odds) {
 		o.State, o.ClosesAt, o.DrawsAt = rafflev1.Raffle_DRAWN, in(-6*time.Minute), in(-time.Minute)
-		for _, ticket := range tickets {
-			o.WinningTickets = append(o.WinningTickets, &rafflev1.WinningTicket{Ticket: ticket, Prize: 1})
+		for i, ticket := range tickets {
+			o.WinningTickets = append(o.WinningTickets, &rafflev1.WinningTicket{Ticket: ticket, Prize: min(int32(i)+1, 2)})
 		}
 	}
 }

@@ -99,6 +99,12 @@ export function sentenceOf(odds, now) {
   return t("sentence", { parts: parts.filter(Boolean).join(t("semicolon")) });
 }
 
+// prizesOf lists what can be won, if that is more than the title says.
+export function prizesOf({ prizes = [], title }) {
+  if (prizes.length === 1 && prizes[0].name === title) return "";
+  return prizes.map(({ name, count }) => t("prize", { n: count, name })).join(t("comma"));
+}
+
 // momentOf tells when a raffle opens, closes, or ended.
 export function momentOf({ state, opensAt, closesAt, at }, now) {
   const [key, moment] = {

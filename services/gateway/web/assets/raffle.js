@@ -4,7 +4,7 @@ import { Chart } from "./chart.js";
 import { setUpDraw } from "./draw.js";
 import { setUpEntering } from "./enter.js";
 import { showFigure } from "./figure.js";
-import { chanceOf, countdownOf, hasEnded, heroOf, sentenceOf, stubNoteOf, until } from "./odds.js";
+import { chanceOf, countdownOf, hasEnded, heroOf, prizesOf, sentenceOf, stubNoteOf, until } from "./odds.js";
 import { Own } from "./own.js";
 import { showReceipt } from "./receipt.js";
 import { clockFrom, setUpStatus } from "./status.js";
@@ -83,7 +83,9 @@ function showFacts(odds, own, now) {
   $("state").textContent = t(`state.${odds.state}`);
   $("state").dataset.state = odds.state;
   $("sentence").textContent = sentenceOf(odds, now);
-  if ($("stub-note")) $("stub-note").textContent = stubNoteOf(odds);
+  $("prizes").firstElementChild.textContent = prizesOf(odds);
+  $("prizes").hidden = prizesOf(odds) === "";
+  if ($("stub-note")) $("stub-note").textContent = stubNoteOf(odds) || t("elsewhere");
 }
 
 let shownChance = 0;

@@ -3,12 +3,15 @@
 import { readFileSync } from "node:fs";
 
 const [assets] = process.argv.slice(2);
-const { heroOf, sentenceOf, stubNoteOf } = await import(`${assets}/odds.js`);
+const { heroOf, prizesOf, sentenceOf, stubNoteOf } = await import(`${assets}/odds.js`);
 const { setLanguage } = await import(`${assets}/text.js`);
 
 const said = JSON.parse(readFileSync(0, "utf8")).map(({ lang, now, odds }) => {
   setLanguage(lang, [lang]);
   const { label, figure, isText, detail } = heroOf(odds, { count: 0, tickets: [] }, Date.parse(now));
-  return { Label: label, Figure: figure, IsText: isText, Detail: detail, Sentence: sentenceOf(odds, Date.parse(now)), Note: stubNoteOf(odds) };
+  return {
+    Label: label, Figure: figure, IsText: isText, Detail: detail,
+    Sentence: sentenceOf(odds, Date.parse(now)), Note: stubNoteOf(odds), Prizes: prizesOf(odds),
+  };
 });
 console.log(JSON.stringify(said));

@@ -1,5 +1,5 @@
-// bundle writes the page's script: its modules and texts in one file, as browsers load it.
-// It runs in the root of the repository, as make generate calls it.
+// bundle writes the page's script, with its modules and texts in one file, and its style
+// sheet, as browsers get them. It runs in the root of the repository, as make generate calls it.
 package main
 
 import (
