@@ -66,6 +66,9 @@ func (tab *Tab) Another() *Tab {
 	return &Tab{tab.t, ctx}
 }
 
+// Context returns the tab's context, for what chromedp can do with it besides.
+func (tab *Tab) Context() context.Context { return tab.ctx }
+
 // Do runs actions, for at most 30 s.
 func (tab *Tab) Do(actions ...chromedp.Action[chromedp.Void]) {
 	tab.t.Helper()

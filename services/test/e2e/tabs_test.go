@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
+	"github.com/rafflecast/rafflecast/services/test/browser"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
@@ -59,22 +60,9 @@ func newFront(t *testing.T, gateway string) *front {
 	return f
 }
 
-// openTab opens another tab of the browser.
-func openTab(t *testing.T, browser context.Context, url string) context.Context {
-	t.Helper()
-	tab, cancel := chromedp.NewContext(browser)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(tab); err != nil { // the context of the first call bounds the tab's life
-		t.Fatal(err)
-	}
-	do(t, tab, chromedp.Navigate(url))
-	return tab
-}
-
 // follow follows raffles in a tab, by the client that the gateway serves.
-func follow(t *testing.T, tab context.Context, options string) {
-	t.Helper()
-	evaluate(t, tab, fmt.Sprintf(`
+func follow(tab *browser.Tab, options string) {
+	tab.Evaluate(fmt.Sprintf(`
 		window.seen = [];
 		window.states = [];
 		import("/client/rafflecast.js").then(({ watchOdds }) => {
@@ -89,9 +77,8 @@ func follow(t *testing.T, tab context.Context, options string) {
 const isLive = `window.states?.at(-1) === "live"`
 
 // awaitVersion waits until a tab has been told of a raffle's version.
-func awaitVersion(t *testing.T, tab context.Context, id, version int64) {
-	t.Helper()
-	awaitTrue(t, tab, `seen.at(-1) === "%d:%d"`, id, version)
+func awaitVersion(tab *browser.Tab, id, version int64) {
+	tab.Await(`seen.at(-1) === "%d:%d"`, id, version)
 }
 
 // tabsBundle is a browser with tabs that all follow one raffle.
@@ -100,8 +87,8 @@ type tabsBundle struct {
 	front   *front
 	raffle  int64
 	version int64
-	browser context.Context
-	tabs    []context.Context
+	browser *browser.Tab
+	tabs    []*browser.Tab
 }
 
 // setupTabs opens tabs one after the other, so that the first leads. Each follows the
@@ -112,23 +99,24 @@ func setupTabs(t *testing.T, n int, options string) *tabsBundle {
 	b.front = newFront(t, b.web)
 	b.raffle = b.client.create(t, "Signed guitar", 1)
 	b.awaitRaffle(t, b.raffle)
-	b.browser = startBrowser(t)
+	b.browser = browser.Start(t, "en-US")
 	for range n {
-		tab := openTab(t, b.browser, b.front.url+"/blank")
-		follow(t, tab, fmt.Sprintf("ids: [%d], %s", b.raffle, options))
-		awaitTrue(t, tab, isLive)
+		tab := b.browser.Another()
+		tab.Open(b.front.url + "/blank")
+		follow(tab, fmt.Sprintf("ids: [%d], %s", b.raffle, options))
+		tab.Await(isLive)
 		b.tabs = append(b.tabs, tab)
 	}
 	return b
 }
 
 // enter enters somebody, and waits until tabs show it.
-func (b *tabsBundle) enter(t *testing.T, tabs ...context.Context) {
+func (b *tabsBundle) enter(t *testing.T, tabs ...*browser.Tab) {
 	t.Helper()
 	b.version++
 	b.client.enter(t, b.raffle, fmt.Sprint("member-", b.version))
 	for _, tab := range tabs {
-		awaitVersion(t, tab, b.raffle, b.version)
+		awaitVersion(tab, b.raffle, b.version)
 	}
 }
 
@@ -149,58 +137,60 @@ func TestTabs_ShareOneStream(t *testing.T) {
 
 	// Entering works in the tenth.
 	last := b.tabs[9]
-	evaluate(t, last, fmt.Sprintf(`fetch("/api/v1/raffles/%d/entries", {
+	last.Evaluate(fmt.Sprintf(`fetch("/api/v1/raffles/%d/entries", {
 		method: "POST", headers: { "Content-Type": "application/json" },
 		body: JSON.stringify({ memberId: "minji", requestId: crypto.randomUUID() }),
 	}).then(({ status }) => window.entered = status); 0`, b.raffle))
-	awaitTrue(t, last, `window.entered === 200`)
+	last.Await(`window.entered === 200`)
 	b.version++
 	for _, tab := range b.tabs {
-		awaitVersion(t, tab, b.raffle, b.version)
+		awaitVersion(tab, b.raffle, b.version)
 	}
 
 	// A tab that follows another raffle as well gets both, and so do two watches of one tab.
 	other := b.client.create(t, "Signed drum", 1)
 	b.awaitRaffle(t, other)
-	evaluate(t, last, fmt.Sprintf(`watch.setIds([%d, %d])`, b.raffle, other))
-	awaitVersion(t, last, other, 1)
+	last.Evaluate(fmt.Sprintf(`watch.setIds([%d, %d])`, b.raffle, other))
+	awaitVersion(last, other, 1)
 	b.enter(t, b.tabs...)
 	b.client.enter(t, other, "minji")
-	awaitVersion(t, last, other, 2)
+	awaitVersion(last, other, 2)
 	b.awaitStreams(t, 1)
 	for _, tab := range b.tabs {
-		awaitTrue(t, tab, `new Set(seen).size === seen.length && `+isLive)
+		tab.Await(`new Set(seen).size === seen.length && ` + isLive)
 	}
 
 	// Watches with a token of their own, or that want no sharing, have their own streams.
-	follow(t, b.tabs[1], fmt.Sprintf(`ids: %d, headers: { Authorization: "Bearer x" }`, b.raffle))
-	awaitTrue(t, b.tabs[1], isLive)
-	follow(t, b.tabs[2], fmt.Sprintf(`ids: %d, share: false`, b.raffle))
-	awaitTrue(t, b.tabs[2], isLive)
+	follow(b.tabs[1], fmt.Sprintf(`ids: %d, headers: { Authorization: "Bearer x" }`, b.raffle))
+	b.tabs[1].Await(isLive)
+	follow(b.tabs[2], fmt.Sprintf(`ids: %d, share: false`, b.raffle))
+	b.tabs[2].Await(isLive)
 	b.awaitStreams(t, 3)
 }
 
 func TestTabs_OutliveTheirLeader(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(t *testing.T, leader context.Context){
-		"closed": func(t *testing.T, leader context.Context) {
-			if err := chromedp.Cancel(leader); err != nil {
+	for name, end := range map[string]func(t *testing.T, leader *browser.Tab){
+		"closed": func(t *testing.T, leader *browser.Tab) {
+			t.Helper()
+			if err := chromedp.Cancel(leader.Context()); err != nil {
 				t.Fatal(err)
 			}
 		},
-		"crashed": func(t *testing.T, leader context.Context) {
-			ctx, cancel := context.WithTimeout(leader, time.Second)
+		"crashed": func(_ *testing.T, leader *browser.Tab) {
+			ctx, cancel := context.WithTimeout(leader.Context(), time.Second)
 			defer cancel()
 			_, _ = chromedp.Call(ctx, page.Crash, cdp.Empty{}) // which nobody can answer
 		},
-		"gone to another page": func(t *testing.T, leader context.Context) {
-			do(t, leader, chromedp.Navigate("about:blank"))
+		"gone to another page": func(_ *testing.T, leader *browser.Tab) {
+			leader.Open("about:blank")
 		},
-		"frozen": func(t *testing.T, leader context.Context) {
+		"frozen": func(t *testing.T, leader *browser.Tab) {
+			t.Helper()
 			setLifecycle(t, leader, page.SetWebLifecycleStateStateFrozen)
 		},
-		"hung": func(_ *testing.T, leader context.Context) {
-			ctx, cancel := context.WithTimeout(leader, time.Second)
+		"hung": func(_ *testing.T, leader *browser.Tab) {
+			ctx, cancel := context.WithTimeout(leader.Context(), time.Second)
 			defer cancel()
 			_, _ = chromedp.Run(ctx, chromedp.Evaluate[any](`for (;;);`))
 		},
@@ -211,15 +201,15 @@ func TestTabs_OutliveTheirLeader(t *testing.T) {
 			end(t, b.tabs[0])
 			b.enter(t, b.tabs[1:]...)
 			for _, tab := range b.tabs[1:] {
-				awaitTrue(t, tab, `new Set(seen).size === seen.length && `+isLive)
+				tab.Await(`new Set(seen).size === seen.length && ` + isLive)
 			}
 		})
 	}
 }
 
-func setLifecycle(t *testing.T, tab context.Context, state page.SetWebLifecycleStateState) {
+func setLifecycle(t *testing.T, tab *browser.Tab, state page.SetWebLifecycleStateState) {
 	t.Helper()
-	if _, err := chromedp.Call(tab, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state}); err != nil {
+	if _, err := chromedp.Call(tab.Context(), page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: state}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -232,16 +222,16 @@ func TestTabs_CatchUp(t *testing.T) {
 	setLifecycle(t, b.tabs[0], page.SetWebLifecycleStateStateFrozen)
 	b.enter(t, b.tabs[1])
 	setLifecycle(t, b.tabs[0], page.SetWebLifecycleStateStateActive)
-	awaitVersion(t, b.tabs[0], b.raffle, b.version)
+	awaitVersion(b.tabs[0], b.raffle, b.version)
 	b.enter(t, b.tabs...)
 	b.awaitStreams(t, 1)
 
-	evaluate(t, b.tabs[1], `window.addEventListener("pageshow", ({ persisted }) => window.persisted = persisted)`)
-	do(t, b.tabs[1], chromedp.Navigate(b.front.url+"/blank?another"))
+	b.tabs[1].Evaluate(`window.addEventListener("pageshow", ({ persisted }) => window.persisted = persisted)`)
+	b.tabs[1].Open(b.front.url + "/blank?another")
 	b.enter(t, b.tabs[0])
-	do(t, b.tabs[1], chromedp.NavigateBack())
-	awaitTrue(t, b.tabs[1], `window.persisted === true`)
-	awaitVersion(t, b.tabs[1], b.raffle, b.version)
+	b.tabs[1].Evaluate(`history.back()`) // chromedp's own waits for a page to load
+	b.tabs[1].Await(`window.persisted === true`)
+	awaitVersion(b.tabs[1], b.raffle, b.version)
 	b.enter(t, b.tabs...)
 	b.awaitStreams(t, 1)
 }
@@ -253,12 +243,12 @@ func TestTabs_HiddenOnesLetGo(t *testing.T) {
 	const setHidden = `
 		Object.defineProperty(document, "hidden", { value: %t, configurable: true });
 		document.dispatchEvent(new Event("visibilitychange"));`
-	evaluate(t, b.tabs[0], fmt.Sprintf(setHidden, true))
+	b.tabs[0].Evaluate(fmt.Sprintf(setHidden, true))
 	b.awaitStreams(t, 0)
 	b.enter(t)
-	evaluate(t, b.tabs[0], fmt.Sprintf(setHidden, false))
-	awaitVersion(t, b.tabs[0], b.raffle, b.version)
-	awaitTrue(t, b.tabs[0], isLive)
+	b.tabs[0].Evaluate(fmt.Sprintf(setHidden, false))
+	awaitVersion(b.tabs[0], b.raffle, b.version)
+	b.tabs[0].Await(isLive)
 }
 
 func TestTabs_ReturnWithTheNetworkAndTheGateway(t *testing.T) {
@@ -267,23 +257,23 @@ func TestTabs_ReturnWithTheNetworkAndTheGateway(t *testing.T) {
 	tab := b.tabs[0]
 	setOffline := func(offline bool) {
 		t.Helper()
-		do(t, tab, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		tab.Do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 			params := map[string]any{"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
 			return target.Call(ctx, "Network.emulateNetworkConditions", params, nil)
 		}))
 	}
 	setOffline(true)
-	awaitTrue(t, tab, `states.at(-1) === "offline"`)
+	tab.Await(`states.at(-1) === "offline"`)
 	b.enter(t)
 	setOffline(false)
-	awaitVersion(t, tab, b.raffle, b.version)
-	awaitTrue(t, tab, isLive)
+	awaitVersion(tab, b.raffle, b.version)
+	tab.Await(isLive)
 
 	b.front.refuses.Store(true)
 	if _, err := b.gateway.stop(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	awaitTrue(t, tab, `states.at(-1) === "offline"`)
+	tab.Await(`states.at(-1) === "offline"`)
 }
 
 // Wherever the clock of a viewer stands, the client knows the server's.
@@ -291,10 +281,11 @@ func TestClient_KnowsTheServersTime(t *testing.T) {
 	t.Parallel()
 	b := setupTabs(t, 1, "")
 	for _, skew := range []time.Duration{26 * time.Hour, -10 * time.Minute} {
-		tab := openTab(t, b.browser, b.front.url+"/blank")
-		evaluate(t, tab, fmt.Sprintf(`const real = Date.now; Date.now = () => real() + %d;`, skew.Milliseconds()))
-		follow(t, tab, fmt.Sprintf("ids: [%d], share: false", b.raffle))
-		awaitTrue(t, tab, isLive)
-		awaitTrue(t, tab, `Math.abs(watch.now() - real()) < 3000`)
+		tab := b.browser.Another()
+		tab.Open(b.front.url + "/blank")
+		tab.Evaluate(fmt.Sprintf(`const real = Date.now; Date.now = () => real() + %d;`, skew.Milliseconds()))
+		follow(tab, fmt.Sprintf("ids: [%d], share: false", b.raffle))
+		tab.Await(isLive)
+		tab.Await(`Math.abs(watch.now() - real()) < 3000`)
 	}
 }
