@@ -213,8 +213,8 @@ start_jobs() {
     --max-p99="$max_p99" --max-retried="$max_retried" --rate="$rate" --duration=1h --until-closed
   retry logged try-load '^first raffle'
   raffle=$(logs try-load | sed -n 's/^first raffle //p')
-  job try-watch load-streams "$raffle" --gateway=http://gateway --target="$target" --clients="$clients" --max-age="$max_age" \
-    --max-late="$max_late" --max-burst="${max_burst:-$(burst)}"
+  job try-watch load-streams --gateway=http://gateway --target="$target" --clients="$clients" --max-age="$max_age" \
+    --max-late="$max_late" --max-burst="${max_burst:-$(burst)}" "$raffle"
   retry logged try-watch "$clients of $clients connected"
   say "$clients clients watch raffle $raffle, $rate entries/s"
 }
@@ -230,7 +230,7 @@ burst() {
 # finish_jobs closes the raffle, which ends both jobs, and prints their results.
 finish_jobs() {
   sleep 10 # keeps the load on what has just recovered
-  retry k exec job/try-load -- /ko-app/rafflecast close "$raffle" --target="$target"
+  retry k exec job/try-load -- /ko-app/rafflecast close --target="$target" "$raffle"
   retry finished try-load
   retry finished try-watch
   logs try-load | grep -E '^(rate|latency|acknowledged|refused|retried|without|verified|updates|age|RESULT (lost|doubled|counter|flow)|.*more than)' | sed 's/^/    /'

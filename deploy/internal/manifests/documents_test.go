@@ -49,7 +49,7 @@ func TestReadme_UpdatesExistingColumns(t *testing.T) {
 // their flags, in try.sh and in the README.
 func TestDocuments_UseExistingCommands(t *testing.T) {
 	t.Parallel()
-	command := regexp.MustCompile("(?m)(?:^ +job try-[a-z]+|(?:^ +|`|/ko-app/)rafflecast) ([a-z]+)((?: --[a-z-]+(?:=\\S+)?)*)")
+	command := regexp.MustCompile("(?m)(?:^ +job try-[a-z]+|(?:^ +|`|/ko-app/)rafflecast) ([a-z-]+)((?: --[a-z-]+(?:=\\S+)?)*)")
 	flag := regexp.MustCompile(`--[a-z-]+`)
 	helps := map[string]string{}
 	flags := 0

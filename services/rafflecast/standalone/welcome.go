@@ -5,6 +5,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/participation"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/demo"
 )
 
 // firstRaffle is the title of the raffle that is there to look at. In an empty database
@@ -23,9 +24,9 @@ func writeWelcome(cfg *Config, stores *stores, gateway gateway.Addresses, partic
 		callers = "need a token of " + cfg.Access.Issuer
 		try = closedExamples
 	}
-	demo := "off; --demo has raffles that live by themselves"
+	life := "off; --demo has raffles that live by themselves"
 	if cfg.Demo {
-		demo = "Festival pass stays open; every two minutes a short raffle closes, is drawn, and the next one opens"
+		life = fmt.Sprintf("Festival pass stays open; every two minutes a short raffle closes, is drawn, and another opens, %d at most", demo.MaxRaffles)
 	}
 	fmt.Fprintf(cfg.Out, `
 Rafflecast is running. Ctrl-C stops it.
@@ -39,7 +40,7 @@ Rafflecast is running. Ctrl-C stops it.
 
 Try, in another terminal:
 
-`+try+"\n", gateway.HTTP, gateway.Ops, participation.Ops, participation.GRPC, database, callers, stores.nats.URL(), demo)
+`+try+"\n", gateway.HTTP, gateway.Ops, participation.Ops, participation.GRPC, database, callers, stores.nats.URL(), life)
 }
 
 const (

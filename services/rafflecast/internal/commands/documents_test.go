@@ -1,7 +1,9 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,7 +47,7 @@ func TestDocument_CommandsRunInTheirOrder(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "rafflecast"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ran := 0
+	ran, watched := 0, false
 	for line := range strings.Lines(string(text)) {
 		line, isCode := strings.CutPrefix(line, "    ")
 		if !isCode || strings.HasPrefix(line, "make build") || errJQ != nil && strings.Contains(line, "jq") {
@@ -53,20 +55,41 @@ func TestDocument_CommandsRunInTheirOrder(t *testing.T) {
 		}
 		ran++
 		line = strings.Replace(line, "--draw ", "--draw --draw-delay=10s ", 1) // the shortest
-		cmd := exec.CommandContext(t.Context(), bash, "-e", "-o", "pipefail", "-c", line)
+		cmd := exec.CommandContext(t.Context(), bash, "-e", "-o", "pipefail", "-c", strings.Replace(line, "rafflecast watch", "exec rafflecast watch", 1))
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"),
 			"RAFFLECAST_TARGET="+p.env["RAFFLECAST_TARGET"], "RAFFLECAST_GATEWAY="+p.env["RAFFLECAST_GATEWAY"])
-		if out, err := cmd.CombinedOutput(); err != nil {
+		run := cmd.CombinedOutput
+		if watches := strings.HasPrefix(line, "rafflecast watch"); watches && !watched {
+			watched = true
+			run = func() ([]byte, error) { return interrupted(cmd) } // the raffle stays open
+		}
+		if out, err := run(); err != nil {
 			t.Fatalf("%s%v\n%s", line, err, out)
 		}
 	}
 	if entrants, err := os.ReadFile(filepath.Join(dir, "entrants.csv")); err != nil || ran < 15 || !strings.Contains(string(entrants), "\nminji,1,") {
 		t.Errorf("%d commands, %v\n%s", ran, err, entrants)
 	}
-	if winners, err := os.ReadFile(filepath.Join(dir, "winners.csv")); err != nil || !strings.Contains(string(winners), "STRUCK DECLINED,Guitar,1,minji") {
+	if winners, err := os.ReadFile(filepath.Join(dir, "winners.csv")); err != nil || !strings.Contains(string(winners), "STRUCK DECLINED,Guitar,3,minji") {
 		t.Errorf("%v\n%s", err, winners)
 	}
+}
+
+// interrupted runs a command until it has written something, then interrupts it.
+func interrupted(cmd *exec.Cmd) ([]byte, error) {
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	begin := make([]byte, 1)
+	_, errRead := out.Read(begin)
+	errSignal := cmd.Process.Signal(os.Interrupt)
+	rest, errRest := io.ReadAll(out)
+	return append(begin, rest...), errors.Join(errRead, errSignal, errRest, cmd.Wait())
 }
 
 func TestProgram_ExitsWithTheCode(t *testing.T) {

@@ -2,10 +2,16 @@ package commands
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/connect"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
@@ -63,8 +69,8 @@ func (p *program) endsDrawn(t *testing.T, id string) {
 	r := p.run("winners", id)
 	wantLines(t, r.out, "STRUCK DECLINED", "STRUCK OTHER")
 	wantLines(t, r.err, "nobody holds 1 of the prizes")
-	wantLines(t, p.must(t, "redraw", id), "CLOSED, draws in ")
-	p.must(t, "watch", id)
+	wantLines(t, p.must(t, "redraw", id), "state        DRAWN, draws again in ")
+	testenv.Eventually(t, "the second drawing", time.Minute, func() bool { return p.objects(t, "show", id)[0]["drawsAt"] == nil })
 
 	entrants := strings.Split(strings.TrimSpace(p.must(t, "export", id)), "\n")
 	if len(entrants) != 10 || entrants[0] != "member_id,ordinal,created_at,ticket" || !strings.HasPrefix(entrants[1], "member-0,2,") {
@@ -104,7 +110,7 @@ func TestCommands_SentencesAndExitCodes(t *testing.T) {
 		{"enter " + cancelled + " minji", 3, "raffle " + cancelled + " is not open: it is CANCELLED (RAFFLE_NOT_OPEN)"},
 		{"cancel " + cancelled + " --yes", 3, "raffle " + cancelled + " is not open: it is CANCELLED (RAFFLE_NOT_OPEN)"},
 		{"withdraw " + open + " jiho", 3, "the member has no entry in raffle " + open + " (ENTRY_NOT_FOUND)"},
-		{"winners " + open, 3, "the service does not draw raffle " + open + " (NO_LOG)"},
+		{"winners " + open, 3, "raffle " + open + " is not drawn by the service, and has no log (NO_LOG)"},
 		{"export 99", 3, "raffle 99 does not exist (RAFFLE_NOT_FOUND)"},
 		{"watch 99", 3, "raffle 99 does not exist (RAFFLE_NOT_FOUND)"},
 		{"edit " + open + " --opens=1h", 3, "--opens: cannot be changed any more: raffle " + open + " is OPEN (FIELD_IMMUTABLE)"},
@@ -193,6 +199,39 @@ func TestList_InPages(t *testing.T) {
 	}
 	if got := p.must(t, "list", "--state=drawn"); got != "ID  STATE  ENTRIES  MEMBERS  WINNERS  NEXT  TITLE\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestExport_AllPages(t *testing.T) {
+	t.Parallel()
+	p := setup(t)
+	id := p.create(t, "A", "--max-entries=1000")
+	service := connect.Service{Target: p.env["RAFFLECAST_TARGET"]}
+	client, err := service.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	raffleID, err := strconv.ParseInt(id, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const entries = maxPage + 20
+	var entering errgroup.Group
+	entering.SetLimit(50)
+	for i := range entries {
+		entering.Go(func() error {
+			_, err := client.Entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: raffleID, MemberId: fmt.Sprint("m-", i%3)})
+			return err
+		})
+	}
+	if err := entering.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(p.must(t, "export", id)), "\n")
+	slices.Sort(lines)
+	if n := len(slices.Compact(lines)); n != entries+1 {
+		t.Errorf("%d different lines, want %d", n, entries+1)
 	}
 }
 

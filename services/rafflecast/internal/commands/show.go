@@ -123,6 +123,8 @@ func ahead(r *rafflev1.Raffle) string {
 		return in("closes", r.GetClosesAt())
 	case rafflev1.Raffle_CLOSED:
 		return in("draws", r.GetDrawsAt())
+	case rafflev1.Raffle_DRAWN:
+		return in("draws again", r.GetDrawsAt())
 	}
 	return ""
 }

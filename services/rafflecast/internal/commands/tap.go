@@ -2,9 +2,9 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,18 +37,19 @@ const tapBuffer = 4096
 // Run runs the command.
 func (c *tapCommand) Run(ctx context.Context, out *console.Console) error {
 	connected := make(chan struct{})
-	lost := make(chan error, 1)
-	var once sync.Once
+	missed := make(chan error, 1)
+	miss := func(err error) {
+		select {
+		case missed <- err:
+		default: // one is reported already
+		}
+	}
 	nc, err := natsconn.Connect(
 		natsconn.Servers{URL: c.Servers.NATSURL, CA: c.Servers.NATSCA, Credentials: c.Servers.NATSCredentials},
-		"rafflecast-tap", slog.New(slog.NewTextHandler(out.Err, nil)), natsconn.Callbacks{
-			OnConnect: func() { once.Do(func() { close(connected) }) },
-			OnError: func(err error) {
-				select {
-				case lost <- err:
-				default: // one is reported already
-				}
-			},
+		"rafflecast-tap", slog.New(slog.DiscardHandler), natsconn.Callbacks{
+			OnConnect:   func() { close(connected) },
+			OnReconnect: func() { miss(errors.New("the connection to NATS was lost and is back")) },
+			OnError:     miss,
 		})
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func (c *tapCommand) Run(ctx context.Context, out *console.Console) error {
 	case <-ctx.Done():
 		return nil
 	case <-time.After(dialTimeout):
-		return fmt.Errorf("no NATS server answers as --nats-url says; rafflecast run prints the URL of its own")
+		return errors.New("no NATS server answers as --nats-url says; rafflecast run prints the URL of its own")
 	}
 	messages := make(chan *nats.Msg, tapBuffer)
 	if _, err := nc.ChanSubscribe(c.Servers.Names().AllLive(), messages); err != nil {
@@ -77,7 +78,7 @@ func (c *tapCommand) Run(ctx context.Context, out *console.Console) error {
 				return err
 			}
 			seen += shown
-		case err := <-lost:
+		case err := <-missed:
 			out.Notef("some messages may be missing: %v", err)
 		case <-ctx.Done():
 			return nil

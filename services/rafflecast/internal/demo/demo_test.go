@@ -158,6 +158,9 @@ func TestDemo_TheLongRaffleStaysWithinItsBound(t *testing.T) {
 	s, _ := setup(t)
 	const most = 15
 	d := &demo{client: s.client, log: slog.New(slog.DiscardHandler), times: times, limit: 1, most: most}
+	if err := d.createLong(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	greatest, fell := int64(0), false
 	for range 8 * most {
 		if err := d.step(t.Context()); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -93,6 +94,33 @@ func TestWatch_ComesBackUntilTheOddsAreFinal(t *testing.T) {
 	}
 	if len(s.requests) != 4 || s.requests[3].Get("Last-Event-ID") != "7:k3:2" || s.requests[3].Get("Authorization") != "Bearer secret" {
 		t.Errorf("requests: %v", s.requests)
+	}
+}
+
+func TestWatch_CountsDownByTheServersClock(t *testing.T) {
+	t.Parallel()
+	server := time.Now().Add(26 * time.Hour)
+	at := server.Add(90 * time.Minute).UTC().Format(time.RFC3339)
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Date", server.UTC().Format(http.TimeFormat))
+		_, _ = io.WriteString(w, oddsEvent(1, "OPEN", fmt.Sprintf(`,"closesAt":%q`, at))+
+			fmt.Sprintf("event: heartbeat\ndata: {\"at\":%q}\n\n", server.Add(time.Hour).Format(time.RFC3339Nano))+
+			oddsEvent(2, "OPEN", fmt.Sprintf(`,"closesAt":%q`, at))+oddsEvent(3, "CANCELLED", ""))
+	}))
+	defer gateway.Close()
+	var cfg Config
+	configtest.Parse(t, &cfg, "7", "--gateway="+gateway.URL)
+	var out, notes bytes.Buffer
+	if err := Run(t.Context(), cfg, &console.Console{Out: &out, Err: &notes}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	if len(lines) != 4 || !strings.Contains(lines[0], "closes in 1h") {
+		t.Errorf("by the answer's date: %s", out.String())
+	}
+	if len(lines) != 4 || !regexp.MustCompile(`closes in \d+m`).MatchString(lines[1]) {
+		t.Errorf("by the heartbeat: %s", out.String())
 	}
 }
 
@@ -191,7 +219,7 @@ func TestOdds_SayWhatComesNext(t *testing.T) {
 
 func TestFigure_Sparkline(t *testing.T) {
 	t.Parallel()
-	for want, numbers := range map[string][]int64{"": nil, "▁▁": {0, 0}, "▁▄█": {0, 4, 7}, "█▁": {9000, 1}} {
+	for want, numbers := range map[string][]int64{"": nil, "▁▁": {0, 0}, "▁▅█": {0, 4, 7}, "█▁": {9000, 1}} {
 		if got := sparkline(numbers); got != want {
 			t.Errorf("%v: got %s, want %s", numbers, got, want)
 		}
