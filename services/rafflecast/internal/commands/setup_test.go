@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"testing"
 
@@ -89,11 +88,7 @@ func setup(t *testing.T) *program {
 func setupWithNATS(t *testing.T) (*program, string) {
 	t.Helper()
 	nats := natstest.Start(t).URL()
-	dir, err := os.MkdirTemp(t.TempDir(), "draws")
-	if err != nil {
-		t.Fatal(err)
-	}
-	draws, err := localdraw.Start(t.Context(), dir, slog.New(slog.DiscardHandler))
+	draws, err := localdraw.Start(t.Context(), t.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

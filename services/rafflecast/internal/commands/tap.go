@@ -97,7 +97,7 @@ func (c *tapCommand) show(out *console.Console, m *nats.Msg) (int, error) {
 		return 0, nil
 	}
 	var odds rafflev1.Odds
-	if err := proto.Unmarshal(m.Data, &odds); err != nil || !ok || odds.GetId() != id {
+	if readable := proto.Unmarshal(m.Data, &odds) == nil; !readable || !ok || odds.GetId() != id {
 		out.Notef("%s: %d bytes that are no odds of this raffle", m.Subject, len(m.Data))
 		return 1, nil
 	}

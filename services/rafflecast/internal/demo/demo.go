@@ -80,7 +80,7 @@ func Run(ctx context.Context, service connect.Service, times Times, log *slog.Lo
 	client, err := service.Connect(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was stopped
+			return nil // it was stopped
 		}
 		return err
 	}
