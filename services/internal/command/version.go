@@ -14,12 +14,13 @@ import (
 var version, revision string
 
 // Version returns the name of this build: that of the release, or else the one that Go
-// made from the repository's tags and commits, or else "unknown".
+// made from the repository's tags and commits, or else "development".
 func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return cmp.Or(version, info.Main.Version, "unknown")
+	made := ""
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "(devel)" {
+		made = info.Main.Version
 	}
-	return cmp.Or(version, "unknown")
+	return cmp.Or(version, made, "development")
 }
 
 // Revision returns the commit that this build was made from, with "-modified" if files

@@ -17,7 +17,7 @@ func TestVersion_OfTheLinkerOrElseOfGo(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	printVersion(&b, "gateway")
-	if !strings.HasPrefix(b.String(), "gateway ") || strings.Contains(b.String(), "gateway \n") || !strings.Contains(b.String(), "\nrevision ") {
+	if !strings.HasPrefix(b.String(), "gateway ") || strings.Contains(b.String(), "(devel)") || strings.Contains(b.String(), "gateway \n") || !strings.Contains(b.String(), "\nrevision ") {
 		t.Errorf("got %s", b.String())
 	}
 }
