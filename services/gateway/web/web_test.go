@@ -233,7 +233,7 @@ func TestStage_HasACodeOfTheRafflesAddress(t *testing.T) {
 
 func TestHandler_LetsPagesOfAllOriginsImportTheClient(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"rafflecast.js", "connection.js", "sse.js", "tabs.js"} {
+	for _, name := range []string{"rafflecast.js", "connection.js", "element.js", "sse.js", "tabs.js"} {
 		full := get(t, http.MethodGet, "/client/"+name, http.Header{"Origin": {"https://shop.example"}})
 		wantStatus(t, full, http.StatusOK)
 		wantSafe(t, full)

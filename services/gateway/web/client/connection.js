@@ -87,9 +87,10 @@ export class Connection {
     if (rest.length === 0 || rest.some((id) => !this.#streamed.includes(id) && !this.#blocked.has(id))) this.wake();
   }
 
-  // wake opens a new stream at once.
+  // wake opens a new stream at once, of all raffles.
   wake() {
     this.#failures = this.#changes = 0;
+    this.#blocked.clear();
     if (this.#polling) {
       this.#stopPolling();
       this.#startPolling();

@@ -215,11 +215,14 @@ class Hub {
     if (wants.length === 0) this.#wants.delete(tab);
     else this.#wants.set(tab, { ids: wants, at: performance.now() });
     if (before.join() === wants.join()) return undefined;
+    const isHeard = (id) => ["live", "delayed", "ended"].includes(this.stateOf(id).state);
     for (const id of wants) {
-      if (!this.#states.has(id)) continue;
-      const { state, reason } = this.stateOf(id);
-      this.#tabs.post({ ids: [id], state, reason, odds: this.newest.get(id), time: this.now(), lastEventId: this.#lastEventId });
+      const odds = this.newest.get(id);
+      const state = isHeard(id) ? this.stateOf(id) : {};
+      this.#tabs.post({ ...state, ids: [id], odds, time: this.now(), lastEventId: this.#lastEventId });
     }
+    // A new tab tries at once: its visitor may have signed in.
+    if (wants.some((id) => !isHeard(id) && this.stateOf(id).reason)) this.#wake();
     return this.#balance();
   }
 
