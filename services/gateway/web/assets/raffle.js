@@ -16,13 +16,14 @@ const $ = (id) => document.getElementById(id);
 const lastMinute = 60_000;
 
 // showRaffle keeps the page of one raffle current, beginning with what the gateway has rendered.
-export function showRaffle({ odds, course, needsToken, now: rendered }) {
+export function showRaffle(rendered) {
+  const { odds, course, needsToken } = rendered;
   const { id } = odds;
   const isStage = document.body.classList.contains("stage");
   const say = createAnnouncer($("announcer"));
   const status = setUpStatus(() => show());
   const chart = new Chart($("chart"), course);
-  const now = clockFrom(rendered, () => watch);
+  const now = clockFrom(rendered.now, () => watch);
   let newest = odds;
   let shown = null;
   let own = new Own(odds, () => show());
@@ -31,7 +32,9 @@ export function showRaffle({ odds, course, needsToken, now: rendered }) {
     ids: [id],
     onOdds: (odds) => {
       if (odds.epoch !== newest.epoch) own = new Own(odds, () => show()); // another raffle has its id
-      if (odds.epoch !== newest.epoch || odds.version >= newest.version) newest = odds;
+      // The page may come from another instance than the first event, which is a little behind.
+      const isBehind = newest === rendered.odds && odds.epoch === newest.epoch && odds.version < newest.version;
+      if (!isBehind) newest = odds;
       show();
     },
     onState: (state) => {
