@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // dataDir returns a directory that PostgreSQL can enter, which runs under another
@@ -25,20 +27,29 @@ func dataDir(t *testing.T) string {
 }
 
 // launchRafflecast starts everything in one process, as make run does, but on free
-// ports.
-func launchRafflecast(t *testing.T, dir string) *program {
+// ports, with more arguments.
+func launchRafflecast(t *testing.T, dir string, more ...string) *program {
 	t.Helper()
-	return launch(
-		t,
-		"rafflecast",
-		"run",
-		"--data-dir="+dir,
-		"--participation-grpc-address="+anyPort,
-		"--participation-http-address="+anyPort,
-		"--participation-ops-address="+anyPort,
-		"--gateway-address="+anyPort,
-		"--gateway-ops-address="+anyPort,
-	)
+	return launch(t, "rafflecast", append([]string{
+		"run", "--data-dir=" + dir, "--participation-grpc-address=" + anyPort, "--participation-http-address=" + anyPort,
+		"--participation-ops-address=" + anyPort, "--gateway-address=" + anyPort, "--gateway-ops-address=" + anyPort,
+	}, more...)...)
+}
+
+func TestRafflecast_DemoLivesByItself(t *testing.T) {
+	t.Parallel()
+	p := launchRafflecast(t, dataDir(t), "--demo")
+	web := p.awaitLog(`the page +(http://\S+)/$`)[1]
+	p.awaitLog(`the demo +Festival pass stays open; .* 700 at most`)
+	testenv.AwaitStatus(t, web+"/api/v1/raffles/2/odds", http.StatusOK) // it is created after the first one
+	events := subscribe(t, web+"/api/v1/raffles/2/subscribe")
+	for events.nextOdds().Entries < 3 { // in two minutes it has a hundred
+		continue
+	}
+	testenv.AwaitStatus(t, web+"/api/v1/raffles/4/odds", http.StatusOK) // the one that is scheduled
+	if took, err := p.stop(syscall.SIGINT); err != nil || took > 10*time.Second {
+		t.Errorf("stopped after %v: %v", took, err)
+	}
 }
 
 func TestRafflecast_KeepsItsData(t *testing.T) {

@@ -25,7 +25,11 @@ func setupClosed(t *testing.T) (*program, *tokentest.Key, string) {
 		c.Access.JWKS, c.Access.Issuer = jwks, tokentest.Issuer
 		c.TLS.Certificate, c.TLS.Key = filepath.Join(certificates, "tls.crt"), filepath.Join(certificates, "tls.key")
 	})
-	web := servicetest.StartGateway(t, nats, func(c *gateway.Config) { c.Access.JWKS, c.Access.Issuer = jwks, tokentest.Issuer })
+	web := servicetest.StartGateway(
+		t,
+		nats,
+		func(c *gateway.Config) { c.Access.JWKS, c.Access.Issuer = jwks, tokentest.Issuer },
+	)
 	return &program{env: map[string]string{
 		"RAFFLECAST_TARGET": service.GRPC, "RAFFLECAST_GATEWAY": "http://" + web.HTTP,
 		"RAFFLECAST_CA": filepath.Join(certificates, "ca.crt"),

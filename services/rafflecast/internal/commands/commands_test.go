@@ -98,9 +98,12 @@ func TestCompletion_OtherShells(t *testing.T) {
 	t.Parallel()
 	p := &program{}
 	wantLines(t, p.must(t, "completion", "zsh"), "bashcompinit\n_rafflecast() {")
-	wantLines(t, p.must(t, "completion", "fish"),
+	wantLines(
+		t,
+		p.must(t, "completion", "fish"),
 		"complete -c rafflecast -n __fish_use_subcommand -f -a create -d 'Create a raffle.'\n",
-		"complete -c rafflecast -n '__fish_seen_subcommand_from list ls' -l state -x -a 'any scheduled open closed cancelled drawn' -d ")
+		"complete -c rafflecast -n '__fish_seen_subcommand_from list ls' -l state -x -a 'any scheduled open closed cancelled drawn' -d ",
+	)
 	if r := p.run("completion", "tcsh"); r.code != 2 {
 		t.Errorf("exit code %d", r.code)
 	}
@@ -108,7 +111,8 @@ func TestCompletion_OtherShells(t *testing.T) {
 
 func TestMoment_ReadsDurationsAndTimes(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	seoul := time.FixedZone("KST", 9*60*60)
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, seoul)
 	for text, want := range map[string]time.Time{
 		"90s":                       now.Add(90 * time.Second),
 		"2h30m":                     now.Add(150 * time.Minute),
@@ -117,8 +121,8 @@ func TestMoment_ReadsDurationsAndTimes(t *testing.T) {
 		"2026-12-01T20:00+09:00":    time.Date(2026, 12, 1, 11, 0, 0, 0, time.UTC),
 		"2026-12-01T20:00:30Z":      time.Date(2026, 12, 1, 20, 0, 30, 0, time.UTC),
 		"2026-12-01 20:00+09:00":    time.Date(2026, 12, 1, 11, 0, 0, 0, time.UTC),
-		"2026-12-01T20:00":          time.Date(2026, 12, 1, 20, 0, 0, 0, time.Local),
-		"2026-12-01 20:00":          time.Date(2026, 12, 1, 20, 0, 0, 0, time.Local),
+		"2026-12-01T20:00":          time.Date(2026, 12, 1, 20, 0, 0, 0, seoul),
+		"2026-12-01 20:00":          time.Date(2026, 12, 1, 20, 0, 0, 0, seoul),
 		"2026-12-01T20:00:00.5Z":    time.Date(2026, 12, 1, 20, 0, 0, 500_000_000, time.UTC),
 		"2026-12-01T20:00:00+09:00": time.Date(2026, 12, 1, 11, 0, 0, 0, time.UTC),
 	} {

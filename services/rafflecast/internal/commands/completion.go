@@ -81,7 +81,13 @@ func writeFish(w io.Writer, app *kong.Application) error {
 	commands, flags := visible(app)
 	var b strings.Builder
 	for _, node := range commands {
-		fmt.Fprintf(&b, "complete -c %s -n __fish_use_subcommand -f -a %s -d %s\n", app.Name, node.Name, quote(node.Help))
+		fmt.Fprintf(
+			&b,
+			"complete -c %s -n __fish_use_subcommand -f -a %s -d %s\n",
+			app.Name,
+			node.Name,
+			quote(node.Help),
+		)
 		spellings := strings.Join(append([]string{node.Name}, node.Aliases...), " ")
 		seen := "-n '__fish_seen_subcommand_from " + spellings + "'"
 		for _, flag := range flags[node] {

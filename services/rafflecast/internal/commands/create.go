@@ -59,9 +59,16 @@ func (c *createCommand) Rules(check *config.Checks) {
 func (c *createCommand) Run(ctx context.Context, out *console.Console) error {
 	prizes, _ := parsePrizes(c.Prize) // Rules has checked them
 	req := &rafflev1.CreateRaffleRequest{
-		Title: c.Title, Winners: c.Winners, Prizes: prizes, OpensAt: c.Opens.timestamp(), ClosesAt: c.Closes.timestamp(),
-		MaxEntriesPerMember: c.MaxEntries, Description: c.Description, PictureUrl: c.Picture, Alternates: c.Alternates,
-		RequestId: requestID(),
+		Title:               c.Title,
+		Winners:             c.Winners,
+		Prizes:              prizes,
+		OpensAt:             c.Opens.timestamp(),
+		ClosesAt:            c.Closes.timestamp(),
+		MaxEntriesPerMember: c.MaxEntries,
+		Description:         c.Description,
+		PictureUrl:          c.Picture,
+		Alternates:          c.Alternates,
+		RequestId:           requestID(),
 	}
 	if c.Winners == 0 && len(prizes) == 0 {
 		req.Winners = 1
@@ -150,7 +157,11 @@ func (c *editCommand) request() *rafflev1.UpdateRaffleRequest {
 	change(c.Description != nil, "description", func() { r.Description = *c.Description })
 	change(c.Picture != nil, "picture_url", func() { r.PictureUrl = *c.Picture })
 	slices.Sort(mask)
-	return &rafflev1.UpdateRaffleRequest{Raffle: r, UpdateMask: &fieldmaskpb.FieldMask{Paths: mask}, RequestId: requestID()}
+	return &rafflev1.UpdateRaffleRequest{
+		Raffle:     r,
+		UpdateMask: &fieldmaskpb.FieldMask{Paths: mask},
+		RequestId:  requestID(),
+	}
 }
 
 // places returns how many prizes there are in all.
@@ -165,7 +176,9 @@ func places(prizes []*rafflev1.Prize) (sum int32) {
 func (c *editCommand) Run(ctx context.Context, out *console.Console) error {
 	req := c.request()
 	if len(req.GetUpdateMask().GetPaths()) == 0 {
-		return connect.Usage("nothing to change: give at least one of --title, --winners, --prize, --opens, --closes, --description and --picture")
+		return connect.Usage(
+			"nothing to change: give at least one of --title, --winners, --prize, --opens, --closes, --description and --picture",
+		)
 	}
 	return c.call(ctx, func(client *connect.Client) error {
 		resp, err := client.Raffles.UpdateRaffle(ctx, req)

@@ -55,7 +55,15 @@ func TestDocument_CommandsRunInTheirOrder(t *testing.T) {
 		}
 		ran++
 		line = strings.Replace(line, "--draw ", "--draw --draw-delay=10s ", 1) // the shortest
-		cmd := exec.CommandContext(t.Context(), bash, "-e", "-o", "pipefail", "-c", strings.Replace(line, "rafflecast watch", "exec rafflecast watch", 1))
+		cmd := exec.CommandContext(
+			t.Context(),
+			bash,
+			"-e",
+			"-o",
+			"pipefail",
+			"-c",
+			strings.Replace(line, "rafflecast watch", "exec rafflecast watch", 1),
+		)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"),
 			"RAFFLECAST_TARGET="+p.env["RAFFLECAST_TARGET"], "RAFFLECAST_GATEWAY="+p.env["RAFFLECAST_GATEWAY"])
@@ -68,10 +76,12 @@ func TestDocument_CommandsRunInTheirOrder(t *testing.T) {
 			t.Fatalf("%s%v\n%s", line, err, out)
 		}
 	}
-	if entrants, err := os.ReadFile(filepath.Join(dir, "entrants.csv")); err != nil || ran < 15 || !strings.Contains(string(entrants), "\nminji,1,") {
+	entrants, err := os.ReadFile(filepath.Join(dir, "entrants.csv"))
+	if err != nil || ran < 15 || !strings.Contains(string(entrants), "\nminji,1,") {
 		t.Errorf("%d commands, %v\n%s", ran, err, entrants)
 	}
-	if winners, err := os.ReadFile(filepath.Join(dir, "winners.csv")); err != nil || !strings.Contains(string(winners), "STRUCK DECLINED,Guitar,3,minji") {
+	winners, err := os.ReadFile(filepath.Join(dir, "winners.csv"))
+	if err != nil || !strings.Contains(string(winners), "STRUCK DECLINED,Guitar,3,minji") {
 		t.Errorf("%v\n%s", err, winners)
 	}
 }

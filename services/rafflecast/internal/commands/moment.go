@@ -23,7 +23,12 @@ type moment struct {
 
 // timeLayouts are how times are written, with a zone and without.
 var (
-	zonedLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02 15:04Z07:00", "2006-01-02 15:04:05Z07:00"}
+	zonedLayouts = []string{
+		time.RFC3339Nano,
+		"2006-01-02T15:04Z07:00",
+		"2006-01-02 15:04Z07:00",
+		"2006-01-02 15:04:05Z07:00",
+	}
 	localLayouts = []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05"}
 )
 
@@ -50,6 +55,7 @@ func (m moment) timestamp() *timestamppb.Timestamp {
 	return timestamppb.New(m.at)
 }
 
+// parseMoment reads a time. Without a zone it is one of the zone of now.
 func parseMoment(text string, now time.Time) (time.Time, error) {
 	if d, err := parseDuration(text); err == nil {
 		if d <= 0 {
@@ -63,7 +69,7 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 		}
 	}
 	for _, layout := range localLayouts {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return t, nil
 		}
 	}

@@ -20,9 +20,26 @@ import (
 func TestOrganiser_FromIdeaToWinners(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
-	id := p.create(t, "Band night", "--prize=Guitar", "--prize=Strings=2", "--draw", "--draw-delay=10s", "--max-entries=2", "--alternates=1")
-	wantLines(t, p.must(t, "show", id), "title        Band night", "state        OPEN", "winners      3: Guitar, 2 × Strings",
-		"each entry   no entries yet", "enter now    certain to win", "alternates   1")
+	id := p.create(
+		t,
+		"Band night",
+		"--prize=Guitar",
+		"--prize=Strings=2",
+		"--draw",
+		"--draw-delay=10s",
+		"--max-entries=2",
+		"--alternates=1",
+	)
+	wantLines(
+		t,
+		p.must(t, "show", id),
+		"title        Band night",
+		"state        OPEN",
+		"winners      3: Guitar, 2 × Strings",
+		"each entry   no entries yet",
+		"enter now    certain to win",
+		"alternates   1",
+	)
 	for i := range 9 {
 		p.must(t, "enter", id, fmt.Sprint("member-", i))
 	}
@@ -30,17 +47,30 @@ func TestOrganiser_FromIdeaToWinners(t *testing.T) {
 	wantLines(t, entered, "member-0 is in raffle "+id, "entry        2", "ticket       10", "opening      ",
 		"entries      2 of this member, 10 in all", "own chance   1 in 1.9 (53.3 %)")
 	withdrawn := p.must(t, "withdraw", id, "member-0", "--ordinal=1")
-	wantLines(t, withdrawn, "entry 1 of member-0 in raffle "+id+" is taken back", "entries      1 of this member, 9 in all", "own chance   1 in 3 (33.3 %)")
+	wantLines(
+		t,
+		withdrawn,
+		"entry 1 of member-0 in raffle "+id+" is taken back",
+		"entries      1 of this member, 9 in all",
+		"own chance   1 in 3 (33.3 %)",
+	)
 
 	edited := p.objects(t, "edit", id, "--title=Band night, late", "--closes=3d")[0]
 	closes, err := time.Parse(time.RFC3339, fmt.Sprint(edited["closesAt"]))
-	if err != nil || edited["title"] != "Band night, late" || time.Until(closes).Round(time.Hour) != 72*time.Hour || edited["winners"] != 3.0 {
+	if err != nil || edited["title"] != "Band night, late" || time.Until(closes).Round(time.Hour) != 72*time.Hour ||
+		edited["winners"] != 3.0 {
 		t.Errorf("edited: %v, %v", edited, err)
 	}
-	if edited := p.objects(t, "edit", id, "--closes=never", "--prize=Drums")[0]; edited["closesAt"] != nil || edited["winners"] != 1.0 {
+	edited = p.objects(t, "edit", id, "--closes=never", "--prize=Drums")[0]
+	if edited["closesAt"] != nil || edited["winners"] != 1.0 {
 		t.Errorf("edited again: %v", edited)
 	}
-	wantLines(t, p.must(t, "ls", "--state=open"), "ID  STATE", id+"   OPEN   9        9        1        -     Band night, late")
+	wantLines(
+		t,
+		p.must(t, "ls", "--state=open"),
+		"ID  STATE",
+		id+"   OPEN   9        9        1        -     Band night, late",
+	)
 
 	if got := p.objects(t, "close", id)[0]; got["state"] != "CLOSED" || got["drawsAt"] == nil {
 		t.Errorf("closed: %v", got)
@@ -64,30 +94,51 @@ func (p *program) endsDrawn(t *testing.T, id string) {
 	t.Helper()
 	winners := p.objects(t, "winners", id)
 	first, second := fmt.Sprint(winners[0]["ticket"]), fmt.Sprint(winners[1]["ticket"])
-	wantLines(t, p.must(t, "strike", id, first, "--reason=declined", "--yes"), "ticket "+first+" is struck", "ticket "+second+" has its place")
-	wantLines(t, p.must(t, "strike", id, second, "--reason=other", "--yes"), "the prize is vacant: rafflecast redraw "+id)
+	wantLines(
+		t,
+		p.must(t, "strike", id, first, "--reason=declined", "--yes"),
+		"ticket "+first+" is struck",
+		"ticket "+second+" has its place",
+	)
+	wantLines(
+		t,
+		p.must(t, "strike", id, second, "--reason=other", "--yes"),
+		"the prize is vacant: rafflecast redraw "+id,
+	)
 	r := p.run("winners", id)
 	wantLines(t, r.out, "STRUCK DECLINED", "STRUCK OTHER")
 	wantLines(t, r.err, "nobody holds 1 of the prizes")
 	wantLines(t, p.must(t, "redraw", id), "state        DRAWN, draws again in ")
-	testenv.Eventually(t, "the second drawing", time.Minute, func() bool { return p.objects(t, "show", id)[0]["drawsAt"] == nil })
+	testenv.Eventually(
+		t,
+		"the second drawing",
+		time.Minute,
+		func() bool { return p.objects(t, "show", id)[0]["drawsAt"] == nil },
+	)
 
 	entrants := strings.Split(strings.TrimSpace(p.must(t, "export", id)), "\n")
-	if len(entrants) != 10 || entrants[0] != "member_id,ordinal,created_at,ticket" || !strings.HasPrefix(entrants[1], "member-0,2,") {
+	if len(entrants) != 10 || entrants[0] != "member_id,ordinal,created_at,ticket" ||
+		!strings.HasPrefix(entrants[1], "member-0,2,") {
 		t.Errorf("entrants: %q", entrants)
 	}
 	if got := p.objects(t, "export", id); len(got) != 9 || got[8]["memberId"] != "member-8" || got[8]["ticket"] != "9" {
 		t.Errorf("entrants as JSON: %v", got)
 	}
-	wantLines(t, p.must(t, "export", id, "--winners"), "place,state,prize,ticket,member_id,drawing\n1,WINS,Drums,", "STRUCK OTHER,Drums,"+second+",member-")
+	wantLines(
+		t,
+		p.must(t, "export", id, "--winners"),
+		"place,state,prize,ticket,member_id,drawing\n1,WINS,Drums,",
+		"STRUCK OTHER,Drums,"+second+",member-",
+	)
 	wantLines(t, p.must(t, "purge", id, "--yes"), "state        DRAWN")
 	if got := p.must(t, "export", id); got != "member_id,ordinal,created_at,ticket\n" {
 		t.Errorf("after the purge: %q", got)
 	}
 	audit := p.must(t, "audit", id)
 	wantLines(t, audit, "ID  AT ", "PurgeRaffle", "StrikeWinner", "CreateRaffle")
-	if got := p.objects(t, "audit", "--limit=1"); len(got) != 1 || got[0]["call"] != "PurgeRaffle" || got[0]["raffleId"] != id {
-		t.Errorf("the newest event: %v", got)
+	newest := p.objects(t, "audit", "--limit=1")
+	if len(newest) != 1 || newest[0]["call"] != "PurgeRaffle" || newest[0]["raffleId"] != id {
+		t.Errorf("the newest event: %v", newest)
 	}
 }
 
@@ -142,7 +193,8 @@ func TestCommands_SentencesAndExitCodes(t *testing.T) {
 		r := p.run(strings.Fields(c.args)...)
 		last := strings.TrimSpace(r.err)
 		last = last[strings.LastIndex(last, "\n")+1:]
-		if r.code != c.code || !strings.HasPrefix(last, "rafflecast: ") || !strings.Contains(last, c.err) || r.out != "" && !strings.HasPrefix(c.args, "export") {
+		if r.code != c.code || !strings.HasPrefix(last, "rafflecast: ") || !strings.Contains(last, c.err) ||
+			r.out != "" && !strings.HasPrefix(c.args, "export") {
 			t.Errorf("%s: exit code %d, want %d and %q\n%s%s", c.args, r.code, c.code, c.err, r.out, r.err)
 		}
 		if strings.Contains(r.err, "rpc error") || strings.Contains(r.err, "code = ") {
@@ -163,7 +215,8 @@ func TestConfirm_AsksOnATerminal(t *testing.T) {
 	}{{"", 2, "OPEN"}, {"\n", 2, "OPEN"}, {"no\n", 2, "OPEN"}, {"y\n", 0, "CANCELLED"}} {
 		p.typed = c.typed
 		r := p.run("cancel", id)
-		if r.code != c.code || !strings.Contains(r.err, fmt.Sprintf("Cancel raffle %s, \"A\", OPEN with 0 entries, for good? [y/N]", id)) {
+		if r.code != c.code ||
+			!strings.Contains(r.err, fmt.Sprintf("Cancel raffle %s, \"A\", OPEN with 0 entries, for good? [y/N]", id)) {
 			t.Errorf("%q: exit code %d\n%s%s", c.typed, r.code, r.out, r.err)
 		}
 		if got := p.objects(t, "show", id)[0]["state"]; got != c.state {
@@ -178,7 +231,12 @@ func TestEnter_IsRepeatedByItsRequestID(t *testing.T) {
 	id := p.create(t, "A", "--max-entries=9")
 	const request = "--request-id=6f2c2bd0-5f0e-4c11-9d86-1c3c1a0d5a0e"
 	p.must(t, "enter", id, "minji", request)
-	wantLines(t, p.must(t, "enter", id, "minji", request), "minji is in raffle "+id+", by an earlier request with this id", "entry        1\n")
+	wantLines(
+		t,
+		p.must(t, "enter", id, "minji", request),
+		"minji is in raffle "+id+", by an earlier request with this id",
+		"entry        1\n",
+	)
 	if got := p.objects(t, "enter", id, "minji")[0]; got["memberEntries"] != 2.0 || got["replayed"] != false {
 		t.Errorf("without the id: %v", got)
 	}
@@ -194,8 +252,10 @@ func TestList_InPages(t *testing.T) {
 	if strings.Count(r.out, "\n") != 3 || r.err != "there are more raffles: --limit lists more than 2\n" {
 		t.Errorf("%s%s", r.out, r.err)
 	}
-	if got := p.objects(t, "list", "--limit=3"); len(got) != 3 || got[2]["title"] != "Raffle 2" || got[0]["visibility"] != "MEMBERS" || got[0]["rule"] != "MEMBER_WINS_ONCE" {
-		t.Errorf("%v", got)
+	all := p.objects(t, "list", "--limit=3")
+	if len(all) != 3 || all[2]["title"] != "Raffle 2" || all[0]["visibility"] != "MEMBERS" ||
+		all[0]["rule"] != "MEMBER_WINS_ONCE" {
+		t.Errorf("%v", all)
 	}
 	if got := p.must(t, "list", "--state=drawn"); got != "ID  STATE  ENTRIES  MEMBERS  WINNERS  NEXT  TITLE\n" {
 		t.Errorf("%q", got)
@@ -221,7 +281,10 @@ func TestExport_AllPages(t *testing.T) {
 	entering.SetLimit(50)
 	for i := range entries {
 		entering.Go(func() error {
-			_, err := client.Entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: raffleID, MemberId: fmt.Sprint("m-", i%3)})
+			_, err := client.Entries.Enter(
+				t.Context(),
+				&rafflev1.EnterRequest{RaffleId: raffleID, MemberId: fmt.Sprint("m-", i%3)},
+			)
 			return err
 		})
 	}

@@ -94,10 +94,16 @@ func setupWithNATS(t *testing.T) (*program, string) {
 	}
 	t.Cleanup(draws.Stop)
 	service := servicetest.StartParticipation(t, nats, func(c *participation.Config) {
-		c.DrawSettings = participation.DrawSettings{DrawKey: draws.KeyFile(), DrawChains: draws.ChainFile(), DrawRelays: draws.URL()}
+		c.DrawSettings = participation.DrawSettings{
+			DrawKey:    draws.KeyFile(),
+			DrawChains: draws.ChainFile(),
+			DrawRelays: draws.URL(),
+		}
 	})
 	web := servicetest.StartGateway(t, nats, func(c *gateway.Config) {
 		c.ParticipationURL = "http://" + service.HTTP // which has the log of a draw
 	})
-	return &program{env: map[string]string{"RAFFLECAST_TARGET": service.GRPC, "RAFFLECAST_GATEWAY": "http://" + web.HTTP}}, nats
+	return &program{
+		env: map[string]string{"RAFFLECAST_TARGET": service.GRPC, "RAFFLECAST_GATEWAY": "http://" + web.HTTP},
+	}, nats
 }

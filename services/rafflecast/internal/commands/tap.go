@@ -108,9 +108,18 @@ func (c *tapCommand) show(out *console.Console, m *nats.Msg) (int, error) {
 	if odds.GetRemoved() {
 		removed = "  removed"
 	}
-	out.Printf("%s  %-20s version %-6d %-9s %7d entries %7d members  %s  %q%s\n",
-		odds.GetAt().AsTime().Local().Format("15:04:05.000"), m.Subject, odds.GetVersion(), odds.GetState(),
-		odds.GetEntries(), odds.GetMembers(), percent(odds.WinnerProbability), console.Printable(odds.GetTitle()), removed)
+	out.Printf(
+		"%s  %-20s version %-6d %-9s %7d entries %7d members  %s  %q%s\n",
+		odds.GetAt().AsTime().Local().Format("15:04:05.000"),
+		m.Subject,
+		odds.GetVersion(),
+		odds.GetState(),
+		odds.GetEntries(),
+		odds.GetMembers(),
+		percent(odds.WinnerProbability),
+		console.Printable(odds.GetTitle()),
+		removed,
+	)
 	return 1, nil
 }
 

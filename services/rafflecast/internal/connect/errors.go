@@ -48,7 +48,11 @@ func failure(code int, reason, text string) error {
 }
 
 func nobodyAnswers(target string) error {
-	return failure(ExitFailed, "", "nobody answers at "+target+"; is rafflecast run running? --target names another address")
+	return failure(
+		ExitFailed,
+		"",
+		"nobody answers at "+target+"; is rafflecast run running? --target names another address",
+	)
 }
 
 // explain returns the error of a call as a sentence.

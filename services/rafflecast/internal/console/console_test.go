@@ -39,7 +39,9 @@ func TestConsole_ColourAndQuestionsOnATerminalOnly(t *testing.T) {
 		"a job":                {New(file, file, file, ""), false, false, false, false, 80},
 	} {
 		got := c.console
-		if got.Colour != c.colour || got.OutTerminal != c.redraws || got.Interactive != c.asks || got.ErrTerminal != c.errTerminal || got.Width() != c.width {
+		if got.Colour != c.colour || got.OutTerminal != c.redraws || got.Interactive != c.asks ||
+			got.ErrTerminal != c.errTerminal ||
+			got.Width() != c.width {
 			t.Errorf("%s: %+v, width %d", name, got, got.Width())
 		}
 	}
@@ -60,7 +62,8 @@ func TestConsole_MessagesAreLines(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if first := `{"id":"7","title":"A <b>\n","winners":0,`; strings.Count(out.String(), first) != 20 || strings.Count(out.String(), "\n") != 20 {
+	if first := `{"id":"7","title":"A <b>\n","winners":0,`; strings.Count(out.String(), first) != 20 ||
+		strings.Count(out.String(), "\n") != 20 {
 		t.Errorf("%s", out.String())
 	}
 }

@@ -53,7 +53,11 @@ func setup(t *testing.T) (*system, connect.Service) {
 	}
 	t.Cleanup(draws.Stop)
 	p := servicetest.StartParticipation(t, natstest.Start(t).URL(), func(c *participation.Config) {
-		c.DrawSettings = participation.DrawSettings{DrawKey: draws.KeyFile(), DrawChains: draws.ChainFile(), DrawRelays: draws.URL()}
+		c.DrawSettings = participation.DrawSettings{
+			DrawKey:    draws.KeyFile(),
+			DrawChains: draws.ChainFile(),
+			DrawRelays: draws.URL(),
+		}
 	})
 	service := connect.Service{Target: p.GRPC}
 	client, err := service.Connect(t.Context())
@@ -109,7 +113,10 @@ func (s *system) await(what string, ok func(*rafflev1.Raffle) bool) {
 func TestDemo_RafflesOpenCloseAndAreDrawn(t *testing.T) {
 	t.Parallel()
 	s, service := setup(t)
-	other, err := s.client.Raffles.CreateRaffle(t.Context(), &rafflev1.CreateRaffleRequest{Title: longTitle, Winners: 1})
+	other, err := s.client.Raffles.CreateRaffle(
+		t.Context(),
+		&rafflev1.CreateRaffleRequest{Title: longTitle, Winners: 1},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +153,10 @@ func TestDemo_CreatesSoManyRafflesAndNoMore(t *testing.T) {
 	stop()
 	before := s.raffles()[0].GetEntries()
 	stop = s.start(service, limit) // which counts those of the first run
-	s.await("entries after a restart", func(r *rafflev1.Raffle) bool { return r.GetId() == 1 && r.GetEntries() > before+20 })
+	s.await(
+		"entries after a restart",
+		func(r *rafflev1.Raffle) bool { return r.GetId() == 1 && r.GetEntries() > before+20 },
+	)
 	stop()
 	if n := len(s.raffles()); n != limit || !strings.Contains(s.log.String(), "has created all raffles that it may") {
 		t.Errorf("%d raffles\n%s", n, s.log.String())

@@ -191,8 +191,12 @@ func (w *watcher) Disconnected(retryIn time.Duration) {
 func (w *watcher) Failed(err error, retryIn time.Duration) {
 	w.tell(func() {
 		if w.connects == 0 {
-			w.fail(connect.ExitFailed, "nobody answers at %s; is rafflecast run running? --gateway names another URL (%s)",
-				w.cfg.Gateway.URL, lastCause(err))
+			w.fail(
+				connect.ExitFailed,
+				"nobody answers at %s; is rafflecast run running? --gateway names another URL (%s)",
+				w.cfg.Gateway.URL,
+				lastCause(err),
+			)
 			return
 		}
 		w.setStatus("the gateway does not answer; trying again in " + words.Span(retryIn))

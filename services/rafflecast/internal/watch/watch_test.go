@@ -43,7 +43,10 @@ func (s *scriptedGateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if status, ok := answer.(int); ok {
 		w.WriteHeader(status)
-		_, _ = io.WriteString(w, `{"error":{"code":"NOT_FOUND","reason":"RAFFLE_NOT_FOUND","message":"raffle 7 does not exist"}}`)
+		_, _ = io.WriteString(
+			w,
+			`{"error":{"code":"NOT_FOUND","reason":"RAFFLE_NOT_FOUND","message":"raffle 7 does not exist"}}`,
+		)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -57,7 +60,12 @@ func oddsEvent(version int, state, more string) string {
 }
 
 // run watches raffle 7 at a gateway with these answers.
-func run(t *testing.T, terminal bool, answers []any, args ...string) (out, notes string, s *scriptedGateway, err error) {
+func run(
+	t *testing.T,
+	terminal bool,
+	answers []any,
+	args ...string,
+) (out, notes string, s *scriptedGateway, err error) {
 	t.Helper()
 	s = &scriptedGateway{answers: answers}
 	gateway := httptest.NewServer(s)
@@ -76,7 +84,8 @@ func TestWatch_ComesBackUntilTheOddsAreFinal(t *testing.T) {
 	drawn := oddsEvent(4, "DRAWN", `,"winningTickets":[{"ticket":3},{"ticket":9}]`)
 	out, notes, s, err := run(t, false, []any{
 		// net/http repeats a request by itself if a connection that it has kept is closed.
-		oddsEvent(1, "OPEN", `,"winnerProbability":100`), nil, nil, 503, oddsEvent(2, "OPEN", `,"winnerProbability":50`),
+		oddsEvent(1, "OPEN", `,"winnerProbability":100`), nil, nil, 503,
+		oddsEvent(2, "OPEN", `,"winnerProbability":50`),
 		oddsEvent(3, "CLOSED", `,"winnerProbability":33.3,"drawsAt":"2100-01-01T00:00:00Z"`) + drawn,
 	}, "--token=secret")
 	if err != nil {
@@ -150,7 +159,8 @@ func TestWatch_RedrawsInPlaceOnATerminal(t *testing.T) {
 		t.Errorf("%v, noted %q", err, notes)
 	}
 	frames := strings.Split(out, "\x1b[9A") // back over the lines of the one before
-	if !strings.HasPrefix(out, "\x1b[?25l\r\x1b[K래플\n") || !strings.HasSuffix(out, "\x1b[J\x1b[?25h") || len(frames) < 3 {
+	if !strings.HasPrefix(out, "\x1b[?25l\r\x1b[K래플\n") || !strings.HasSuffix(out, "\x1b[J\x1b[?25h") ||
+		len(frames) < 3 {
 		t.Fatalf("%q", out)
 	}
 	for _, want := range []string{"OPEN\n", "  each entry 1 in 2 (50 %)\n", "  enter now: 1 in 3 (33.3 %)\n", "2 entries of 2 members, 1 wins\n"} {

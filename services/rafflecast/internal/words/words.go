@@ -55,5 +55,9 @@ func OneIn(p float64) string {
 	if 1/p >= 20 || math.Abs(1/p-math.Round(1/p)) < 0.05 {
 		digits = 0
 	}
-	return fmt.Sprintf("1 in %s (%s %%)", strconv.FormatFloat(1/p, 'f', digits, 64), strconv.FormatFloat(100*p, 'g', 3, 64))
+	return fmt.Sprintf(
+		"1 in %s (%s %%)",
+		strconv.FormatFloat(1/p, 'f', digits, 64),
+		strconv.FormatFloat(100*p, 'g', 3, 64),
+	)
 }
