@@ -190,7 +190,7 @@ export class Connection {
         return undefined;
       }
       await readEvents(response.body, {
-        retry: (milliseconds) => (this.#retry = Math.min(milliseconds, longestRetry)),
+        retry: (wait) => (this.#retry = Math.min(Math.max(wait, this.#timing.firstRetry), longestRetry)),
         event: (event) => this.#take(event, ids),
       });
     } catch {
