@@ -81,7 +81,7 @@ func (r *repository) checkLink(path, text, link string) string {
 		}
 	}
 	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
-		slug := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		slug := regexp.MustCompile(`[^\p{L}\p{N}_\- ]`).ReplaceAllString(strings.ToLower(heading[1]), "")
 		if strings.ReplaceAll(slug, " ", "-") == anchor {
 			return ""
 		}

@@ -3,12 +3,16 @@ package docs
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // documents are checked in full. One that does not exist is skipped.
-var documents = []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/organisers.md"}
+var documents = []string{
+	"README.md", "README.ko.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/api.md", "docs/access.md", "docs/operation.md", "docs/organisers.md",
+	"clients/go/README.md", "examples/spring/README.md",
+}
 
 // allowed are problems that are none, with the reason. Keep it tiny.
 var allowed = map[string]string{
@@ -31,7 +35,7 @@ func TestDocuments_NameOnlyWhatExists(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, problem := range r.problems(path, text) {
+		for _, problem := range r.problems(path, prose(text)) {
 			if _, ok := allowed[problem]; !ok {
 				t.Errorf("%s: %s", path, problem)
 			}
@@ -91,5 +95,21 @@ func TestChecker_AcceptsWhatExists(t *testing.T) {
 		if got := r.problems("README.md", text); len(got) > 0 {
 			t.Errorf("%s: %q", text, got)
 		}
+	}
+}
+
+// The code of the Korean README is that of the English one, which is tried.
+func TestReadme_HasTheSameCodeInKorean(t *testing.T) {
+	t.Parallel()
+	english, err := readDocument("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	korean, err := readDocument("README.ko.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := blocks(english), blocks(korean); !slices.Equal(a, b) {
+		t.Errorf("%q\nis not\n%q", a, b)
 	}
 }
