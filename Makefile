@@ -16,6 +16,7 @@ PROTOC_GEN_GRPC_GATEWAY := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-
 PROTOC_GEN_OPENAPIV2   := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2@v2.32.0
 GOLANGCI_LINT          := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KO                     := github.com/google/ko@v0.19.1
+CYCLONEDX              := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 # The module that holds buf's rules file, buf/validate/validate.proto.
 PROTOVALIDATE          := github.com/bufbuild/protovalidate@v1.2.2
 
@@ -83,6 +84,9 @@ images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in 
 	@deploy/images/build.sh >$(BUILD)/ko.log 2>&1 || { cat $(BUILD)/ko.log; exit 1; }
 	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestImages_ ./services/test/e2e && ls -l dist
 
+release: $(TOOLS)/ko $(TOOLS)/cyclonedx-gomod proto-rules ## make a release in dist/: programs, images, contract, SBOMs, checksums; VERSION=1.2.3; IMAGES=false
+	@deploy/release/release.sh
+
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto
 	@$(MAKE) --no-print-directory GEN=$(BUILD)/gen generate && for d in proto/gen services/participation/internal/httpapi/gen $(OPENAPI); do \
@@ -128,6 +132,7 @@ $(TOOLS)/protoc-gen-go-grpc: ; $(call tool,$(PROTOC_GEN_GO_GRPC))
 $(TOOLS)/protoc-gen-grpc-gateway: ; $(call tool,$(PROTOC_GEN_GRPC_GATEWAY))
 $(TOOLS)/protoc-gen-openapiv2: ; $(call tool,$(PROTOC_GEN_OPENAPIV2))
 $(TOOLS)/ko: ; $(call tool,$(KO))
+$(TOOLS)/cyclonedx-gomod: ; $(call tool,$(CYCLONEDX))
 $(TOOLS)/golangci-lint: ; $(call tool,$(GOLANGCI_LINT))
 
 # What tests need from the machine: Debian's packages where they can be
@@ -166,4 +171,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard chart noble alone pictures bench-entries bench-gateway faults fuzz abuse images check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime promtool FORCE
+.PHONY: help run build test manifests dashboard chart noble alone pictures bench-entries bench-gateway faults fuzz abuse images release check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime promtool FORCE

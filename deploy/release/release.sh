@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Makes a release in dist: images, archives, SBOMs, the contract, and SHA256SUMS of all of
+# them. It builds the archives a second time, from a copy of the tree in another place, and
+# fails if a byte differs. `make release` calls it. Environment variables, with their
+# defaults in brackets:
+#   VERSION   the release's name (dev); a name other than dev needs a tree without changes
+#   IMAGES    false: without images, which take most of the time (true)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+export VERSION=${VERSION:-dev} TOOLS=$root/.build/tools RULES=$root/.build/protovalidate
+REVISION=$(git describe --always --abbrev=40 --exclude='*' --dirty=-modified)
+EPOCH=$(git log -1 --format=%ct)
+export REVISION EPOCH
+[[ $VERSION =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$ ]] || { echo "VERSION=$VERSION: must be a tag: letters, digits and _.- only" >&2; exit 2; }
+[[ $VERSION = dev || $REVISION != *-modified ]] || { echo "the tree differs from its commit: commit first, or leave VERSION out" >&2; exit 2; }
+
+rm -rf dist .build/release
+mkdir -p dist .build/release/copy
+if [ "${IMAGES:-true}" = true ]; then
+  PLATFORMS=${PLATFORMS:-linux/amd64,linux/arm64} deploy/images/build.sh >.build/ko.log 2>&1 || { cat .build/ko.log; exit 1; }
+fi
+OUT=$root/.build/release/first deploy/release/build.sh
+git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -cf - | tar -C .build/release/copy -xf -
+OUT=$root/.build/release/second .build/release/copy/deploy/release/build.sh
+diff -r .build/release/first .build/release/second || { echo "two builds of the same tree differ" >&2; exit 1; }
+mv .build/release/first/* dist/
+rm -rf .build/release
+(cd dist && sha256sum -- * >.sums && mv .sums SHA256SUMS && sha256sum --quiet -c SHA256SUMS && ls -l)
