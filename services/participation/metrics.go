@@ -36,6 +36,7 @@ type metrics struct {
 	closedIdle      prometheus.Counter
 	refused         *prometheus.CounterVec
 	unreadable      prometheus.Counter
+	busiest         *busiest
 }
 
 func newMetrics() *metrics {
@@ -88,6 +89,7 @@ func newMetrics() *metrics {
 			Help: "HTTP connections that were closed because too many of their peer's address waited for another request.",
 		}),
 	}
+	m.busiest = newBusiest(time.Now)
 	m.draws = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: namespace, Name: "draws_total", Help: "Drawings that this instance has made.",
 	})
@@ -114,7 +116,7 @@ func newMetrics() *metrics {
 		m.entries.WithLabelValues(result)
 	}
 	m.registry.MustRegister(m.entries, m.batchEntries, m.batchSeconds, m.commitToStream, m.publishFailures, m.versionsBumped,
-		m.rafflesRemoved, m.damagedMessages, m.draws, m.drawFailures, m.closedIdle, m.refused, m.unreadable)
+		m.rafflesRemoved, m.damagedMessages, m.draws, m.drawFailures, m.closedIdle, m.refused, m.unreadable, m.busiest)
 	return m
 }
 
@@ -147,6 +149,8 @@ func (m *metrics) registerGauges(s *service) {
 		func() int { return int(s.drawer.Overdue().Seconds()) })
 	m.gauge("closings_overdue_seconds", "Time since when the raffle that waits longest for its close should have been closed, 0 if none waits.",
 		func() int { return int(s.scheduler.Overdue().Seconds()) })
+	m.gauge("raffles_open", "Raffles that are open, by the database. Every instance reports all.", func() int { return s.open.get().Open })
+	m.gauge("raffles_closing_soon", "Of them, those that will be closed within the hour.", func() int { return s.open.get().ClosingSoon })
 	m.gauge("stream_foreign", "1 while the stream of odds belongs to another database, so that nothing is published, 0 otherwise.", func() int {
 		if s.stream.Foreign() != nil {
 			return 1

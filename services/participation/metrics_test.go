@@ -57,6 +57,7 @@ func TestMetrics_CountCallsAndVersions(t *testing.T) {
 		`rafflecast_participation_entries_total{result="placed"} 1`,
 		`rafflecast_participation_entries_total{result="rejected"} 1`,
 		`rafflecast_participation_entries_total{result="replayed"} 0`, `rafflecast_participation_entries_total{result="busy"} 0`,
+		`rafflecast_participation_busiest_raffle_entries{raffle="1"} 1`, "rafflecast_participation_raffles_closing_soon 0",
 		"rafflecast_participation_batch_entries_count 2", "rafflecast_participation_batch_seconds_count 2",
 		"rafflecast_participation_nats_connected 1", "rafflecast_participation_entries_waiting 0", "rafflecast_participation_entries_waiting_limit 32768",
 		"rafflecast_participation_publish_failures_total", "rafflecast_participation_versions_bumped_total 0", "rafflecast_participation_odds_waiting 0",

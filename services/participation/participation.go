@@ -73,7 +73,7 @@ func Run(ctx context.Context, cfg Config) error {
 	s.watch = newDatabaseWatch(store, cfg.Log)
 	s.writer = batch.New(store, batch.Config{
 		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
-		Tag: store.Tag, OnWritten: metrics.onWritten, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
+		Tag: store.Tag, OnWritten: metrics.onWritten, OnPlaced: metrics.busiest.add, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
 	})
 	s.stream = outbox.NewJetStream(conns.js, cfg.Names(), cfg.Replicas)
 	s.outbox = outbox.New(queue, s.stream, store, outbox.Config{
@@ -83,6 +83,7 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	s.drawer = drawer.New(store, drawing)
 	s.scheduler = scheduler.New(store, cfg.Log, func(e *raffle.ClosingError) { metrics.onDrawFailed(drawer.Reason(e)) })
+	s.open = &openRaffles{count: store.CountOpenRaffles, log: cfg.Log}
 	metrics.registerGauges(s)
 	if s.servers, err = newServers(ctx, &cfg, store, s.writer, s.drawer, s.watch, metrics, traces); err != nil {
 		return err
@@ -102,6 +103,7 @@ type service struct {
 	writer    *batch.Writer
 	drawer    *drawer.Drawer
 	scheduler *scheduler.Scheduler
+	open      *openRaffles
 	stream    *outbox.JetStream
 	outbox    *outbox.Outbox
 	servers   *servers
@@ -134,6 +136,7 @@ func (s *service) run(ctx context.Context) error {
 		writers.Go(func() { s.scheduler.Run(writing) })
 		writers.Go(func() { s.drawer.Run(writing) })
 		writers.Go(func() { s.watch.run(writing) })
+		writers.Go(func() { s.open.run(writing) })
 		writers.Wait()
 		s.drain(publishing)
 		return nil

@@ -38,6 +38,8 @@ type Config struct {
 	// OnWritten, if set, is called with the outcome of each batch. Calls from
 	// several goroutines may overlap.
 	OnWritten func(Outcome)
+	// OnPlaced, if set, is called with the raffle of each new entry, in the same way.
+	OnPlaced func(raffleID int64)
 	// OnRefused, if set, is called for each call that found its partition full.
 	OnRefused func()
 	// Tracer, if set, makes a span for each batch that has a traced call in it.
@@ -202,6 +204,13 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	}
 	if w.cfg.OnWritten != nil {
 		w.cfg.OnWritten(outcome(results, len(reqs), duration))
+	}
+	if w.cfg.OnPlaced != nil {
+		for i := range results {
+			if results[i].Err == nil && !results[i].Replayed {
+				w.cfg.OnPlaced(results[i].Entry.RaffleID)
+			}
+		}
 	}
 	for i, c := range live {
 		switch {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -40,5 +41,22 @@ func TestStore_ApplyScheduleOpensAndCloses(t *testing.T) {
 		if !slices.Contains(b.enqueued(), r) {
 			t.Errorf("raffle %d: %+v is not among %+v", id, r, b.enqueued())
 		}
+	}
+}
+
+func TestStore_CountsOpenRaffles(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create(t, raffle.Raffle{})
+	b.create(t, raffle.Raffle{OpensAt: time.Now().Add(time.Minute)}) // scheduled
+	for _, after := range []time.Duration{10 * time.Minute, 50 * time.Minute, 70 * time.Minute} {
+		b.create(t, raffle.Raffle{ClosesAt: time.Now().Add(after)})
+	}
+	closed := b.create(t, raffle.Raffle{ClosesAt: time.Now().Add(time.Minute)})
+	if _, err := b.Close(t.Context(), closed.ID, raffle.RequestID{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.CountOpenRaffles(t.Context()); err != nil || got != (postgres.OpenRaffles{Open: 4, ClosingSoon: 2}) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
