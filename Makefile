@@ -42,6 +42,7 @@ with-postgres = DATABASE_URL="$${TEST_DATABASE_URL:-}" $(BUILD)/with-postgres ru
 
 test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies callers bc faketime manifests ## run all tests with the race detector, on a real PostgreSQL, NATS and Chromium
 	@$(with-postgres) go test -race -timeout=20m ./services/test/faults work
+	@$(with-postgres) go test -timeout=5m -run=TestShown_ ./services/participation/ # which is slow with the race detector
 
 # A module of its own beside the workspace: its dependencies are large.
 manifests: promtool ## check what is in deploy: manifests, compose file, alerts and dashboard, by themselves and against the programs
