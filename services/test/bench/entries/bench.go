@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
@@ -21,6 +22,8 @@ type bench struct {
 	log      io.Writer
 	database *database
 	service  *part
+	secured  *part // the service with tokens; nil if no workload takes part that calls it
+	tokens   *tokens
 	noop     *part
 	cleanup  []func()
 	// streamed is what the last stream placed, which copy copies.
@@ -115,6 +118,11 @@ func (b *bench) start(ctx context.Context) error {
 	); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(b.cfg.chosen(), func(w workload) bool { return w.secured }) {
+		if err := b.startSecured(ctx, dir, "--database-url="+b.database.server.URL(), "--nats-url="+nats.address); err != nil {
+			return err
+		}
+	}
 	if b.noop, err = b.startPart(ctx, "--part="+partNoop); err != nil {
 		return err
 	}
@@ -125,6 +133,17 @@ func (b *bench) start(ctx context.Context) error {
 		b.noop.ops,
 	)
 	return b.database.makeTables(ctx)
+}
+
+// startSecured starts the service with tokens, which works on the same stores.
+func (b *bench) startSecured(ctx context.Context, dir string, stores ...string) (err error) {
+	if b.tokens, err = makeTokens(dir); err != nil {
+		return err
+	}
+	b.secured, err = b.startPart(ctx, append([]string{
+		"--part=" + partService, "--auth-jwks=" + b.tokens.jwks, "--auth-issuer=" + tokenIssuer,
+	}, stores...)...)
+	return err
 }
 
 func (b *bench) stop() {
@@ -194,6 +213,8 @@ func (b *bench) serverOf(w *workload) *part {
 		return nil
 	case w.noop:
 		return b.noop
+	case w.secured:
+		return b.secured
 	}
 	return b.service
 }

@@ -73,6 +73,7 @@ RESULT stream_per_naive \d+\.\d
 RESULT unary1000_per_noop \d\.\d+
 RESULT draw_cost_ratio \d\.\d+
 RESULT draw_cost_ratio_unary256 \d\.\d+
+RESULT auth_cost_ratio \d\.\d+
 RESULT unary256_p99_ms \d+\.\d+
 RESULT stream_entries_per_s \d+
 RESULT draw_seconds \d+\.\d

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/rafflecast/localnats"
 	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
@@ -29,6 +30,7 @@ type PartConfig struct {
 	DatabaseURL string                 `name:"database-url" env:"DATABASE_URL" secret:"" form:"the URL of a PostgreSQL" help:"Database of the service."`
 	NATSURL     string                 `name:"nats-url" env:"NATS_URL" secret:"" form:"the URL of a NATS server" help:"NATS server of the service."`
 	Service     participation.Settings `embed:"" prefix:"participation-"`
+	Access      access.Settings        `embed:""`
 }
 
 // RunPart runs one part of the benchmark until ctx ends or the benchmark that started
@@ -70,6 +72,7 @@ func ready(address, ops string) { measure.Ready(address, ops) }
 func serveEntries(ctx context.Context, cfg PartConfig, log *slog.Logger) error {
 	service := participation.DefaultConfig()
 	service.Settings, service.DatabaseURL, service.NATSURL = cfg.Service, cfg.DatabaseURL, cfg.NATSURL
+	service.Access = cfg.Access
 	service.GRPCAddress, service.HTTPAddress, service.OpsAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	service.Migrate, service.Log = true, log
 	service.Started = func(a participation.Addresses) { ready(a.GRPC.String(), a.Ops.String()) }

@@ -90,6 +90,9 @@ func (b *bench) reportResults(memory *memoryUse) {
 			measure.Result(b.out, r.name, r.format, ratio)
 		}
 	}
+	if plain, secured := b.turns[nameUnary+"256"], b.turns[nameSecured+nameUnary+"256"]; plain != nil && secured != nil {
+		measure.Result(b.out, "auth_cost_ratio", "%.3f", measure.MedianRatio(values(secured, serverCPU), values(plain, serverCPU)))
+	}
 	if turns := b.turns[nameUnary+"256"]; turns != nil {
 		measure.Result(b.out, "unary256_p99_ms", "%.2f", median(turns, quantile(99)))
 	}
@@ -151,6 +154,9 @@ func (b *bench) reportBound() {
 	fmt.Fprintf(b.out, "%-24s %.3f (%.0f entries/s: the CPUs of this machine, spent on noop-stream and copy alone)\n",
 		"stream_per_copy, at most", most/median(copied, rate), most)
 }
+
+// serverCPU returns the CPU time of the server per entry, in seconds.
+func serverCPU(t *turn) float64 { return t.used.server.Seconds() / float64(t.result.Acknowledged) }
 
 func rate(t *turn) float64 { return t.result.Rate() }
 

@@ -21,6 +21,7 @@ type workload struct {
 	mode    string // of load
 	callers int    // requests in flight
 	drawn   bool   // the raffle has a log, and will be drawn
+	secured bool   // at the service that authenticates its callers
 	// run takes a turn; nil: over gRPC, by mode.
 	run func(*bench, context.Context) (load.Result, error)
 }
@@ -33,7 +34,8 @@ const (
 	nameNoopStream = "noop-stream"
 	nameUnary      = "unary-"
 	nameNoopUnary  = "noop-unary-"
-	nameDrawn      = "drawn-" // and the name of the workload without a draw
+	nameDrawn      = "drawn-"   // and the name of the workload without a draw
+	nameSecured    = "secured-" // and the name of the workload without tokens
 )
 
 // workloads in the order of their turns: those that are compared follow each other,
@@ -47,6 +49,7 @@ var workloads = []workload{
 	{name: nameUnary + "64", mode: load.Unary, callers: 64},
 	{name: nameNoopUnary + "64", noop: true, mode: load.Unary, callers: 64},
 	{name: nameUnary + "256", mode: load.Unary, callers: 256},
+	{name: nameSecured + nameUnary + "256", mode: load.Unary, callers: 256, secured: true},
 	{name: nameDrawn + nameUnary + "256", mode: load.Unary, callers: 256, drawn: true},
 	{name: nameNoopUnary + "256", noop: true, mode: load.Unary, callers: 256},
 	{name: nameUnary + "1000", mode: load.Unary, callers: 1000},
@@ -103,6 +106,9 @@ func (b *bench) loadConfig(w *workload) load.Config {
 	cfg.Target = b.serverOf(w).address
 	cfg.Mode, cfg.Concurrency, cfg.Connections, cfg.Duration = w.mode, w.callers, b.cfg.Connections, b.cfg.Duration
 	cfg.RepeatPercent, cfg.CancelPercent = 0, 0
+	if w.secured {
+		cfg.Credentials.Token = b.tokens.token
+	}
 	if w.drawn {
 		cfg.DrawDelay = time.Hour // it is never closed
 	}
@@ -112,7 +118,11 @@ func (b *bench) loadConfig(w *workload) load.Config {
 // enter takes a turn over gRPC, and verifies it. measured measures what it is given.
 func (b *bench) enter(ctx context.Context, w *workload, measured func(func() (load.Result, error)) error) error {
 	cfg := b.loadConfig(w)
-	conns, err := load.Dial(cfg.Target, cfg.Connections)
+	options, err := cfg.Credentials.DialOptions()
+	if err != nil {
+		return err
+	}
+	conns, err := load.Dial(cfg.Target, cfg.Connections, options...)
 	if err != nil {
 		return err
 	}
