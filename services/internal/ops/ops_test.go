@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 )
 
 func get(t *testing.T, ready func() error, path string) *httptest.ResponseRecorder {
@@ -52,6 +54,25 @@ func TestHandler_RefusesPagesOfOtherOrigins(t *testing.T) {
 			if handler.ServeHTTP(w, r); w.Code != want {
 				t.Errorf("%s from %q: %d", path, site, w.Code)
 			}
+		}
+	}
+}
+
+// A profile that lasts longer than an answer may would keep all others from being taken.
+func TestHandler_RefusesProfilesWithoutEnd(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(Handler(NewRegistry(), func() error { return nil }))
+	server.Config = httpserver.New(server.Config.Handler)
+	server.Start()
+	t.Cleanup(server.Close)
+	for _, path := range []string{"/debug/pprof/profile", "/debug/pprof/trace", "/debug/pprof/heap", "/debug/pprof/mutex"} {
+		resp, err := http.Get(server.URL + path + "?seconds=999999")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %s", path, resp.Status)
 		}
 	}
 }

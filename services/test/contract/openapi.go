@@ -48,6 +48,7 @@ func OpenAPI(swagger []byte) ([]byte, error) {
 	}
 	delete(doc.Components.Schemas, "NullValue") // of google.protobuf.Struct, which refers to no schema
 	addErrors(doc)
+	addSecurity(doc)
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetIndent("", "  ")
@@ -69,8 +70,6 @@ func describe(doc *openapi3.T) {
 			"A parameter that is unknown, malformed or doubled is an error. Bodies have at most 16 KiB.",
 	}
 	doc.Servers = openapi3.Servers{{URL: "http://127.0.0.1:9080", Description: "participation, as `make run` starts it"}}
-	// Calls need no authentication.
-	doc.Security = openapi3.SecurityRequirements{{}}
 	for _, tag := range doc.Tags {
 		tag.Description, _, _ = strings.Cut(tag.Description, "\n")
 	}

@@ -167,6 +167,10 @@ func TestForward_PassesOnNothingElse(t *testing.T) {
 		{"POST", "/api/v1/raffles/0/entries", 400, "INVALID"},
 		{"POST", "/api/v1/raffle/1?memberId=7;requestId=8", 400, "INVALID"}, // ReverseProxy would drop both
 		{"POST", "/api/v1/raffle/1?memberId=%zz", 400, "INVALID"},
+		{"POST", "/api/v1/raffle/1?memberId=semi&requestId=aaaaaaaa-5f0e-4c11-9d86-1c3c1a0d5a0e;x", 400, "INVALID"},
+		{"POST", "/api/v1/raffle/1?memberId=semi&requestId=aaaaaaaa-5f0e-4c11-9d86-1c3c1a0d5a0e%zz", 400, "INVALID"},
+		{"POST", "/api/v1/raffles/1/entries?memberId=semi&%zz=1", 400, "INVALID"},
+		{"POST", "/api/v1/raffles/1/entries:withdraw?memberId=semi;ordinal=1", 400, "INVALID"},
 		{"POST", "/api/v1/raffles/1/draw", 405, "METHOD_NOT_ALLOWED"},
 		{"POST", "/api/v1/raffles/1:draw", 404, "PATH_NOT_FOUND"},
 		{"POST", "/api/v1/raffles/1/winners/3:strike", 404, "PATH_NOT_FOUND"},
