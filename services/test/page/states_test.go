@@ -22,6 +22,7 @@ type state struct {
 var states = []state{
 	{name: "scheduled", change: func(o *rafflev1.Odds) {
 		o.State, o.Entries, o.Members, o.OpensAt, o.LogSize = rafflev1.Raffle_SCHEDULED, 0, 0, in(50*time.Hour), 1
+		o.ClosesAt = in(98 * time.Hour)
 	}, figure: `^2 days 1 hr$`, korean: `^2일 1시간$`},
 	{name: "first", change: func(o *rafflev1.Odds) { o.Entries, o.Members, o.LogSize = 0, 0, 1 }, figure: `^100%$`, korean: `^100%$`},
 	{name: "open", change: func(*rafflev1.Odds) {}, figure: `^1 in 14$`, korean: `^1/14$`},
