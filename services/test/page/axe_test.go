@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/rafflecast/rafflecast/services/gateway"
@@ -18,9 +19,13 @@ const axeVersion = "4.14.1"
 // a page.
 type axe string
 
+var downloading sync.Mutex
+
 // readAxe returns axe-core, which is downloaded once.
 func readAxe(t *testing.T) axe {
 	t.Helper()
+	downloading.Lock()
+	defer downloading.Unlock()
 	dir, err := filepath.Abs("../../../.build/npm/axe")
 	if err != nil {
 		t.Fatal(err)
