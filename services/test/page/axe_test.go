@@ -26,7 +26,7 @@ func readAxe(t *testing.T) axe {
 	t.Helper()
 	downloading.Lock()
 	defer downloading.Unlock()
-	dir, err := filepath.Abs("../../../.build/npm/axe")
+	dir, err := filepath.Abs("../../../.build/npm/axe-" + axeVersion)
 	if err != nil {
 		t.Fatal(err)
 	}
