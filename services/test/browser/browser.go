@@ -3,6 +3,7 @@ package browser
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -166,20 +167,32 @@ func (tab *Tab) Picture(path string, width, height int64, scale float64) {
 // smaller returns a PNG with no more than 256 colours, the most frequent ones, which takes
 // a third of the bytes.
 func smaller(data []byte) ([]byte, error) {
-	full, err := png.Decode(bytes.NewReader(data))
+	decoded, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
-	bounds := full.Bounds()
-	counts := map[color.Color]int{}
-	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
-		for x := bounds.Min.X; x < bounds.Max.X; x++ {
-			counts[full.At(x, y)]++
-		}
+	full := image.NewRGBA(decoded.Bounds())
+	draw.Draw(full, full.Rect, decoded, full.Rect.Min, draw.Src)
+	pixels := slices.Collect(slices.Chunk(full.Pix, 4))
+	counts := map[[4]byte]int{}
+	for _, pixel := range pixels {
+		counts[[4]byte(pixel)]++
 	}
-	palette := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return counts[b] - counts[a] })
-	small := image.NewPaletted(bounds, palette[:min(len(palette), 256)])
-	draw.Draw(small, bounds, full, bounds.Min, draw.Src)
+	colours := slices.SortedFunc(maps.Keys(counts), func(a, b [4]byte) int {
+		return cmp.Or(counts[b]-counts[a], bytes.Compare(a[:], b[:]))
+	})
+	var palette color.Palette
+	for _, c := range colours[:min(len(colours), 256)] {
+		palette = append(palette, color.RGBA{c[0], c[1], c[2], c[3]})
+	}
+	nearest := map[[4]byte]byte{}
+	for _, c := range colours {
+		nearest[c] = byte(palette.Index(color.RGBA{c[0], c[1], c[2], c[3]})) //nolint:gosec // below 256
+	}
+	small := image.NewPaletted(full.Rect, palette)
+	for i, pixel := range pixels {
+		small.Pix[i] = nearest[[4]byte(pixel)]
+	}
 	var out bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.BestCompression}
 	err = encoder.Encode(&out, small)
