@@ -48,8 +48,8 @@ test: $(BUILD)/with-postgres compiler chromium pgbouncer proxies callers bc fake
 manifests: promtool ## check what is in deploy: manifests, compose file, alerts and dashboard, by themselves and against the programs
 	@cd deploy && GOWORK=off go test -count=1 ./...
 
-dashboard: ## make deploy/grafana/rafflecast.json from its source, deploy/internal/dashboard
-	@cd deploy && GOWORK=off go run ./internal/dashboard >grafana/rafflecast.json
+dashboard: ## make the dashboards in deploy/grafana from their source, deploy/internal/dashboard
+	@cd deploy && for d in rafflecast raffles; do GOWORK=off go run ./internal/dashboard -name=$$d >grafana/$$d.json; done
 
 chart: ## make the templates of the Helm chart from the manifests for kustomize
 	@cd deploy && GOWORK=off go run ./internal/chart kubernetes helm/rafflecast/templates

@@ -14,6 +14,19 @@ type panel struct {
 	queries     []query
 }
 
+// tile shows the newest value of a query on a color: that of the last step that it has
+// reached, or color below all steps.
+type tile struct {
+	panel
+	color string
+	steps []step
+}
+
+type step struct {
+	from  float64
+	color string
+}
+
 // query is a PromQL expression. In it {@} matches the namespaces and pods that are
 // selected on the dashboard, and so does @ among other matchers.
 type query struct{ expr, legend string }
@@ -24,6 +37,60 @@ func quantiles(metric string) []query {
 		return "histogram_quantile(" + q + ", sum by (le) (rate(" + metric + "_bucket{@}[$__rate_interval])))"
 	}
 	return []query{{of("0.5"), "p50"}, {of("0.99"), "p99"}}
+}
+
+var operations = dashboard{"rafflecast", "Rafflecast", tiles, rows}
+
+// tiles are what to look at first. Each is red where its alert fires.
+var tiles = []tile{
+	{panel{
+		"Age of odds, p99", "What the oldest 1 % of the odds have behind them when the last viewer is sent them. 0.1 s is normal.", "s",
+		quantiles("rafflecast_gateway_commit_to_last_write_seconds")[1:],
+	}, "green", []step{{0.3, "orange"}, {1, "red"}}},
+	{panel{
+		"Viewers of the limit", "Connections of all gateways, as a share of what they accept.", "percentunit", []query{
+			{`sum(rafflecast_gateway_connections{@}) / sum(rafflecast_gateway_connections_limit{@})`, ""},
+		},
+	}, "green", []step{{0.6, "orange"}, {0.8, "red"}}},
+	{panel{
+		"Refused viewers", "Requests a second that gateways refuse although the client has done nothing wrong.", "ops", []query{{
+			`sum(rate(rafflecast_gateway_refusals_total{` +
+				`reason=~"connection_limit|not_ready|busy|participation_unavailable|participation_timeout",@}[$__rate_interval]))`, "",
+		}},
+	}, "green", []step{{0.01, "orange"}, {0.1, "red"}}},
+	{panel{
+		"Entries per second", "Entries that were placed.", "ops", []query{
+			{`sum(rate(rafflecast_participation_entries_total{result="placed",@}[$__rate_interval]))`, ""},
+		},
+	}, "blue", []step{{30_000, "orange"}, {60_000, "red"}}}, // of the 79,000 that two cores take
+}
+
+// alerts are those on what a panel shows, by its title.
+var alerts = map[string][]string{
+	"Age of odds, p99":              {"RafflecastOddsLate"},
+	"Viewers of the limit":          {"RafflecastGatewayFull"},
+	"Refused viewers":               {"RafflecastViewersRefused"},
+	"Entries per second":            {"RafflecastEntriesRefused", "RafflecastEntriesFail"},
+	"Age of odds at the last write": {"RafflecastOddsLate"},
+	"Entries":                       {"RafflecastEntriesFail", "RafflecastEntriesRefused"},
+	"Connections":                   {"RafflecastGatewayFull"},
+	"Calls":                         {"RafflecastCallsFail"},
+	"Batch time":                    {"RafflecastEntriesSlow"},
+	"Queue":                         {"RafflecastQueueFills"},
+	"Database connections":          {"RafflecastPoolExhausted"},
+	"Waiting for the database":      {"RafflecastPoolExhausted"},
+	"Publishing":                    {"RafflecastOddsNotPublished", "RafflecastVersionsBumped", "RafflecastStreamForeign"},
+	"Draws":                         {"RafflecastLogMismatch", "RafflecastClockSkew", "RafflecastBeaconUnavailable", "RafflecastChainUnknown"},
+	"Overdue draws":                 {"RafflecastDrawOverdue", "RafflecastCloseOverdue"},
+	"Odds received":                 {"RafflecastOddsNotReceived"},
+	"Blocked connections":           {"RafflecastConnectionsBlocked"},
+	"Refusals":                      {"RafflecastViewersRefused", "RafflecastClientsRefused"},
+	"Snapshots":                     {"RafflecastSnapshotsRepeat"},
+	"Connected to NATS":             {"RafflecastNATSUnavailable", "RafflecastFeedNotReady"},
+	"Age of the process":            {"RafflecastAbsent", "RafflecastTargetDown"},
+	"File descriptors":              {"RafflecastFilesNearLimit"},
+	"Unreadable raffles":            {"RafflecastRaffleUnreadable"},
+	"Late closes and draws":         {"RafflecastCloseOverdue", "RafflecastDrawOverdue"},
 }
 
 var rows = []row{

@@ -2,16 +2,22 @@ package observability
 
 import (
 	"encoding/json"
+	"maps"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
-const dashboardFile = root + "/deploy/grafana/rafflecast.json"
+// dashboards are the names of the files in deploy/grafana.
+var dashboards = []string{"rafflecast", "raffles"}
+
+func dashboardFile(name string) string { return root + "/deploy/grafana/" + name + ".json" }
 
 // dashboard is the checked part of Grafana's JSON.
 type dashboard struct {
-	Templating struct{ List []struct{ Name string } }
+	UID         string
+	Templating  struct{ List []struct{ Name string } }
+	Annotations struct{ List []struct{ Name, Expr string } }
 	Panels     []struct {
 		ID          int
 		Type, Title string
@@ -19,16 +25,27 @@ type dashboard struct {
 		Targets     []struct{ RefID, Expr string }
 		FieldConfig struct{ Defaults struct{ Unit string } }
 		Datasource  struct{ UID string }
+		Links       []struct{ URL string }
 	}
 }
 
-func readDashboard(t *testing.T) *dashboard {
+func readDashboard(t *testing.T, name string) *dashboard {
 	t.Helper()
 	var d dashboard
-	if err := json.Unmarshal([]byte(read(t, dashboardFile)), &d); err != nil {
+	if err := json.Unmarshal([]byte(read(t, dashboardFile(name))), &d); err != nil {
 		t.Fatal(err)
 	}
 	return &d
+}
+
+// panelQueries returns the expressions of each panel of all dashboards, by title.
+func panelQueries(t *testing.T) map[string][]string {
+	t.Helper()
+	all := make(map[string][]string)
+	for _, name := range dashboards {
+		maps.Copy(all, readDashboard(t, name).queries())
+	}
+	return all
 }
 
 // queries returns the expressions of each panel, by title. A constant takes the place of
@@ -45,18 +62,55 @@ func (d *dashboard) queries() map[string][]string {
 
 func TestDashboard_IsGenerated(t *testing.T) {
 	t.Parallel()
-	generated, err := exec.CommandContext(t.Context(), "go", "run", "../dashboard").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(generated) != read(t, dashboardFile) {
-		t.Error("deploy/grafana/rafflecast.json is out of date: run `make dashboard`")
+	for _, name := range dashboards {
+		generated, err := exec.CommandContext(t.Context(), "go", "run", "../dashboard", "-name="+name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(generated) != read(t, dashboardFile(name)) {
+			t.Errorf("%s is out of date: run `make dashboard`", dashboardFile(name))
+		}
 	}
 }
 
 func TestDashboard_IsValid(t *testing.T) {
 	t.Parallel()
-	d := readDashboard(t)
+	uids := map[string]bool{}
+	for _, name := range dashboards {
+		d := readDashboard(t, name)
+		checkDashboard(t, d)
+		if d.UID == "" || uids[d.UID] || len(d.Annotations.List) != 2 {
+			t.Errorf("%s has the UID %q and %d annotations", name, d.UID, len(d.Annotations.List))
+		}
+		uids[d.UID] = true
+	}
+}
+
+// Whoever sees something wrong on a panel is one click from what to do.
+func TestDashboard_LeadsToTheRunbookOfEachAlert(t *testing.T) {
+	t.Parallel()
+	linked := map[string]bool{}
+	for _, name := range dashboards {
+		for _, p := range readDashboard(t, name).Panels {
+			for _, link := range p.Links {
+				linked[link.URL] = true
+			}
+		}
+	}
+	for _, a := range alerts(t) {
+		if url := a.Annotations["runbook_url"]; !linked[url] {
+			t.Errorf("no panel leads to %s", url)
+		} else {
+			delete(linked, url)
+		}
+	}
+	for url := range linked {
+		t.Errorf("there is no alert with the runbook %s", url)
+	}
+}
+
+func checkDashboard(t *testing.T, d *dashboard) {
+	t.Helper()
 	ids, titles := map[int]bool{}, map[string]bool{}
 	taken := map[[2]int]string{}
 	for _, p := range d.Panels {

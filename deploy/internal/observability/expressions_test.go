@@ -15,11 +15,20 @@ func TestExpressions_UseExistingMetrics(t *testing.T) {
 			t.Errorf("alert %s: %v", a.Alert, err)
 		}
 	}
-	d := readDashboard(t)
-	for title, queries := range d.queries() {
+	for title, queries := range panelQueries(t) {
 		for _, query := range queries {
 			if err := metrics.Check(query); err != nil {
 				t.Errorf("panel %q: %v", title, err)
+			}
+		}
+	}
+	for _, name := range dashboards {
+		for _, a := range readDashboard(t, name).Annotations.List {
+			if strings.HasPrefix(a.Expr, "group by (alertname) (ALERTS{") {
+				continue // Prometheus's own
+			}
+			if err := metrics.Check(a.Expr); err != nil {
+				t.Errorf("annotation %q: %v", a.Name, err)
 			}
 		}
 	}

@@ -72,7 +72,7 @@ func TestRunbook_NamesExistingPanelsAndAlerts(t *testing.T) {
 	}
 	code := regexp.MustCompile("`[^`]*`")
 	italic := regexp.MustCompile(`\*([^*]+)\*`)
-	panels := readDashboard(t).queries()
+	panels := panelQueries(t)
 	named := 0
 	for alert, text := range runbook(t) {
 		text = strings.Join(strings.Fields(text), " ")
