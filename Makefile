@@ -60,6 +60,10 @@ noble: ## bundle SHA-256 and BLS of npm's @noble for the page's check of a draw
 pictures: chromium ## take the pictures of the page again, in every state
 	@SCREENSHOTS=$(PICTURES) go test -count=1 ./services/test/page
 
+picture: chromium webp ## take the README's moving picture again, of make run ARGS=--demo; about 4 minutes
+	@rm -rf $(BUILD)/frames && mkdir -p $(BUILD)/frames && FRAMES=$(BUILD)/frames go test -count=1 -run TestDemo_Picture ./services/test/e2e
+	@img2webp -loop 0 -lossy -q 60 -d 400 $(BUILD)/frames/*.png -o services/gateway/web/pictures/demo.webp
+
 PICTURES := $(CURDIR)/services/gateway/web/pictures
 
 alone: $(BUILD)/with-postgres pgbouncer proxies bc ## build and test each service by itself, as GOWORK=off sees it
@@ -166,10 +170,12 @@ pgbouncer:
 	$(call need,pgbouncer,pgbouncer,install PgBouncer for its test; it is skipped without it,[ -z "$${CI:-}" ])
 faketime:
 	$(call need,faketime,faketime,install libfaketime for faults of PostgreSQL's clock; there are none without it,[ -z "$${CI:-}" ])
+webp:
+	$(call need,img2webp,webp,install img2webp for the moving picture,false)
 promtool:
 	$(call need,promtool,prometheus,install Prometheus for the test of the alerts by promtool; it is skipped without it,[ -z "$${CI:-}" ])
 compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard chart noble alone pictures bench-entries bench-gateway faults fuzz abuse images release check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime promtool FORCE
+.PHONY: help run build test manifests dashboard chart noble alone picture pictures bench-entries bench-gateway faults fuzz abuse images release check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime webp promtool FORCE
