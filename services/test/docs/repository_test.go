@@ -105,7 +105,7 @@ func isWordRune(c rune) bool { return c == '_' || unicode.IsLetter(c) || unicode
 // test, and to the packages.
 func (r *repository) readSource(sources *strings.Builder, path, name string) error {
 	switch filepath.Ext(name) {
-	case ".md", ".png":
+	case ".md", ".png", ".webp":
 		return nil
 	}
 	dir := filepath.Dir(name)
