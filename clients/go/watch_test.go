@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -37,9 +38,7 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("refused")
 	}
 	header := http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}
-	for name, values := range a.header {
-		header[name] = values
-	}
+	maps.Copy(header, a.header)
 	body, rest := io.Pipe()
 	go func() {
 		_, _ = io.WriteString(rest, a.body)

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,9 +39,7 @@ func raffles(t *testing.T, now time.Time) []json.RawMessage {
 		o := map[string]any{
 			"id": 1, "state": state, "title": "x", "entries": 0, "members": 0, "winners": 3, "maxEntriesPerMember": 1,
 		}
-		for key, value := range more {
-			o[key] = value
-		}
+		maps.Copy(o, more)
 		data, err := json.Marshal(o)
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,12 +102,7 @@ func (s *system) raffles() []*rafflev1.Raffle {
 func (s *system) await(what string, ok func(*rafflev1.Raffle) bool) {
 	s.t.Helper()
 	testenv.Eventually(s.t, what, time.Minute, func() bool {
-		for _, r := range s.raffles() {
-			if ok(r) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(s.raffles(), ok)
 	})
 }
 
