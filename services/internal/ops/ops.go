@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,12 +55,30 @@ func Handler(registry *prometheus.Registry, ready func() error) http.Handler {
 		fmt.Fprintln(w, "ok")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/", bounded(pprof.Index))
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/profile", bounded(pprof.Profile))
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/trace", bounded(pprof.Trace))
 	return withoutPages(mux)
+}
+
+// maxProfile bounds a profile over time, in seconds: while a CPU profile is taken, nobody
+// else can take one, and the standard library takes it for as long as it is asked to.
+const maxProfile = 300
+
+// bounded refuses profiles of more than maxProfile.
+func bounded(profile http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if text := r.FormValue("seconds"); text != "" {
+			seconds, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(seconds >= 0 && seconds <= maxProfile) { // or NaN
+				http.Error(w, fmt.Sprintf("seconds: must be 0 to %d", maxProfile), http.StatusBadRequest)
+				return
+			}
+		}
+		profile(w, r)
+	}
 }
 
 // withoutPages refuses requests that the page of another origin makes: without it, any

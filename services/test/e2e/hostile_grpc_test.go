@@ -36,8 +36,12 @@ func block(method string, more ...hpack.HeaderField) []byte {
 	var text strings.Builder
 	encoder := hpack.NewEncoder(&text)
 	for _, field := range append([]hpack.HeaderField{
-		{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: method}, {Name: ":authority", Value: "localhost"},
-		{Name: "content-type", Value: "application/grpc"}, {Name: "te", Value: "trailers"},
+		{Name: ":method", Value: "POST"},
+		{Name: ":scheme", Value: "http"},
+		{Name: ":path", Value: method},
+		{Name: ":authority", Value: "localhost"},
+		{Name: "content-type", Value: "application/grpc"},
+		{Name: "te", Value: "trailers"},
 	}, more...) {
 		field.Sensitive = true // in no table, so that the block may be repeated
 		_ = encoder.WriteField(field)

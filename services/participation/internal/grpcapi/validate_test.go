@@ -202,6 +202,9 @@ func TestValidator_TitlesCanBeSeen(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%q: %v", title, err)
 		}
+		if title == "" {
+			continue // of an update, by the mask: TestUpdateRaffle_RefusesMasks
+		}
 		update := &rafflev1.UpdateRaffleRequest{Raffle: &rafflev1.Raffle{Id: 1, Title: title}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"title"}}}
 		if err := v.check(update); (err == nil) != want {
 			t.Errorf("update to %q: %v", title, err)
