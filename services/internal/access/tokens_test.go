@@ -331,3 +331,34 @@ func TestBearer_ReadsOneHeader(t *testing.T) {
 		}
 	}
 }
+
+// The keys that were read stay in use, whatever the URL answers instead.
+func TestTokens_KeepTheKeysWhileTheURLFails(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string][]byte{
+		"an error": nil, "no JSON": []byte("<html>"), "no set": []byte(`{}`), "no keys": []byte(`{"keys":[]}`),
+		"a secret only": []byte(`{"keys":[{"kty":"oct","kid":"1","k":"c2VjcmV0"}]}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key, server := tokentest.NewKey(t, "1"), newKeyServer(t)
+			server.serve(tokentest.JWKS(t, key))
+			s := settings(server.URL)
+			s.Refresh = 100 * time.Millisecond
+			tokens := start(t, s)
+			testenv.Eventually(t, "the keys are read", 10*time.Second, func() bool {
+				_, err := tokens.Verify(t.Context(), key.Token("7", "member"))
+				return err == nil
+			})
+			server.text.Store(nil)
+			if answer != nil {
+				server.serve(answer)
+			}
+			asked := server.asked.Load()
+			testenv.Eventually(t, "the URL was read again", 10*time.Second, func() bool { return server.asked.Load() >= asked+3 })
+			if _, err := tokens.Verify(t.Context(), key.Token("8", "member")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

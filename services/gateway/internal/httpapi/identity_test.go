@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -242,6 +243,22 @@ func TestMembersOnly_HidesTheDraw(t *testing.T) {
 			}
 			if got := f.taken(); len(got) > 0 && c.reason != "" {
 				t.Errorf("%s is forwarded", path)
+			}
+		}
+	}
+}
+
+// A token in a URL is never looked at, whatever it is called there.
+func TestTokenOf_IgnoresURLs(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"token", "access_token", "accessToken", "authorization", "Authorization", "bearer", "jwt", cookieName} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			url := "/api/v1/raffles/1/subscribe?" + name + "=secret#" + name + "=secret"
+			r := httptest.NewRequestWithContext(t.Context(), method, url, strings.NewReader(name+"=secret"))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Referer", "https://example.org/?"+name+"=secret")
+			if token, err := tokenOf(r); token != "" || err != nil {
+				t.Errorf("%s %s: %q, %v", method, name, token, err)
 			}
 		}
 	}

@@ -102,6 +102,49 @@ func TestPermissions_HaveEveryCall(t *testing.T) {
 	}
 }
 
+// Who may make each call, written a second time: a slip in the table must not pass.
+func TestPermissions_AreWhatTheDesignSays(t *testing.T) {
+	t.Parallel()
+	const member, backend, operator = access.Member, access.Backend, access.Operator
+	want := map[string]permission{
+		"/raffle.v1.RaffleService/GetRaffle":     {roles: member | backend | operator},
+		"/raffle.v1.RaffleService/ListRaffles":   {roles: member | backend | operator},
+		"/raffle.v1.RaffleService/CreateRaffle":  {roles: operator, audited: true},
+		"/raffle.v1.RaffleService/UpdateRaffle":  {roles: operator, audited: true},
+		"/raffle.v1.RaffleService/CloseRaffle":   {roles: operator, audited: true},
+		"/raffle.v1.RaffleService/CancelRaffle":  {roles: operator, audited: true},
+		"/raffle.v1.RaffleService/DrawRaffle":    {roles: operator, audited: true},
+		"/raffle.v1.RaffleService/StrikeWinner":  {roles: operator, audited: true},
+		"/raffle.v1.RaffleService/RedrawRaffle":  {roles: operator, audited: true},
+		"/raffle.v1.RaffleService/PurgeRaffle":   {roles: operator, audited: true},
+		"/raffle.v1.RaffleService/GetDraw":       {public: true},
+		"/raffle.v1.RaffleService/ListWinners":   {public: true},
+		"/raffle.v1.RaffleService/GetTicket":     {public: true},
+		"/raffle.v1.RaffleService/GetCheckpoint": {public: true},
+		"/raffle.v1.RaffleService/GetLog":        {public: true},
+
+		"/raffle.v1.ParticipationService/GetOdds":     {roles: member | backend | operator},
+		"/raffle.v1.ParticipationService/Enter":       {roles: member | backend, own: true},
+		"/raffle.v1.ParticipationService/EnterStream": {roles: member | backend, own: true},
+		"/raffle.v1.ParticipationService/Withdraw":    {roles: member | backend, own: true, audited: true},
+		"/raffle.v1.ParticipationService/ListEntries": {roles: member | backend | operator, own: true},
+		"/raffle.v1.AuditService/ListAuditEvents":     {roles: operator},
+	}
+	for name, p := range permissions {
+		if strings.HasPrefix(name, "/raffle.") && p != want[name] {
+			t.Errorf("%s: %+v, want %+v", name, p, want[name])
+		}
+	}
+	for name := range want {
+		if _, ok := permissions[name]; !ok {
+			t.Errorf("the table has no %s", name)
+		}
+	}
+	if winnersWithMembers != (permission{roles: operator}) {
+		t.Errorf("winners with members: %+v", winnersWithMembers)
+	}
+}
+
 // A call about a member that a member may make must be for itself only.
 func TestPermissions_BindMembersToThemselves(t *testing.T) {
 	t.Parallel()

@@ -216,11 +216,11 @@ func TestGuard_SparesCallersBesideAFlood(t *testing.T) {
 	if err := flood.spend(1); !errors.Is(err, errFlood) {
 		t.Errorf("the flood: %v", err)
 	}
-	if err := caller.watch([]byte(call)); err != nil {
-		t.Errorf("a caller: %v", err)
-	}
 	if err := quiet.spend(answerCosts); err != nil {
 		t.Errorf("a connection that says little: %v", err)
+	}
+	if err := caller.watch([]byte(call)); err != nil {
+		t.Errorf("a caller: %v", err)
 	}
 	if reason := g.Refuse(netip.MustParseAddr("192.0.2.1")); reason != accept.Banned {
 		t.Errorf("another connection is refused with %q", reason)
