@@ -41,28 +41,6 @@ func TestJetStream_TwoInstancesMakeTheStreamOfACluster(t *testing.T) {
 	wantForeign(t, servers[2].JetStream())
 }
 
-// Two servers of three are enough for a first start. The third one gets its replica when
-// it is there.
-func TestJetStream_MakesTheStreamWithoutAllServersOfACluster(t *testing.T) {
-	t.Parallel()
-	servers := natstest.StartCluster(t, 3)
-	servers[2].Stop()
-	stream := replicated(servers[0])
-	ensured := func() bool { return stream.Ensure(t.Context()) == nil }
-	testenv.Eventually(t, "the stream is there", time.Minute, ensured)
-	if _, err := appendSoon(t, stream, 1, 1, 0); err != nil {
-		t.Fatal(err)
-	}
-	servers[2].Start()
-	testenv.Eventually(t, "the stream has three replicas", time.Minute, func() bool {
-		if !ensured() {
-			return false
-		}
-		s, err := servers[0].JetStream().Stream(t.Context(), oddsstream.Name)
-		return err == nil && s.CachedInfo().Config.Replicas == 3
-	})
-}
-
 // A replica that was away is behind for a moment after it is back, and may be the one
 // that answers: what is read then must not pass for the newest.
 func TestJetStream_NewestOfAClusterIsTheNewest(t *testing.T) {

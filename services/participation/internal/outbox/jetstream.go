@@ -110,10 +110,6 @@ func (j *JetStream) create(ctx context.Context) (jetstream.Stream, error) {
 		cfg := j.names.Config(j.replicas)
 		cfg.Metadata = map[string]string{oddsstream.DatabaseKey: *j.database.Load()}
 		stream, err := j.js.CreateStream(ctx, cfg)
-		if lacksServers(err) {
-			cfg.Replicas = 1 // update raises that, once there are enough servers
-			stream, err = j.js.CreateStream(ctx, cfg)
-		}
 		created <- result{stream, err}
 	})
 	look := time.NewTicker(createLook)
@@ -146,29 +142,10 @@ func (j *JetStream) update(ctx context.Context, info *jetstream.StreamInfo, mark
 		return nil
 	}
 	cfg.Metadata = metadata
-	_, err := j.js.UpdateStream(ctx, cfg)
-	if lacksServers(err) { // the rest of the configuration need not wait for them
-		if cfg.Replicas = info.Config.Replicas; configured(&info.Config, &cfg) && maps.Equal(metadata, info.Config.Metadata) {
-			return nil
-		}
-		_, err = j.js.UpdateStream(ctx, cfg)
-	}
-	if err != nil {
+	if _, err := j.js.UpdateStream(ctx, cfg); err != nil {
 		return fmt.Errorf("configure stream %s: %w", j.names.Stream(), err)
 	}
 	return nil
-}
-
-// noPeers is the server's code for a stream that needs more replicas than servers of the
-// cluster are there.
-// https://github.com/nats-io/nats-server/blob/main/server/errors.json
-const noPeers = jetstream.ErrorCode(10005)
-
-// lacksServers reports whether a stream can't have its replicas because servers of the
-// cluster are missing, as at the first start, when not all have come.
-func lacksServers(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == noPeers
 }
 
 // configured reports whether a stream has what we set of its configuration, and
