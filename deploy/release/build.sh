@@ -32,14 +32,11 @@ for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
   done
   pack "$name" "$name"
 done
-export GOOS=linux GOARCH=amd64
 for program in $programs; do
-  (cd "services/$program" && GOWORK=off "$TOOLS/cyclonedx-gomod" app -json -noserial -std -main "cmd/$program" -output "$work/sbom.json" . 2>"$work/log") ||
+  "$TOOLS/cyclonedx-gomod" bin -json -noserial -std -version "$VERSION" -output "$work/sbom.json" "$work/rafflecast_${VERSION}_linux_amd64/$program" 2>"$work/log" ||
     { cat "$work/log" >&2; exit 1; }
-  # The tool takes the main module's version from the repository around it, and notes the
-  # time of its run.
-  sed -E 's/"timestamp": "[^"]*"/"timestamp": "'"$(TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$EPOCH")"'"/; s/v0\.0\.0-[0-9]{14}-[0-9a-f]{12}(\+dirty)?/'"$VERSION"'/g' \
-    "$work/sbom.json" >"$OUT/$program.cdx.json"
+  # The tool notes the time of its run.
+  sed -E 's/"timestamp": "[^"]*"/"timestamp": "'"$(TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T' "$EPOCH")"'"/' "$work/sbom.json" >"$OUT/$program.cdx.json"
 done
 unset GOOS GOARCH
 go run ./services/test/cmd/contract folder "$work/contract" "$RULES" >/dev/null

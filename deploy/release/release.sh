@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a release in dist: images, archives, SBOMs, the contract, and SHA256SUMS of all of
-# them. It builds the archives a second time, from a copy of the tree in another place, and
-# fails if a byte differs. `make release` calls it. Environment variables, with their
+# them. It builds the archives twice, from copies of the tree in two places, and fails if a
+# byte differs. `make release` calls it. Environment variables, with their
 # defaults in brackets:
 #   VERSION   the release's name (dev); a name other than dev needs a tree without changes
 #   IMAGES    false: without images, which take most of the time (true)
@@ -16,13 +16,15 @@ export REVISION EPOCH
 [[ $VERSION = dev || $REVISION != *-modified ]] || { echo "the tree differs from its commit: commit first, or leave VERSION out" >&2; exit 2; }
 
 rm -rf dist .build/release
-mkdir -p dist .build/release/copy
+mkdir -p dist .build/release/here .build/release/another/place
+for copy in here another/place; do
+  git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -cf - | tar -C .build/release/$copy -xf -
+done
 if [ "${IMAGES:-true}" = true ]; then
   PLATFORMS=${PLATFORMS:-linux/amd64,linux/arm64} deploy/images/build.sh >.build/ko.log 2>&1 || { cat .build/ko.log; exit 1; }
 fi
-OUT=$root/.build/release/first deploy/release/build.sh
-git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -cf - | tar -C .build/release/copy -xf -
-OUT=$root/.build/release/second .build/release/copy/deploy/release/build.sh
+OUT=$root/.build/release/first .build/release/here/deploy/release/build.sh
+OUT=$root/.build/release/second .build/release/another/place/deploy/release/build.sh
 diff -r .build/release/first .build/release/second || { echo "two builds of the same tree differ" >&2; exit 1; }
 mv .build/release/first/* dist/
 rm -rf .build/release
