@@ -187,7 +187,7 @@ func smaller(data []byte) ([]byte, error) {
 	}
 	nearest := map[[4]byte]byte{}
 	for _, c := range colours {
-		nearest[c] = byte(palette.Index(color.RGBA{c[0], c[1], c[2], c[3]})) //nolint:gosec // below 256
+		nearest[c] = byte(palette.Index(color.RGBA{c[0], c[1], c[2], c[3]}))
 	}
 	small := image.NewPaletted(full.Rect, palette)
 	for i, pixel := range pixels {
