@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,7 +66,9 @@ func (s *running) run(change func(*Config)) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	ended := make(chan error, 1)
 	s.stop, s.ended = cancel, ended
-	go func() { ended <- Run(ctx, cfg) }()
+	var running sync.WaitGroup
+	running.Go(func() { ended <- Run(ctx, cfg) })
+	s.t.Cleanup(func() { cancel(); running.Wait() })
 	select {
 	case <-ready:
 		s.addrs = <-started

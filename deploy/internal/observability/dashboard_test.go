@@ -18,7 +18,7 @@ type dashboard struct {
 	UID         string
 	Templating  struct{ List []struct{ Name string } }
 	Annotations struct{ List []struct{ Name, Expr string } }
-	Panels     []struct {
+	Panels      []struct {
 		ID          int
 		Type, Title string
 		GridPos     struct{ X, Y, W, H int }
