@@ -237,6 +237,9 @@ func TestRaffle_DrawsTheVector(t *testing.T) {
 		t.Errorf("the alternate: %+v, %+v", winners[4], r.Log.Winning)
 	}
 	strike(4, nil, 2)
+	if err := r.Redraw(1, closing, draws); !isError[*ClockSkewError](err) {
+		t.Errorf("redrawn from the round before: %v", err)
+	}
 	closing = at("15:59:25.5")
 	if err := r.Redraw(1, closing, draws); err != nil || !r.Log.DrawAhead() || !r.Final() {
 		t.Fatalf("%+v, %v", r, err)

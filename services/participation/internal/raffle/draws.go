@@ -172,8 +172,12 @@ func (l *Log) nextRound(now time.Time, draws *Draws) (round uint64, err error) {
 	if skew := now.Sub(draws.Now()); skew.Abs() > l.maxSkew() {
 		return 0, &ClockSkewError{Skew: skew.Abs(), Max: l.maxSkew()}
 	}
-	l.Drawing++
 	round = chain.RoundAt(draw.TimeOf(now.Add(l.Delay)))
+	if out := chain.TimeOf(uint64(l.Round)).Time(); l.Drawing > 0 && int64(round) <= l.Round {
+		// The round of the drawing before was out, so the database's clock is far behind.
+		return 0, &ClockSkewError{Skew: out.Sub(now), Max: l.maxSkew()}
+	}
+	l.Drawing++
 	l.Round, l.DrawsAt = int64(round), chain.TimeOf(round).Time()
 	return round, nil
 }
