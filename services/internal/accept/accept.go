@@ -114,20 +114,10 @@ func (b *Bounds) admit(remote net.Addr, isCrowded bool) (refused string, wait ti
 	return "", b.pace.Reserve().Delay()
 }
 
-// IsFull reports whether no more connections may be open, or come from an address like
-// 192.0.2.1:80. It counts one of that address: it is for connections that are served
-// before they reach a listener of these bounds.
-func (b *Bounds) IsFull(remote string) bool {
-	if b.hasTooMany() {
-		return true
-	}
-	address := NetworkOf(remote)
-	if !b.isBounded(address) {
-		return false
-	}
-	_, ok := b.rate.Allow(address)
-	return !ok
-}
+// IsFull reports whether no more connections may be open. It is for connections that are
+// served before they reach a listener of these bounds, whose rate is not bounded: to count
+// those that go on to the listener twice would keep callers out for as long as they try.
+func (b *Bounds) IsFull(string) bool { return b.hasTooMany() }
 
 func (b *Bounds) hasTooMany() bool {
 	open := int(b.open.Load())
