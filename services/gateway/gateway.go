@@ -268,7 +268,7 @@ func (s *service) available() error {
 // requests for streams do not reach the HTTP server.
 func (s *service) accepting(l net.Listener) (_ net.Listener, err error) {
 	if s.tls == nil {
-		l, err = handshake.Listen(l, handshake.Config{Hub: s.hub, Open: s.api.Open, Full: s.accepted.IsFull})
+		l, err = handshake.Listen(l, handshake.Config{Hub: s.hub, Open: s.api.Open, Full: s.accepted.IsFull, Allow: s.accepted.Allows})
 	}
 	if err != nil {
 		return nil, err

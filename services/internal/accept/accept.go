@@ -63,7 +63,7 @@ type Bounds struct {
 // Connections that are let in evenly: so many a second, and so many at once. An address
 // has a first connection again after ten seconds.
 const (
-	pacePerSecond  = 500
+	pacePerSecond  = 2000
 	paceAtOnce     = 20
 	firstPerSecond = 0.1
 )
@@ -90,7 +90,7 @@ func (b *Bounds) OnState(_ net.Conn, state http.ConnState) {
 // admit returns why a connection from an address is refused, or how long it must wait.
 // isCrowded says that too many wait already.
 func (b *Bounds) admit(remote net.Addr, isCrowded bool) (refused string, wait time.Duration) {
-	if b.hasTooMany() {
+	if b.IsFull() {
 		return TooMany, 0
 	}
 	address := Network(remote)
@@ -114,12 +114,23 @@ func (b *Bounds) admit(remote net.Addr, isCrowded bool) (refused string, wait ti
 	return "", b.pace.Reserve().Delay()
 }
 
-// IsFull reports whether no more connections may be open. It is for connections that are
-// served before they reach a listener of these bounds, whose rate is not bounded: to count
-// those that go on to the listener twice would keep callers out for as long as they try.
-func (b *Bounds) IsFull(string) bool { return b.hasTooMany() }
+// Allows reports whether the rate of an address like 192.0.2.1:80 allows another
+// connection, and counts it. It is for connections that are served before they reach a
+// listener of these bounds, and that never do.
+func (b *Bounds) Allows(remote string) bool {
+	address := NetworkOf(remote)
+	if !b.isBounded(address) {
+		return true
+	}
+	_, ok := b.rate.Allow(address)
+	if !ok && b.cfg.Refused != nil {
+		b.cfg.Refused(TooFast)
+	}
+	return ok
+}
 
-func (b *Bounds) hasTooMany() bool {
+// IsFull reports whether no more connections may be open.
+func (b *Bounds) IsFull() bool {
 	open := int(b.open.Load())
 	if b.cfg.Others != nil {
 		open += b.cfg.Others()

@@ -104,6 +104,33 @@ func TestBounds_CloseConnectionsThatComeTooFast(t *testing.T) {
 	}
 }
 
+// What never reaches the listener counts for the same rate.
+func TestBounds_AllowConnectionsWithinTheRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var refused []string
+		b := New(Config{
+			PerSecond: 2, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.1.0/24")},
+			Refused: func(reason string) { refused = append(refused, reason) },
+		})
+		for i := range 7 {
+			if got := b.Allows("192.0.2.1:80"); got != (i < 6) { // of three seconds at once
+				t.Errorf("connection %d: allowed %t", i+1, got)
+			}
+			if !b.Allows("127.0.1.1:80") {
+				t.Error("a trusted proxy is bounded")
+			}
+		}
+		if !slices.Equal(refused, []string{TooFast}) || !b.Allows("192.0.2.2:80") {
+			t.Errorf("refused: %v", refused)
+		}
+		time.Sleep(time.Second)
+		if !b.Allows("192.0.2.1:80") {
+			t.Error("a second later nothing is allowed")
+		}
+	})
+}
+
 // A crowd from one address is let in evenly, and delays nobody else.
 func TestBounds_LetACrowdInEvenly(t *testing.T) {
 	t.Parallel()

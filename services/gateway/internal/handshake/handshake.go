@@ -14,7 +14,9 @@ type Config struct {
 	// the answer. It reports false if net/http must serve the request. It must not block,
 	// and what it returns is served or given to the stream's Done.
 	Open func(header http.Header, r *http.Request) (fanout.Stream, bool)
-	// Full reports whether no more connections may be open, for one of a client's address.
-	// They are left to the server.
-	Full func(remote string) bool
+	// Full reports whether no more connections may be open. They are left to the server.
+	Full func() bool
+	// Allow reports whether a client's address may have another stream. If not, its
+	// connection is closed.
+	Allow func(remote string) bool
 }

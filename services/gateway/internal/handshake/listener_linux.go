@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 	"github.com/rafflecast/rafflecast/services/internal/socket"
 )
 
@@ -62,7 +63,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !l.cfg.Full(address(peer)) && l.serve(fd, peer) {
+		if !l.cfg.Full() && l.serve(fd, peer) {
 			continue
 		}
 		// It fails if the client has gone, or if files are lacking, of which the next
@@ -101,8 +102,8 @@ func (l *listener) accept() (fd int, peer unix.Sockaddr, err error) {
 	return fd, peer, err
 }
 
-// serve serves a connection that begins with a plain request, and reports whether it has
-// done so. If not, nothing has been read.
+// serve serves a connection that begins with a plain request, or closes it, and reports
+// whether it has done so. If not, nothing has been read.
 func (l *listener) serve(fd int, peer unix.Sockaddr) bool {
 	n, err := socket.Peek(int32(fd), l.request.data[:])
 	if err != nil || n == 0 || n == maxRequest {
@@ -115,7 +116,18 @@ func (l *listener) serve(fd int, peer unix.Sockaddr) bool {
 	r.RemoteAddr = address(peer)
 	header := make(http.Header)
 	stream, ok := l.cfg.Open(header, r)
-	return ok && l.cfg.Hub.ServeSocket(int32(fd), l.request.data[:n], header, stream)
+	if !ok {
+		return false
+	}
+	isAllowed := l.cfg.Allow(r.RemoteAddr)
+	if isAllowed && l.cfg.Hub.ServeSocket(int32(fd), l.request.data[:n], header, stream) {
+		return true
+	}
+	stream.Done(fanout.Failed)
+	if !isAllowed {
+		_ = unix.Close(fd)
+	}
+	return !isAllowed
 }
 
 // address writes an address as http.Request.RemoteAddr has it.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,11 +18,21 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 )
 
-// setup serves plain requests with streams that say "quick", and all others by an
-// http.Server that says "server". It returns the address.
-func setup(t *testing.T, full func(string) bool) string {
+// system serves plain requests with streams that say "quick", and all others by an
+// http.Server that says "server".
+type system struct {
+	address string
+	hub     *fanout.Hub
+	full    atomic.Bool
+	refuses atomic.Bool  // streams of all addresses
+	open    atomic.Int64 // streams for which Done was not called
+}
+
+func setup(t *testing.T) *system {
 	t.Helper()
-	hub, err := fanout.NewHub(fanout.Config{
+	y := &system{}
+	var err error
+	y.hub, err = fanout.NewHub(fanout.Config{
 		Cache: cache.New(), Heartbeat: time.Minute, Lifetime: time.Hour, WriteTimeout: 10 * time.Second,
 	})
 	if err != nil {
@@ -31,9 +42,12 @@ func setup(t *testing.T, full func(string) bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Listen(inner, Config{Hub: hub, Full: full, Open: func(header http.Header, r *http.Request) (fanout.Stream, bool) {
-		header.Set("Served-For", r.RemoteAddr)
-		return fanout.Stream{Opening: []byte("quick"), Subscriptions: []fanout.Subscription{{RaffleID: 1}}}, true
+	y.address = inner.Addr().String()
+	l, err := Listen(inner, Config{Hub: y.hub, Open: y.stream, Full: y.full.Load, Allow: func(remote string) bool {
+		if !strings.HasPrefix(remote, "127.0.0.1:") {
+			t.Errorf("asked for %q", remote)
+		}
+		return !y.refuses.Load()
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +59,25 @@ func setup(t *testing.T, full func(string) bool) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.Serve(l) })
-	running.Go(func() { hub.Run(ctx) })
-	t.Cleanup(func() { s.Close(); cancel(); running.Wait() })
-	return inner.Addr().String()
+	running.Go(func() { y.hub.Run(ctx) })
+	t.Cleanup(func() {
+		s.Close()
+		cancel()
+		running.Wait()
+		if n := y.open.Load(); n != 0 {
+			t.Errorf("%d streams were not done", n)
+		}
+	})
+	return y
+}
+
+func (y *system) stream(header http.Header, r *http.Request) (fanout.Stream, bool) {
+	header.Set("Served-For", r.RemoteAddr)
+	y.open.Add(1)
+	return fanout.Stream{
+		Opening: []byte("quick"), Subscriptions: []fanout.Subscription{{RaffleID: 1}},
+		Done: func(fanout.Reason) { y.open.Add(-1) },
+	}, true
 }
 
 func dial(t *testing.T, address string) net.Conn {
@@ -78,11 +108,9 @@ func answer(t *testing.T, c net.Conn, r *bufio.Reader, n int) string {
 	return string(b)
 }
 
-func never(string) bool { return false }
-
 func TestListener_ServesPlainRequests(t *testing.T) {
 	t.Parallel()
-	c := dial(t, setup(t, never))
+	c := dial(t, setup(t).address)
 	io.WriteString(c, plain)
 	if got := answer(t, c, bufio.NewReader(c), 5); got != "quick" {
 		t.Errorf("got %q", got)
@@ -91,7 +119,7 @@ func TestListener_ServesPlainRequests(t *testing.T) {
 
 func TestListener_LeavesTheRestToTheServer(t *testing.T) {
 	t.Parallel()
-	address := setup(t, never)
+	address := setup(t).address
 	for name, request := range map[string]string{
 		"pipelined": plain + plain,
 		"another":   strings.Replace(plain, "GET", "POST", 1),
@@ -110,7 +138,7 @@ func TestListener_LeavesTheRestToTheServer(t *testing.T) {
 // Nothing is lost of a request that arrives in parts.
 func TestListener_ServerReadsWhatWasSeen(t *testing.T) {
 	t.Parallel()
-	c := dial(t, setup(t, never))
+	c := dial(t, setup(t).address)
 	// The server has accepted once it has answered the first request.
 	io.WriteString(c, strings.Replace(plain, "GET", "POST", 1)+plain[:20])
 	r := bufio.NewReader(c)
@@ -126,24 +154,44 @@ func TestListener_ServerReadsWhatWasSeen(t *testing.T) {
 // A client that says nothing meets the server's timeouts.
 func TestListener_LeavesSilentClientsToTheServer(t *testing.T) {
 	t.Parallel()
-	c := dial(t, setup(t, never))
+	c := dial(t, setup(t).address)
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want the end of the connection", err)
 	}
 }
 
-func TestListener_ServesNothingWhenFull(t *testing.T) {
+func TestListener_ServesNothingWhenFullOrDraining(t *testing.T) {
 	t.Parallel()
-	var full atomic.Bool
-	full.Store(true)
-	address := setup(t, func(string) bool { return full.Load() })
-	for _, want := range []string{"server", "quick"} {
-		c := dial(t, address)
+	y := setup(t)
+	for _, step := range []struct {
+		before func()
+		want   string
+	}{
+		{func() { y.full.Store(true) }, "server"},
+		{func() { y.full.Store(false) }, "quick"},
+		{func() {
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			y.hub.Drain(ended, time.Hour)
+		}, "server"},
+	} {
+		step.before()
+		c := dial(t, y.address)
 		io.WriteString(c, plain)
-		if got := answer(t, c, bufio.NewReader(c), len(want)); got != want {
-			t.Errorf("got %q, want %q", got, want)
+		if got := answer(t, c, bufio.NewReader(c), len(step.want)); got != step.want {
+			t.Errorf("got %q, want %q", got, step.want)
 		}
-		full.Store(false)
+	}
+}
+
+func TestListener_ClosesStreamsThatAreNotAllowed(t *testing.T) {
+	t.Parallel()
+	y := setup(t)
+	y.refuses.Store(true)
+	c := dial(t, y.address)
+	io.WriteString(c, plain)
+	if n, err := c.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read %d bytes, %v; want the end of the connection", n, err)
 	}
 }
 
@@ -157,7 +205,7 @@ func TestListener_CloseEndsAccept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Listen(inner, Config{Hub: hub, Full: never})
+	l, err := Listen(inner, Config{Hub: hub})
 	if err != nil {
 		t.Fatal(err)
 	}

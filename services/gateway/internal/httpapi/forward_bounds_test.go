@@ -15,7 +15,7 @@ import (
 func TestForward_IsBoundedInTime(t *testing.T) {
 	t.Parallel()
 	ended := make(chan struct{})
-	timeout := func(c *Config) { c.ForwardTimeout = 50 * time.Millisecond }
+	timeout := func(c *Config) { c.ForwardTimeout = time.Second }
 	f := setupForwarding(t, timeout, func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done() // participation learns that nobody waits any more
 		close(ended)

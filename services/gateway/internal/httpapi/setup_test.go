@@ -113,7 +113,11 @@ func setup(t *testing.T, tr transport, l net.Listener, change func(*testBundle))
 		t.Fatal(err)
 	}
 	if tr.quick {
-		if l, err = handshake.Listen(l, handshake.Config{Hub: b.hub, Open: b.openQuickly, Full: func(string) bool { return false }}); err != nil {
+		cfg := handshake.Config{
+			Hub: b.hub, Open: b.openQuickly,
+			Full: func() bool { return false }, Allow: func(string) bool { return true },
+		}
+		if l, err = handshake.Listen(l, cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
