@@ -22,6 +22,7 @@ const (
 	kindHub     = "hub"
 	kindBare    = "bare"
 	kindGateway = "gateway"
+	kindDraws   = "draws" // the gateway, with raffles that will be drawn
 )
 
 // kinds in the order of a turn: the gateway last, so that it does not pay for cold
@@ -65,9 +66,13 @@ func Run(ctx context.Context, cfg Config) error {
 		fmt.Fprintf(cfg.Out, "turn %d of %d: %.2f µs per delivery, bare %.2f, hub %.2f\n", turn+1, cfg.Turns,
 			oneRaffle.last(kindGateway, "cpu"), oneRaffle.last(kindBare, "cpu"), oneRaffle.last(kindHub, "cpu"))
 	}
-	perBare, err := compare(ctx, cfg, kindBare)
+	perBare, err := compare(ctx, cfg, kindGateway, kindBare)
 	if err != nil {
 		return fmt.Errorf("compare with bare: %w", err)
+	}
+	drawEvent, err := compare(ctx, cfg, kindDraws, kindGateway)
+	if err != nil {
+		return fmt.Errorf("compare events: %w", err)
 	}
 	stalledChange, err := measureStalled(ctx, cfg)
 	if err != nil {
@@ -88,6 +93,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}{
 		{"cpu_us_per_delivery", oneRaffle.median(kindGateway, "cpu")},
 		{"cpu_per_bare", perBare},
+		{"draw_event_cpu_ratio", drawEvent},
 		{"cpu_per_hub", measure.MedianRatio(oneRaffle[kindGateway]["cpu"], oneRaffle[kindHub]["cpu"])},
 		{"idle_bytes_per_connection", oneRaffle.median(kindGateway, "idle bytes")},
 		{"connects_per_s", oneRaffle.median(kindGateway, "connects")},

@@ -18,7 +18,20 @@ var closesAt = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 
 // message returns odds as participation publishes them.
 func message(raffleID, version int64) []byte {
-	data, err := proto.Marshal(&rafflev1.Odds{
+	return encode(odds(raffleID, version))
+}
+
+// drawMessage is message for a raffle that will be drawn.
+func drawMessage(raffleID, version int64) []byte {
+	o := odds(raffleID, version)
+	o.Prizes = []*rafflev1.Prize{{Name: "Signed guitar", Count: 1}}
+	o.Holders = []*rafflev1.Holders{{Entries: 1, Members: version}}
+	o.LogSize, o.LogRoot = version+1, make([]byte, 32)
+	return encode(o)
+}
+
+func odds(raffleID, version int64) *rafflev1.Odds {
+	return &rafflev1.Odds{
 		Id:                   raffleID,
 		Epoch:                epoch,
 		Version:              version,
@@ -32,7 +45,11 @@ func message(raffleID, version int64) []byte {
 		NextEntryProbability: new(100 / float64(version+1)),
 		ClosesAt:             timestamppb.New(closesAt),
 		At:                   timestamppb.Now(),
-	})
+	}
+}
+
+func encode(o *rafflev1.Odds) []byte {
+	data, err := proto.Marshal(o)
 	if err != nil {
 		panic(err) // a defect
 	}

@@ -13,14 +13,13 @@ import (
 // client may not have 20,000.
 const maxCompared = 9_900
 
-// compare returns the ratio of the gateway's CPU time per delivery to another
-// server's: the median of many turns of a second, so that what else the machine
-// does affects both. With twice as many sockets a send costs more than it does
+// compare returns the ratio of a server's CPU time per delivery to another server's: the
+// median of many turns of a second, so that what else the machine does affects both. With twice as many sockets a send costs more than it does
 // alone, for both servers, so the ratio is of use only for servers that do little
 // else.
-func compare(ctx context.Context, cfg Config, kind string) (float64, error) {
+func compare(ctx context.Context, cfg Config, kind, otherKind string) (float64, error) {
 	var sessions []*session
-	for _, kind := range []string{kind, kindGateway} {
+	for _, kind := range []string{otherKind, kind} {
 		s, err := newSession(ctx, kind, 1)
 		if err != nil {
 			return 0, err
@@ -34,26 +33,27 @@ func compare(ctx context.Context, cfg Config, kind string) (float64, error) {
 		}
 		sessions = append(sessions, s)
 	}
-	var others, gateways []float64
+	var others, values []float64
 	for range 4 * cfg.Turns {
 		other, err := sessions[0].rounds(6, 0)
 		if err != nil {
 			return 0, err
 		}
-		gateway, err := sessions[1].rounds(6, 0)
+		one, err := sessions[1].rounds(6, 0)
 		if err != nil {
 			return 0, err
 		}
-		others, gateways = append(others, other.cpu), append(gateways, gateway.cpu)
+		others, values = append(others, other.cpu), append(values, one.cpu)
 	}
 	fmt.Fprintf(
 		cfg.Out,
-		"compared: %.2f µs per delivery, %s %.2f\n",
-		measure.Median(gateways),
+		"compared: %s %.2f µs per delivery, %s %.2f\n",
 		kind,
+		measure.Median(values),
+		otherKind,
 		measure.Median(others),
 	)
-	return measure.MedianRatio(gateways, others), nil
+	return measure.MedianRatio(values, others), nil
 }
 
 // stalledClients is how many clients stop reading.

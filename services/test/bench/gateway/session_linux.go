@@ -20,13 +20,14 @@ type session struct {
 	port    int      // of the server
 	nats    net.Conn // for the gateway, else nil
 	raffles int64
-	version int64 // the newest of every raffle
+	message func(raffleID, version int64) []byte // what is published to the gateway
+	version int64                                // the newest of every raffle
 	cleanup []func()
 }
 
 // newSession starts a server of a kind, which knows as many raffles.
 func newSession(ctx context.Context, kind string, raffles int64) (_ *session, err error) {
-	s := &session{raffles: raffles, version: 1}
+	s := &session{raffles: raffles, version: 1, message: message}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -37,6 +38,9 @@ func newSession(ctx context.Context, kind string, raffles int64) (_ *session, er
 	}
 	s.cleanup = append(s.cleanup, s.client.closeAll)
 	args := []string{kind}
+	if kind == kindDraws {
+		kind, s.message, args = kindGateway, drawMessage, []string{kindGateway}
+	}
 	if kind == kindGateway {
 		port, err := s.startNATS(ctx)
 		if err != nil {
@@ -116,7 +120,7 @@ func (s *session) publish(raffleID, version int64) error {
 	if s.nats == nil {
 		return s.server.Tell(fmt.Sprintf("%s %d %d", publish, raffleID, version))
 	}
-	data := message(raffleID, version)
+	data := s.message(raffleID, version)
 	b := fmt.Appendf(nil, "PUB %s %d\r\n", oddsstream.Subject(raffleID), len(data))
 	_, err := s.nats.Write(append(append(b, data...), "\r\n"...))
 	return err
