@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/rafflecast/rafflecast/services/rafflecast/internal/connect"
 )
 
 // Run makes raffles, enters members into them and verifies the entries. It writes
@@ -29,6 +31,9 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 		return err
 	}
 	defer conns.Close()
+	if err := connect.Check(ctx, conns[0], cfg.Target); err != nil {
+		return err
+	}
 	g, err := Prepare(ctx, cfg, conns)
 	if err != nil {
 		return err

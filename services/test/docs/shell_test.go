@@ -54,7 +54,7 @@ func newShell(t *testing.T, programs string) *shell {
 		s.own += " " + variables[i] + "=" + address
 	}
 	s.ports = strings.NewReplacer(append(pairs, "postgres://…", pgtest.URL(t))...)
-	s.own += " LOAD_TARGET=" + s.ports.Replace("localhost:9090")
+	s.own += " RAFFLECAST_TARGET=" + s.ports.Replace("localhost:9090")
 	s.own += fmt.Sprintf(" DATABASE_URL='%s' NATS_URL=%s", s.ports.Replace("postgres://…"), natstest.Start(t).URL())
 	s.start()
 	return s

@@ -83,6 +83,24 @@ func await(ctx context.Context, conn *grpc.ClientConn) bool {
 	}
 }
 
+// Check fails with a sentence unless conn is connected to the service at target, or is
+// within 3 s.
+func Check(ctx context.Context, conn *grpc.ClientConn, target string) error {
+	if !await(ctx, conn) {
+		return nobodyAnswers(target)
+	}
+	if conn.GetState() == connectivity.Ready {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := rafflev1.NewRaffleServiceClient(conn).ListRaffles(ctx, &rafflev1.ListRafflesRequest{PageSize: 1})
+	if err != nil {
+		return explain(target, err)
+	}
+	return nil
+}
+
 // explainErrors turns the errors of calls into sentences, and bounds the time of calls.
 func (s *Service) explainErrors(
 	ctx context.Context, method string, req, reply any, conn *grpc.ClientConn,
