@@ -89,9 +89,10 @@ func TestConnect_GivesUpAfterThreeSeconds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
+	t.Cleanup(func() { silent.Close() })
 	for _, args := range [][]string{{"show", "1"}, {"load", "--count=1"}} {
 		t.Run(args[0], func(t *testing.T) {
+			t.Parallel()
 			p := &program{}
 			start := time.Now()
 			r := p.run(append(args, "--target="+silent.Addr().String())...)
