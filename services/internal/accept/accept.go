@@ -10,9 +10,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/rafflecast/rafflecast/services/internal/ratelimit"
 )
@@ -34,10 +31,8 @@ type Config struct {
 	Limit  int
 	Others func() int
 	// PerSecond bounds the new connections of one address (of IPv6: one /64), of which
-	// those of three seconds may come at once. All but the first of an address are let in
-	// evenly, if many come at once, so that a crowd of them delays nobody who is connected.
-	// 0 means no bound. The networks in Trusted are not bounded: a proxy has the
-	// connections of many.
+	// those of three seconds may come at once. 0 means no bound. The networks in Trusted
+	// are not bounded: a proxy has the connections of many.
 	PerSecond int
 	Trusted   []netip.Prefix
 	// Refuse, if set, returns why an address may not connect, or "".
@@ -53,27 +48,12 @@ type Config struct {
 type Bounds struct {
 	cfg  Config
 	rate *ratelimit.Limiter[netip.Addr]
-	// first allows the first connection of an address in a while, and pace says when
-	// others are let in.
-	first *ratelimit.Limiter[netip.Addr]
-	pace  *rate.Limiter
-	open  atomic.Int64
+	open atomic.Int64
 }
-
-// Connections that are let in evenly: so many a second, and so many at once. An address
-// has a first connection again after ten seconds.
-const (
-	pacePerSecond  = 2000
-	paceAtOnce     = 20
-	firstPerSecond = 0.1
-)
 
 // New returns bounds that know of no connection.
 func New(cfg Config) *Bounds {
-	return &Bounds{
-		cfg: cfg, rate: ratelimit.PerSecond[netip.Addr](float64(cfg.PerSecond), 3*cfg.PerSecond),
-		first: ratelimit.PerSecond[netip.Addr](firstPerSecond, 1), pace: rate.NewLimiter(pacePerSecond, paceAtOnce),
-	}
+	return &Bounds{cfg: cfg, rate: ratelimit.PerSecond[netip.Addr](float64(cfg.PerSecond), 3*cfg.PerSecond)}
 }
 
 // OnState counts the connections of a server. It is for http.Server.ConnState.
@@ -87,31 +67,23 @@ func (b *Bounds) OnState(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// admit returns why a connection from an address is refused, or how long it must wait.
-// isCrowded says that too many wait already.
-func (b *Bounds) admit(remote net.Addr, isCrowded bool) (refused string, wait time.Duration) {
+// refusal returns why a connection from an address is refused, or "".
+func (b *Bounds) refusal(remote net.Addr) string {
 	if b.IsFull() {
-		return TooMany, 0
+		return TooMany
 	}
 	address := Network(remote)
 	if b.cfg.Refuse != nil {
 		if reason := b.cfg.Refuse(address); reason != "" {
-			return reason, 0
+			return reason
 		}
 	}
-	if !b.isBounded(address) {
-		return "", 0
+	if b.isBounded(address) {
+		if _, ok := b.rate.Allow(address); !ok {
+			return TooFast
+		}
 	}
-	if _, ok := b.rate.Allow(address); !ok {
-		return TooFast, 0
-	}
-	if _, isFirst := b.first.Allow(address); isFirst {
-		return "", 0
-	}
-	if isCrowded && b.pace.Tokens() < 1 {
-		return TooFast, 0
-	}
-	return "", b.pace.Reserve().Delay()
+	return ""
 }
 
 // Allows reports whether the rate of an address like 192.0.2.1:80 allows another

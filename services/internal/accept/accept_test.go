@@ -1,15 +1,12 @@
 package accept
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,91 +128,6 @@ func TestBounds_AllowConnectionsWithinTheRate(t *testing.T) {
 	})
 }
 
-// A crowd from one address is let in evenly, and delays nobody else.
-func TestBounds_LetACrowdInEvenly(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := New(Config{PerSecond: 1000})
-		crowd, other := tcpAddr("192.0.2.1"), tcpAddr("192.0.2.2")
-		var last time.Duration
-		for range 1 + paceAtOnce + pacePerSecond {
-			refused, wait := b.admit(crowd, false)
-			if refused != "" || wait < last {
-				t.Fatalf("%q, after %v: %v", refused, last, wait)
-			}
-			last = wait
-		}
-		if last != time.Second {
-			t.Errorf("the last waits %v", last)
-		}
-		if refused, wait := b.admit(other, true); refused != "" || wait != 0 {
-			t.Errorf("another: %q, %v", refused, wait)
-		}
-		if refused, _ := b.admit(crowd, true); refused != TooFast {
-			t.Errorf("when too many wait: %q", refused)
-		}
-		time.Sleep(10 * time.Second)
-		for range paceAtOnce {
-			if refused, wait := b.admit(crowd, false); refused != "" || wait != 0 {
-				t.Errorf("later: %q, %v", refused, wait)
-			}
-		}
-	})
-}
-
-func tcpAddr(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 1} }
-
-// Of connections that wait, all are answered in the end, and none after the end.
-func TestListener_AnswersThoseThatWait(t *testing.T) {
-	t.Parallel()
-	p := serve(t, Config{PerSecond: 100})
-	var answered atomic.Int32
-	var clients sync.WaitGroup
-	for range 100 {
-		clients.Go(func() {
-			if p.answers("127.0.0.2") {
-				answered.Add(1)
-			}
-		})
-	}
-	clients.Wait()
-	if n := answered.Load(); n != 100 {
-		t.Errorf("%d are answered", n)
-	}
-}
-
-func TestListener_ClosesThoseThatWait(t *testing.T) {
-	t.Parallel()
-	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	bounds := New(Config{PerSecond: 100})
-	for range 1 + paceAtOnce + 50 { // the next waits for 100 ms
-		bounds.admit(tcpAddr("127.0.0.1"), false)
-	}
-	l := bounds.Listen(inner)
-	c, err := net.Dial("tcp", inner.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := l.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the connection is open: %v", err)
-	}
-	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept: %v", err)
-	}
-	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("closed again: %v", err)
-	}
-}
 
 func TestBounds_CloseConnectionsOfBannedAddresses(t *testing.T) {
 	t.Parallel()
