@@ -128,7 +128,6 @@ func TestBounds_AllowConnectionsWithinTheRate(t *testing.T) {
 	})
 }
 
-
 func TestBounds_CloseConnectionsOfBannedAddresses(t *testing.T) {
 	t.Parallel()
 	p := serve(t, Config{Refuse: func(a netip.Addr) string {
