@@ -85,7 +85,7 @@ type Settings struct {
 	// Of what the service allocates, little stays: a larger heap, of some tens of MiB,
 	// saves a fifth of its CPU.
 	GCPercent int `name:"gc-percent" env:"GATEWAY_GC_PERCENT" default:"400" min:"1" max:"10000" unit:"percent" zero:"Go's default, 100" help:"Growth of the heap after which garbage is collected. More costs memory and saves CPU. The variable GOGC wins over it."`
-	// A connection leaves 14 KiB of net/http's buffers behind. Without headroom, a storm
+	// A connection whose request net/http reads leaves up to 14 KiB behind. Without headroom, a storm
 	// of them has the collector go over all open connections many times a second.
 	GCHeadroom int `name:"gc-headroom" env:"GATEWAY_GC_HEADROOM" default:"16777216" min:"0" max:"1073741824" unit:"bytes" help:"Bytes that count as heap and are never used, so that garbage is collected less often while there are few connections."`
 }
