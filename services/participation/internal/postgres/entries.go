@@ -210,24 +210,16 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 	var (
 		raffles    []raffle.Raffle
 		unreadable []*raffle.UnreadableError
-		now        time.Time
 		admission  *raffle.Admission
 		batch      pgx.Batch
 	)
-	check := s.Comparison.Check()
 	batch.Queue(`BEGIN`)
 	batch.Queue(settings)
 	batch.Queue(lock, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
 		raffles, unreadable, err = s.collect(rows)
 		return err
 	})
-	batch.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error {
-		if err := row.Scan(&now); err != nil {
-			return err
-		}
-		admission = raffle.NewAdmission(now, raffles, len(reqs))
-		return nil
-	})
+	s.queueClock(&batch, func(now time.Time) { admission = raffle.NewAdmission(now, raffles, len(reqs)) })
 	if ids := untagged(reqs); len(ids) > 0 {
 		batch.Queue(selectKeys, ids).Query(func(rows pgx.Rows) error { return s.scanKeys(rows, admission.LoadKey) })
 	}
@@ -239,18 +231,6 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 	batch.Queue(selectMemberStates, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
 		return loadMembers(admission, rows, members)
 	})
-	if s.Comparison != nil && s.draws != nil {
-		batch.Queue(selectTicks).QueryRow(func(row pgx.Row) error {
-			now := check.Known
-			if err := row.Scan(&now.ID, &now.Ticks); err != nil {
-				return err
-			}
-			// Entries are taken in any case. A restore is noticed here at once, so that what
-			// they change is not published before the comparison.
-			_ = check.Passes(now)
-			return nil
-		})
-	}
 	err := conn.SendBatch(ctx, &batch).Close()
 	for _, u := range unreadable {
 		if admission != nil {
@@ -258,6 +238,32 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 		}
 	}
 	return admission, err
+}
+
+// queueClock reads the database's clock and, if draws are on, in the same statement which
+// database it is.
+func (s *Store) queueClock(batch *pgx.Batch, use func(now time.Time)) {
+	var now time.Time
+	if s.Comparison == nil || s.draws == nil {
+		batch.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error {
+			err := row.Scan(&now)
+			use(now)
+			return err
+		})
+		return
+	}
+	check := s.Comparison.Check()
+	batch.Queue(selectClockAndTicks).QueryRow(func(row pgx.Row) error {
+		identity := check.Known
+		err := row.Scan(&now, &identity.ID, &identity.Ticks)
+		use(now)
+		if err == nil {
+			// Entries are taken in any case. A restore is noticed here at once, so that what
+			// they change is not published before the comparison.
+			_ = check.Passes(identity)
+		}
+		return err
+	})
 }
 
 // refuseLocked refuses the requests for raffles that exist, which rows says, and are not

@@ -61,7 +61,10 @@ func (s *Store) compared(ctx context.Context, tx querier, check raffle.Check) er
 	return check.Passes(now)
 }
 
-const selectTicks = `SELECT id, ticks FROM database_identity`
+const (
+	selectTicks         = `SELECT id, ticks FROM database_identity`
+	selectClockAndTicks = `SELECT clock_timestamp(), id, ticks FROM database_identity`
+)
 
 // GetCompared is Get for a raffle whose log will be signed. If the database was not
 // compared with the stream, it waits for that, and fails with raffle.ErrNotCompared if
