@@ -7,13 +7,13 @@
 //	Encode, Decode, AppendEntry; Rules, Entry, Withdrawal, Close, Draw, Strike, Redraw, Cancel, Restored; Reasons
 //	LeafHash, Tree                    the Merkle tree
 //	Origin, Checkpoint, ParseCheckpoint, OpenCheckpoint, Receipt, ParseReceipt
-//	OpeningOf, TagOf                  who has a ticket
+//	TagOf                             who has a ticket
 //	Chain, ParseChain, Quicknet, Message, Randomness, Time, TimeOf
 //	Log, NewLog, Log.Append, Log.Next, Log.Head, Log.Drawings, Log.Winners, Log.Alternates, Drawing
 //	Verify, Input, Report, Check, Outcome
 //
 // Package logfile reads the records of a log from a file or a page. Package publish is for
-// the publisher of a log: the tree in a database, and proofs. Package chance calculates a
+// the publisher of a log: the members' openings, the tree in a database, and proofs. Package chance calculates a
 // member's own chance. Package drand fetches rounds, and runs a development chain. Command
 // rafflecast-verify is Verify for files and URLs.
 //

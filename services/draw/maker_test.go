@@ -13,6 +13,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/draw/drand"
+	"github.com/rafflecast/rafflecast/services/draw/publish"
 )
 
 // maker makes raffles.
@@ -112,7 +113,7 @@ func (r *raffle) enter(rules draw.Rules) {
 	}
 }
 
-func opening(member string) draw.Opening { return draw.OpeningOf([]byte("key"), member) }
+func opening(member string) draw.Opening { return publish.NewOpenings([]byte("key")).Of(member) }
 
 func (r *raffle) close(rules draw.Rules) {
 	body, err := draw.Encode(rules)

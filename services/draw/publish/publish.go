@@ -1,5 +1,5 @@
-// Package publish has what the publisher of a log needs beside package draw: to keep the
-// tree in a database, and to prove that records are in it. Nobody who checks a draw needs
+// Package publish has what the publisher of a log needs beside package draw: to make the
+// members' openings, to keep the tree in a database, and to prove that records are in it. Nobody who checks a draw needs
 // to read it.
 package publish
 

@@ -2,8 +2,12 @@ package publish_test
 
 import (
 	"bytes"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"sync"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -33,6 +37,38 @@ func TestUnmarshalTree_ReturnsTheSameTree(t *testing.T) {
 			t.Errorf("the copy of the tree of %d records goes on otherwise", tree.Size)
 		}
 	}
+}
+
+// The opening of alice is that of the test vectors, however often and by however many it
+// is asked for.
+func TestOpenings_AreTheVectors(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../testdata/vector.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct{ RaffleKeyHex, AliceOpeningHex string }
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	key, err := hex.DecodeString(v.RaffleKeyHex)
+	if err != nil || len(key) == 0 {
+		t.Fatalf("key %q: %v", v.RaffleKeyHex, err)
+	}
+	openings := publish.NewOpenings(key)
+	var asking sync.WaitGroup
+	for range 8 {
+		asking.Go(func() {
+			for range 100 {
+				other, alice := openings.Of("bob"), openings.Of("alice")
+				if hex.EncodeToString(alice[:]) != v.AliceOpeningHex || other == alice {
+					t.Errorf("alice has %x, bob has %x", alice, other)
+					return
+				}
+			}
+		})
+	}
+	asking.Wait()
 }
 
 // Proofs are the same from leaf hashes and from the roots of pages.

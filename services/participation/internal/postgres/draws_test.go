@@ -17,6 +17,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/draw/drand"
 	"github.com/rafflecast/rafflecast/services/draw/logfile"
+	"github.com/rafflecast/rafflecast/services/draw/publish"
 	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
@@ -229,11 +230,11 @@ func holding(r raffle.Raffle) [][]int64 {
 // tag returns the tag of a member by the key that is stored.
 func (b *drawBundle) tag(t *testing.T, r *raffle.Raffle, member string) draw.Tag {
 	t.Helper()
-	key := raffle.LogKey{Origin: r.Log.Origin}
-	if err := b.pool.QueryRow(t.Context(), `SELECT key FROM raffle_keys WHERE raffle_id = $1`, r.ID).Scan(&key.Secret); err != nil {
+	var secret []byte
+	if err := b.pool.QueryRow(t.Context(), `SELECT key FROM raffle_keys WHERE raffle_id = $1`, r.ID).Scan(&secret); err != nil {
 		t.Fatal(err)
 	}
-	return key.Tag(member).Tag
+	return draw.TagOf(r.Log.Origin, member, publish.NewOpenings(secret).Of(member))
 }
 
 func (b *drawBundle) strikeAndRedraw(t *testing.T, id int64, winners []raffle.Winner) {

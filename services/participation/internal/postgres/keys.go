@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/rafflecast/rafflecast/services/draw/publish"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
@@ -71,7 +72,12 @@ const selectKeys = `SELECT r.id, coalesce(r.epoch, ''), coalesce(r.log_origin, '
 func (s *Store) scanKeys(rows pgx.Rows, each func(*raffle.LogKey)) error {
 	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*raffle.LogKey, error) {
 		var key raffle.LogKey
-		return &key, row.Scan(&key.RaffleID, &key.Epoch, &key.Origin, &key.Secret)
+		var secret []byte
+		err := row.Scan(&key.RaffleID, &key.Epoch, &key.Origin, &secret)
+		if len(secret) > 0 {
+			key.Openings = publish.NewOpenings(secret)
+		}
+		return &key, err
 	})
 	for _, key := range keys {
 		s.keys.put(key)

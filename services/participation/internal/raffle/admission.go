@@ -181,7 +181,7 @@ func (a *Admission) tag(r *Raffle, req *EnterRequest) Tag {
 	if req.Tag.Key.fits(r) {
 		return req.Tag
 	}
-	if key := a.keys[r.ID]; key.fits(r) && len(key.Secret) > 0 {
+	if key := a.keys[r.ID]; key.fits(r) && key.Openings != nil {
 		return key.Tag(req.MemberID)
 	}
 	return Tag{}

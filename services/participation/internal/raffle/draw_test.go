@@ -18,6 +18,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/draw/logfile"
+	"github.com/rafflecast/rafflecast/services/draw/publish"
 )
 
 // drawVector is a whole raffle of services/draw's test vectors.
@@ -168,7 +169,7 @@ func TestRaffle_DrawsTheVector(t *testing.T) {
 	}
 	c := &recorder{t: t, r: r}
 	c.take()
-	key := &LogKey{RaffleID: 1, Epoch: "e", Origin: r.Log.Origin, Secret: unhex(t, v.RaffleKeyHex)}
+	key := &LogKey{RaffleID: 1, Epoch: "e", Origin: r.Log.Origin, Openings: publish.NewOpenings(unhex(t, v.RaffleKeyHex))}
 	open := at("15:00:00")
 	c.enter(key, open, "alice", "bob", "alice", "carol")
 	dave := c.enter(key, open, "dave", "erin", "alice", "bob", "frank")[0]

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/draw/logfile"
+	"github.com/rafflecast/rafflecast/services/draw/publish"
 )
 
 // Log is the state of a raffle's log, whose records are the tickets of its draw: see
@@ -97,7 +98,7 @@ func (r *Raffle) NoteLost(published int64, now time.Time) {
 
 // Reenter appends an entry to a log that was begun again, and returns its ticket.
 func (r *Raffle) Reenter(memberID string, ordinal int32, secret []byte) int64 {
-	key := LogKey{Origin: r.Log.Origin, Secret: secret}
+	key := LogKey{Origin: r.Log.Origin, Openings: publish.NewOpenings(secret)}
 	return r.Log.appendEntry(ordinal, key.Tag(memberID).Tag)
 }
 
@@ -188,9 +189,9 @@ func optionalTime(t time.Time) *draw.Time {
 // LogKey is what the openings and tags of a raffle's members are made from.
 type LogKey struct {
 	RaffleID int64
-	Epoch    string // of the raffle
-	Origin   string // of its log; empty: it has none
-	Secret   []byte // 32 bytes; empty: it has no log, or was purged
+	Epoch    string            // of the raffle
+	Origin   string            // of its log; empty: it has none
+	Openings *publish.Openings // nil: it has no log, or was purged
 }
 
 // Tag is what stands for a member in a raffle's log. The zero Tag is of no member.
@@ -202,10 +203,10 @@ type Tag struct {
 
 // Tag returns the tag of a member.
 func (k *LogKey) Tag(memberID string) Tag {
-	if k.Origin == "" || len(k.Secret) == 0 {
+	if k.Origin == "" || k.Openings == nil {
 		return Tag{Key: k}
 	}
-	opening := draw.OpeningOf(k.Secret, memberID)
+	opening := k.Openings.Of(memberID)
 	return Tag{Key: k, Opening: opening, Tag: draw.TagOf(k.Origin, memberID, opening)}
 }
 
