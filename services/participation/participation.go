@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/batch"
 	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
@@ -76,6 +77,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Tag: store.Tag, OnWritten: metrics.onWritten, OnPlaced: metrics.busiest.add, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
 	})
 	s.stream = outbox.NewJetStream(conns.js, cfg.Names(), cfg.Replicas)
+	s.stream.Leaver = natsconn.NewLeaver(conns.nats, natsconn.Patience, cfg.Log)
 	s.outbox = outbox.New(queue, s.stream, store, outbox.Config{
 		OnPublished: metrics.onPublished, OnFailed: metrics.publishFailures.Inc, OnBumped: metrics.versionsBumped.Inc,
 		OnRemoved: metrics.rafflesRemoved.Inc, OnDamaged: metrics.damagedMessages.Inc, Comparison: store.Comparison,

@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
 
 const (
-	// patience is how long checks may fail before the feed leaves the server: one that is
-	// cut off from the others goes on answering pings.
-	patience = 6 * time.Second
-	// maxPatience bounds the patience, which doubles each time that it was in vain: maybe
-	// no server has an answer.
-	maxPatience = time.Minute
 	// checkTimeout bounds a check.
 	checkTimeout = 3 * time.Second
 	// absentInterval is how long raffles that the stream lacks are left in peace before
@@ -23,11 +19,8 @@ const (
 // checks are the checks of the stream's end. One goroutine uses them.
 type checks struct {
 	feed    *Feed
+	leaver  *natsconn.Leaver
 	lastEnd streamEnd // at the last check that was answered
-	// failingSince is when the last check was answered, or the feed left the server.
-	failingSince time.Time
-	patience     time.Duration
-	hasLeft      bool // a server, without an answer since
 	// lookForAbsent is when a snapshot is due because raffles were absent; zero: never.
 	lookForAbsent time.Time
 }
@@ -46,7 +39,7 @@ func (c *checks) check(ctx context.Context) {
 		c.failed(err)
 		return
 	}
-	c.failingSince, c.patience, c.hasLeft = time.Now(), f.patience, false
+	c.leaver.Answered()
 	if err != nil { // the stream was deleted, and will be created again
 		f.complete.Store(false)
 		return
@@ -92,22 +85,8 @@ func (c *checks) snapshotTaken(absent int) {
 
 // failed notes that a check was not answered.
 func (c *checks) failed(err error) {
-	f := c.feed
-	if !f.Connected() {
-		c.failingSince = time.Now() // natsconn logs that, and tries the servers in turn
-		return
-	}
-	if f.cfg.CheckFailed != nil {
+	if f := c.feed; f.Connected() && f.cfg.CheckFailed != nil {
 		f.cfg.CheckFailed()
 	}
-	if time.Since(c.failingSince) < c.patience {
-		return
-	}
-	if !c.hasLeft {
-		f.cfg.Log.Warn("odds: the NATS server does not answer for the stream, so another one is tried",
-			"server", f.nc.ConnectedUrlRedacted(), "error", err)
-	}
-	c.failingSince, c.hasLeft = time.Now(), true
-	c.patience = min(2*c.patience, maxPatience)
-	_ = f.leave() // fails only if the feed has closed the connection
+	c.leaver.Failed(err)
 }

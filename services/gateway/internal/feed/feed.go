@@ -55,8 +55,6 @@ type Feed struct {
 	js       jetstream.JetStream
 	ready    atomic.Bool
 	complete atomic.Bool
-	// leave leaves the server for another one.
-	leave func() error
 	// resync has capacity 1: the cause for which a snapshot should be taken.
 	resync    chan Cause
 	backfills singleflight.Group
@@ -98,7 +96,7 @@ func New(cfg Config) (*Feed, error) {
 	f := &Feed{
 		cfg: cfg, resync: make(chan Cause, 1),
 		pendingMessages: 65_536, pendingBytes: 32 << 20,
-		checkInterval: checkInterval, requestTimeout: requestTimeout, patience: patience,
+		checkInterval: checkInterval, requestTimeout: requestTimeout, patience: natsconn.Patience,
 		badMessages:     rate.Sometimes{First: 10, Interval: logInterval},
 		failedBackfills: rate.Sometimes{Interval: logInterval},
 		cancelInFlight:  func() {},
@@ -116,7 +114,7 @@ func New(cfg Config) (*Feed, error) {
 		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	f.nc, f.js, f.leave = nc, js, nc.ForceReconnect
+	f.nc, f.js = nc, js
 	return f, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 )
 
 const (
@@ -34,7 +36,7 @@ func (f *Feed) follow(ctx context.Context) {
 		cause    Cause
 		delay    = retryFirst
 		failures = newFailures(f.cfg.Log)
-		checks   = &checks{feed: f, failingSince: time.Now(), patience: f.patience}
+		checks   = &checks{feed: f, leaver: natsconn.NewLeaver(f.nc, f.patience, f.cfg.Log)}
 	)
 	for {
 		select {

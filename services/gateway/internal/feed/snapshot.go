@@ -121,6 +121,9 @@ func (f *Feed) streamEnd(ctx context.Context) (streamEnd, error) {
 		return streamEnd{}, fmt.Errorf("look up stream %s: %w", f.cfg.Names.Stream(), err)
 	}
 	info := stream.CachedInfo()
+	if err := oddsstream.CheckLeader(info); err != nil {
+		return streamEnd{}, err
+	}
 	return streamEnd{
 		info.Created, info.State.LastSeq, int(info.State.NumSubjects),
 		oddsstream.Reconciled(info.Config.Metadata),

@@ -1,12 +1,15 @@
 package outbox
 
 import (
+	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
@@ -76,6 +79,29 @@ func TestJetStream_NewestOfAClusterIsTheNewest(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A server that has lost the others goes on answering for the stream as it was.
+func TestJetStream_LeavesAServerThatHasLostTheOthers(t *testing.T) {
+	t.Parallel()
+	servers := natstest.StartCluster(t, 3)
+	stream := replicated(servers[0])
+	if err := stream.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := appendSoon(t, stream, 1, 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	stream.Leaver = natsconn.NewLeaver(stream.js.Conn(), 0, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	servers[1].Stop()
+	servers[2].Stop()
+	testenv.Eventually(t, "the server is not believed", time.Minute, func() bool {
+		_, err := stream.State(t.Context())
+		return errors.Is(err, oddsstream.ErrNoLeader)
+	})
+	testenv.Eventually(t, "the server is left", time.Minute, func() bool {
+		return stream.js.Conn().Stats().Reconnects > 0
+	})
 }
 
 // follower returns a server that has a replica of the stream, and is neither its leader

@@ -20,6 +20,7 @@ type fakeStream struct {
 	messages []fakeMessage
 	newest   map[int64]uint64 // sequence of the last message, by raffle
 
+	keep     int           // messages of each raffle at most; 0: all
 	latency  time.Duration // of an acknowledgement
 	err      error         // of every method, if set
 	loseAcks int           // so many messages are stored, and Append fails nevertheless
@@ -35,6 +36,7 @@ type fakeStats struct {
 	looks   int // calls of Last
 	appends int // calls of Append
 	reads   int // calls of Versions
+	counts  int // calls of Counts
 	overlap int // most calls of Append for one raffle at the same time
 	abreast int // most raffles for which Append was called at the same time
 }
@@ -141,11 +143,30 @@ func (s *fakeStream) store(m fakeMessage, after uint64) (uint64, error) {
 	m.seq, m.at = s.seq, time.Now()
 	s.messages = append(s.messages, m)
 	s.newest[m.raffle.ID] = s.seq
+	s.removeOldest(m.raffle.ID)
 	if s.loseAcks > 0 {
 		s.loseAcks--
 		return 0, errors.New("no acknowledgement came")
 	}
 	return s.seq, nil
+}
+
+// removeOldest removes a raffle's oldest message if it has more than the stream keeps.
+func (s *fakeStream) removeOldest(raffleID int64) {
+	if s.keep == 0 {
+		return
+	}
+	oldest, n := -1, 0
+	for i, m := range s.messages {
+		if m.raffle.ID == raffleID && m.seq > 0 {
+			if n++; n == 1 {
+				oldest = i
+			}
+		}
+	}
+	if n > s.keep {
+		s.messages[oldest].seq = 0
+	}
 }
 
 func (s *fakeStream) pause(ctx context.Context) error {
@@ -193,6 +214,20 @@ func (s *fakeStream) State(context.Context) (State, error) {
 		}
 	}
 	return state, nil
+}
+
+func (s *fakeStream) Counts(ctx context.Context) (State, map[int64]uint64, error) {
+	state, err := s.State(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.counts++
+	counts := map[int64]uint64{}
+	for _, m := range s.messages {
+		if m.seq > 0 {
+			counts[m.raffle.ID]++
+		}
+	}
+	return state, counts, err
 }
 
 func (s *fakeStream) Newest(context.Context) (map[int64]Message, error) {

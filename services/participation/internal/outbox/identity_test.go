@@ -18,7 +18,14 @@ import (
 func (s *fakeStream) delete(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	id := s.messages[seq-1].raffle.ID
 	s.messages[seq-1].seq = 0
+	delete(s.newest, id)
+	for _, m := range s.messages {
+		if m.raffle.ID == id && m.seq > 0 {
+			s.newest[id] = m.seq
+		}
+	}
 }
 
 // wantComparison fails unless the stream is compared within two seconds.

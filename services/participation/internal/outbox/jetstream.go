@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
@@ -25,6 +26,8 @@ import (
 const (
 	// requestTimeout bounds each request to the server.
 	requestTimeout = 5 * time.Second
+	// stateTimeout bounds that for the stream's state, which is asked for every second.
+	stateTimeout = 3 * time.Second
 	// createLook is how often it is checked whether a stream exists that is being made:
 	// if two instances make it at the same time, a cluster answers neither.
 	createLook = 500 * time.Millisecond
@@ -38,6 +41,10 @@ const (
 // JetStream is the stream of odds on a NATS server. It implements Stream, and makes
 // the stream when it is needed and does not exist. It is safe for concurrent use.
 type JetStream struct {
+	// Leaver, if it is set before any method is called, leaves a server that does not
+	// answer for the stream.
+	Leaver *natsconn.Leaver
+
 	js       jetstream.JetStream
 	names    oddsstream.Names
 	replicas int
@@ -65,6 +72,22 @@ func (j *JetStream) Foreign() error {
 	return nil
 }
 
+// find returns the stream with its information, as its leader has it.
+func (j *JetStream) find(ctx context.Context) (jetstream.Stream, error) {
+	stream, err := j.js.Stream(ctx, j.names.Stream())
+	if err == nil {
+		err = oddsstream.CheckLeader(stream.CachedInfo())
+	}
+	switch {
+	case j.Leaver == nil || errors.Is(err, context.Canceled):
+	case err == nil || errors.Is(err, jetstream.ErrStreamNotFound):
+		j.Leaver.Answered()
+	default:
+		j.Leaver.Failed(err)
+	}
+	return stream, err
+}
+
 // owned reports whether the stream belongs to our database. It fails with
 // *ForeignStreamError if it belongs to another one.
 func (j *JetStream) owned(info *jetstream.StreamInfo) (bool, error) {
@@ -82,7 +105,7 @@ func (j *JetStream) owned(info *jetstream.StreamInfo) (bool, error) {
 func (j *JetStream) Ensure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := j.js.Stream(ctx, j.names.Stream())
+	stream, err := j.find(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = j.create(ctx)
 	}
@@ -118,11 +141,11 @@ func (j *JetStream) create(ctx context.Context) (jetstream.Stream, error) {
 		select {
 		case r := <-created:
 			if errors.Is(r.err, jetstream.ErrStreamNameAlreadyInUse) {
-				return j.js.Stream(ctx, j.names.Stream())
+				return j.find(ctx)
 			}
 			return r.stream, r.err
 		case <-look.C:
-			if stream, err := j.js.Stream(ctx, j.names.Stream()); err == nil {
+			if stream, err := j.find(ctx); err == nil {
 				return stream, nil
 			}
 		}
@@ -165,7 +188,7 @@ func (j *JetStream) Last(ctx context.Context, raffleID int64) (Message, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := j.js.Stream(ctx, j.names.Stream())
+	stream, err := j.find(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return Message{}, nil // Append makes it
 	} else if err != nil {
@@ -254,20 +277,50 @@ func isConflict(err error) bool {
 
 // State implements Stream.
 func (j *JetStream) State(ctx context.Context) (State, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
 	defer cancel()
-	stream, err := j.js.Stream(ctx, j.names.Stream())
+	stream, err := j.find(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return State{}, nil
 	} else if err != nil {
 		return State{}, fmt.Errorf("find stream: %w", err)
 	}
-	info := stream.CachedInfo()
+	return j.state(stream.CachedInfo())
+}
+
+func (j *JetStream) state(info *jetstream.StreamInfo) (State, error) {
 	owned, err := j.owned(info)
 	return State{
 		Created: info.Created, Last: info.State.LastSeq, Messages: info.State.Msgs, Subjects: info.State.NumSubjects,
 		Owned: owned, Reconciled: owned && oddsstream.Reconciled(info.Config.Metadata),
 	}, err
+}
+
+// Counts implements Stream.
+func (j *JetStream) Counts(ctx context.Context) (State, map[int64]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	stream, err := j.find(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return State{}, nil, nil
+	} else if err != nil {
+		return State{}, nil, fmt.Errorf("find stream: %w", err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(j.names.AllStored()))
+	if err == nil {
+		err = oddsstream.CheckLeader(info)
+	}
+	if err != nil {
+		return State{}, nil, fmt.Errorf("count messages: %w", err)
+	}
+	counts := make(map[int64]uint64, len(info.State.Subjects))
+	for subject, n := range info.State.Subjects {
+		if id, ok := j.names.RaffleID(subject); ok {
+			counts[id] = n
+		}
+	}
+	state, err := j.state(info)
+	return state, counts, err
 }
 
 // Newest implements Stream.
@@ -303,7 +356,7 @@ func ignoreBehind(err error) error {
 func (j *JetStream) MarkReconciled(ctx context.Context, created time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := j.js.Stream(ctx, j.names.Stream())
+	stream, err := j.find(ctx)
 	if err != nil {
 		return fmt.Errorf("find stream: %w", err)
 	}

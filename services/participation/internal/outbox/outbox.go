@@ -66,6 +66,9 @@ type Stream interface {
 	Remove(ctx context.Context, raffleID int64, last Message) error
 	// State returns the state of the stream; the zero State if there is no stream.
 	State(ctx context.Context) (State, error)
+	// Counts returns the state of the stream, as State does, and how many messages each
+	// raffle had then.
+	Counts(ctx context.Context) (State, map[int64]uint64, error)
 	// Newest returns each raffle's last message, by raffle id, without its age.
 	Newest(ctx context.Context) (map[int64]Message, error)
 	// MarkReconciled records that the stream which was created then has all raffles of

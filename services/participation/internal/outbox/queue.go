@@ -39,6 +39,7 @@ type Queue struct {
 	acked     map[int64]raffle.Published // newest in the stream, by raffle id, since takeAcked
 	lastAcked uint64                     // highest sequence that the stream has acknowledged
 	inStream  uint64                     // slots whose raffle is known to have a message in the stream
+	appended  []appended                 // since the stream's messages were counted
 }
 
 // slot is what is known of one raffle. At any time it is in one of these states:

@@ -35,6 +35,7 @@ type reconciler struct {
 	*mender // of a single raffle
 
 	known      State         // of the stream, as of the last check
+	counted    counted       // the messages of each raffle, when they were counted last
 	identified chan struct{} // closed once it is known which database answers
 	life       atomic.Int64  // of the database: see raffle.Comparison
 	restored   chan struct{} // capacity 1: the database is another one, or another state of it
@@ -106,30 +107,6 @@ func (r *reconciler) report(ctx context.Context, cause string, err error) {
 	}
 }
 
-// driftCause returns why the stream may lack what was acknowledged, or "".
-func (r *reconciler) driftCause(ctx context.Context) string {
-	// Before the request: what is acknowledged meanwhile may be missing in the answer.
-	subjects, acked := max(r.known.Subjects, r.queue.knownInStream()), r.queue.lastSeq()
-	now, err := r.stream.State(ctx)
-	if _, ok := errors.AsType[*ForeignStreamError](err); ok {
-		return "another database's stream"
-	}
-	switch {
-	case err != nil:
-		return "" // NATS is unavailable, and will reconnect
-	case !now.Created.Equal(r.known.Created):
-		return "another stream"
-	case now.Last < max(r.known.Last, acked):
-		return "shorter stream"
-	case now.Messages < r.known.Messages, now.Subjects < subjects:
-		return "messages deleted"
-	case !now.Owned || !now.Reconciled:
-		return "marks removed" // an earlier version of this service removes the metadata
-	}
-	r.known = now
-	return ""
-}
-
 // reconcile compares every raffle in the database with the stream, and every one in
 // the stream with the database.
 func (r *reconciler) reconcile(ctx context.Context) error {
@@ -142,7 +119,7 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	// What is acknowledged from here on may be lost again without this comparison
 	// noticing it, so driftCause must know of it.
 	r.queue.resetLastSeq()
-	state, err := r.stream.State(ctx)
+	state, counts, err := r.stream.Counts(ctx)
 	if err != nil {
 		return err
 	}
@@ -180,7 +157,7 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 			return err
 		}
 	}
-	r.known = state
+	r.known, r.counted = state, counted{state.Last, counts}
 	r.known.Subjects += absent
 	r.known.Messages += absent
 	return nil

@@ -161,6 +161,7 @@ func (r *relay) publish(ctx context.Context, m *message, after uint64) (Message,
 		}
 		seq, err := r.stream.Append(ctx, m.raffle, after)
 		if err == nil {
+			r.queue.addAppended(m.raffle.ID, seq)
 			r.cfg.OnPublished(m.raffle)
 			return Message{Seq: seq, Epoch: m.raffle.Epoch, Version: m.raffle.Version}, nil
 		}
