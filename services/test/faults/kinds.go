@@ -134,7 +134,7 @@ func killUnpublished(ctx context.Context, s *system, _ *rand.Rand) (func(context
 // kinds returns every kind of fault.
 func kinds() []kind {
 	participationNATS, gatewayNATS := toNATS(0, participations), toNATS(participations, participations+gateways)
-	return []kind{
+	return append(routeKinds(), []kind{
 		kill("participation killed", syscall.SIGKILL, participationOf, 3),
 		kill("participation terminated", syscall.SIGTERM, participationOf, 2),
 		freeze("participation frozen", participationOf, 2),
@@ -184,5 +184,5 @@ func kinds() []kind {
 		{name: "messages that come late", weight: 1, disturb: repeatLive},
 		{name: "PostgreSQL's clock stepped", weight: 2, disturb: stepClock, group: groupPostgres},
 		{name: "standby promoted, old primary read only", weight: 1, disturb: promote, group: groupPostgres, once: true},
-	}
+	}...)
 }

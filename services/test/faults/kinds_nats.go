@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,19 +29,9 @@ func (s *system) odds(ctx context.Context) (jetstream.Stream, error) {
 }
 
 func killLeader(ctx context.Context, s *system, _ *rand.Rand) (func(context.Context) error, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	stream, err := s.odds(ctx)
+	i, err := s.leader(ctx)
 	if err != nil {
 		return nil, err
-	}
-	cluster := stream.CachedInfo().Cluster
-	if cluster == nil {
-		return nil, errors.New("the stream has no cluster")
-	}
-	i := slices.Index([]string{"n0", "n1", "n2"}, cluster.Leader)
-	if i < 0 {
-		return nil, errors.New("the stream has no leader")
 	}
 	_ = s.nats[i].end(syscall.SIGKILL, time.Second)
 	return func(context.Context) error { return s.nats[i].start() }, nil

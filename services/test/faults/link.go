@@ -62,6 +62,13 @@ func (l *Link) Cut() {
 	}
 }
 
+// Used reports whether a connection leads through the link to its target.
+func (l *Link) Used() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns) > 1 // a connection counts at both ends
+}
+
 // Refuse cuts all connections, and ends new ones at once until Heal.
 func (l *Link) Refuse() {
 	l.mu.Lock()

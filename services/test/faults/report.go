@@ -23,6 +23,7 @@ type Findings struct {
 	Others         []string // calls that failed as they must not, crashes, what logs should not say
 
 	SlowestRecovery time.Duration // until everybody had the final odds
+	SlowestCutOff   time.Duration // until everybody was shown what was committed while a NATS server was cut off
 	SlowestReady    time.Duration // from healing until every service was ready
 	SlowestAttempt  time.Duration // of the calls that failed
 	Late            time.Duration // longest that this process itself was delayed
@@ -77,6 +78,7 @@ func (f *Findings) Add(other *Findings) {
 		*l.findings = append(*l.findings, *theirs[i].findings...)
 	}
 	f.SlowestRecovery = max(f.SlowestRecovery, other.SlowestRecovery)
+	f.SlowestCutOff = max(f.SlowestCutOff, other.SlowestCutOff)
 	f.SlowestReady = max(f.SlowestReady, other.SlowestReady)
 	f.SlowestAttempt = max(f.SlowestAttempt, other.SlowestAttempt)
 	f.Late = max(f.Late, other.Late)
@@ -111,6 +113,7 @@ func (f *Findings) Report(w io.Writer) {
 	fmt.Fprintf(w, "clients: %d events, %d resets, refused by status %v\n", f.Events, f.Resets, f.Refused)
 	fmt.Fprintf(w, "slowest failed attempt of a call %v; ready at most %v after healing; this process was late by at most %v\n",
 		f.SlowestAttempt.Round(time.Millisecond), f.SlowestReady.Round(time.Millisecond), f.Late.Round(time.Millisecond))
+	fmt.Fprintf(w, "with a NATS server cut off, everybody was shown what was committed after at most %v\n", f.SlowestCutOff.Round(10*time.Millisecond))
 	fmt.Fprintf(w, "%d faults in %v\n", f.Faults, f.Took.Round(time.Second))
 	for _, l := range f.lists() {
 		const examples = 5

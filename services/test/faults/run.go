@@ -22,6 +22,7 @@ type Config struct {
 	Clients  int    // of the gateways; 0: 300
 	Only     string // only kinds whose name contains one of these, separated by commas; empty: all
 	Restore  bool   // restore the database to an older dump on the way
+	CutOff   bool   // cut off the NATS server of all services, once
 	Out      io.Writer
 }
 
@@ -135,8 +136,14 @@ func (r *run) phases(ctx context.Context, t *thrower) error {
 		if err := r.judge(ctx, hushed); err != nil {
 			return err
 		}
-		if !hushed {
-			if err := r.judgeIsolation(ctx); err != nil {
+		if hushed {
+			continue
+		}
+		if err := r.judgeIsolation(ctx); err != nil {
+			return err
+		}
+		if phase == 1 && r.cfg.CutOff {
+			if err := r.judgeCutOff(ctx); err != nil {
 				return err
 			}
 		}

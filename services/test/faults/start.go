@@ -111,11 +111,14 @@ func (s *system) startPostgres(ctx context.Context) error {
 	return nil
 }
 
+// natsConfig has the servers reach each other by links only: they tell each other an
+// address at which nobody listens, so that a server that is cut off from another one
+// does not learn of a way around the link.
 const natsConfig = `
 server_name: n%d
 listen: 127.0.0.1:%d
 jetstream { store_dir: %q }
-cluster { name: faults, listen: 127.0.0.1:%d, no_advertise: true, routes: [%s] }
+cluster { name: faults, listen: 127.0.0.1:%d, advertise: "127.0.0.1:1", no_advertise: true, routes: [%s] }
 `
 
 func (s *system) startNATS(ctx context.Context) error {
@@ -124,11 +127,19 @@ func (s *system) startNATS(ctx context.Context) error {
 		return err
 	}
 	copy(s.natsPorts[:], p)
-	var routes []string
 	for i := range servers {
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", p[servers+i]))
-	}
-	for i := range servers {
+		var routes []string
+		for j := range servers {
+			if j == i {
+				continue
+			}
+			link, err := NewLink(ctx, fmt.Sprintf("127.0.0.1:%d", p[servers+j]))
+			if err != nil {
+				return err
+			}
+			s.routes[i][j] = link
+			routes = append(routes, "nats://"+link.Addr())
+		}
 		config := filepath.Join(s.dir, fmt.Sprintf("nats-%d.conf", i))
 		text := fmt.Sprintf(natsConfig, i, p[i], s.natsStore(i), p[servers+i], strings.Join(routes, ", "))
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {

@@ -34,9 +34,11 @@ type system struct {
 	primary, standby *database
 	nats             [servers]*process
 	natsPorts        [servers]int
-	participations   [participations]*process
-	gateways         [gateways]*process
-	toPostgres       [participations]*Link
+	// routes are what a NATS server calls each of the others.
+	routes         [servers][servers]*Link
+	participations [participations]*process
+	gateways       [gateways]*process
+	toPostgres     [participations]*Link
 	// natsLinks are what a service calls its NATS servers: participation's first,
 	// then the gateways'.
 	natsLinks [participations + gateways][servers]*Link
@@ -154,8 +156,8 @@ func (s *system) links() []*Link {
 			all = append(all, l)
 		}
 	}
-	for _, service := range s.natsLinks {
-		for _, l := range service {
+	for _, list := range append(s.natsLinks[:], s.routes[:]...) {
+		for _, l := range list {
 			if l != nil {
 				all = append(all, l)
 			}

@@ -32,6 +32,7 @@ func run(ctx context.Context) error {
 	only := flag.String("only", "", "only kinds of fault whose name contains one of these, separated by commas")
 	kept := flag.Bool("kept", true, "begin with the schedules that once found something")
 	restore := flag.Bool("restore", true, "restore the database to an older dump in the middle of every second schedule")
+	cutOff := flag.Bool("cut-off", true, "cut off the NATS server of all services once in each schedule")
 	flag.Parse()
 	work, err := os.MkdirTemp("", "rafflecast-faults-")
 	if err != nil {
@@ -49,7 +50,7 @@ func run(ctx context.Context) error {
 		runs = faults.Kept()
 	}
 	for seed := *first; seed < *first+uint64(*seeds); seed++ {
-		runs = append(runs, faults.Config{Seed: seed, Faults: *count, Phase: *phase, Only: *only, Restore: *restore && seed%2 == 0})
+		runs = append(runs, faults.Config{Seed: seed, Faults: *count, Phase: *phase, Only: *only, Restore: *restore && seed%2 == 0, CutOff: *cutOff})
 	}
 	total := faults.NewFindings()
 	var unjudged []error
