@@ -16,6 +16,7 @@ PROTOC_GEN_GRPC_GATEWAY := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-
 PROTOC_GEN_OPENAPIV2   := github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2@v2.32.0
 GOLANGCI_LINT          := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KO                     := github.com/google/ko@v0.19.1
+COSIGN                 := github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
 CYCLONEDX              := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 # The module that holds buf's rules file, buf/validate/validate.proto.
 PROTOVALIDATE          := github.com/bufbuild/protovalidate@v1.2.2
@@ -89,8 +90,12 @@ images: $(TOOLS)/ko ## build the images into dist/, and check them; settings in 
 	@deploy/images/build.sh >$(BUILD)/ko.log 2>&1 || { cat $(BUILD)/ko.log; exit 1; }
 	@IMAGES=$(CURDIR)/dist VERSION=$${VERSION:-dev} go test -count=1 -tags=images -run=TestImages_ ./services/test/e2e && ls -l dist
 
-release: $(TOOLS)/ko $(TOOLS)/cyclonedx-gomod proto-rules ## make a release in dist/: programs, images, contract, SBOMs, checksums; VERSION=1.2.3; IMAGES=false
+release: $(TOOLS)/ko $(TOOLS)/cyclonedx-gomod $(if $(COSIGN_KEY),$(TOOLS)/cosign) proto-rules ## make a release in dist/: programs, images, contract, SBOMs, checksums; VERSION=1.2.3; IMAGES=false; COSIGN_KEY
 	@deploy/release/release.sh
+	@deploy/release/sign.sh
+
+signatures: $(TOOLS)/cosign ## test how a release is signed, at a registry on this machine; builds cosign once, in minutes
+	@cd deploy && GOWORK=off go test -count=1 -tags=signing -run=TestSign_ ./release
 
 check: $(TOOLS)/buf $(TOOLS)/golangci-lint proto-rules ## lint everything; generated code and go.mod files must be up to date
 	@buf lint && buf format --diff --exit-code proto
@@ -137,6 +142,7 @@ $(TOOLS)/protoc-gen-go-grpc: ; $(call tool,$(PROTOC_GEN_GO_GRPC))
 $(TOOLS)/protoc-gen-grpc-gateway: ; $(call tool,$(PROTOC_GEN_GRPC_GATEWAY))
 $(TOOLS)/protoc-gen-openapiv2: ; $(call tool,$(PROTOC_GEN_OPENAPIV2))
 $(TOOLS)/ko: ; $(call tool,$(KO))
+$(TOOLS)/cosign: ; $(call tool,$(COSIGN))
 $(TOOLS)/cyclonedx-gomod: ; $(call tool,$(CYCLONEDX))
 $(TOOLS)/golangci-lint: ; $(call tool,$(GOLANGCI_LINT))
 
@@ -178,4 +184,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard chart noble alone picture pictures bench-entries bench-gateway faults fuzz abuse images release check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime webp promtool FORCE
+.PHONY: help run build test manifests dashboard chart noble alone picture pictures bench-entries bench-gateway faults fuzz abuse images release signatures check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime webp promtool FORCE
