@@ -125,6 +125,9 @@ func (m *metrics) onWritten(o batch.Outcome) {
 	for result, n := range counts {
 		m.entries.WithLabelValues(result).Add(float64(n))
 	}
+	if o.Duration == 0 {
+		return // there was no transaction
+	}
 	m.batchEntries.Observe(float64(o.Placed + o.Replayed + o.Rejected + o.Failed))
 	m.batchSeconds.Observe(o.Duration.Seconds())
 }

@@ -73,7 +73,7 @@ func Run(ctx context.Context, cfg Config) error {
 	s := &service{cfg: &cfg, listeners: listeners, conns: conns, store: store, queue: queue}
 	s.watch = newDatabaseWatch(store, cfg.Log)
 	s.writer = batch.New(store, batch.Config{
-		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log,
+		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log, Available: s.watch.ready,
 		Tag: store.Tag, OnWritten: metrics.onWritten, OnPlaced: metrics.busiest.add, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
 	})
 	s.stream = outbox.NewJetStream(conns.js, cfg.Names(), cfg.Replicas)

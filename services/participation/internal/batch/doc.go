@@ -26,6 +26,8 @@
 //     queue, and of the next batch; and of the streams' part there is always some that
 //     no stream may hold.
 //   - A call whose context ended before its batch began is not written.
+//   - While the database is known to be unavailable, calls fail at once with
+//     raffle.ErrUnavailable.
 //   - Every call is answered exactly once, with its own result. Calls share an
 //     error only if their whole transaction failed.
 package batch

@@ -32,6 +32,9 @@ type Config struct {
 	Batch      int           // most entries in one transaction; at least 1
 	Timeout    time.Duration // for one transaction; after it the batch has failed
 	Log        *slog.Logger  // logs batches that failed
+	// Available, if set, returns why the database can't be used at present, or nil. While it
+	// does, and the last batch has failed, calls fail at once instead of after Timeout.
+	Available func() error
 	// Tag, if set, is called for each request before it is queued, by the caller's
 	// goroutine, and returns the tag of the request.
 	Tag func(raffleID int64, memberID string) raffle.Tag
@@ -48,11 +51,11 @@ type Config struct {
 
 // Outcome counts what became of the requests of one batch.
 type Outcome struct {
-	Placed   int // new entries
-	Replayed int // requests whose entry was placed before
-	Rejected int // requests that the rules forbid
-	Failed   int // requests without a result, because the transaction failed
-	Duration time.Duration
+	Placed   int           // new entries
+	Replayed int           // requests whose entry was placed before
+	Rejected int           // requests that the rules forbid
+	Failed   int           // requests without a result, because the transaction failed, or was not tried
+	Duration time.Duration // of the transaction; 0: it was not tried
 }
 
 // Writer writes entries in batches. Make it with New.
@@ -63,6 +66,7 @@ type Writer struct {
 	held       *held
 
 	unavailableLog rate.Sometimes
+	failing        atomic.Bool // the last batch found the database unavailable
 
 	mu      sync.RWMutex // held for reading while a call is put into a partition
 	stopped bool         // the partitions are closed
@@ -184,6 +188,10 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	if len(reqs) == 0 {
 		return
 	}
+	if err := w.unavailable(); err != nil {
+		w.fail(live, 0, err)
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
 	ctx, end := w.trace(ctx, live)
@@ -194,8 +202,11 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
 	}
+	w.failing.Store(errors.Is(err, raffle.ErrUnavailable))
 	if err != nil {
 		w.log(ctx, len(reqs), err)
+		w.fail(live, duration, err)
+		return
 	}
 	for i := range results {
 		if errors.Is(results[i].Err, raffle.ErrLocked) && live[i].mayWait() {
@@ -203,7 +214,7 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 		}
 	}
 	if w.cfg.OnWritten != nil {
-		w.cfg.OnWritten(outcome(results, len(reqs), duration))
+		w.cfg.OnWritten(outcome(results, duration))
 	}
 	if w.cfg.OnPlaced != nil {
 		for i := range results {
@@ -214,13 +225,33 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	}
 	for i, c := range live {
 		switch {
-		case err != nil:
-			c.complete(&raffle.EnterResult{Err: err})
 		case errors.Is(results[i].Err, errHeld):
 			w.held.hold(c)
 		default:
 			c.complete(&results[i])
 		}
+	}
+}
+
+// unavailable returns an error if the database was unavailable for the last batch, and can't
+// be used yet. A database that is only slow still writes batches, so its calls go on.
+func (w *Writer) unavailable() error {
+	if w.cfg.Available == nil || !w.failing.Load() {
+		return nil
+	}
+	if err := w.cfg.Available(); err != nil {
+		return fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// fail completes all calls of a batch with an error.
+func (w *Writer) fail(calls []call, duration time.Duration, err error) {
+	if w.cfg.OnWritten != nil {
+		w.cfg.OnWritten(Outcome{Failed: len(calls), Duration: duration})
+	}
+	for _, c := range calls {
+		c.complete(&raffle.EnterResult{Err: err})
 	}
 }
 
@@ -245,10 +276,10 @@ func isUnreadable(err error) bool {
 	return ok
 }
 
-// outcome counts the results of n requests; those without a result have failed. Those
-// that are held will be counted when they have a result.
-func outcome(results []raffle.EnterResult, n int, duration time.Duration) Outcome {
-	o := Outcome{Failed: n - len(results), Duration: duration}
+// outcome counts the results of a batch. Requests that are held will be counted when they
+// have a result.
+func outcome(results []raffle.EnterResult, duration time.Duration) Outcome {
+	o := Outcome{Duration: duration}
 	for i := range results {
 		switch err := results[i].Err; {
 		case err == nil && results[i].Replayed:
