@@ -26,6 +26,7 @@ type Config struct {
 	MaxAge      time.Duration `name:"max-age" env:"LOAD_MAX_AGE" default:"5s" min:"100ms" max:"10m" help:"Most time from a commit until the gateway has sent its odds, or newer ones. The clocks of this machine and of the database must agree."`
 	MaxP99      time.Duration `name:"max-p99" env:"LOAD_MAX_P99" default:"0s" min:"1ms" max:"10m" zero:"it is not judged" help:"Most latency of 99 % of the requests, from the time at which each was due to its final answer."`
 	MaxRetried  int           `name:"max-retried" env:"LOAD_MAX_RETRIED" default:"0" min:"1" max:"10000" unit:"per mille" zero:"they are not judged" help:"Most attempts that fail and are made again, for each 1000 requests."`
+	Unanswered  int           `name:"max-unanswered" env:"LOAD_MAX_UNANSWERED" default:"0" min:"1" max:"10000" unit:"per mille" zero:"they are not judged" help:"Most attempts without an answer within the timeout, for each 1000 requests."`
 	Connections int           `name:"connections" env:"LOAD_CONNECTIONS" default:"1" min:"1" max:"1000" unit:"connections" help:"Connections by gRPC."`
 	Concurrency int           `name:"concurrency" env:"LOAD_CONCURRENCY" default:"64" min:"1" max:"60000" unit:"requests" help:"Most requests in flight."`
 	Rate        int           `name:"rate" env:"LOAD_RATE" default:"0" min:"1" max:"1000000" unit:"requests a second" zero:"each request waits for an answer" help:"Rate of requests, however long the answers take."`

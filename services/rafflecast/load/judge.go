@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
 )
 
 // p99 returns the latency that 99 % of the final answers did not exceed.
@@ -19,10 +21,10 @@ func (r *Result) retried() (attempts int64) {
 	return attempts
 }
 
-// judge returns an error if the callers were answered later, or refused more often, than
-// the settings allow.
+// judge returns an error if the callers were answered later, refused more often, or not
+// answered more often, than the settings allow.
 func (r *Result) judge(cfg *Config) error {
-	var late, often error
+	var late, often, silent error
 	if p99 := r.p99(); cfg.MaxP99 > 0 && p99 > cfg.MaxP99 {
 		late = fmt.Errorf("99 %% of the requests were answered within %v, more than %v",
 			p99.Round(time.Millisecond), cfg.MaxP99)
@@ -31,5 +33,10 @@ func (r *Result) judge(cfg *Config) error {
 	if retried := r.retried(); cfg.MaxRetried > 0 && retried*1000 > requests*int64(cfg.MaxRetried) {
 		often = fmt.Errorf("%d attempts of %d requests failed, more than %d of 1000", retried, requests, cfg.MaxRetried)
 	}
-	return errors.Join(late, often)
+	unanswered := r.Retried[code.Code_DEADLINE_EXCEEDED.String()]
+	if cfg.Unanswered > 0 && unanswered*1000 > requests*int64(cfg.Unanswered) {
+		silent = fmt.Errorf("%d attempts of %d requests had no answer within %v, more than %d of 1000",
+			unanswered, requests, cfg.Timeout, cfg.Unanswered)
+	}
+	return errors.Join(late, often, silent)
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func TestRun_JudgesLatencyAndFailures(t *testing.T) {
@@ -28,6 +31,23 @@ func TestRun_JudgesLatencyAndFailures(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestResult_JudgesAttemptsWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	c := newCounters()
+	for range 10 {
+		c.answered(answer{}, time.Now())
+	}
+	c.failed(answerOfError(status.Error(codes.DeadlineExceeded, "no answer")))
+	c.failed(answerOfError(status.Error(codes.Unavailable, "no address")))
+	result := c.result(time.Now())
+	for most, want := range map[int]string{0: "", 100: "", 99: "1 attempts of 10 requests had no answer within 10s, more than 99 of 1000"} {
+		err := result.judge(&Config{Unanswered: most, Timeout: 10 * time.Second})
+		if (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("at most %d of 1000: got %v, want %q", most, err, want)
+		}
 	}
 }
 
