@@ -2,7 +2,8 @@
 # Builds what a release has besides images, from the tree in which it stands, into a
 # directory: an archive of the programs for each platform, an SBOM (CycloneDX) of each
 # program, and the contract for other languages. The same tree makes the same bytes,
-# wherever it lies. `make release` calls it, with these environment variables:
+# wherever it lies. The programs of this machine's platform are asked for their version.
+# `make release` calls it, with these environment variables:
 #   OUT       the directory, which is made
 #   VERSION   the release's name; REVISION, EPOCH  its commit, and when that was made
 #   TOOLS     where cyclonedx-gomod is; RULES  where buf's rules file is
@@ -12,6 +13,7 @@ mkdir -p "$OUT"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 programs="rafflecast participation gateway"
+here=$(go env GOHOSTOS)/$(go env GOHOSTARCH)
 command=github.com/rafflecast/rafflecast/services/internal/command
 export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
 
@@ -29,6 +31,8 @@ for platform in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
   for program in $programs; do
     (cd "services/$program" && GOWORK=off go build -trimpath -o "$work/$name/$program" \
       -ldflags "-s -w -X $command.version=$VERSION -X $command.revision=$REVISION" "./cmd/$program")
+    [[ $platform != "$here" || $("$work/$name/$program" version) = "$program $VERSION"$'\n'"revision $REVISION"* ]] ||
+      { echo "$program for $platform does not print its version and commit" >&2; exit 1; }
   done
   pack "$name" "$name"
 done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes a release in dist: images, archives, SBOMs, the contract, and SHA256SUMS of all of
-# them. It builds the archives twice, from copies of the tree in two places, and fails if a
-# byte differs. `make release` calls it. Environment variables, with their
+# them. It checks the images as `make images` does, builds the archives twice, from copies
+# of the tree in two places, and fails if a byte differs. SHA256SUMS is written last: a dist
+# without it is no release. `make release` calls it. Environment variables, with their
 # defaults in brackets:
 #   VERSION   the release's name (dev); a name other than dev needs a tree without changes
 #   IMAGES    false: without images, which take most of the time (true)
@@ -22,6 +23,7 @@ for copy in here another/place; do
 done
 if [ "${IMAGES:-true}" = true ]; then
   PLATFORMS=${PLATFORMS:-linux/amd64,linux/arm64} deploy/images/build.sh >.build/ko.log 2>&1 || { cat .build/ko.log; exit 1; }
+  IMAGES=$root/dist go test -count=1 -tags=images -run=TestImages_ ./services/test/e2e
 fi
 OUT=$root/.build/release/first .build/release/here/deploy/release/build.sh
 OUT=$root/.build/release/second .build/release/another/place/deploy/release/build.sh
