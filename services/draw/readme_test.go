@@ -50,6 +50,21 @@ func TestReadme_CommandsWork(t *testing.T) {
 	}
 }
 
+// So does the program, with the files that the README names.
+func TestReadme_VerifiesWithTheProgram(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`    rafflecast-verify (--key \S+) \\\n +(testdata/.*)\n`).FindStringSubmatch(string(text))
+	want(t, "parts of the command", len(command), 3)
+	args := append([]string{"run", "./cmd/rafflecast-verify"}, strings.Fields(command[1]+" "+command[2])...)
+	if out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // The files of testdata, which README.md works with, are those of the vector.
 func TestTestdata_IsTheVector(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,14 +15,19 @@ import (
 )
 
 // read are the documents whose code runs, each by itself, as a reader types it.
-var read = []string{"README.md", "docs/api.md", "docs/access.md", "docs/operation.md", "clients/go/README.md", "examples/spring/README.md"}
+var read = []string{
+	"README.md", "docs/api.md", "docs/access.md", "docs/operation.md", "clients/go/README.md", "services/gateway/web/client/README.md",
+	"examples/embed/README.md", "examples/node/README.md", "examples/spring/README.md",
+}
 
-// notRun are commands that do not run here, with the reason. Keep it tiny.
+// notRun are commands that do not run here, with the reason. Keep it tiny. Each must stand
+// in a document.
 var notRun = map[string]string{
-	`^docker compose `:         "needs Docker; what it starts is replaced by the test's PostgreSQL and NATS",
-	`^make (build|contract)\b`: "built before; the tests of package contract run make contract",
-	`^go get `:                 "it is for another module than this workspace's",
-	`localhost:8080/`:          "needs Spring Boot, which the machine does not have",
+	`^docker compose `:      "needs Docker; what it starts is replaced by the test's PostgreSQL and NATS",
+	`^make build\b`:         "built before",
+	`^go get `:              "it is for another module than this workspace's",
+	`\bmvn spring-boot:run`: "needs Spring Boot, which only Maven's registry has",
+	`localhost:8080/`:       "needs the application that Spring Boot runs",
 }
 
 // shorter are parts of commands that would take long, and what takes their place.
@@ -52,6 +58,9 @@ func TestDocuments_CommandsWork(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if strings.Contains(text, "npm install") {
+				testenv.NeedProgram(t, "npm")
+			}
 			s := newShell(t, programs)
 			if !slices.ContainsFunc(blocks(text), func(b block) bool { return strings.Contains(b.text, " serve ") }) {
 				s.try(command{text: "make run"}) // again, if the document says so
@@ -75,7 +84,11 @@ func (s *shell) tryBlock(t *testing.T, b block) {
 	case strings.Contains(b.text, "package main"):
 		s.tryProgram(t, b.text)
 	case strings.Contains(b.text, "EventSource"):
-		s.tryInBrowser(t, b.text)
+		s.tryInBrowser(b.text)
+	case b.language == "html" && strings.Contains(b.text, "<script") && !strings.Contains(b.text, "<!-- … -->"):
+		s.tryPage(b.text)
+	case strings.Contains(b.text, `from "@rafflecast/watch"`):
+		s.tryPackage(t, b.text)
 	case !slices.ContainsFunc(tested(t), func(source string) bool { return hasParts(source, trimmed(b.text)) }):
 		t.Errorf("no test runs this %s:\n%s", b.language, b.text)
 	}
@@ -86,10 +99,8 @@ func (s *shell) try(c command) {
 	s.t.Helper()
 	text := s.ports.Replace(shorter.Replace(c.text))
 	text = regexp.MustCompile(`^make build && `).ReplaceAllString(text, "")
-	for pattern := range notRun {
-		if regexp.MustCompile(pattern).MatchString(text) {
-			return
-		}
+	if isNotRun(text) {
+		return
 	}
 	if m := regexp.MustCompile(`^(.*)\bmake run(?: ARGS="(.*)")?$`).FindStringSubmatch(text); m != nil {
 		s.run(`[ -z "$run" ] || { kill $run; wait $run; }`)
@@ -105,7 +116,19 @@ func (s *shell) try(c command) {
 		s.background(text, "data: ")
 		return
 	}
+	if strings.HasPrefix(text, "python3 -m http.server ") {
+		testenv.NeedProgram(s.t, "python3")
+		s.background(text, "Serving HTTP on")
+		s.awaitOdds("http://" + s.shop)
+		return
+	}
+	if folder, ok := strings.CutPrefix(text, "make contract"); ok { // without what other tests write meanwhile
+		text = fmt.Sprintf(`make -C %s BUILD="$PWD/.build" contract%s`, s.top, strings.Replace(folder, "CONTRACT=", `CONTRACT="$PWD"/`, 1))
+	}
 	output, code := s.run(text)
+	if code != "0" && strings.HasPrefix(text, "npm install") {
+		testenv.SkipMissing(s.t, "way to npm's packages: "+output)
+	}
 	if strings.Contains(text, " verify ") { // the reader waits for the draw
 		testenv.Eventually(s.t, text+" succeeds", time.Minute, func() bool {
 			output, code = s.run(text)
@@ -125,18 +148,41 @@ func (s *shell) try(c command) {
 	}
 }
 
+func isNotRun(command string) bool {
+	for pattern := range notRun {
+		if regexp.MustCompile(pattern).MatchString(command) {
+			return true
+		}
+	}
+	return false
+}
+
 // tryProgram runs a program in Go until it prints something.
 func (s *shell) tryProgram(t *testing.T, text string) {
 	t.Helper()
-	top, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := filepath.Join(s.dir, "main.go")
 	if err := os.WriteFile(file, []byte(s.ports.Replace(text)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.background("(cd "+top+" && go run "+file+")", "Signed guitar OPEN 1")
+	s.background("(cd "+s.top+" && go run "+file+")", "Signed guitar OPEN 1")
+}
+
+// tryPackage runs a script in Node.js that imports the client for browsers, until it prints
+// the odds of raffle 1.
+func (s *shell) tryPackage(t *testing.T, text string) {
+	t.Helper()
+	testenv.NeedProgram(t, "node")
+	packages := filepath.Join(s.dir, "node_modules", "@rafflecast")
+	if err := os.MkdirAll(packages, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(s.top, "services/gateway/web/client"), filepath.Join(packages, "watch")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "watch.mjs"), []byte(s.ports.Replace(text)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.background("node --preserve-symlinks watch.mjs", "1 1 null")
 }
 
 // tested returns the text of what tests run.

@@ -22,7 +22,9 @@ import (
 // a directory, ports, a database and a NATS of its own.
 type shell struct {
 	t     *testing.T
-	dir   string // with .build, as in the repository
+	top   string // of the repository
+	dir   string // with .build and examples, as in the repository
+	shop  string // the address where a page of another origin is served, which may read odds
 	ports *strings.Replacer
 	own   string // exports the settings of this shell
 
@@ -43,21 +45,61 @@ func newShell(t *testing.T, programs string) *shell {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(s.dir) })
-	if err := os.Symlink(programs, filepath.Join(s.dir, ".build")); err != nil {
+	if s.top, err = filepath.Abs(root); err != nil {
 		t.Fatal(err)
 	}
 	variables := []string{"GATEWAY_ADDRESS", "GATEWAY_OPS_ADDRESS", "PARTICIPATION_GRPC_ADDRESS", "PARTICIPATION_HTTP_ADDRESS", "PARTICIPATION_OPS_ADDRESS"}
 	var pairs []string
 	s.own = "export"
-	for i, address := range testenv.FreeAddresses(t, len(variables)) {
+	addresses := testenv.FreeAddresses(t, len(variables)+1)
+	for i, address := range addresses[:len(variables)] {
 		pairs = append(pairs, "localhost:"+documentedPorts[i], address, "127.0.0.1:"+documentedPorts[i], address)
 		s.own += " " + variables[i] + "=" + address
 	}
+	s.shop = addresses[len(variables)]
+	_, port, _ := strings.Cut(s.shop, ":")
+	pairs = append(pairs, "localhost:8000", s.shop, "examples/embed 8000", "examples/embed "+port)
 	s.ports = strings.NewReplacer(append(pairs, "postgres://…", pgtest.URL(t))...)
+	s.fill(programs)
+	s.own += " GATEWAY_CORS_ORIGINS=http://" + s.shop + " PYTHONUNBUFFERED=1 npm_config_prefer_offline=true"
 	s.own += " RAFFLECAST_TARGET=" + s.ports.Replace("localhost:9090")
 	s.own += fmt.Sprintf(" DATABASE_URL='%s' NATS_URL=%s", s.ports.Replace("postgres://…"), natstest.Start(t).URL())
 	s.start()
 	return s
+}
+
+// fill puts the programs and the examples into the directory, for the ports of this shell.
+func (s *shell) fill(programs string) {
+	s.t.Helper()
+	built, err := os.ReadDir(programs)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(s.dir, ".build"), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, program := range built {
+		if err := os.Symlink(filepath.Join(programs, program.Name()), filepath.Join(s.dir, ".build", program.Name())); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	examples, err := filepath.Glob(filepath.Join(s.top, "examples/*/*.*"))
+	if err != nil || len(examples) == 0 {
+		s.t.Fatal(examples, err)
+	}
+	for _, file := range examples {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		file = strings.Replace(file, s.top, s.dir, 1)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(s.ports.Replace(string(text))), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // start starts the shell. What it leaves behind ends with the test.
