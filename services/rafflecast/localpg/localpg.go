@@ -170,6 +170,9 @@ func (s *Server) arguments() []string {
 // URL returns a data source name of the database for pgx and psql. It holds no secret.
 func (s *Server) URL() string { return s.dsn(database) }
 
+// PID returns the id of the server's first process, whose children are all others.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Done returns a channel that is closed when postgres has ended for any reason.
 func (s *Server) Done() <-chan struct{} { return s.done }
 

@@ -3,13 +3,10 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,7 +32,6 @@ var postgresSettings = map[string]string{
 type database struct {
 	server *localpg.Server
 	pool   *pgxpool.Pool
-	pid    int // of the postmaster
 }
 
 func startDatabase(ctx context.Context, cfg *Config, dir string) (*database, error) {
@@ -49,10 +45,7 @@ func startDatabase(ctx context.Context, cfg *Config, dir string) (*database, err
 		return nil, err
 	}
 	d := &database{server: server}
-	if d.pool, err = openPool(ctx, server.URL()); err == nil {
-		d.pid, err = d.findPostmaster(ctx)
-	}
-	if err != nil {
+	if d.pool, err = openPool(ctx, server.URL()); err != nil {
 		d.stop(ctx)
 		return nil, err
 	}
@@ -66,22 +59,6 @@ func openPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	}
 	cfg.MaxConns = naiveCallers
 	return pgxpool.NewWithConfig(ctx, cfg)
-}
-
-// findPostmaster reads the first line of postmaster.pid.
-func (d *database) findPostmaster(ctx context.Context) (int, error) {
-	var dir string
-	if err := d.pool.QueryRow(ctx, "SHOW data_directory").Scan(&dir); err != nil {
-		return 0, err
-	}
-	file, err := os.Open(filepath.Join(dir, "postmaster.pid")) //nolint:gosec // the path comes from our own server
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close() //nolint:errcheck // it was only read
-	lines := bufio.NewScanner(file)
-	lines.Scan()
-	return strconv.Atoi(lines.Text())
 }
 
 func (d *database) stop(ctx context.Context) {

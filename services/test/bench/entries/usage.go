@@ -13,7 +13,7 @@ type usage struct{ client, server, postgres, others time.Duration }
 
 // usage returns the CPU time that was used until now. server may be nil.
 func (b *bench) usage(server *part) usage {
-	u := usage{client: measure.SelfCPU(), postgres: measure.TreeCPU(b.database.pid)}
+	u := usage{client: measure.SelfCPU(), postgres: measure.TreeCPU(b.database.server.PID())}
 	if server != nil {
 		u.server = measure.CPU(server.pid)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
 )
 
 // client is any number of clients that watch raffles, in one goroutine. It parses
@@ -67,30 +69,10 @@ func (c *client) dial(port, n int, raffle func(i int) int64) (time.Duration, err
 // open opens one connection. If receiveBuffer is not 0, that is the size of the
 // socket's receive buffer in bytes, and the connection is never read.
 func (c *client) open(port int, raffleID int64, receiveBuffer int) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("make a socket: %w", err)
-	}
-	// Connections come from many addresses: one address does not have enough ports.
 	c.opened++
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
-	source := [4]byte{127, byte(1 + c.opened/200%200), byte(c.opened / 40_000), byte(1 + c.opened%200)}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: source}); err != nil {
-		return fmt.Errorf("bind to %v: %w", source, err)
-	}
-	if receiveBuffer > 0 {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
-	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
-		return fmt.Errorf("connect from %v: %w", source, err)
-	}
-	request := fmt.Appendf(
-		nil,
-		"GET /api/v1/raffle/%d/subscribe HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n",
-		raffleID,
-	)
-	if _, err := unix.Write(fd, request); err != nil {
-		return fmt.Errorf("send a request: %w", err)
+	fd, err := measure.Dial(c.opened, port, raffleID, receiveBuffer)
+	if err != nil {
+		return err
 	}
 	c.conns[fd] = &connection{}
 	if receiveBuffer > 0 {

@@ -44,6 +44,25 @@ func TreeCPU(pid int) time.Duration {
 	return used
 }
 
+// Waited returns for how long the threads of a process, and of those that it has started,
+// have waited for a CPU that others were using: the scheduler's latency. It is 0 if the
+// kernel does not count it.
+func Waited(pid int) (waited time.Duration) {
+	threads, _ := procfs.AllThreads(pid) // none if the process has ended
+	for _, thread := range threads {
+		if s, err := thread.Schedstat(); err == nil {
+			waited += time.Duration(s.WaitingNanoseconds)
+		}
+	}
+	all, _ := procfs.AllProcs() // none if there is no /proc
+	for _, process := range all {
+		if s, err := process.Stat(); err == nil && s.PPID == pid {
+			waited += Waited(process.PID)
+		}
+	}
+	return waited
+}
+
 // MachineCPU returns the CPU time that everything on the machine has used since it
 // started, 0 if there is no /proc.
 func MachineCPU() time.Duration {
