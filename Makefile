@@ -32,7 +32,7 @@ build: $(BUILD)/rafflecast $(BUILD)/participation $(BUILD)/gateway ## build the 
 $(BUILD)/rafflecast: FORCE
 	@go build -o $@ ./services/rafflecast/cmd/rafflecast
 
-$(BUILD)/with-postgres $(BUILD)/bench-entries $(BUILD)/bench-gateway: FORCE
+$(BUILD)/with-postgres $(BUILD)/bench-entries $(BUILD)/bench-gateway $(BUILD)/bench-system: FORCE
 	@go build -o $@ ./services/test/cmd/$(@F)
 
 $(BUILD)/participation $(BUILD)/gateway: FORCE
@@ -76,6 +76,9 @@ bench-entries: $(BUILD)/bench-entries ## measure entries beside COPY, a transact
 
 bench-gateway: $(BUILD)/bench-gateway ## measure the fan-out beside a bare epoll server and a net/http hub
 	@$(BUILD)/bench-gateway $(ARGS)
+
+bench-system: $(BUILD)/bench-system $(BUILD)/participation $(BUILD)/gateway ## measure how old odds are at 10,000 viewers while 1,000 entries/s come, everything running
+	@$(BUILD)/bench-system $(ARGS)
 
 faults: faketime ## break a whole system on seeded schedules and judge it; ARGS="-seeds=20 -faults=50", about an hour
 	@go run ./services/test/cmd/faults $(ARGS)
@@ -184,4 +187,4 @@ compiler:
 	$(call need,cc,gcc libc6-dev,install a C compiler: Go's race detector needs one,false)
 
 FORCE:
-.PHONY: help run build test manifests dashboard chart noble alone picture pictures bench-entries bench-gateway faults fuzz abuse images release signatures check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime webp promtool FORCE
+.PHONY: help run build test manifests dashboard chart noble alone picture pictures bench-entries bench-gateway bench-system faults fuzz abuse images release signatures check generate contract format clean proto-rules chromium compiler pgbouncer proxies callers bc faketime webp promtool FORCE
