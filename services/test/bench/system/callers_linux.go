@@ -39,6 +39,7 @@ func ServeCallers(ctx context.Context, cfg CallersConfig) error {
 	settings.Target, settings.Raffles, settings.Rate = cfg.Target, cfg.Raffles, cfg.Rate
 	settings.Mode, settings.Concurrency = load.Unary, maxInFlight
 	settings.Count, settings.Duration = untilStopped, 0
+	settings.RepeatPercent, settings.CancelPercent = 0, 0 // so that each entry costs the same
 	conns, err := load.Dial(settings.Target, settings.Connections)
 	if err != nil {
 		return err
