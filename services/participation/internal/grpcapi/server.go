@@ -166,6 +166,11 @@ func interceptors(cfg *Config, raffles Store, validator *validator, rates *rates
 	}
 }
 
+// workers is how many goroutines serve one call after the other, so that their stacks,
+// which have grown by then, need not grow anew for each call. Calls beyond them have a
+// goroutine of their own.
+const workers = 1024
+
 // transport returns the bounds of connections and messages, and tracing.
 func transport(cfg *Config) []grpc.ServerOption {
 	secured := inMemoryCredentials
@@ -177,6 +182,7 @@ func transport(cfg *Config) []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(cmp.Or(cfg.maxStreams, maxStreams)),
+		grpc.NumStreamWorkers(workers),
 		grpc.InTapHandle(deadline(cmp.Or(cfg.callTimeout, callTimeout))),
 		grpc.ForceServerCodecV2(newCodec()),
 		// A stop waits for handshakes: one that never comes must not hold it up.
