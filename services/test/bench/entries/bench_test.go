@@ -62,13 +62,14 @@ func TestBench_EndsWithResults(t *testing.T) {
 		"--duration=200ms",
 		"--million=0",
 		"--tickets=2000",
-		"--only=naive,stream,drawn-stream,copy,unary-256,drawn-unary-256,secured-unary-256,unary-1000,noop-unary-1000",
+		"--only=naive,stream,drawn-stream,copy,noop-stream,unary-256,drawn-unary-256,secured-unary-256,unary-1000,noop-unary-1000",
 	)
 	cfg.Program = []string{os.Args[0], partArgument}
 	if err := Run(t.Context(), cfg, &out, t.Output()); err != nil {
 		t.Fatal(err)
 	}
-	want := `RESULT stream_per_copy \d\.\d+
+	want := `RESULT stream_per_bound \d\.\d+
+RESULT stream_per_copy \d\.\d+
 RESULT stream_per_naive \d+\.\d
 RESULT unary1000_per_noop \d\.\d+
 RESULT draw_cost_ratio \d\.\d+

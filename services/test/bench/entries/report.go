@@ -67,8 +67,14 @@ func (b *bench) report(memory *memoryUse, draws *drawUse) {
 	if ratio, ok := b.rateRatio(nameStream, nameNoopStream); ok {
 		fmt.Fprintf(b.out, "%-24s %.3f\n", "stream_per_noop", ratio)
 	}
-	b.reportBound()
+	bound, ok := b.bound()
+	if ok {
+		fmt.Fprintf(b.out, "bound of the stream: %.0f entries/s, the CPUs of this machine, spent on noop-stream and copy alone\n", bound)
+	}
 	fmt.Fprintln(b.out)
+	if streams := b.turns[nameStream]; ok && streams != nil {
+		measure.Result(b.out, "stream_per_bound", "%.3f", median(streams, rate)/bound)
+	}
 	b.reportResults(memory)
 	if draws != nil {
 		measure.Result(b.out, "draw_seconds", "%.1f", draws.draw.Seconds())
@@ -139,20 +145,18 @@ func (b *bench) rateRatio(above, below string) (ratio float64, ok bool) {
 	return measure.MedianRatio(values(a, rate), values(c, rate)), true
 }
 
-// reportBound writes the rate that a stream could at most reach while client, server
-// and PostgreSQL share this machine: if the service cost no more than a no-op, its
-// rows no more than by COPY, and no CPU were ever idle.
-func (b *bench) reportBound() {
+// bound returns the rate that a stream could at most reach while client, server and
+// PostgreSQL share this machine: if the service cost no more than a no-op, its rows no
+// more than by COPY, and no CPU were ever idle.
+func (b *bench) bound() (perSecond float64, ok bool) {
 	noop, copied := b.turns[nameNoopStream], b.turns[nameCopy]
 	if noop == nil || copied == nil {
-		return
+		return 0, false
 	}
 	perEntry := func(t *turn) float64 {
 		return (t.used.client + t.used.server + t.used.postgres).Seconds() / float64(t.result.Acknowledged)
 	}
-	most := float64(runtime.NumCPU()) / (median(noop, perEntry) + median(copied, perEntry))
-	fmt.Fprintf(b.out, "%-24s %.3f (%.0f entries/s: the CPUs of this machine, spent on noop-stream and copy alone)\n",
-		"stream_per_copy, at most", most/median(copied, rate), most)
+	return float64(runtime.NumCPU()) / (median(noop, perEntry) + median(copied, perEntry)), true
 }
 
 // serverCPU returns the CPU time of the server per entry, in seconds.
