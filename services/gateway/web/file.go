@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
 )
@@ -26,8 +24,10 @@ var contentTypes = map[string]string{
 // file is an embedded file, ready to be served.
 type file struct {
 	name string
-	body []byte
+	*content
 }
+
+func mustLoad(name string) file { return file{name, sharedContent(mustRead(name))} }
 
 // mustRead returns the content of an embedded file. It panics if there is none with this
 // name, which is a defect that shows at every start.
@@ -43,7 +43,7 @@ func mustRead(name string) []byte {
 func mustLoadHashed(name string) file {
 	body := mustRead(name)
 	hash := sha256.Sum256(body)
-	return file{scriptPrefix + hex.EncodeToString(hash[:8]) + ".js", body}
+	return file{scriptPrefix + hex.EncodeToString(hash[:8]) + ".js", sharedContent(body)}
 }
 
 // scriptPrefix begins the names that the script has had in any release.
@@ -68,7 +68,7 @@ func glob(patterns ...string) (names []string) {
 func (f file) serve(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", contentTypes[path.Ext(f.name)])
 	w.Header().Set("Cache-Control", "no-cache")
-	return serve(w, r, f.body)
+	return f.content.serve(w, r)
 }
 
 // serveScript answers with the script, which never changes under its name. While a release
@@ -85,21 +85,7 @@ func serveScript(w http.ResponseWriter, r *http.Request) error {
 		return errNothing()
 	}
 	w.Header().Set("Content-Type", contentTypes[".js"])
-	return serve(w, r, pageScript.body)
-}
-
-// serve answers with a body. The standard library handles conditional and range requests
-// and HEAD.
-func serve(w http.ResponseWriter, r *http.Request, body []byte) error {
-	hash := sha256.Sum256(body)
-	etag := `"` + hex.EncodeToString(hash[:16]) + `"`
-	if r.Header.Get("Accept-Encoding") != "" {
-		etag = "W/" + etag // the same for other bytes, which may come compressed
-	}
-	w.Header().Set("ETag", etag)
-	out := &rangeWriter{ResponseWriter: w}
-	http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(body))
-	return out.refusal
+	return pageScript.content.serve(w, r)
 }
 
 // rangeWriter holds back the answer by which http.ServeContent refuses a Range

@@ -63,33 +63,41 @@ type cardView struct {
 func (s *site) list(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	show := max(0, slices.IndexFunc(tabs, func(t tab) bool { return t.name == query.Get("show") }))
-	found, isMember, err := s.lists.sorted(s.source, r, show)
+	sorted, isMember, err := s.lists.sorted(s.source, r, show)
 	if err != nil {
 		return err
 	}
+	found := sorted.updates
 	if len(found) == 1 && show == 0 && !query.Has("show") {
 		w.Header().Set("Location", "/raffle/"+strconv.FormatInt(found[0].RaffleID, 10))
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusFound)
 		return nil
 	}
-	now, t := time.Now(), textsOf(r)
-	view, raffles, err := t.listOf(found, show, query.Get("page"), now)
-	if err != nil {
-		return err
-	}
+	t, view := textsOf(r), newListView(len(found), show, query.Get("page"))
 	p := &page{
 		T: t, Title: t.Get("listHeading." + view.Show), Description: t.Get("description"),
 		Origin: s.source.Origin(r), Path: pathOf(view.Show, view.Page), Live: true, IsList: true, List: view,
 	}
-	p.Data = data{Lang: t.lang, Now: now.UTC().Format(odds.TimeFormat), List: raffles}
-	return write(w, r, render(listPage, p), isMember)
+	body, err := s.shared(p, sorted.at, isMember, func() ([]byte, error) {
+		now := time.Now()
+		raffles, err := view.fill(t, found, now)
+		if err != nil {
+			return nil, err
+		}
+		p.Data = data{Lang: t.lang, Now: now.UTC().Format(odds.TimeFormat), List: raffles}
+		return render(listPage, p), nil
+	})
+	if err != nil {
+		return err
+	}
+	return write(w, r, body, isMember)
 }
 
-// listOf returns a page of the list, and the odds on it as the API has them. A page that
-// does not exist is the nearest one.
-func (t *texts) listOf(found []*odds.Update, show int, page string, now time.Time) (*listView, []json.RawMessage, error) {
-	view := &listView{Show: tabs[show].name, Pages: int64(max(1, (len(found)+cardsPerPage-1)/cardsPerPage))}
+// newListView returns a page of a list of n raffles, without its cards. A page that does
+// not exist is the nearest one.
+func newListView(n, show int, page string) *listView {
+	view := &listView{Show: tabs[show].name, Pages: int64(max(1, (n+cardsPerPage-1)/cardsPerPage))}
 	view.Page, _ = strconv.ParseInt(page, 10, 64)
 	view.Page = min(max(view.Page, 1), view.Pages)
 	if view.Page > 1 {
@@ -98,12 +106,17 @@ func (t *texts) listOf(found []*odds.Update, show int, page string, now time.Tim
 	if view.Page < view.Pages {
 		view.Next = pathOf(view.Show, view.Page+1)
 	}
+	return view
+}
+
+// fill adds the cards, and returns the odds on them as the API has them.
+func (view *listView) fill(t *texts, found []*odds.Update, now time.Time) ([]json.RawMessage, error) {
 	first := int(view.Page-1) * cardsPerPage
 	raffles := []json.RawMessage{}
 	for _, u := range found[first:min(first+cardsPerPage, len(found))] {
 		v, err := t.viewOf(u, now)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		card := &cardView{raffleView: v, When: t.moment(v.raffle)}
 		if v.CountKey != "" {
@@ -112,7 +125,7 @@ func (t *texts) listOf(found []*odds.Update, show int, page string, now time.Tim
 		view.Cards = append(view.Cards, card)
 		raffles = append(raffles, v.json)
 	}
-	return view, raffles, nil
+	return raffles, nil
 }
 
 func pathOf(show string, page int64) string {
@@ -141,23 +154,24 @@ type sortedList struct {
 }
 
 // sorted returns the raffles of a tab that the sender of r may see, in order.
-func (l *lists) sorted(source Source, r *http.Request, show int) (updates []*odds.Update, isMember bool, err error) {
+func (l *lists) sorted(source Source, r *http.Request, show int) (list sortedList, isMember bool, err error) {
 	isMember = source.IsMember(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := listKey{show, isMember}
 	if kept, ok := l.kept[key]; ok && time.Since(kept.at) < time.Second {
-		return kept.updates, isMember, nil
+		return kept, isMember, nil
 	}
-	if updates, err = source.Raffles(isMember, tabs[show].states...); err != nil {
-		return nil, false, err
+	updates, err := source.Raffles(isMember, tabs[show].states...)
+	if err != nil {
+		return sortedList{}, false, err
 	}
 	slices.SortStableFunc(updates, tabs[show].compare)
 	if l.kept == nil {
 		l.kept = map[listKey]sortedList{}
 	}
 	l.kept[key] = sortedList{updates, time.Now()}
-	return updates, isMember, nil
+	return l.kept[key], isMember, nil
 }
 
 // join joins the parts that are not empty.

@@ -70,9 +70,19 @@ func render(of *template.Template, p *page) []byte {
 	return b.Bytes()
 }
 
-// write answers with a page. Caches may keep it for a second, which bounds how often it is
-// rendered, unless only this visitor may see it.
-func write(w http.ResponseWriter, r *http.Request, body []byte, isPrivate bool) error {
+// shared returns the content of a page, which others may get as well, unless only this
+// visitor may see it. of is what is shown.
+func (s *site) shared(p *page, of any, isPrivate bool, render func() ([]byte, error)) (*content, error) {
+	if isPrivate {
+		body, err := render()
+		return privateContent(body), err
+	}
+	return s.pages.get(pageKey{p.Path, p.T.lang, p.Origin, of}, render)
+}
+
+// write answers with a page. Caches may keep it for a second, unless only this visitor may
+// see it.
+func write(w http.ResponseWriter, r *http.Request, body *content, isPrivate bool) error {
 	rememberLanguage(w, r)
 	header := w.Header()
 	header.Set("Content-Type", contentTypes[".html"])
@@ -81,5 +91,5 @@ func write(w http.ResponseWriter, r *http.Request, body []byte, isPrivate bool) 
 		header.Set("Cache-Control", "private, no-store")
 	}
 	header.Add("Vary", "Accept-Language, Cookie")
-	return serve(w, r, body)
+	return body.serve(w, r)
 }

@@ -26,16 +26,27 @@ func (s *site) raffle(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now, t := time.Now(), textsOf(r)
-	view, err := t.viewOf(u, now)
+	p := &page{T: textsOf(r), Origin: s.source.Origin(r), Live: true}
+	path := "/raffle/" + r.PathValue("id")
+	p.Path, p.StagePath = path, path+"?stage"
+	if p.Stage = r.URL.Query().Has("stage"); p.Stage {
+		p.Path, p.StagePath, p.Address = p.StagePath, p.Path, p.Origin+path
+	}
+	body, err := s.shared(p, u, u.MembersOnly, func() ([]byte, error) { return s.renderRaffle(p, u) })
 	if err != nil {
 		return err
 	}
-	path := "/raffle/" + r.PathValue("id")
-	p := &page{
-		T: t, Title: view.Title, Description: description(view), Origin: s.source.Origin(r),
-		Path: path, StagePath: path + "?stage", Live: true, Raffle: view,
+	return write(w, r, body, u.MembersOnly)
+}
+
+// renderRaffle completes a page with a raffle, and renders it.
+func (s *site) renderRaffle(p *page, u *odds.Update) (_ []byte, err error) {
+	now, t := time.Now(), p.T
+	view, err := t.viewOf(u, now)
+	if err != nil {
+		return nil, err
 	}
+	p.Raffle, p.Title, p.Description = view, view.Title, description(view)
 	if p.CanEnter, p.NeedsToken = s.source.Entering(); !p.CanEnter && view.StubNote == "" {
 		view.StubNote = t.Get("elsewhere")
 	}
@@ -43,13 +54,12 @@ func (s *site) raffle(w http.ResponseWriter, r *http.Request) error {
 		Lang: t.lang, Now: now.UTC().Format(odds.TimeFormat), Odds: view.json,
 		Course: pairs(s.source.Course(u.RaffleID)), NeedsToken: p.NeedsToken,
 	}
-	if r.URL.Query().Has("stage") {
-		p.Stage, p.Path, p.StagePath, p.Address = true, path+"?stage", path, p.Origin+path
+	if p.Stage {
 		if p.QR, err = qrCode(p.Address); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return write(w, r, render(rafflePage, p), u.MembersOnly)
+	return render(rafflePage, p), nil
 }
 
 func (t *texts) viewOf(u *odds.Update, now time.Time) (*raffleView, error) {

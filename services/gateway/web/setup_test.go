@@ -24,7 +24,14 @@ type source struct {
 	list     []*odds.Update
 	isMember bool
 	origin   string
+	newest   *odds.Update // of raffle 1; nil: open
+	rendered int          // pages of raffles
 }
+
+var (
+	open        = &odds.Update{RaffleID: 1, State: "OPEN", JSON: []byte(event)}
+	membersOnly = &odds.Update{RaffleID: 2, State: "OPEN", JSON: []byte(event), MembersOnly: true}
+)
 
 const event = `{"id":1,"epoch":"a","version":7,"state":"OPEN","title":"Signed <guitar>","entries":42,"members":40,` +
 	`"winners":1,"maxEntriesPerMember":3,"opensAt":null,"closesAt":"2126-11-28T12:00:00.000Z","at":"2026-11-26T12:00:00.000Z"}`
@@ -32,9 +39,9 @@ const event = `{"id":1,"epoch":"a","version":7,"state":"OPEN","title":"Signed <g
 func (s *source) Raffle(_ *http.Request, id string) (*odds.Update, error) {
 	switch {
 	case id == "1":
-		return &odds.Update{RaffleID: 1, State: "OPEN", JSON: []byte(event)}, nil
+		return cmp.Or(s.newest, open), nil
 	case id == "2":
-		return &odds.Update{RaffleID: 2, State: "OPEN", JSON: []byte(event), MembersOnly: true}, nil
+		return membersOnly, nil
 	case id == "3":
 		return nil, respond.Errorf(respond.TokenMissing, "the request needs a token")
 	case regexp.MustCompile(`^[1-9][0-9]{0,17}$`).MatchString(id):
@@ -54,7 +61,10 @@ func (s *source) Raffles(_ bool, states ...string) (found []*odds.Update, _ erro
 	return found, nil
 }
 
-func (s *source) Course(int64) []course.Point { return []course.Point{{At: 1, Entries: 2}} }
+func (s *source) Course(int64) []course.Point {
+	s.rendered++
+	return []course.Point{{At: 1, Entries: 2}}
+}
 
 func (s *source) Origin(*http.Request) string { return cmp.Or(s.origin, "https://raffles.example") }
 

@@ -51,6 +51,7 @@ const permissionsPolicy = "accelerometer=(), camera=(), display-capture=(), geol
 type site struct {
 	source Source
 	lists  lists
+	pages  pages
 }
 
 // Handler serves the list of raffles at /, a raffle at /raffle/{id}, and the page's files
@@ -68,10 +69,10 @@ func Handler(responder *respond.Responder, source Source) http.Handler {
 	handle("/raffle/{id}", s.raffle)
 	mux.HandleFunc("/raffle/{id}/{$}", respond.WithoutSlash)
 	for _, name := range glob("assets/*.svg", "assets/*.png", "draw/*.js") {
-		handle("/"+name, file{name, mustRead(name)}.serve)
+		handle("/"+name, mustLoad(name).serve)
 	}
 	for _, name := range glob("client/*.js") {
-		mux.Handle("/"+name, withSharing(responder.Handler(respond.Methods{http.MethodGet: file{name, mustRead(name)}.serve})))
+		mux.Handle("/"+name, withSharing(responder.Handler(respond.Methods{http.MethodGet: mustLoad(name).serve})))
 	}
 	handle("/assets/{name}", serveScript)
 	for _, path := range []string{"/raffle", "/raffle/{$}", "/raffles", "/raffles/{$}"} {
