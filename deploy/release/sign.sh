@@ -30,4 +30,5 @@ for image in "${images[@]}"; do
   quiet cosign sign --yes --recursive --key "$COSIGN_KEY" "${without_log[@]}" "$image"
   quiet cosign verify --key "$dist/cosign.pub" --insecure-ignore-tlog "$image"
 done
-echo "signed SHA256SUMS${images[*]:+, ${images[*]}}; verified with $dist/cosign.pub"
+chmod 644 "$dist/cosign.pub" "$dist/SHA256SUMS.sigstore.json" # to be published
+printf 'signed, and verified with cosign.pub: %s\n' SHA256SUMS "${images[@]}"

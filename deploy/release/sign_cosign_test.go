@@ -87,7 +87,7 @@ func newSigned(t *testing.T) signed {
 	if err := os.WriteFile(filepath.Join(s.dist, "SHA256SUMS"), []byte(sums.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := s.run(t, "./sign.sh"); err != nil || !strings.HasPrefix(out, "signed SHA256SUMS, ") {
+	if out, err := s.run(t, "./sign.sh"); err != nil || strings.Count(out, "signed, and verified with cosign.pub: ") != 4 {
 		t.Fatalf("sign.sh ended with %v and\n%s", err, out)
 	}
 	return s
