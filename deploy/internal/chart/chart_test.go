@@ -237,6 +237,21 @@ func TestChart_RefusesUnknownValues(t *testing.T) {
 	}
 }
 
+func TestChart_AnotherVersionLeavesNATSAlone(t *testing.T) {
+	t.Parallel()
+	var spec [2]any
+	for i, tag := range []string{"1.0.0", "1.0.1"} {
+		got, err := render(t, release, "images: {tag: "+tag+"}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec[i] = got["StatefulSet/nats"]["spec"]
+	}
+	if !reflect.DeepEqual(spec[0], spec[1]) {
+		t.Errorf("its StatefulSet is\n%v\nand then\n%v", spec[0], spec[1])
+	}
+}
+
 // Releases may have any name and namespace.
 func TestChart_RunsInAnyNamespace(t *testing.T) {
 	t.Parallel()

@@ -1,14 +1,18 @@
 package manifests
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
 )
@@ -224,6 +228,42 @@ func TestOverlays_CanBeAppliedAgainAndDeleted(t *testing.T) {
 			if strings.Contains(renderAlone(t, overlay), "\nkind: "+kind+"\n") {
 				t.Errorf("%s has a %s", overlay, kind)
 			}
+		}
+	}
+}
+
+// canReplace returns an error if a server would refuse to make one workload of another.
+func canReplace(before, after *Workload) error {
+	fixed := func(w *Workload) any {
+		set, ok := w.Object.(*appsv1.StatefulSet)
+		if !ok {
+			return w.Selector
+		}
+		spec := set.Spec.DeepCopy()
+		spec.Template, spec.Replicas, spec.UpdateStrategy = corev1.PodTemplateSpec{}, nil, appsv1.StatefulSetUpdateStrategy{}
+		spec.MinReadySeconds, spec.RevisionHistoryLimit = 0, nil
+		spec.PersistentVolumeClaimRetentionPolicy, spec.Ordinals = nil, nil
+		return spec
+	}
+	if a, b := fixed(before), fixed(after); !reflect.DeepEqual(a, b) {
+		return fmt.Errorf("fields that can't be changed differ:\n%v\n%v", a, b)
+	}
+	return nil
+}
+
+func TestYourOverlay_TakesAnotherVersion(t *testing.T) {
+	t.Parallel()
+	text := replace(t, read(t, filepath.Join(yours, "kustomization.yaml")), "../../overlays/production", "../production")
+	before := decode(t, renderOverlay(t, text))
+	after := decode(t, renderOverlay(t, strings.ReplaceAll(text, "1.0.0", "1.0.1")))
+	for i, w := range before.Workloads {
+		next := after.Workloads[i]
+		if err := canReplace(w, next); err != nil {
+			t.Errorf("%s: %v", w.Name, err)
+		}
+		restarts := !reflect.DeepEqual(w.Pod, next.Pod)
+		if isOurs := w.Kind == "Deployment"; restarts != isOurs {
+			t.Errorf("another version of the services restarts %s: %v, want %v", w.Name, restarts, isOurs)
 		}
 	}
 }
