@@ -13,29 +13,33 @@ system, and at the end the raffle is closed. A step passes if
 
 - every acknowledged entry is in PostgreSQL exactly once,
 - 99 % of the callers are answered within 2 s, and at most 1 % of the attempts fail
-  (postgres: 20 s, and half of them; vanish: 8 s, and 10 %),
+  (postgres: 20 s, and half of them; vanish: 8 s, and 10 %; postgres-node: 30 s after
+  the node is back, and any number, each of which is answered within 15 s),
 - no client saw an older version after a newer one, or a version twice,
 - while members enter, every connected client has each version or a newer one within
-  5 s of its commit (15 s in the steps nats, mute and vanish), and receives updates all the
-  time; in the step vanish the clients of the lost gateway need not,
+  5 s of its commit (15 s in the steps nats, mute and vanish; postgres-node: 30 s after the
+  node is back), and receives updates all the time; the clients of a gateway whose node is
+  cut off need not,
 - no second ends the streams of more than half of a gateway's clients, or brings as many
-  back (but in the step vanish),
+  back (if a node is cut off: of more than its gateway's, and some),
 - every client has the final odds within 5 s,
 - no container of either service was restarted.
 
 The script stops at the first failure, with exit code 1.
 
-Steps; without arguments, all of them but mute, node and vanish, in this order:
+Steps; without arguments, reach, gateway, participation, nats and postgres:
   reach          nothing happens; members enter over HTTP, at participation-http
   gateway        a rolling update of the gateway
   participation  a rolling update of participation
+  upgrade        the command of UPGRADE deploys another version, or the one before
   nats           INTRUSIVE: a NATS pod is killed
   postgres       INTRUSIVE: a PostgreSQL pod is killed
   mute           VERY INTRUSIVE: a privileged pod makes a NATS pod drop its clients' packets
   node           VERY INTRUSIVE: a node is drained of all its pods, then uncordoned
   vanish         VERY INTRUSIVE: a privileged pod drops all packets from and to a node for a
                  minute; new raffles must be watched meanwhile
-The steps mute, node and vanish run only if you name them.
+  postgres-node  VERY INTRUSIVE: the same with the node of PostgreSQL; new clients must get
+                 the odds meanwhile
 
 In all steps but reach members enter over gRPC. Every step leaves a raffle with the
 title "Load" in the database.
@@ -53,8 +57,9 @@ Settings, by environment variable, with their defaults:
                           PostgreSQL)
   NATS_PODS=app.kubernetes.io/name=nats           label of the NATS pods
   POSTGRES_PODS=app.kubernetes.io/name=postgres   label of the PostgreSQL pods
-  VANISH=60               how long the step vanish cuts a node off, in seconds
-  MUTE_NAMESPACE=rafflecast-try   made for the steps mute and vanish, and deleted after them
+  UPGRADE                 of the step upgrade: kubectl apply -k your-overlay, or helm upgrade
+  VANISH=60               how long a node is cut off, in seconds
+  MUTE_NAMESPACE=rafflecast-try   made for the privileged pods, and deleted after them
   MUTE_IMAGE=nicolaka/netshoot:v0.14   has sh, pgrep, nsenter, ip and iptables
 If callers are authenticated, make a key for this test, and add its public half to the
 JWKS of the services, for as long as the test runs (deploy/README.md says how):
@@ -78,6 +83,8 @@ own_max_age=''  # the same for the single watcher of the job that enters members
 max_late=0      # clients in percent for which max_age does not hold
 max_p99=2s      # latency of callers
 max_retried=10  # attempts that fail, of 1000
+timeout=10s     # of an attempt
+max_silent=''   # attempts without an answer within it, of 1000; empty: max_retried
 max_burst=''    # clients in percent that may lose their streams within a second; empty: by the number of gateways
 
 k() { "${kubectl[@]}" --namespace="$namespace" --request-timeout="$((wait + 30))s" "$@"; }
@@ -210,7 +217,7 @@ restarts() { k get pods -l "$services" -o 'jsonpath={range .items[*]}{.metadata.
 start_jobs() {
   k delete job try-load try-watch try-new --ignore-not-found --timeout="${wait}s" >/dev/null
   job try-load load --target="$target" --mode="$mode" --facade="$facade" --gateway=http://gateway --max-age="${own_max_age:-$max_age}" \
-    --max-p99="$max_p99" --max-retried="$max_retried" --rate="$rate" --duration=1h --until-closed
+    --max-p99="$max_p99" --max-retried="$max_retried" --timeout="$timeout" --max-unanswered="${max_silent:-$max_retried}" --rate="$rate" --duration=1h --until-closed
   retry logged try-load '^first raffle'
   raffle=$(logs try-load | sed -n 's/^first raffle //p')
   job try-watch load-streams --gateway=http://gateway --target="$target" --clients="$clients" --max-age="$max_age" \
@@ -255,6 +262,16 @@ run_step() {
   say "$step: passed"
 }
 
+# run_cut_off STEP COMMAND... runs a step that cuts off the node $vanished. A client of the
+# lost gateway notices after three heartbeats, and callers after 13 s.
+run_cut_off() {
+  local lost
+  lost=$((100 / $(names app.kubernetes.io/name=gateway | wc -l) + 25))
+  lost=$((lost < 100 ? lost : 100))
+  max_age=${max_age_cut:-15s} own_max_age=90s max_late=$lost max_burst=$lost run_step "$@"
+  vanished=''
+}
+
 # check_restarts BEFORE fails if a container of either service has restarted since
 # restarts printed BEFORE.
 check_restarts() {
@@ -281,11 +298,9 @@ rolling_update() {
   say "the old pods are gone; the new ones are on $(nodes "app.kubernetes.io/name=$1" | sort | uniq -c | xargs)"
 }
 
-# kill_pod LABEL kills one pod like a crash, with a grace period of one second.
+# kill_pod POD kills a pod like a crash, with a grace period of one second.
 kill_pod() {
-  local pod uid
-  pod=$(names "$1")
-  pod=${pod%%$'\n'*}
+  local pod=$1 uid
   uid=$(k get pod "$pod" -o 'jsonpath={.metadata.uid}')
   say "killing $pod"
   k delete pod "$pod" --grace-period=1 --timeout="${wait}s" >/dev/null
@@ -320,9 +335,43 @@ clients_beside() {
   echo "$sum"
 }
 
+# privileged NODE ARGUMENT starts a privileged pod on a node, in the node's network and
+# process namespaces. It runs the shell script of stdin, whose $0 is the argument.
+privileged() {
+  local script
+  script=$(sed 's/^/          /')
+  "${kubectl[@]}" create namespace "$mute_namespace" >/dev/null
+  "${kubectl[@]}" label namespace "$mute_namespace" pod-security.kubernetes.io/enforce=privileged >/dev/null
+  retry "${kubectl[@]}" --namespace="$mute_namespace" get serviceaccount default
+  "${kubectl[@]}" create -f - >/dev/null <<END
+apiVersion: v1
+kind: Pod
+metadata: {name: fault, namespace: $mute_namespace}
+spec:
+  nodeName: $1
+  hostPID: true
+  hostNetwork: true
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 10
+  tolerations: [{operator: Exists}]
+  containers:
+    - name: fault
+      image: $mute_image
+      securityContext: {privileged: true, runAsUser: 0}
+      args: ["$2"]
+      command:
+        - sh
+        - -ec
+        - |
+$script
+END
+}
+said() { [[ "$("${kubectl[@]}" --namespace="$mute_namespace" logs fault)" = "$1"* ]]; }
+ended() { [ "$("${kubectl[@]}" --namespace="$mute_namespace" get pod fault -o 'jsonpath={.status.phase}')" = Succeeded ]; }
+
 # mute_nats has a NATS pod drop all packets from and to its clients, all of which must go
-# to others. The rules are set in
-# the network namespace of the pod, which a privileged pod on its node can enter.
+# to others. The rules are set in the network namespace of the pod.
 mute_nats() {
   local pod ip node lost before found
   pod=$(busiest_nats)
@@ -331,55 +380,32 @@ mute_nats() {
   ip=$(k get pod "$pod" -o 'jsonpath={.status.podIP}')
   node=$(k get pod "$pod" -o 'jsonpath={.spec.nodeName}')
   muted=$pod
-  k create namespace "$mute_namespace" >/dev/null
-  k label namespace "$mute_namespace" pod-security.kubernetes.io/enforce=privileged >/dev/null
-  retry "${kubectl[@]}" --namespace="$mute_namespace" get serviceaccount default
-  "${kubectl[@]}" create -f - >/dev/null <<END
-apiVersion: v1
-kind: Pod
-metadata: {name: mute, namespace: $mute_namespace}
-spec:
-  nodeName: $node
-  hostPID: true
-  restartPolicy: Never
-  automountServiceAccountToken: false
-  terminationGracePeriodSeconds: 10
-  tolerations: [{operator: Exists}]
-  containers:
-    - name: mute
-      image: $mute_image
-      securityContext: {privileged: true, runAsUser: 0}
-      args: ["$ip"]
-      command:
-        - sh
-        - -ec
-        - |
-          case \$0 in *:*) tables=ip6tables ;; *) tables=iptables ;; esac
-          server=
-          for pid in \$(pgrep -x nats-server); do
-            if nsenter -t \$pid -n ip -o addr | grep -qF " \$0/"; then server=\$pid; fi
-          done
-          [ -n "\$server" ] || { echo "no NATS server has the address \$0"; exit 1; }
-          rules() {
-            nsenter -t \$server -n \$tables -w \$1 INPUT -p tcp --dport 4222 -j DROP
-            nsenter -t \$server -n \$tables -w \$1 OUTPUT -p tcp --sport 4222 -j DROP
-          }
-          trap 'rules -D; exit 0' TERM
-          rules -I
-          echo is mute
-          sleep 86400 & wait
+  privileged "$node" "$ip" <<'END'
+case $0 in *:*) tables=ip6tables ;; *) tables=iptables ;; esac
+server=
+for pid in $(pgrep -x nats-server); do
+  if nsenter -t $pid -n ip -o addr | grep -qF " $0/"; then server=$pid; fi
+done
+[ -n "$server" ] || { echo "no NATS server has the address $0"; exit 1; }
+rules() {
+  nsenter -t $server -n $tables -w $1 INPUT -p tcp --dport 4222 -j DROP
+  nsenter -t $server -n $tables -w $1 OUTPUT -p tcp --sport 4222 -j DROP
+}
+trap 'rules -D; exit 0' TERM
+rules -I
+echo is mute
+sleep 86400 & wait
 END
-  retry is_mute
+  retry said 'is mute'
   say "$pod drops the packets of its $lost clients"
   sleep 20
   found=$(($(clients_beside "$pod") - before))
   [ "$found" -ge "$lost" ] || fail "$lost clients were connected to $pod, and only $found have gone to other servers"
 }
-is_mute() { [ "$("${kubectl[@]}" --namespace="$mute_namespace" logs mute)" = 'is mute' ]; }
 
 # unmute ends what mute_nats began.
 unmute() {
-  k delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null && say "$muted answers again" && muted=''
+  "${kubectl[@]}" delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null && say "$muted answers again" && muted=''
 }
 
 # vanishing_node prints the node that the step vanish cuts off.
@@ -395,48 +421,35 @@ vanishing_node() {
 # cut_off has the node $vanished drop all packets from and to other machines, as if it
 # had lost its power. Nobody can reach the pod that does this, so it ends by itself.
 cut_off() {
-  k create namespace "$mute_namespace" >/dev/null
-  k label namespace "$mute_namespace" pod-security.kubernetes.io/enforce=privileged >/dev/null
-  retry "${kubectl[@]}" --namespace="$mute_namespace" get serviceaccount default
-  "${kubectl[@]}" create -f - >/dev/null <<END
-apiVersion: v1
-kind: Pod
-metadata: {name: vanish, namespace: $mute_namespace}
-spec:
-  nodeName: $vanished
-  hostNetwork: true
-  restartPolicy: Never
-  automountServiceAccountToken: false
-  tolerations: [{operator: Exists}]
-  containers:
-    - name: vanish
-      image: $mute_image
-      securityContext: {privileged: true, runAsUser: 0}
-      args: ["$vanish"]
-      command:
-        - sh
-        - -ec
-        - |
-          link=\$(ip -o route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
-          [ -n "\$link" ] || link=\$(ip -o -6 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
-          [ -n "\$link" ] || { echo "the node has no default route"; exit 1; }
-          rules() {
-            for tables in iptables ip6tables; do
-              \$tables -w -t mangle \$1 PREROUTING -i \$link -j DROP || [ \$tables = ip6tables ]
-              \$tables -w -t mangle \$1 POSTROUTING -o \$link -j DROP || [ \$tables = ip6tables ]
-            done
-          }
-          echo cuts off \$link
-          sleep 5 # for this to be reported
-          rules -I
-          sleep \$0
-          rules -D
+  privileged "$vanished" "$vanish" <<'END'
+link=$(ip -o route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+[ -n "$link" ] || link=$(ip -o -6 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+[ -n "$link" ] || { echo "the node has no default route"; exit 1; }
+rules() {
+  for tables in iptables ip6tables; do
+    $tables -w -t mangle $1 PREROUTING -i $link -j DROP || [ $tables = ip6tables ]
+    $tables -w -t mangle $1 POSTROUTING -o $link -j DROP || [ $tables = ip6tables ]
+  done
+}
+echo cuts off $link
+sleep 5 # for this to be reported
+rules -I
+sleep $0
+rules -D
 END
-  retry cuts_off
+  retry said 'cuts off '
   say "$vanished is cut off for $vanish s"
 }
-cuts_off() { [[ "$("${kubectl[@]}" --namespace="$mute_namespace" logs vanish)" = 'cuts off '* ]]; }
-came_back() { [ "$("${kubectl[@]}" --namespace="$mute_namespace" get pod vanish -o 'jsonpath={.status.phase}')" = Succeeded ]; }
+
+# await_return waits until the node $vanished is back, and the services are ready.
+await_return() {
+  retry ended
+  say "$vanished has its packets again"
+  "${kubectl[@]}" wait --for=condition=Ready "node/$vanished" --timeout="${wait}s" >/dev/null || fail "$vanished is not ready"
+  k wait --for=condition=Ready pod -l "$services" --timeout="${wait}s" >/dev/null || fail "a service is not ready"
+  "${kubectl[@]}" delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null
+  say "$vanished is back"
+}
 
 # lose_node cuts a node off, has a new raffle entered and watched meanwhile, and waits for
 # the node to come back.
@@ -447,11 +460,41 @@ lose_node() {
   retry finished try-new
   [ "$(k get job try-new -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "a new raffle can't be entered, or not be watched"
   say "a new raffle was entered and watched meanwhile"
-  retry came_back
-  "${kubectl[@]}" wait --for=condition=Ready "node/$vanished" --timeout="${wait}s" >/dev/null || fail "$vanished is not ready"
-  k wait --for=condition=Ready pod -l "$services" --timeout="${wait}s" >/dev/null || fail "a service is not ready"
-  k delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null
-  say "$vanished is back"
+  await_return
+}
+
+# primary prints the PostgreSQL pod that takes writes, by the label of CloudNativePG, or the
+# first if none has it.
+primary() {
+  local pods
+  pods=$(names "$postgres_pods,cnpg.io/instanceRole=primary")
+  [ -n "$pods" ] || pods=$(names "$postgres_pods")
+  echo "${pods%%$'\n'*}"
+}
+
+# lose_postgres cuts off the node of PostgreSQL, where there may be more of the system. The
+# odds must still be served meanwhile, and members be entered soon after the node is back.
+lose_postgres() {
+  cut_off
+  sleep 30
+  retry serves_odds
+  say "a new client got the odds meanwhile"
+  await_return
+}
+serves_odds() { read -r -t 10 _ < <(k exec job/try-load -- /ko-app/rafflecast watch --gateway=http://gateway "$raffle"); }
+
+# upgrade runs the command of UPGRADE, and waits until the pods that it replaces are gone.
+upgrade() {
+  local old pod
+  old=$(names "$services")
+  bash -ec "$UPGRADE" >/dev/null || fail "UPGRADE has failed"
+  for deployment in gateway participation; do
+    k rollout status "deployment/$deployment" --timeout="${wait}s" >/dev/null || fail "the new pods of $deployment are not ready"
+  done
+  for pod in $old; do
+    [ -z "$(k get pod "$pod" --ignore-not-found -o 'jsonpath={.metadata.deletionTimestamp}')" ] || k wait --for=delete "pod/$pod" --timeout="${wait}s" >/dev/null || fail "$pod does not terminate"
+  done
+  say "runs $(k get pods -l "$services" -o 'jsonpath={range .items[*]}{.spec.containers[0].image}{"\n"}{end}' | sort | uniq -c | xargs)"
 }
 
 # gateway_nodes prints the nodes that run a gateway, but neither NATS nor PostgreSQL.
@@ -488,7 +531,7 @@ has_pods() { [ -n "$(names "$1")" ] || { echo; say "skipped: no pod in $namespac
 steps=("$@")
 [ $# -gt 0 ] || steps=(reach gateway participation nats postgres)
 for s in "${steps[@]}"; do
-  case $s in reach | gateway | participation | nats | mute | postgres | node | vanish) ;; *) usage >&2; exit 2 ;; esac
+  case $s in reach | gateway | participation | upgrade | nats | mute | postgres | node | vanish | postgres-node) ;; *) usage >&2; exit 2 ;; esac
 done
 exec 3>&1
 trap cleanup EXIT
@@ -505,18 +548,27 @@ for s in "${steps[@]}"; do
   reach) mode=http run_step reach nothing ;;
   gateway) run_step gateway rolling_update gateway ;;
   participation) run_step participation rolling_update participation ;;
+  upgrade)
+    [ -n "${UPGRADE:-}" ] || fail "the step upgrade needs a command in UPGRADE"
+    run_step upgrade upgrade
+    ;;
   # A stream without its leader acknowledges nothing for up to 7 s.
-  nats) if has_pods "$nats_pods"; then max_age=15s run_step nats kill_pod "$nats_pods"; fi ;;
+  nats) if has_pods "$nats_pods"; then max_age=15s run_step nats kill_pod "$(busiest_nats)"; fi ;;
   mute) if has_pods "$nats_pods"; then max_age=15s run_step mute mute_nats; unmute; fi ;;
-  postgres) if has_pods "$postgres_pods"; then max_p99=20s max_retried=500 run_step postgres kill_pod "$postgres_pods"; fi ;;
+  postgres) if has_pods "$postgres_pods"; then max_p99=20s max_retried=500 run_step postgres kill_pod "$(primary)"; fi ;;
   node) run_step node drain_node ;;
   vanish)
     vanished=$(vanishing_node)
     [ -n "$vanished" ] || fail "every node with a gateway also runs PostgreSQL: name the node to cut off by NODE=…"
-    # A client of the lost gateway notices after three heartbeats, and callers after 13 s.
-    gateways=$(names app.kubernetes.io/name=gateway | wc -l)
-    max_age=15s own_max_age=90s max_late=$((100 / gateways + 25)) max_p99=8s max_retried=100 max_burst=0 run_step vanish lose_node
-    vanished=''
+    max_p99=8s max_retried=100 run_cut_off vanish lose_node
+    ;;
+  postgres-node)
+    if has_pods "$postgres_pods"; then
+      vanished=$(k get pod "$(primary)" -o 'jsonpath={.spec.nodeName}')
+      # PARTICIPATION_WRITE_TIMEOUT bounds the calls under way; those that come later fail at once.
+      # What an instance on that node has committed last can be published once it is back.
+      max_p99=$((vanish + 30))s max_age_cut=$((vanish + 30))s max_retried=10000 timeout=15s max_silent=1 run_cut_off postgres-node lose_postgres
+    fi
     ;;
   esac
 done
