@@ -34,12 +34,17 @@ func Send(fd int32, b []byte) (int, error) {
 
 // Peek copies what has arrived at a socket into b, without blocking, and leaves it there
 // to be read. 0 means that the client has shut down its side; nothing yet is EAGAIN.
-func Peek(fd int32, b []byte) (int, error) {
+func Peek(fd int32, b []byte) (int, error) { return receive(fd, b, unix.MSG_PEEK) }
+
+// Receive is Peek that reads what has arrived.
+func Receive(fd int32, b []byte) (int, error) { return receive(fd, b, 0) }
+
+func receive(fd int32, b []byte, flags uintptr) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd),
 			//nolint:gosec // G103: unix.Recvfrom allocates for the address
 			uintptr(unsafe.Pointer(unsafe.SliceData(b))),
-			uintptr(len(b)), unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+			uintptr(len(b)), flags|unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil

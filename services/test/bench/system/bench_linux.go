@@ -43,6 +43,7 @@ func Run(ctx context.Context, cfg Config, out, log io.Writer) error {
 				f[ageP50], f[ageP99], f[deliveries])
 		}
 	}
+	fmt.Fprintf(out, "viewers   before the other processes by %s levels (nice)\n", s.viewers.Ready[0])
 	report(out, &cfg, turns)
 	return nil
 }

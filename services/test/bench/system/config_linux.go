@@ -24,6 +24,7 @@ type Config struct {
 	Raffles  int           `name:"raffles" env:"BENCH_RAFFLES" default:"1000" min:"1" max:"1500" unit:"raffles" help:"Raffles with ten viewers each."`
 	Rate     int           `name:"rate" env:"BENCH_RATE" default:"1000" min:"1" max:"100000" unit:"entries a second" help:"Rate at which the callers enter."`
 	Patience time.Duration `name:"patience" env:"BENCH_PATIENCE" default:"30s" min:"1s" max:"10m" help:"Most time for every viewer to receive an update, and again the final odds."`
+	Priority int           `name:"priority" env:"BENCH_PRIORITY" default:"10" min:"0" max:"20" unit:"levels" help:"By how much the viewers come before the other processes (nice), as if they had machines of their own. The report says whether the system permits that."`
 	Profiles string        `name:"profiles" env:"BENCH_PROFILES" form:"a directory" help:"Directory for CPU profiles of the services in each scene. Without it, none are taken."`
 
 	// Program is the command that runs a part of the benchmark. nil: this program.

@@ -5,7 +5,9 @@
 // disk, a NATS server, and the programs participation and gateway with their default
 // settings. Two more processes are the callers, who enter at a set rate, and the viewers.
 // All share the machine, so the report says how much CPU each has used, and how long it
-// has waited for one.
+// has waited for one. The viewers come before the others, if that is permitted: outside of a
+// benchmark they have machines of their own, and odds do not wait for the CPU of another
+// viewer.
 //
 // # Scenes
 //

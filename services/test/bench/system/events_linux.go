@@ -24,8 +24,7 @@ var (
 )
 
 // parseEvent parses an event without the empty line that ends it. ok is false for one that
-// has no odds, such as a heartbeat or the time to wait before reconnecting. It does not
-// allocate, since its cost is part of what is measured.
+// has no odds, such as a heartbeat or the time to wait before reconnecting.
 func parseEvent(text []byte) (e event, ok bool, err error) {
 	named := bytes.Index(text, oddsEvent)
 	if named < 0 {
@@ -53,13 +52,37 @@ func parseEvent(text []byte) (e event, ok bool, err error) {
 	return e, true, nil
 }
 
-// raffle is what all viewers of a raffle have seen of it. Most of them see the same version
-// one after another, so its time is parsed once.
+// raffle is what all viewers of a raffle have seen of it. Most of them see the same event
+// one after another, so it is parsed once.
 type raffle struct {
-	id      int64
-	epoch   string
+	id    int64
+	epoch string
+	text  []byte // of the last event with odds
+	odds  odds   // what that says
+}
+
+// odds are what an event says.
+type odds struct {
 	version int64
-	at      time.Time // of that version's commit
+	at      time.Time // of the commit
+}
+
+// parse returns what an event of the raffle's stream says. ok is false for an event without
+// odds.
+func (r *raffle) parse(text []byte) (o odds, ok bool, err error) {
+	if bytes.Equal(text, r.text) {
+		return r.odds, true, nil
+	}
+	e, ok, err := parseEvent(text)
+	if !ok {
+		return odds{}, false, err
+	}
+	at, err := r.commit(e)
+	if err != nil {
+		return odds{}, false, err
+	}
+	r.text, r.odds = append(r.text[:0], text...), odds{e.version, at}
+	return r.odds, true, nil
 }
 
 // commit returns when the version of an event was committed.
@@ -72,12 +95,9 @@ func (r *raffle) commit(e event) (time.Time, error) {
 	} else if r.epoch != string(e.epoch) {
 		return time.Time{}, fmt.Errorf("raffle %d has epoch %s after %s", r.id, e.epoch, r.epoch)
 	}
-	if e.version != r.version {
-		at, err := time.Parse(time.RFC3339Nano, string(e.at))
-		if err != nil {
-			return time.Time{}, fmt.Errorf("odds of raffle %d: %w", r.id, err)
-		}
-		r.version, r.at = e.version, at
+	at, err := time.Parse(time.RFC3339Nano, string(e.at))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("odds of raffle %d: %w", r.id, err)
 	}
-	return r.at, nil
+	return at, nil
 }

@@ -35,10 +35,11 @@ func (p *natsPart) Run(ctx context.Context, log *slog.Logger) error {
 type viewersPart struct {
 	Port     int           `arg:"" min:"1" max:"65535" help:"Port of the gateway on loopback."`
 	Patience time.Duration `name:"patience" env:"BENCH_PATIENCE" default:"30s" min:"1s" max:"10m" help:"Most time for odds to arrive at every viewer."`
+	Priority int           `name:"priority" env:"BENCH_PRIORITY" default:"10" min:"0" max:"20" unit:"levels" help:"By how much the viewers come before other processes."`
 }
 
 // Run runs the command until the benchmark ends it.
-func (p *viewersPart) Run() error { return ServeViewers(p.Port, p.Patience) }
+func (p *viewersPart) Run() error { return ServeViewers(p.Port, p.Priority, p.Patience) }
 
 type callersPart struct {
 	Config CallersConfig `embed:""`

@@ -68,7 +68,7 @@ func startSystem(ctx context.Context, cfg *Config, log io.Writer) (s *system, er
 	if err != nil {
 		return s, err
 	}
-	s.viewers, err = s.startPart(ctx, "viewers", port, "--patience="+cfg.Patience.String())
+	s.viewers, err = s.startPart(ctx, "viewers", port, "--patience="+cfg.Patience.String(), fmt.Sprintf("--priority=%d", cfg.Priority))
 	return s, err
 }
 
