@@ -1,6 +1,9 @@
 package fanout
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestConflation_ReleasesFirstAtOnceAndNewestAfterInterval(t *testing.T) {
 	t.Parallel()
@@ -96,5 +99,85 @@ func TestShard_ConflatesEachRaffleByItself(t *testing.T) {
 	s.pass(interval / 2)
 	if got := s.sent(c); len(got) != 4 || got[3] != [2]int64{2, 2} {
 		t.Errorf("after both: %v", got)
+	}
+}
+
+// Odds that come during a pass go to all whom it has yet to visit, and to the others when
+// the interval is over.
+func TestShard_GoesOnWithNewerOdds(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	for range 3 * chunk {
+		s.connect(unlimited, to(1))
+	}
+	first, last := s.conns[0], s.conns[3*chunk-1]
+	s.publish(update(1, 1))
+	s.shard.work()
+	s.publish(update(1, 2))
+	s.settle()
+	expectVersions(t, s.versions(first), 1)
+	expectVersions(t, s.versions(last), 2)
+	s.publish(update(1, 3)) // after the pass, within the interval
+	s.pass(interval - 1)
+	expectVersions(t, s.versions(last), 2)
+	s.pass(1)
+	expectVersions(t, s.versions(first), 1, 3)
+	expectVersions(t, s.versions(last), 2, 3)
+	if got := s.hub.Stats().Delivered; got != 6*chunk {
+		t.Errorf("%d are counted as delivered", got)
+	}
+}
+
+// If nothing newer comes, nobody is left with what the pass began with.
+func TestShard_SendsTheLastToThoseWhoWereVisitedFirst(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	for range 3 * chunk {
+		s.connect(unlimited, to(1))
+	}
+	s.publish(update(1, 1))
+	s.shard.work()
+	u := update(1, 2)
+	s.publish(u)
+	s.settle()
+	s.pass(interval)
+	for i, c := range s.conns {
+		if got := s.versions(c); got[len(got)-1] != 2 {
+			t.Fatalf("connection %d has %v", i, got)
+		}
+	}
+	if n := u.Delivery.Connections(); s.delivered[u] != 1 || n != 3*chunk {
+		t.Errorf("reported %d times, with %d connections", s.delivered[u], n)
+	}
+}
+
+func TestShard_RestsAfterALongPass(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ took, next time.Duration }{
+		"a short one":         {interval / 2, interval},
+		"as long as may be":   {interval * 2 / 3, interval},
+		"a long one":          {2 * interval, 3 * interval},
+		"after a frozen core": {time.Minute, time.Minute + longestRest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newTestShard(t, func(c *Config) { c.Heartbeat, c.Lifetime, c.WriteTimeout = time.Hour, time.Hour, time.Hour })
+			for range 2 * chunk {
+				s.connect(unlimited, to(1))
+			}
+			c, other := s.conns[0], s.connect(unlimited, to(2))
+			s.publish(update(1, 1))
+			s.publish(update(2, 1)) // of a raffle that is not affected
+			s.shard.work()
+			s.shard.now += tt.took
+			s.settle()
+			s.publish(update(1, 2))
+			s.publish(update(2, 2))
+			s.pass(tt.next - tt.took - 1)
+			expectVersions(t, s.versions(c), 1)
+			s.pass(1)
+			expectVersions(t, s.versions(other), 1, 2)
+			expectVersions(t, s.versions(c), 1, 2)
+		})
 	}
 }

@@ -55,8 +55,10 @@
 //   - A lagging connection gets the newest update of each of its raffles once it is
 //     writable again. When updates stop, every connection that takes bytes has the
 //     newest.
-//   - Updates of one raffle are sent at least the conflation interval apart; the first
-//     at once, and the last always.
+//   - Passes over the subscribers of one raffle begin at least the conflation interval
+//     apart: the first update is sent at once, and the last always. A subscriber is sent
+//     the update that is the newest when the pass comes to it.
+//   - A shard rests for half as long after a pass that took longer than usual.
 //   - A client that takes nothing for the write timeout is dropped, and so is one that
 //     keeps sending after its request.
 //   - Delivery tracking: Config.Delivered is called for an update at most once, and

@@ -299,6 +299,10 @@ func TestDelivery_OvertakenInMidPassIsNotReported(t *testing.T) {
 	s.publish(second)
 	s.shard.now += interval
 	s.settle()
+	if s.delivered[second] != 0 {
+		t.Error("reported although those who were visited first lack it")
+	}
+	s.pass(interval)
 	n := second.Delivery.Connections()
 	if s.delivered[first] != 0 || s.delivered[second] != 1 || n != 3*chunk {
 		t.Errorf("first reported %d times, second %d times with %d connections", s.delivered[first], s.delivered[second], n)

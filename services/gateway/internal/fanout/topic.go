@@ -13,10 +13,19 @@ type topic struct {
 	incoming    *odds.Update // newest that the shard has not taken; guarded by its inbox
 	conflation  conflation
 	subscribers subscribers
-	active      bool // a pass with conflation.current is under way
-	// written counts the connections that were sent conflation.current since it was
-	// released.
+	active      bool          // a pass is under way
+	began       time.Duration // the newest pass
+	// written counts the connections that were sent counted, which is conflation.current.
+	counted *odds.Update
 	written int
+}
+
+// count begins to count the connections that are sent the current update, unless they
+// are counted already.
+func (t *topic) count() {
+	if t.counted != t.conflation.current {
+		t.counted, t.written = t.conflation.current, 0
+	}
 }
 
 // throttledTopic is a topic whose conflation interval ends at some time.
@@ -35,18 +44,21 @@ func (s *shard) update(t *topic, u *odds.Update) {
 		// The first subscriber found it in the cache before it was published. Nobody
 		// lacks it but those who are blocked.
 		s.hub.done(u, t.written)
+	case t.active && u == t.conflation.pending:
+		// Whom the pass has yet to visit is sent this one: it is newer, and costs the same.
+		// The others are sent it, or a newer one, when the interval is over.
+		t.conflation.current = u
+		t.count()
 	}
 }
 
-// release sends the topic's current update to all subscribers. If a pass with an
-// older one is under way, it goes on with this one, and the older one is never
-// reported as delivered.
+// release begins a pass over all subscribers, which are sent the topic's current update.
+// Without conflation a pass with an older one may be under way: it goes on with this one,
+// and the older one is never reported as delivered.
 func (s *shard) release(t *topic) {
-	if interval := s.hub.cfg.ConflationInterval; interval > 0 {
-		t.conflation.throttled = true
-		s.throttled = append(s.throttled, throttledTopic{t, s.now + interval})
-	}
-	t.written = 0
+	t.conflation.throttled = s.hub.cfg.ConflationInterval > 0
+	t.began = s.now
+	t.count()
 	t.subscribers.startPass()
 	if !t.active {
 		t.active = true
@@ -54,9 +66,36 @@ func (s *shard) release(t *topic) {
 	}
 }
 
-// flushThrottled releases pending updates of topics whose interval is over. The
-// topics are in the order in which they were released, since all have the same
-// interval.
+// endPass is called when no subscriber is left to be offered the current update.
+func (s *shard) endPass(t *topic) {
+	if t.conflation.pending != t.conflation.current { // else those who were visited first lack it
+		s.hub.done(t.conflation.current, t.written)
+	}
+	if t.conflation.throttled {
+		s.throttle(t)
+	}
+}
+
+// longestRest bounds how long a topic rests after a pass. One that was under way while the
+// whole process was frozen has taken very long.
+const longestRest = 250 * time.Millisecond
+
+// throttle keeps a topic throttled until its conflation interval is over, and at least for
+// half as long as the pass has taken that has just ended. After a short pass that makes no
+// difference. A long one means that the cores are busy, with all these subscribers or with
+// something else: the rest leaves time for what brings newer odds, and, on the same machine,
+// for what takes them, instead of more passes whose odds are older.
+func (s *shard) throttle(t *topic) {
+	took := s.now - t.began
+	until := t.began + max(s.hub.cfg.ConflationInterval, took+min(took/2, longestRest))
+	i := len(s.throttled) // or a little before it: most topics are throttled for the same time
+	for i > 0 && s.throttled[i-1].at > until {
+		i--
+	}
+	s.throttled = slices.Insert(s.throttled, i, throttledTopic{t, until})
+}
+
+// flushThrottled releases pending updates of topics whose interval is over.
 func (s *shard) flushThrottled() {
 	n := 0
 	for n < len(s.throttled) && s.throttled[n].at <= s.now {
@@ -86,7 +125,7 @@ func (s *shard) deliver() (unfinished bool) {
 		if t.active = t.subscribers.todo > 0; t.active {
 			active = append(active, t)
 		} else {
-			s.hub.done(t.conflation.current, t.written)
+			s.endPass(t)
 		}
 	}
 	clear(s.active[len(active):])
