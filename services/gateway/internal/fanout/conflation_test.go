@@ -181,3 +181,23 @@ func TestShard_RestsAfterALongPass(t *testing.T) {
 		})
 	}
 }
+
+func TestShard_RestOfOneRaffleDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t, func(c *Config) { c.Heartbeat, c.Lifetime, c.WriteTimeout = time.Hour, time.Hour, time.Hour })
+	for range 2 * chunk {
+		s.connect(unlimited, to(1))
+	}
+	resting, other := s.conns[0], s.connect(unlimited, to(2))
+	s.publish(update(1, 1))
+	s.shard.work()
+	s.shard.now += time.Minute
+	s.settle() // the rest begins
+	s.publish(update(1, 2))
+	s.publish(update(2, 1))
+	s.settle()
+	s.publish(update(2, 2))
+	s.pass(interval)
+	expectVersions(t, s.versions(other), 1, 2)
+	expectVersions(t, s.versions(resting), 1)
+}

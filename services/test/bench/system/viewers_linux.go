@@ -70,7 +70,7 @@ func ServeViewers(port, priority int, patience time.Duration) error {
 		return fmt.Errorf("make an epoll descriptor: %w", err)
 	}
 	v := &viewers{epoll: fd, port: port, patience: patience, buf: make([]byte, 64<<10)}
-	if err := v.register(0); err != nil {
+	if err := v.register(0, unix.EPOLLIN); err != nil { // a command may need several reads
 		return err
 	}
 	v.reset()
@@ -95,10 +95,8 @@ func (v *viewers) reset() {
 	v.ages = hdrhistogram.New(1, maxAge.Microseconds(), 3)
 }
 
-// register waits for a file descriptor to become readable, each time once: reading leaves
-// nothing, since buf is larger than what a socket holds.
-func (v *viewers) register(fd int) error {
-	return unix.EpollCtl(v.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(fd)})
+func (v *viewers) register(fd int, events uint32) error {
+	return unix.EpollCtl(v.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
 // open opens n viewers of each raffle and waits until all have its odds.
@@ -117,7 +115,9 @@ func (v *viewers) open(n int, raffles []int64) error {
 		v.conns = append(v.conns, c)
 		v.byFD = append(v.byFD, make([]*viewer, max(0, fd+1-len(v.byFD)))...)
 		v.byFD[fd] = c
-		if err := v.register(fd); err != nil {
+		// Each arrival is reported once: reading leaves nothing, since buf is larger than what
+		// a socket holds.
+		if err := v.register(fd, unix.EPOLLIN|unix.EPOLLET); err != nil {
 			return err
 		}
 		v.waiting++

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // committed is the time in oddsText.
@@ -71,5 +73,25 @@ func TestViewers_MeasureTheAgeOfEachUpdate(t *testing.T) {
 	}
 	if v.pending != 0 || v.waiting != 0 {
 		t.Errorf("%d without an update, %d without their first event", v.pending, v.waiting)
+	}
+}
+
+func TestViewers_FailWithoutTheFinalOdds(t *testing.T) {
+	t.Parallel()
+	v, c := watching()
+	var err error
+	if v.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(v.epoll)
+	v.patience = time.Millisecond
+	if err := v.take(c, fmt.Appendf(nil, oddsText, "7", 3), committed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.answer(strings.Fields("final 7 3")); err != nil {
+		t.Errorf("with the final odds: %v", err)
+	}
+	if _, err := v.answer(strings.Fields("final 7 4")); err == nil || !strings.Contains(err.Error(), "1 of 1 viewers lack the final odds") {
+		t.Errorf("without them: %v", err)
 	}
 }
