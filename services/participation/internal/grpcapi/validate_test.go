@@ -85,7 +85,7 @@ func TestValidator_NamesFieldValueAndBound(t *testing.T) {
 		{&rafflev1.EnterRequest{RaffleId: 1, MemberId: "a\nb"}, "member_id", `(got "a\nb")`, metadata{}},
 		{&rafflev1.EnterRequest{RaffleId: 1, MemberId: strings.Repeat("가", 65)}, "member_id", `가"… of 195 bytes`, metadata{}},
 		{&rafflev1.EnterRequest{RaffleId: 1, MemberId: "m", RequestId: "x"}, "request_id", `(got "x")`, metadata{"value": `"x"`}},
-		{&rafflev1.CreateRaffleRequest{Title: "A\x00B", Winners: 1}, "title", `none a control character or one that turns the direction of writing (got "A\x00B")`, metadata{"value": `"A\x00B"`}},
+		{&rafflev1.CreateRaffleRequest{Title: "A\x00B", Winners: 1}, "title", `none a control character, a letter that shows nothing, or one that turns the direction of writing (got "A\x00B")`, metadata{"value": `"A\x00B"`}},
 		{&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1_000_001}, "winners", "(got 1000001)", metadata{"value": "1000001"}},
 		{&rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, OpensAt: now, ClosesAt: now}, "closes_at", "must be after opens_at", metadata{}},
 		{&rafflev1.UpdateRaffleRequest{}, "raffle", "value is required", metadata{}},
@@ -195,7 +195,8 @@ func TestValidator_TitlesCanBeSeen(t *testing.T) {
 	for title, want := range map[string]bool{
 		"Aé 가": true, "1": true, "!": true, "🎸": true, "👩\u200d👧": true, "مزاد": true, "a\u0301": true, " a ": true, strings.Repeat("가", 200): true,
 		"": false, " ": false, "\u00a0": false, "\u200b\u2060": false, "\U000e0061\U000e0062": false, "\u0301\u0302": false, "\ufeff": false,
-		"ab\u202edcba": false, "a\u202ab": false, "a\u2066b": false, "a\u2069b": false, "a\u200fb": false, "a\u061cb": false,
+		"\u3164": false, "\u2800": false, "a\u115fb": false, "a\u1160b": false, "a\uffa0b": false, "a\U0001d159b": false, "\u0378": false,
+		"\ufe0f": false, "❤\ufe0f": true, "한글 \u1112\u1161\u11ab": true, "ab\u202edcba": false, "a\u202ab": false, "a\u2066b": false, "a\u2069b": false, "a\u200fb": false, "a\u061cb": false,
 		"a\nb": false, "a\u0085b": false, strings.Repeat("가", 201): false,
 	} {
 		err := v.check(&rafflev1.CreateRaffleRequest{Title: title, Winners: 1})
