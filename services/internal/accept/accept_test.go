@@ -77,6 +77,24 @@ func TestBounds_CloseConnectionsBeyondTheLimit(t *testing.T) {
 	p.wantRefused(TooMany, TooMany)
 }
 
+// A connection that leaves the server, such as one whose stream is served elsewhere, is not
+// open here any more: Others counts it.
+func TestBounds_CountOpenConnectionsOnce(t *testing.T) {
+	t.Parallel()
+	b := New(Config{Limit: 1})
+	for _, leaves := range []http.ConnState{http.StateHijacked, http.StateClosed} {
+		for _, state := range []http.ConnState{http.StateNew, http.StateActive, http.StateIdle} {
+			b.OnState(nil, state)
+		}
+		if !b.IsFull() {
+			t.Errorf("before %v: the connection is not counted", leaves)
+		}
+		if b.OnState(nil, leaves); b.IsFull() {
+			t.Errorf("after %v: the connection is still counted", leaves)
+		}
+	}
+}
+
 func TestBounds_CloseConnectionsThatComeTooFast(t *testing.T) {
 	t.Parallel()
 	p := serve(t, Config{PerSecond: 1, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.1.0/24")}})
