@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rafflecast/rafflecast/services/gateway/internal/course"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
@@ -105,6 +106,20 @@ func TestMembersOnly_IsListedForMembers(t *testing.T) {
 			var list struct{ Raffles []json.RawMessage }
 			if err := json.Unmarshal([]byte(body), &list); err != nil || len(list.Raffles) != c.want {
 				t.Errorf("%v: %s, %v", c.header, body, err)
+			}
+		}
+	})
+}
+
+func TestMembersOnly_IsOnThePagesListForMembers(t *testing.T) {
+	t.Parallel()
+	forEach(t, socketTransports, nil, func(b *testBundle) {
+		b.publish(update(1, 1))
+		b.publish(forMembers(2, 1))
+		for forMembers, want := range map[bool]int{false: 1, true: 2} {
+			list, err := b.api.PageSource(new(course.Recorder)).Raffles(forMembers, "OPEN")
+			if err != nil || len(list) != want || list[0].RaffleID != 1 {
+				t.Errorf("for members %t: %d raffles, %v", forMembers, len(list), err)
 			}
 		}
 	})
