@@ -3,11 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 
 	"github.com/rafflecast/rafflecast/services/internal/config"
-	"github.com/rafflecast/rafflecast/services/internal/socket"
 )
 
 // Listeners are the open ports of the service.
@@ -15,11 +13,15 @@ type Listeners struct{ http, ops net.Listener }
 
 // Listen opens the addresses of the settings. An error names the flag that changes an
 // address, with prefix before its name.
+//
+// A stream's client may leave its data unread for the write timeout, which goes by bytes.
+// The kernel goes by whole segments: while a slow client takes bytes of one, its time runs
+// on. So the kernel has four times as much.
 func Listen(ctx context.Context, s *Settings, prefix string) (*Listeners, error) {
 	var l Listeners
 	var errHTTP, errOps error
-	l.http, errHTTP = config.Listen(ctx, "--"+prefix+"address", s.Address)
-	l.ops, errOps = config.Listen(ctx, "--"+prefix+"ops-address", s.OpsAddress)
+	l.http, errHTTP = config.Listen(ctx, "--"+prefix+"address", s.Address, 4*s.WriteTimeout)
+	l.ops, errOps = config.Listen(ctx, "--"+prefix+"ops-address", s.OpsAddress, config.ClientPatience)
 	if err := errors.Join(errHTTP, errOps); err != nil {
 		l.Close()
 		return nil, err
@@ -33,18 +35,6 @@ func listen(ctx context.Context, cfg *Config) (public, private net.Listener, err
 	if l == nil {
 		if l, err = Listen(ctx, &cfg.Settings, ""); err != nil {
 			return nil, nil, err
-		}
-	}
-	// A stream's client may leave its data unread for the write timeout, and the kernel
-	// goes by whole segments: see the fan-out's own, which are detached.
-	if tcp, ok := l.http.(*net.TCPListener); ok {
-		raw, err := tcp.SyscallConn()
-		if err == nil {
-			err = socket.SetUserTimeout(raw, 4*cfg.WriteTimeout)
-		}
-		if err != nil {
-			l.Close()
-			return nil, nil, fmt.Errorf("listen on %s: %w", cfg.Address, err)
 		}
 	}
 	return l.http, l.ops, nil

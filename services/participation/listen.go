@@ -16,9 +16,9 @@ type Listeners struct{ grpc, http, ops net.Listener }
 func Listen(ctx context.Context, s *Settings, prefix string) (*Listeners, error) {
 	var l Listeners
 	var errs [3]error
-	l.grpc, errs[0] = config.Listen(ctx, "--"+prefix+"grpc-address", s.GRPCAddress)
-	l.http, errs[1] = config.Listen(ctx, "--"+prefix+"http-address", s.HTTPAddress)
-	l.ops, errs[2] = config.Listen(ctx, "--"+prefix+"ops-address", s.OpsAddress)
+	l.grpc, errs[0] = config.Listen(ctx, "--"+prefix+"grpc-address", s.GRPCAddress, config.ClientPatience)
+	l.http, errs[1] = config.Listen(ctx, "--"+prefix+"http-address", s.HTTPAddress, config.ClientPatience)
+	l.ops, errs[2] = config.Listen(ctx, "--"+prefix+"ops-address", s.OpsAddress, config.ClientPatience)
 	if err := errors.Join(errs[:]...); err != nil {
 		l.Close()
 		return nil, err

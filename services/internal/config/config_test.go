@@ -286,12 +286,12 @@ func TestConfig_ReadsVariablesByLookupOnly(t *testing.T) {
 
 func TestListen_TakenPortNamesTheFlag(t *testing.T) {
 	t.Parallel()
-	l, err := Listen(t.Context(), "--grpc-address", "127.0.0.1:0")
+	l, err := Listen(t.Context(), "--grpc-address", "127.0.0.1:0", ClientPatience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = Listen(t.Context(), "--grpc-address", l.Addr().String())
+	_, err = Listen(t.Context(), "--grpc-address", l.Addr().String(), ClientPatience)
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()+" is taken") || !strings.Contains(err.Error(), "--grpc-address") {
 		t.Errorf("got %v", err)
 	}

@@ -11,19 +11,21 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/socket"
 )
 
-// userTimeout is how long a client may leave what it was sent unacknowledged, before
-// its connection ends: it has vanished without closing it, as with its machine.
-const userTimeout = 30 * time.Second
+// ClientPatience is how long most ports bear with a client that has vanished without
+// closing its connection, as with its machine: see Listen.
+const ClientPatience = 30 * time.Second
 
 // Listen opens a TCP address. flag is the setting that holds it, as --address: the
-// error names it, so that the reader knows what to change. A client that acknowledges
-// nothing for half a minute is disconnected.
-func Listen(ctx context.Context, flag, address string) (net.Listener, error) {
+// error names it, so that the reader knows what to change. A connection whose client
+// leaves what it was sent unacknowledged for patience ends, in the kernel, whoever serves
+// it: no other place sets that.
+func Listen(ctx context.Context, flag, address string, patience time.Duration) (net.Listener, error) {
 	// Every protocol of ours notices dead peers by itself; TCP's keepalive would
 	// only cost four system calls for each connection.
 	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
-		return socket.SetUserTimeout(c, userTimeout)
+		return socket.SetUserTimeout(c, patience)
 	}}
+	lc.SetMultipathTCP(false) // its sockets lack most options of TCP's
 	l, err := lc.Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

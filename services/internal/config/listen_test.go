@@ -6,13 +6,15 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/rafflecast/rafflecast/services/internal/socket"
 )
 
 func TestListen_DisconnectsClientsThatVanish(t *testing.T) {
 	t.Parallel()
-	l, err := Listen(t.Context(), "--address", "127.0.0.1:0")
+	const patience = 7 * time.Minute
+	l, err := Listen(t.Context(), "--address", "127.0.0.1:0", patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +33,7 @@ func TestListen_DisconnectsClientsThatVanish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := socket.UserTimeout(raw); err != nil || d != userTimeout {
-		t.Errorf("data may stay unacknowledged for %v, want %v: %v", d, userTimeout, err)
+	if d, err := socket.UserTimeout(raw); err != nil || d != patience {
+		t.Errorf("data may stay unacknowledged for %v, want %v: %v", d, patience, err)
 	}
 }

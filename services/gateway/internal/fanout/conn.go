@@ -47,6 +47,8 @@ type conn struct {
 	turn     uint8 // subscription to begin with when lagging, so that none starves
 	timedOut bool  // the socket has failed because the client took nothing for too long
 	removed  bool
+	// patient means that the kernel does not bound how long data stays unacknowledged.
+	patient  bool
 	signals  signal // guarded by the shard's inbox
 	ending   Reason // why it ends at endsAt
 	received int32  // bytes that came after the request, all thrown away

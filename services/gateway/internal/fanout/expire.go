@@ -27,6 +27,7 @@ func (s *shard) expire(c *conn) {
 	case s.now >= c.endsAt:
 		s.closeExpired(c)
 	case !c.blocked && s.due(c) <= s.now:
+		s.restoreUserTimeout(c)
 		s.settle(c, false, c.send(s.heartbeat(), s.now))
 	}
 	if !c.removed {

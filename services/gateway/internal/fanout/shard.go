@@ -29,6 +29,7 @@ type shard struct {
 	delivered int64  // since the last report
 	beat      []byte // the last heartbeat
 	beatAt    time.Duration
+	patience  int // the user timeout of connections that are not patient, in ms; 0: none was seen
 	stopping  bool
 }
 
@@ -166,6 +167,7 @@ func (s *shard) settle(c *conn, wasBlocked bool, outcome outcome) {
 		if c.blocked {
 			s.blocked++
 			s.wheel.reschedule(c, c.lastWrite+s.hub.cfg.WriteTimeout)
+			s.suspendUserTimeout(c)
 		} else {
 			s.blocked--
 		}

@@ -75,16 +75,38 @@ func detach(nc net.Conn) (int32, error) {
 }
 
 // SetSocketOptions sets the options of a detached connection on a socket, or on one that
-// listens, whose connections inherit them.
+// listens, whose connections inherit them. What bounds a client that has vanished, which may
+// not even fill its buffer, is an option of the socket that listens: see config.Listen.
 func (h *Hub) SetSocketOptions(fd int) {
 	if h.cfg.SendBuffer > 0 {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.SendBuffer) // a hint
 	}
-	// A connection to a host that has vanished may not even fill its buffer. The kernel
-	// goes by whole segments: while a slow client takes bytes of one, its time runs on.
-	// So this is well above the write timeout, which goes by bytes.
-	timeout := 4 * int(h.cfg.WriteTimeout.Milliseconds())
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, timeout)
+}
+
+// suspendUserTimeout has the write timeout alone bound a connection that is blocked. The
+// user timeout goes by whole segments: the kernel counts from when the client's window has
+// closed until a whole segment fits into it, so that a client which takes some bytes
+// every second would be reset all the same.
+func (s *shard) suspendUserTimeout(c *conn) {
+	if c.fd < 0 || c.patient {
+		return
+	}
+	if ms, err := unix.GetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); err == nil && ms > 0 {
+		s.patience = ms
+		c.patient = unix.SetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 0) == nil
+	}
+}
+
+// restoreUserTimeout bounds a connection as before it was blocked, if its client has
+// acknowledged everything: the kernel's time has run on until then. What is written next
+// begins it anew.
+func (s *shard) restoreUserTimeout(c *conn) {
+	if !c.patient {
+		return
+	}
+	if waiting, err := unix.IoctlGetInt(int(c.fd), unix.TIOCOUTQ); err == nil && waiting == 0 {
+		c.patient = unix.SetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, s.patience) != nil
+	}
 }
 
 // take reads what is known to have arrived.

@@ -26,3 +26,7 @@ func detach(net.Conn) (int32, error) {
 
 // SetSocketOptions does nothing: nothing is detached on this system.
 func (h *Hub) SetSocketOptions(int) {}
+
+func (*shard) suspendUserTimeout(*conn) {}
+
+func (*shard) restoreUserTimeout(*conn) {}

@@ -22,6 +22,7 @@ import (
 // http.Server that says "server".
 type system struct {
 	address string
+	inner   *net.TCPListener
 	hub     *fanout.Hub
 	full    atomic.Bool
 	refuses atomic.Bool  // streams of all addresses
@@ -38,11 +39,13 @@ func setup(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // as config.Listen has it
+	inner, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	y.address = inner.Addr().String()
+	y.inner, y.address = inner.(*net.TCPListener), inner.Addr().String()
 	l, err := Listen(inner, Config{Hub: y.hub, Open: y.stream, Full: y.full.Load, Allow: func(remote string) bool {
 		if !strings.HasPrefix(remote, "127.0.0.1:") {
 			t.Errorf("asked for %q", remote)
