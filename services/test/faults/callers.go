@@ -46,12 +46,13 @@ type callers struct {
 	entries      map[string]*entry // by request id
 	acknowledged int               // answers so far
 	codes        map[string]int    // errors, by code and reason
+	last         map[string]string // the last error of a request, by its id
 	faults       []string          // errors that no caller should see
 	slowest      time.Duration     // of all attempts that failed
 }
 
 func newCallers(services []*grpc.ClientConn, late *lateness) *callers {
-	return &callers{services: services, lateness: late, entries: make(map[string]*entry), codes: make(map[string]int)}
+	return &callers{services: services, lateness: late, entries: make(map[string]*entry), codes: make(map[string]int), last: make(map[string]string)}
 }
 
 // create makes the raffles that are open all the time.
@@ -143,6 +144,9 @@ func (c *callers) failed(e *entry, err error, began time.Time) bool {
 	defer c.mu.Unlock()
 	c.codes[st.Code().String()+" "+info.GetReason()]++
 	c.slowest = max(c.slowest, took)
+	if e != nil {
+		c.last[e.requestID] = fmt.Sprintf("%v after %v", err, took)
+	}
 	if took > callDeadline+overdue+late {
 		c.faults = append(c.faults, fmt.Sprintf("a call took %v, and this process was late by %v: %v", took.Round(time.Millisecond), late, err))
 	}

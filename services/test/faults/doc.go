@@ -6,8 +6,8 @@
 // gateways. Callers enter, unary and streamed, and withdraw, each with a request id
 // and with retries; some of their raffles refuse by their rules, one closes on the way.
 // Clients watch as a browser's EventSource does, one raffle or several on a
-// connection. Every connection between services and stores leads through a link that
-// can delay, cut or black-hole each direction.
+// connection. Every connection between services and stores, and between each two NATS
+// servers, leads through a link that can delay, cut or black-hole each direction.
 //
 // # Judgement
 //
@@ -27,6 +27,8 @@
 //   - clients_without_final: clients that did not follow, do not have the final odds,
 //     or were told not to come back; raffles that a gateway does not list, or that did
 //     not close.
+//     Once in a run all services are at a NATS server that is cut off from the others
+//     and stays so; then clients have 45 s to follow.
 //   - ghosts: raffles that a gateway shows otherwise than the database has them.
 //   - leaks: services that hold more goroutines, files or memory than in the first
 //     quiet moment.

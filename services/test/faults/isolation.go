@@ -89,7 +89,11 @@ func (r *run) callFree(ctx context.Context, service *grpc.ClientConn, id int64, 
 	began := time.Now()
 	r.callers.enter(ctx, []*grpc.ClientConn{service}, e)
 	if took, late := time.Since(began), r.lateness.since(began); took > promptly+late {
-		r.found("a call for raffle %d took %v while another one was locked; this process was late by %v", id, took, late)
+		r.callers.mu.Lock()
+		last := r.callers.last[e.requestID]
+		r.callers.mu.Unlock()
+		r.found("a call for raffle %d took %v at %s while another one was locked; this process was late by %v; the last attempt that failed: %s",
+			id, took, service.Target(), late, last)
 	}
 }
 

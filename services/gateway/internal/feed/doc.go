@@ -22,6 +22,7 @@
 //     of these leads to a snapshot: a gap in the sequences, a tail of the stream that
 //     was not received (looked for once a second), a reconnect, a slow consumer, a
 //     stream that was created again or has become shorter. A connection on which
-//     nothing passes any more is given up after three pings without an answer, 6 s.
+//     nothing passes any more is given up after three pings without an answer, 6 s, and
+//     so is a server that for 6 s has known of no leader of the stream.
 //   - The cache is told of every gap, so that nothing seems complete that is not.
 package feed

@@ -22,8 +22,8 @@
 //     that committed them has crashed, and puts them into the Queue.
 //   - Reconcile compares the whole stream with the database when the two may have
 //     drifted apart: at the start, after a reconnection, if the stream is another one,
-//     shorter, or has fewer messages or raffles than what was acknowledged, if the
-//     database was restored or has failed over, and every ten minutes. JetStream
+//     shorter, or has fewer messages, of all raffles or of one, or fewer raffles than
+//     what was acknowledged, if the database was restored or has failed over, and every ten minutes. JetStream
 //     acknowledges before it syncs to disk, so a power cut may lose messages; and a
 //     database may be restored from a backup.
 //
