@@ -151,32 +151,44 @@ func TestShard_SendsTheLastToThoseWhoWereVisitedFirst(t *testing.T) {
 	}
 }
 
-func TestShard_RestsAfterALongPass(t *testing.T) {
+// restingShard returns a shard with connections of which each chunk is kept from its core
+// for a time.
+func restingShard(t *testing.T, kept time.Duration) *testShard {
+	t.Helper()
+	s := newTestShard(t)
+	var wall time.Duration
+	s.shard.clock = func() (time.Duration, time.Duration) {
+		wall += kept
+		return wall, 0
+	}
+	for range 2 * chunk { // whose second half is not measured
+		s.connect(unlimited, to(1))
+	}
+	return s
+}
+
+func TestShard_RestsIfItIsKeptFromItsCore(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ took, next time.Duration }{
-		"a short one":         {interval / 2, interval},
-		"as long as may be":   {interval * 2 / 3, interval},
-		"a long one":          {2 * interval, 3 * interval},
-		"after a frozen core": {time.Minute, time.Minute + longestRest},
+	for name, tt := range map[string]struct{ took, kept, next time.Duration }{
+		"a core of its own":              {2 * interval, 0, 2 * interval},
+		"a core that is shared":          {2 * interval, interval, 3 * interval},
+		"a core that is shared, shortly": {interval / 2, interval / 4, interval},
+		"a frozen process":               {2 * interval, time.Minute, 2*interval + longestRest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newTestShard(t, func(c *Config) { c.Heartbeat, c.Lifetime, c.WriteTimeout = time.Hour, time.Hour, time.Hour })
-			for range 2 * chunk {
-				s.connect(unlimited, to(1))
-			}
-			c, other := s.conns[0], s.connect(unlimited, to(2))
+			s := restingShard(t, tt.kept)
+			c := s.conns[0]
 			s.publish(update(1, 1))
-			s.publish(update(2, 1)) // of a raffle that is not affected
 			s.shard.work()
-			s.shard.now += tt.took
-			s.settle()
 			s.publish(update(1, 2))
-			s.publish(update(2, 2))
-			s.pass(tt.next - tt.took - 1)
-			expectVersions(t, s.versions(c), 1)
-			s.pass(1)
-			expectVersions(t, s.versions(other), 1, 2)
+			s.shard.now += tt.took
+			if s.settle(); tt.next > tt.took {
+				s.pass(tt.next - tt.took - 1)
+				expectVersions(t, s.versions(c), 1)
+				s.shard.now++
+			}
+			s.settle()
 			expectVersions(t, s.versions(c), 1, 2)
 		})
 	}
@@ -184,14 +196,9 @@ func TestShard_RestsAfterALongPass(t *testing.T) {
 
 func TestShard_RestOfOneRaffleDelaysNoOther(t *testing.T) {
 	t.Parallel()
-	s := newTestShard(t, func(c *Config) { c.Heartbeat, c.Lifetime, c.WriteTimeout = time.Hour, time.Hour, time.Hour })
-	for range 2 * chunk {
-		s.connect(unlimited, to(1))
-	}
+	s := restingShard(t, time.Minute)
 	resting, other := s.conns[0], s.connect(unlimited, to(2))
 	s.publish(update(1, 1))
-	s.shard.work()
-	s.shard.now += time.Minute
 	s.settle() // the rest begins
 	s.publish(update(1, 2))
 	s.publish(update(2, 1))
@@ -200,4 +207,6 @@ func TestShard_RestOfOneRaffleDelaysNoOther(t *testing.T) {
 	s.pass(interval)
 	expectVersions(t, s.versions(other), 1, 2)
 	expectVersions(t, s.versions(resting), 1)
+	s.pass(longestRest - interval)
+	expectVersions(t, s.versions(resting), 1, 2)
 }

@@ -58,7 +58,7 @@
 //   - Passes over the subscribers of one raffle begin at least the conflation interval
 //     apart: the first update is sent at once, and the last always. A subscriber is sent
 //     the update that is the newest when the pass comes to it.
-//   - A shard rests for half as long after a pass that took longer than usual.
+//   - After a pass for which a shard was kept from its core by others, it rests as long.
 //   - A client that takes nothing for the write timeout is dropped, and so is one that
 //     keeps sending after its request.
 //   - Delivery tracking: Config.Delivered is called for an update at most once, and

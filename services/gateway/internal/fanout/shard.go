@@ -31,10 +31,18 @@ type shard struct {
 	beatAt    time.Duration
 	patience  int // the user timeout of connections that are not patient, in ms; 0: none was seen
 	stopping  bool
+	// kept is for how long the shard was kept from its core by others, while it was in the
+	// middle of long passes.
+	kept  time.Duration
+	clock func() (wall, cpu time.Duration) // cpu is what the thread has used
 }
 
 func newShard(h *Hub, p poller) *shard {
 	s := &shard{hub: h, poller: p, inbox: inbox{topics: make(map[int64]*topic)}}
+	s.clock = func() (wall, cpu time.Duration) {
+		wall = h.now()
+		return wall, threadCPU(wall)
+	}
 	s.wheel.init(wheelTick(h.cfg))
 	return s
 }

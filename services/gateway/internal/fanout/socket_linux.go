@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -114,3 +115,13 @@ func take(fd int32, b []byte) { _, _ = unix.Read(int(fd), b) }
 
 // canDetach reports whether connections can be detached on this system.
 const canDetach = true
+
+// threadCPU returns the CPU time that this thread has used. A goroutine that has moved to
+// another thread between two calls gets a wrong difference, which is rare.
+func threadCPU(time.Duration) time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}

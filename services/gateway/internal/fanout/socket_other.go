@@ -5,6 +5,7 @@ package fanout
 import (
 	"errors"
 	"net"
+	"time"
 )
 
 // canDetach reports whether connections can be detached on this system.
@@ -30,3 +31,7 @@ func (h *Hub) SetSocketOptions(int) {}
 func (*shard) suspendUserTimeout(*conn) {}
 
 func (*shard) restoreUserTimeout(*conn) {}
+
+// threadCPU returns what this thread would have used if it had never waited: it is not
+// measured on this system.
+func threadCPU(wall time.Duration) time.Duration { return wall }

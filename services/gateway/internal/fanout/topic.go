@@ -15,6 +15,7 @@ type topic struct {
 	subscribers subscribers
 	active      bool          // a pass is under way
 	began       time.Duration // the newest pass
+	kept        time.Duration // of the shard, when that pass began
 	// written counts the connections that were sent counted, which is conflation.current.
 	counted *odds.Update
 	written int
@@ -57,7 +58,7 @@ func (s *shard) update(t *topic, u *odds.Update) {
 // and the older one is never reported as delivered.
 func (s *shard) release(t *topic) {
 	t.conflation.throttled = s.hub.cfg.ConflationInterval > 0
-	t.began = s.now
+	t.began, t.kept = s.now, s.kept
 	t.count()
 	t.subscribers.startPass()
 	if !t.active {
@@ -76,18 +77,17 @@ func (s *shard) endPass(t *topic) {
 	}
 }
 
-// longestRest bounds how long a topic rests after a pass. One that was under way while the
-// whole process was frozen has taken very long.
+// longestRest bounds how long a topic rests after a pass.
 const longestRest = 250 * time.Millisecond
 
-// throttle keeps a topic throttled until its conflation interval is over, and at least for
-// half as long as the pass has taken that has just ended. After a short pass that makes no
-// difference. A long one means that the cores are busy, with all these subscribers or with
-// something else: the rest leaves time for what brings newer odds, and, on the same machine,
-// for what takes them, instead of more passes whose odds are older.
+// throttle keeps a topic throttled until its conflation interval is over, and after the pass
+// that has just ended at least for as long as the shard was kept from its core meanwhile.
+// That time was taken by something that needs the core, too: on a machine that does nothing
+// else, it is nothing. Otherwise, back-to-back passes would keep newer odds from coming, and
+// older ones from being read.
 func (s *shard) throttle(t *topic) {
-	took := s.now - t.began
-	until := t.began + max(s.hub.cfg.ConflationInterval, took+min(took/2, longestRest))
+	rest := min(s.kept-t.kept, longestRest)
+	until := max(t.began+s.hub.cfg.ConflationInterval, s.now+rest)
 	i := len(s.throttled) // or a little before it: most topics are throttled for the same time
 	for i > 0 && s.throttled[i-1].at > until {
 		i--
@@ -115,6 +115,9 @@ const chunk = 256
 // deliver goes on with the passes, a chunk of each, and reports whether any has not
 // ended.
 func (s *shard) deliver() (unfinished bool) {
+	if s.hub.cfg.ConflationInterval > 0 && slices.ContainsFunc(s.active, (*topic).isLong) {
+		defer s.noteKept(s.clock())
+	}
 	active := s.active[:0]
 	for _, t := range s.active {
 		before := t.written
@@ -131,6 +134,16 @@ func (s *shard) deliver() (unfinished bool) {
 	clear(s.active[len(active):])
 	s.active = active
 	return len(active) > 0
+}
+
+// isLong reports whether a pass needs more than one chunk: it is worth measuring.
+func (t *topic) isLong() bool { return t.subscribers.todo > chunk }
+
+// noteKept adds the time for which the shard was kept from its core since its clock showed
+// these times.
+func (s *shard) noteKept(wall, cpu time.Duration) {
+	nowWall, nowCPU := s.clock()
+	s.kept += max(0, nowWall-wall-(nowCPU-cpu))
 }
 
 // offer sends an update to a subscriber, or notes that it lags.
