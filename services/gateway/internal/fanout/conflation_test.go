@@ -151,16 +151,22 @@ func TestShard_SendsTheLastToThoseWhoWereVisitedFirst(t *testing.T) {
 	}
 }
 
+// keep has the shard kept from its core for a time in each chunk that is measured. What it
+// works itself, an hour, does not count.
+func (s *testShard) keep(kept time.Duration) {
+	var wall, cpu time.Duration
+	s.shard.clock = func() (time.Duration, time.Duration) {
+		wall, cpu = wall+time.Hour+kept, cpu+time.Hour
+		return wall, cpu
+	}
+}
+
 // restingShard returns a shard with connections of which each chunk is kept from its core
 // for a time.
 func restingShard(t *testing.T, kept time.Duration) *testShard {
 	t.Helper()
 	s := newTestShard(t)
-	var wall time.Duration
-	s.shard.clock = func() (time.Duration, time.Duration) {
-		wall += kept
-		return wall, 0
-	}
+	s.keep(kept)
 	for range 2 * chunk { // whose second half is not measured
 		s.connect(unlimited, to(1))
 	}
@@ -207,6 +213,10 @@ func TestShard_RestOfOneRaffleDelaysNoOther(t *testing.T) {
 	s.pass(interval)
 	expectVersions(t, s.versions(other), 1, 2)
 	expectVersions(t, s.versions(resting), 1)
+	s.keep(0)
 	s.pass(longestRest - interval)
 	expectVersions(t, s.versions(resting), 1, 2)
+	s.publish(update(1, 3))
+	s.pass(interval) // the rest was for the pass before
+	expectVersions(t, s.versions(resting), 1, 2, 3)
 }
