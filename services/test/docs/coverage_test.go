@@ -23,6 +23,7 @@ var elsewhere = map[string]string{
 	"deploy/README.md":                     "needs a cluster; the tests of deploy check the names and settings in it, and try.sh runs there",
 	"services/gateway/BENCHMARKS.md":       "its commands measure for minutes; tests of package bench run the programs",
 	"services/participation/BENCHMARKS.md": "its commands measure for minutes; tests of package bench run the programs",
+	"services/test/bench/BENCHMARKS.md":    "its commands measure for minutes; a test of package bench runs the program",
 	"CONTRIBUTING.md":                      "calls tests, which can't run inside of a test",
 }
 
