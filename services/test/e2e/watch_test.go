@@ -14,8 +14,12 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/metadata"
+
+	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/test/browser"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
+	"github.com/rafflecast/rafflecast/services/test/tokentest"
 )
 
 const (
@@ -173,6 +177,37 @@ func TestREADME_WatchesFromAPageOfAnotherOrigin(t *testing.T) {
 	tab.Await(`document.documentElement.dataset.odds === "live"`)
 	b.client.enter(t, 1, "7")
 	tab.Await(`document.title === "Signed <b>guitar</b>: 1 entries, 50 %% if you enter now"`)
+}
+
+// A page of an origin that is allowed reads a raffle for members with a token of its own; the
+// page of another origin does not.
+func TestWatch_ReadsForMembersFromAnAllowedOrigin(t *testing.T) {
+	t.Parallel()
+	b, page := &testBundle{}, ""
+	allowed, refused := startShop(t, "", b, &page), startShop(t, "", b, &page)
+	key := tokentest.NewKey(t, "1")
+	auth := []string{"AUTH_JWKS=" + tokentest.File(t, key), "AUTH_ISSUER=" + tokentest.Issuer}
+	*b = *setupWith(t, auth, append(auth, "GATEWAY_CORS_ORIGINS="+allowed.URL))
+	operator := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+key.Token("ann", "operator"))
+	made, err := b.client.raffles.CreateRaffle(operator, &rafflev1.CreateRaffleRequest{Title: "Signed guitar", Winners: 1, Visibility: rafflev1.Raffle_MEMBERS})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := made.GetRaffle().GetId()
+	testenv.AwaitStatus(t, fmt.Sprintf("%s/api/v1/raffles/%d/odds", b.web, id), http.StatusUnauthorized)
+	page = fmt.Sprintf(`<script type="module">
+		import { watchOdds } from "%[1]s/client/rafflecast.js";
+		watchOdds({
+			url: "%[1]s", ids: [%[2]d], headers: { Authorization: "Bearer %[3]s" },
+			onOdds: ({ title }) => document.title = title,
+			onState: ({ state }) => document.documentElement.dataset.odds = state,
+		});
+	</script>`, b.web, id, key.Token("7", "member"))
+	tab := browser.Start(t, "en-US")
+	tab.Open(allowed.URL)
+	tab.Await(`document.documentElement.dataset.odds === "live" && document.title === "Signed guitar"`)
+	tab.Open(refused.URL)
+	tab.Await(`document.documentElement.dataset.odds === "offline" && document.title === "Shop"`)
 }
 
 // The element shows the odds on a page of another origin with a content security policy.

@@ -64,7 +64,9 @@ func TestCORS_AnswersPreflights(t *testing.T) {
 			{mine, "GET", "if-none-match,last-event-id", true},
 			{mine, "POST", "content-type", true},
 			{mine, "DELETE", "", false},
-			{mine, "GET", "authorization", false},
+			{mine, "GET", "authorization,last-event-id", true},
+			{mine, "GET", "cookie", false},
+			{other, "GET", "authorization", false},
 			{other, "GET", "", false},
 		} {
 			pairs := []string{"Origin", c.origin, "Access-Control-Request-Method", c.method}
