@@ -24,6 +24,8 @@ type page struct {
 
 	Raffle     *raffleView
 	CanEnter   bool
+	RequestID  string       // of the entry that the form makes
+	Said       *formOutcome // what became of the last one
 	NeedsToken bool
 	QR         template.HTML
 	Address    string

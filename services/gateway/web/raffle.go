@@ -32,11 +32,16 @@ func (s *site) raffle(w http.ResponseWriter, r *http.Request) error {
 	if p.Stage = r.URL.Query().Has("stage"); p.Stage {
 		p.Path, p.StagePath, p.Address = p.StagePath, p.Path, p.Origin+path
 	}
-	body, err := s.shared(p, u, u.MembersOnly, func() ([]byte, error) { return s.renderRaffle(p, u) })
+	p.RequestID, p.Said = newRequestID(), p.T.saidOf(w, r)
+	if p.Said != nil && p.Said.requestID != "" {
+		p.RequestID = p.Said.requestID
+	}
+	isPrivate := u.MembersOnly || p.Said != nil
+	body, err := s.shared(p, u, isPrivate, func() ([]byte, error) { return s.renderRaffle(p, u) })
 	if err != nil {
 		return err
 	}
-	return write(w, r, body, u.MembersOnly)
+	return write(w, r, body, isPrivate)
 }
 
 // renderRaffle completes a page with a raffle, and renders it.

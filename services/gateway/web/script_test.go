@@ -131,7 +131,7 @@ func TestTexts_AreTheSameInAllLanguages(t *testing.T) {
 func TestTexts_AreAllUsed(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder
-	for _, pattern := range []string{"*.go", "assets/*.js", "html/*.html"} {
+	for _, pattern := range []string{"*.go", "assets/*.js", "html/*.html", "text/refusals.json"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

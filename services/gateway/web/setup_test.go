@@ -68,6 +68,10 @@ func (s *source) Course(int64) []course.Point {
 
 func (s *source) Origin(*http.Request) string { return cmp.Or(s.origin, "https://raffles.example") }
 
+func (s *source) Enter(*http.Request, int64, []byte) (status int, answer []byte) {
+	return http.StatusOK, []byte(`{"memberEntries":2,"entry":{"ticket":"43"}}`)
+}
+
 func (s *source) Entering() (possible, needsToken bool) { return true, false }
 
 // get asks a gateway which has raffle 1, raffle 2 that only members see, and raffle 3 that
@@ -139,7 +143,9 @@ func wantRefusal(t *testing.T, answer *httptest.ResponseRecorder) {
 	wantHeader(t, answer, "Cache-Control", "no-store")
 	wantSafe(t, answer)
 	if answer.Code == http.StatusMethodNotAllowed {
-		wantHeader(t, answer, "Allow", "GET, HEAD, OPTIONS")
+		if allow := answer.Header().Get("Allow"); allow != "GET, HEAD, OPTIONS" && allow != "GET, HEAD, OPTIONS, POST" {
+			t.Errorf("Allow = %q", allow)
+		}
 	}
 }
 
@@ -156,7 +162,7 @@ func wantSafe(t *testing.T, answer *httptest.ResponseRecorder) {
 	for _, directive := range []string{
 		"default-src 'none'", "script-src 'self'", "img-src 'self' data:",
 		"connect-src 'self'",
-		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+		"base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
 	} {
 		if !slices.Contains(strings.Split(policy, "; "), directive) {
 			t.Errorf("Content-Security-Policy %q lacks %s", policy, directive)

@@ -35,12 +35,15 @@ type Source interface {
 	// Entering reports whether members can enter by the page, and whether that takes a
 	// token.
 	Entering() (possible, needsToken bool)
+	// Enter sends an entry on, with the rules for any sender of it. entry is the body of a
+	// request of the API, whose answer Enter returns.
+	Enter(r *http.Request, raffleID int64, entry []byte) (status int, answer []byte)
 }
 
 // contentSecurityPolicy lets the page use its own files and its own API and nothing
 // else. So even a raffle's title that got into the markup could not run.
 var contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src " + styleSource + "; " +
-	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; " +
+	"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; " +
 	"frame-ancestors 'none'"
 
 // permissionsPolicy takes from the page what it never asks for.
@@ -66,7 +69,7 @@ func Handler(responder *respond.Responder, source Source) http.Handler {
 		mux.Handle(path, forPeople.Handler(respond.Methods{http.MethodGet: get}))
 	}
 	handle("/{$}", s.list)
-	handle("/raffle/{id}", s.raffle)
+	mux.Handle("/raffle/{id}", forPeople.Handler(respond.Methods{http.MethodGet: s.raffle, http.MethodPost: s.enter}))
 	mux.HandleFunc("/raffle/{id}/{$}", respond.WithoutSlash)
 	for _, name := range glob("assets/*.svg", "assets/*.png", "draw/*.js") {
 		handle("/"+name, mustLoad(name).serve)

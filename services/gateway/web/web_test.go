@@ -225,7 +225,9 @@ var badAddresses = []struct {
 	{http.MethodGet, "/favicon.ico", http.StatusNotFound, "PATH_NOT_FOUND"},
 	{http.MethodPost, "/nothing", http.StatusNotFound, "PATH_NOT_FOUND"},
 	{http.MethodPost, "/", http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
-	{http.MethodPost, "/raffle/1", http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
+	{http.MethodPut, "/raffle/1", http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
+	{http.MethodPost, "/raffle/77", http.StatusNotFound, "RAFFLE_NOT_FOUND"},
+	{http.MethodPost, "/raffle/3", http.StatusUnauthorized, "TOKEN_MISSING"},
 	{http.MethodDelete, "/draw/verify.js", http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
 }
 
@@ -288,9 +290,11 @@ func TestHandler_RedirectsToThePathWithoutSlash(t *testing.T) {
 
 func TestHandler_AnswersOptions(t *testing.T) {
 	t.Parallel()
-	for _, target := range []string{"/", "/raffle/1", "/draw/verify.js"} {
+	for target, allow := range map[string]string{
+		"/": "GET, HEAD, OPTIONS", "/raffle/1": "GET, HEAD, OPTIONS, POST", "/draw/verify.js": "GET, HEAD, OPTIONS",
+	} {
 		answer := get(t, http.MethodOptions, target, nil)
 		wantStatus(t, answer, http.StatusNoContent)
-		wantHeader(t, answer, "Allow", "GET, HEAD, OPTIONS")
+		wantHeader(t, answer, "Allow", allow)
 	}
 }

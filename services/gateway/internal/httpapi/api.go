@@ -75,6 +75,7 @@ type API struct {
 	admission *admission
 	cors      *cors.Middleware
 	corsOnly  http.Handler // writes what cors adds to a header
+	paths     http.Handler // every path of the API
 	origins   *http.CrossOriginProtection
 	respond   *respond.Responder
 	waiting   chan struct{} // holds a value for each request that waits for a new raffle
@@ -90,8 +91,11 @@ func New(cfg Config, newest *cache.Cache, feed Feed, hub *fanout.Hub) (*API, err
 		return nil, err
 	}
 	a.corsOnly = a.cors.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	a.origins, err = newCrossOriginProtection(cfg.Origins)
-	return a, err
+	if a.origins, err = newCrossOriginProtection(cfg.Origins); err != nil {
+		return nil, err
+	}
+	a.paths = a.routes()
+	return a, nil
 }
 
 // Responder returns what writes the API's errors, for handlers beside the API.
@@ -104,7 +108,7 @@ func (a *API) Responder() *respond.Responder { return a.respond }
 // who sends it if that matters.
 func (a *API) Handler(page http.Handler) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/", a.cors.Wrap(a.routes()))
+	mux.Handle("/api/", a.cors.Wrap(a.paths))
 	mux.Handle("/", page)
 	return a.guarded(a.buffered(mux))
 }

@@ -1,9 +1,13 @@
 package httpapi
 
 import (
+	"bytes"
+	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/course"
@@ -60,6 +64,29 @@ func (s *PageSource) Origin(r *http.Request) string {
 	}
 	return scheme + "://" + r.Host
 }
+
+// Enter makes a request of the API for an entry with this body, in the name of r's sender,
+// and returns its answer: so a form passes the same checks and bounds as any other caller.
+func (s *PageSource) Enter(r *http.Request, raffleID int64, entry []byte) (status int, answer []byte) {
+	inner := r.Clone(r.Context())
+	inner.URL = &url.URL{Path: fmt.Sprintf("/api/v1/raffles/%d/entries", raffleID)}
+	inner.Header.Set("Content-Type", "application/json")
+	inner.Body, inner.ContentLength = io.NopCloser(bytes.NewReader(entry)), int64(len(entry))
+	recorded := recordedAnswer{header: http.Header{}, status: http.StatusOK}
+	s.api.paths.ServeHTTP(&recorded, inner)
+	return recorded.status, recorded.body.Bytes()
+}
+
+// recordedAnswer keeps an answer.
+type recordedAnswer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (r *recordedAnswer) Header() http.Header            { return r.header }
+func (r *recordedAnswer) WriteHeader(status int)         { r.status = status }
+func (r *recordedAnswer) Write(part []byte) (int, error) { return r.body.Write(part) }
 
 // Entering reports whether members can enter by this gateway, and whether that takes a
 // token.

@@ -37,8 +37,12 @@ export class Chart {
   add(odds, now) {
     this.#isOver = hasEnded(odds);
     const time = this.#isOver ? Date.parse(odds.at) : now;
+    const last = this.#runs.at(-1).at(-1);
+    if (last?.entries !== odds.entries) {
+      if (this.#isLive === false) this.#resume(time, odds.entries); // before the news that the page is live
+      else this.#runs.at(-1).push({ time: Math.max(time, last?.time ?? 0), entries: odds.entries });
+    }
     const run = this.#runs.at(-1);
-    if (run.at(-1)?.entries !== odds.entries) run.push({ time: Math.max(time, run.at(-1)?.time ?? 0), entries: odds.entries });
     if (run.length > maxPoints) this.#runs[this.#runs.length - 1] = run.filter((_, i) => i % 2 === 0 || i === run.length - 1);
     this.draw(time);
   }
@@ -46,11 +50,16 @@ export class Chart {
   // setLive ends the line, or begins another one where it went on meanwhile.
   setLive(isLive, now) {
     const last = this.#runs.at(-1).at(-1);
-    if (this.#isLive === false && isLive && last) {
-      last.until = this.#end;
-      this.#runs.push([{ time: now, entries: last.entries }]);
-    }
+    if (this.#isLive === false && isLive && last) this.#resume(now, last.entries);
     if (isLive || this.#isLive !== null) this.#isLive = isLive;
+  }
+
+  // resume begins another line after a gap.
+  #resume(time, entries) {
+    const last = this.#runs.at(-1).at(-1);
+    if (last) last.until = this.#end;
+    this.#runs.push([{ time, entries }]);
+    this.#isLive = true;
   }
 
   // draw draws in the next animation frame: a burst of odds once, and a hidden page not at all.

@@ -1,23 +1,12 @@
+// The key of what to say about a refusal, by its reason. Of the request only the member's name
+// can be invalid.
+import refusals from "../text/refusals.json" with { type: "json" };
 import { change, newRequestId } from "./change.js";
 import { keptMember } from "./own.js";
 import { readSession } from "./session.js";
 import { t } from "./text.js";
 
 const memberPattern = /^[A-Za-z0-9_.:@-]{1,64}$/;
-
-// The key of what to say about a refusal, by its reason. Of the request only the member's name
-// can be invalid.
-const refusals = {
-  ENTRY_LIMIT_REACHED: "limitReached",
-  WITHDRAWAL_LIMIT_REACHED: "withdrawnTooOften",
-  RAFFLE_NOT_OPEN: "notOpen",
-  RAFFLE_NOT_FOUND: "raffleMissing",
-  INVALID: "nameInvalid",
-  RATE_LIMITED: "tooOften",
-  TOKEN_MISSING: "signIn",
-  TOKEN_EXPIRED: "signInAgain",
-  TOKEN_INVALID: "signInAgain",
-};
 
 const $ = (id) => document.getElementById(id);
 
@@ -80,6 +69,7 @@ export function setUpEntering(raffleId, needsToken, own) {
     if (isOpen) $("stub-note").textContent = t(isFull ? "limitDone" : "limit", { n: shown.maxEntriesPerMember });
   };
 
+  if (form) form.noValidate = true; // the page says itself what is wrong
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const memberId = needsToken ? session.member : input.value.trim();
@@ -106,7 +96,7 @@ export function setUpEntering(raffleId, needsToken, own) {
   });
 
   if (input) {
-    input.value = own().member || keptMember();
+    input.value ||= own().member || keptMember();
     input.addEventListener("input", update);
     if (input.value) own().refresh(input.value);
   }
