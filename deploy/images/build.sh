@@ -75,4 +75,4 @@ mkdir -p "$dist"
 rm -f "$dist"/*
 image participation participation "accepts entries over gRPC and HTTP and publishes the odds"
 image gateway gateway "streams the newest odds of each raffle to browsers"
-image rafflecast rafflecast "generates load on Rafflecast and verifies what clients receive"
+image rafflecast rafflecast "runs raffles, watches and verifies them, and tries systems with load"

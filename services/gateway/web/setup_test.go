@@ -153,7 +153,7 @@ func wantRefusal(t *testing.T, answer *httptest.ResponseRecorder) {
 func wantSafe(t *testing.T, answer *httptest.ResponseRecorder) {
 	t.Helper()
 	wantHeader(t, answer, "X-Content-Type-Options", "nosniff")
-	wantHeader(t, answer, "Referrer-Policy", "no-referrer")
+	wantHeader(t, answer, "Referrer-Policy", "same-origin")
 	wantHeader(t, answer, "Cross-Origin-Opener-Policy", "same-origin")
 	if !strings.Contains(answer.Header().Get("Permissions-Policy"), "camera=()") {
 		t.Errorf("Permissions-Policy: %q", answer.Header().Get("Permissions-Policy"))

@@ -111,7 +111,8 @@ func withHeaders(next http.Handler) http.Handler {
 		header.Set("Permissions-Policy", permissionsPolicy)
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Referrer-Policy", "no-referrer")
+		// With no-referrer, browsers would send the form's Origin as null.
+		header.Set("Referrer-Policy", "same-origin")
 		header.Set("Cache-Control", "no-cache")
 		next.ServeHTTP(w, r)
 	})

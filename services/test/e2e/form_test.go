@@ -125,9 +125,15 @@ func TestForm_EntersOncePerPage(t *testing.T) {
 	c.wantMessage("민지", c.requestID(page), "이름은 영문, 숫자, _ . : @ - 만 64자까지 쓸 수 있어요.")
 	c.header.Set("Accept-Language", "en")
 
-	// The page of another origin enters nobody.
-	if response, _ := c.do(http.MethodPost, "memberId=eve", "Sec-Fetch-Site", "cross-site"); response.StatusCode != http.StatusForbidden {
-		t.Errorf("from another origin: %s", response.Status)
+	// The page of another origin enters nobody. Over plain HTTP only Origin says whose page it
+	// is, which browsers send as null if the referrer policy forbids it.
+	for _, other := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://other.example"}, {"Origin", "null"}} {
+		if response, _ := c.do(http.MethodPost, "memberId=eve", other...); response.StatusCode != http.StatusForbidden {
+			t.Errorf("from another origin, %q: %s", other, response.Status)
+		}
+	}
+	if response, _ := c.do(http.MethodPost, "memberId=", "Origin", b.web); response.StatusCode != http.StatusSeeOther {
+		t.Errorf("from this origin: %s", response.Status)
 	}
 	// What a cookie says is not believed.
 	_, page = c.do(http.MethodGet, "", "Cookie", `rafflecast-said=is=<b>&n=x`)
