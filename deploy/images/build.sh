@@ -75,4 +75,4 @@ mkdir -p "$dist"
 rm -f "$dist"/*
 image participation participation "accepts entries over gRPC and HTTP and publishes the odds"
 image gateway gateway "streams the newest odds of each raffle to browsers"
-image rafflecast rafflecast "runs raffles, watches and verifies them, and tries systems with load"
+image rafflecast rafflecast "the command line of organisers and operators"
