@@ -80,8 +80,9 @@ const (
 	maxPages = 256
 )
 
-// pages are those that were rendered a moment ago, so that a crowd that opens a raffle
-// costs one rendering a second. They are safe for concurrent use.
+// pages are those that were rendered within the last second, so that a crowd that opens a
+// raffle costs one rendering of each page for each version of the odds. They are safe for
+// concurrent use.
 type pages struct {
 	mu   sync.Mutex
 	kept map[pageKey]*renderedPage
