@@ -16,13 +16,14 @@ import (
 
 // Why connections are refused, as metrics name it.
 const (
-	TooMany = "too_many" // are open, in all or of one address
-	TooFast = "too_fast" // come from one address
-	Banned  = "banned"   // is their address, for a while
+	TooMany  = "too_many" // are open, in all or of one address
+	TooFast  = "too_fast" // come from one address
+	Banned   = "banned"   // is their address, for a while
+	Silenced = "silenced" // is their address: the kernel drops its attempts to connect, uncounted
 )
 
 // Reasons are all reasons.
-func Reasons() []string { return []string{TooMany, TooFast, Banned} }
+func Reasons() []string { return []string{TooMany, TooFast, Banned, Silenced} }
 
 // Config says what is bounded. Its functions may be called concurrently.
 type Config struct {
@@ -40,20 +41,27 @@ type Config struct {
 	// WriteBuffer is about how much the kernel buffers for a client that does not read, in
 	// bytes. 0 means that the kernel decides.
 	WriteBuffer int
-	// Refused, if set, is called with the reason of each connection that is refused.
+	// Refused, if set, is called with the reason of each connection that is refused, and with
+	// Silenced for each address whose next ones the kernel will drop.
 	Refused func(reason string)
 }
 
 // Bounds bounds the connections of a port. Its methods are safe for concurrent use.
 type Bounds struct {
-	cfg  Config
-	rate *ratelimit.Limiter[netip.Addr]
-	open atomic.Int64
+	cfg      Config
+	rate     *ratelimit.Limiter[netip.Addr]
+	refusals *ratelimit.Limiter[netip.Addr]
+	silence  atomic.Pointer[silence] // nil: what is to be silenced is refused
+	open     atomic.Int64
 }
 
 // New returns bounds that know of no connection.
 func New(cfg Config) *Bounds {
-	return &Bounds{cfg: cfg, rate: ratelimit.PerSecond[netip.Addr](float64(cfg.PerSecond), 3*cfg.PerSecond)}
+	return &Bounds{
+		cfg:      cfg,
+		rate:     ratelimit.PerSecond[netip.Addr](float64(cfg.PerSecond), 3*cfg.PerSecond),
+		refusals: ratelimit.PerSecond[netip.Addr](refusedPerSecond, 3*refusedPerSecond),
+	}
 }
 
 // OnState counts the connections of a server. It is for http.Server.ConnState.
@@ -68,22 +76,35 @@ func (b *Bounds) OnState(_ net.Conn, state http.ConnState) {
 }
 
 // refusal returns why a connection from an address is refused, or "".
-func (b *Bounds) refusal(remote net.Addr) string {
-	if b.IsFull() {
-		return TooMany
-	}
-	address := Network(remote)
-	if b.cfg.Refuse != nil {
-		if reason := b.cfg.Refuse(address); reason != "" {
-			return reason
-		}
-	}
+func (b *Bounds) refusal(address netip.Addr) string {
 	if b.isBounded(address) {
 		if _, ok := b.rate.Allow(address); !ok {
 			return TooFast
 		}
 	}
+	if b.IsFull() {
+		return TooMany
+	}
+	if b.cfg.Refuse != nil {
+		if reason := b.cfg.Refuse(address); reason != "" {
+			return reason
+		}
+	}
 	return ""
+}
+
+// refused notes that a connection from an address was refused.
+func (b *Bounds) refused(address netip.Addr, reason string) {
+	if b.cfg.Refused != nil {
+		b.cfg.Refused(reason)
+	}
+	quiet := b.silence.Load()
+	if quiet == nil || reason == TooMany || !address.IsValid() || b.isTrusted(address) {
+		return
+	}
+	if _, ok := b.refusals.Allow(address); !ok && quiet.add(address) && b.cfg.Refused != nil {
+		b.cfg.Refused(Silenced)
+	}
 }
 
 // Allows reports whether the rate of an address like 192.0.2.1:80 allows another
@@ -95,8 +116,8 @@ func (b *Bounds) Allows(remote string) bool {
 		return true
 	}
 	_, ok := b.rate.Allow(address)
-	if !ok && b.cfg.Refused != nil {
-		b.cfg.Refused(TooFast)
+	if !ok {
+		b.refused(address, TooFast)
 	}
 	return ok
 }
@@ -111,9 +132,10 @@ func (b *Bounds) IsFull() bool {
 }
 
 // isBounded reports whether the new connections of an address are bounded.
-func (b *Bounds) isBounded(address netip.Addr) bool {
-	isTrusted := func(network netip.Prefix) bool { return network.Contains(address) }
-	return b.rate != nil && !slices.ContainsFunc(b.cfg.Trusted, isTrusted)
+func (b *Bounds) isBounded(address netip.Addr) bool { return b.rate != nil && !b.isTrusted(address) }
+
+func (b *Bounds) isTrusted(address netip.Addr) bool {
+	return slices.ContainsFunc(b.cfg.Trusted, func(network netip.Prefix) bool { return network.Contains(address) })
 }
 
 // Network returns what is counted together of a connection's address: the address, or of

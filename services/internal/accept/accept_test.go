@@ -16,6 +16,7 @@ import (
 type port struct {
 	t       *testing.T
 	address string
+	bounds  *Bounds
 
 	mu      sync.Mutex
 	refused []string // reasons
@@ -23,7 +24,14 @@ type port struct {
 
 func serve(t *testing.T, cfg Config) *port {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	return serveAt(t, "127.0.0.1:0", cfg)
+}
+
+func serveAt(t *testing.T, address string, cfg Config) *port {
+	t.Helper()
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // as config.Listen has it
+	l, err := lc.Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,9 +41,10 @@ func serve(t *testing.T, cfg Config) *port {
 		defer p.mu.Unlock()
 		p.refused = append(p.refused, reason)
 	}
-	bounds := New(cfg)
-	server, ended := &http.Server{Handler: http.NotFoundHandler(), ConnState: bounds.OnState}, make(chan error, 1)
-	go func() { ended <- server.Serve(bounds.Listen(l)) }()
+	p.bounds = New(cfg)
+	listener := p.bounds.Listen(l)
+	server, ended := &http.Server{Handler: http.NotFoundHandler(), ConnState: p.bounds.OnState}, make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
 	t.Cleanup(func() { server.Close(); <-ended })
 	return p
 }

@@ -1,6 +1,9 @@
 package accept
 
-import "net"
+import (
+	"net"
+	"syscall"
+)
 
 // listener accepts the connections of another one that are within the bounds.
 type listener struct {
@@ -8,8 +11,17 @@ type listener struct {
 	bounds *Bounds
 }
 
-// Listen returns a listener that accepts from l what is within the bounds.
-func (b *Bounds) Listen(l net.Listener) net.Listener { return &listener{l, b} }
+// Listen returns a listener that accepts from l what is within the bounds. If l implements
+// syscall.Conn, the kernel drops the packets by which an address that was refused too often
+// would connect, for some seconds, on Linux. Bounds have one such listener.
+func (b *Bounds) Listen(l net.Listener) net.Listener {
+	if conn, ok := l.(syscall.Conn); ok {
+		if socket, err := conn.SyscallConn(); err == nil {
+			b.silence.Store(newSilence(socket))
+		}
+	}
+	return &listener{l, b}
+}
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
@@ -19,16 +31,15 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		tcp, isTCP := c.(*net.TCPConn)
-		refused := l.bounds.refusal(c.RemoteAddr())
+		address := Network(c.RemoteAddr())
+		refused := l.bounds.refusal(address)
 		if refused == "" {
 			if isTCP && l.bounds.cfg.WriteBuffer > 0 {
 				_ = tcp.SetWriteBuffer(l.bounds.cfg.WriteBuffer) // a hint
 			}
 			return c, nil
 		}
-		if l.bounds.cfg.Refused != nil {
-			l.bounds.cfg.Refused(refused)
-		}
+		l.bounds.refused(address, refused)
 		if isTCP {
 			_ = tcp.SetLinger(0) // the kernel keeps nothing of it
 		}

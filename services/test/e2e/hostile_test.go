@@ -2,11 +2,13 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,4 +132,33 @@ func TestHostile_NoPageEntersForItsVisitor(t *testing.T) {
 		t.Errorf("%d entries", o.Entries)
 	}
 	b.client.enter(t, id, "honest")
+}
+
+// An address that goes on to connect although it is refused is not let in at all for some
+// seconds, on all public ports. Others are.
+func TestHostile_FloodsOfConnectionsAreDroppedByTheKernel(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t,
+		[]string{"PARTICIPATION_NEW_CONNECTIONS_PER_CLIENT=1"},
+		[]string{"GATEWAY_NEW_CONNECTIONS_PER_CLIENT=1", "GATEWAY_TRUSTED_PROXIES=192.0.2.1/32"})
+	for name, address := range map[string]string{"gRPC": b.grpc, "HTTP": b.facade, "gateway": strings.TrimPrefix(b.web, "http://")} {
+		connect := func(from string, within time.Duration) error {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: within}
+			c, err := d.DialContext(t.Context(), "tcp", address)
+			if err == nil {
+				err = c.Close()
+			}
+			return err
+		}
+		var err error
+		for tries := 0; tries < 10_000 && (err == nil || errors.Is(err, syscall.ECONNRESET)); tries++ {
+			err = connect("127.0.0.2", 2*time.Second)
+		}
+		if timedOut, ok := errors.AsType[net.Error](err); !ok || !timedOut.Timeout() {
+			t.Errorf("%s: an address that goes on is let in: %v", name, err)
+		}
+		if err := connect("127.0.0.3", 10*time.Second); err != nil {
+			t.Errorf("%s: another address: %v", name, err)
+		}
+	}
 }

@@ -74,6 +74,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
+// SyscallConn implements syscall.Conn.
+func (l *listener) SyscallConn() (syscall.RawConn, error) { return l.raw, nil }
+
 // Close implements net.Listener.
 func (l *listener) Close() error { return errors.Join(l.file.Close(), l.Listener.Close()) }
 
