@@ -100,7 +100,8 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		RetryMax:           cfg.RetryMax,
 		WriteTimeout:       cfg.WriteTimeout,
 		SendBuffer:         cfg.SendBuffer,
-		Delivered:          func(u *odds.Update) { metrics.delivered(u); spans.delivered(u) },
+		Delivered:          spans.delivered,
+		Passed:             metrics.passed,
 	}); err != nil {
 		return nil, fmt.Errorf("make the fan-out: %w", err)
 	}

@@ -36,9 +36,9 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 		}),
 		lastWrite: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "commit_to_last_write_seconds",
-			Help: "Age of odds, by the database's clock, when they had been written to the last connection that " +
-				"had subscribed to their raffle and was not blocked. " +
-				"Odds that were conflated away for any connection, or that nobody was sent, are not counted.",
+			Help: "Age of odds, by the database's clock, when they or newer ones had been written to the last connection that " +
+				"had subscribed to their raffle and was not blocked. Each pass over the connections counts, by the odds " +
+				"that it began with.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 		snapshots: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -90,12 +90,8 @@ func (m *metrics) refusedConnection(reason string) {
 	m.refusedConnections.WithLabelValues(reason).Inc()
 }
 
-// delivered observes the age of an update that has just been delivered.
-func (m *metrics) delivered(u *odds.Update) {
-	if u.Delivery.Connections() > 0 {
-		m.lastWrite.Observe(time.Since(u.At).Seconds())
-	}
-}
+// passed observes the age of the update that a pass began with which has just ended.
+func (m *metrics) passed(u *odds.Update) { m.lastWrite.Observe(time.Since(u.At).Seconds()) }
 
 // collector collects the metrics that hub, feed and cache count themselves.
 type collector struct {

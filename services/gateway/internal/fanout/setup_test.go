@@ -89,6 +89,7 @@ type testShard struct {
 	// was reported as delivered.
 	tracked   []*odds.Update
 	delivered map[*odds.Update]int
+	passed    []int64 // versions with which passes began, as they ended
 }
 
 func newTestShard(t *testing.T, change ...func(*Config)) *testShard {
@@ -96,6 +97,7 @@ func newTestShard(t *testing.T, change ...func(*Config)) *testShard {
 	s := &testShard{t: t, ended: make(map[*conn]Reason), delivered: make(map[*odds.Update]int)}
 	cfg := testConfig()
 	cfg.Delivered = func(u *odds.Update) { s.delivered[u]++ }
+	cfg.Passed = func(u *odds.Update) { s.passed = append(s.passed, u.Version) }
 	for _, f := range change {
 		f(&cfg)
 	}

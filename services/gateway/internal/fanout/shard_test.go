@@ -309,6 +309,51 @@ func TestDelivery_OvertakenInMidPassIsNotReported(t *testing.T) {
 	}
 }
 
+// A shard that is so busy that each update is overtaken still tells how old odds are.
+func TestPassed_IsToldOfEveryPass(t *testing.T) {
+	t.Parallel()
+	for name, conflates := range map[string]time.Duration{"conflation": interval, "none": 0} {
+		s := newTestShard(t, func(c *Config) { c.ConflationInterval = conflates })
+		for range 3 * chunk {
+			s.connect(unlimited, to(1))
+		}
+		var want []int64
+		for version := int64(1); version < 10; version += 2 {
+			s.publish(update(1, version))
+			s.shard.work()
+			s.publish(update(1, version+1)) // in mid-pass
+			if len(s.passed) != len(want) {
+				t.Fatalf("%s: told of a pass that has not ended", name)
+			}
+			s.settle()
+			want = append(want, version)
+			s.shard.now += conflates
+			if conflates > 0 {
+				s.settle() // a pass with what overtook
+				want = append(want, version+1)
+				s.shard.now += conflates
+			}
+		}
+		if !slices.Equal(s.passed, want) {
+			t.Errorf("%s: told of passes that began with %v, want %v", name, s.passed, want)
+		}
+	}
+}
+
+// Passes over nobody, and over clients that are blocked, say nothing.
+func TestPassed_NeedsSomebodyWhoWasSentOdds(t *testing.T) {
+	t.Parallel()
+	s := newTestShard(t)
+	s.publish(update(1, 1))
+	s.settle()
+	s.connect(5, to(1))
+	s.publish(update(1, 2))
+	s.settle()
+	if len(s.passed) > 0 {
+		t.Errorf("told of passes that began with %v", s.passed)
+	}
+}
+
 // The first subscriber may find an update in the cache before it is published.
 func TestDelivery_FoundInCacheBeforePublished(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,8 @@ type topic struct {
 	conflation  conflation
 	subscribers subscribers
 	active      bool          // a pass is under way
+	first       *odds.Update  // with which that pass began
+	sent        bool          // anything, in that pass
 	began       time.Duration // the newest pass
 	kept        time.Duration // of the shard, when that pass began
 	// written counts the connections that were sent counted, which is conflation.current.
@@ -62,13 +64,16 @@ func (s *shard) release(t *topic) {
 	t.count()
 	t.subscribers.startPass()
 	if !t.active {
-		t.active = true
+		t.active, t.first, t.sent = true, t.conflation.current, false
 		s.active = append(s.active, t)
 	}
 }
 
 // endPass is called when no subscriber is left to be offered the current update.
 func (s *shard) endPass(t *topic) {
+	if s.hub.cfg.Passed != nil && t.sent && t.first.Delivery != nil {
+		s.hub.cfg.Passed(t.first)
+	}
 	if t.conflation.pending != t.conflation.current { // else those who were visited first lack it
 		s.hub.done(t.conflation.current, t.written)
 	}
@@ -125,6 +130,7 @@ func (s *shard) deliver() (unfinished bool) {
 			s.offer(t.subscribers.visit(), t.conflation.current)
 		}
 		s.delivered += int64(t.written - before)
+		t.sent = t.sent || t.written > before
 		if t.active = t.subscribers.todo > 0; t.active {
 			active = append(active, t)
 		} else {
