@@ -15,6 +15,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/test/pgtest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // TestMigrate_WaitsForTheDatabase starts a migration before its database, which
@@ -22,12 +23,7 @@ import (
 func TestMigrate_WaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	database := pgtest.URL(t)
-	early, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := early.Addr().String()
-	early.Close() // nothing listens there yet
+	address := testenv.FreeAddress(t) // nothing listens there yet
 	cfg := participation.DefaultConfig()
 	cfg.NATSURL, cfg.DatabaseURL = "nats://127.0.0.1:1", at(t, database, address)
 	waits := make(chan struct{}, 100)

@@ -34,7 +34,7 @@ func bouncer(t *testing.T, database string) string {
 		t.Fatal(err)
 	}
 	address := testenv.FreeAddress(t)
-	_, port, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,13 +51,13 @@ func bouncer(t *testing.T, database string) string {
 	config := fmt.Sprintf(`[databases]
 rafflecast = host=%s port=%d dbname=%s user=%s %s connect_query='SET search_path = %s'
 [pgbouncer]
-listen_addr = 127.0.0.1
+listen_addr = %s
 listen_port = %s
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 2
-`, direct.Host, direct.Port, direct.Database, direct.User, password, direct.RuntimeParams["search_path"], port)
+`, direct.Host, direct.Port, direct.Database, direct.User, password, direct.RuntimeParams["search_path"], host, port)
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}

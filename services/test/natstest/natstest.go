@@ -8,6 +8,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // Server is a NATS server that can be stopped and started again with the same port
@@ -29,7 +31,7 @@ func Start(t testing.TB) *Server {
 func StartWith(t testing.TB, change func(*server.Options)) *Server {
 	t.Helper()
 	s := &Server{t: t, change: change, options: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		Host: testenv.Host(), Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
 	}}
 	s.Start()
 	t.Cleanup(s.Stop)

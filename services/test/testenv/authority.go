@@ -39,14 +39,14 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// ServerTLS returns a TLS configuration with a new certificate for 127.0.0.1,
+// ServerTLS returns a TLS configuration with a new certificate for 127.0.0.1 and Host,
 // which is valid as a server's and, for servers that connect to each other, as a
 // client's.
 func (a *Authority) ServerTLS() *tls.Config {
 	a.t.Helper()
 	key := a.newKey()
 	certificate := a.sign(&x509.Certificate{
-		SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(Host())},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		NotBefore:   a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
 	}, a.certificate, key)
