@@ -80,7 +80,10 @@ func TestConnect_RetriesAfterRefusedPassword(t *testing.T) {
 		OnReconnect: func() { again <- struct{}{} },
 		OnError: func(err error) {
 			if errors.Is(err, nats.ErrAuthorization) {
-				refused <- struct{}{}
+				select {
+				case refused <- struct{}{}:
+				default: // it has seen enough of them, and the callback must not block
+				}
 			}
 		},
 	})
@@ -102,11 +105,20 @@ func TestConnect_LogsEachReasonOnce(t *testing.T) {
 	s := natstest.StartWith(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "gateway", Password: "right"}}
 	})
-	logged, tried := &lines{}, make(chan struct{}, 100)
+	logged, tried, ended := &lines{}, make(chan struct{}), make(chan struct{})
 	log := slog.New(slog.NewTextHandler(logged, nil))
+	// Each attempt waits until the test has seen that it comes, so that those which are seen
+	// after the stop are made after it.
+	try := func(int) time.Duration {
+		select {
+		case tried <- struct{}{}:
+		case <-t.Context().Done():
+		}
+		return time.Millisecond
+	}
 	nc, err := natsconn.ConnectWith(natsconn.Servers{URL: strings.Replace(s.URL(), "://", "://gateway:wrong@", 1)}, "test", log, natsconn.Callbacks{},
-		nats.ReconnectWait(time.Millisecond), nats.ReconnectJitter(0, 0),
-		nats.CustomReconnectDelay(func(int) time.Duration { tried <- struct{}{}; return time.Millisecond }))
+		nats.ReconnectWait(time.Millisecond), nats.ReconnectJitter(0, 0), nats.CustomReconnectDelay(try),
+		nats.ClosedHandler(func(*nats.Conn) { close(ended) }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +130,7 @@ func TestConnect_LogsEachReasonOnce(t *testing.T) {
 		testenv.Receive(t, "another attempt", 20*time.Second, tried)
 	}
 	nc.Close()
+	testenv.Receive(t, "the last callback", 20*time.Second, ended)
 	got := logged.take()
 	if strings.Count(got, "Authorization Violation") != 1 || strings.Count(got, "refused") != 1 || strings.Contains(got, "wrong") {
 		t.Errorf("got\n%s", got)
