@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,12 +17,15 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 )
 
 // changingRaffle is a participation service in which raffle 7 has a new version whenever
-// it is asked, and is closed at finalVersion.
+// it is asked and is watched, and is closed at finalVersion.
 type changingRaffle struct {
 	rafflev1.UnimplementedParticipationServiceServer
+
+	isWatched func() bool
 
 	mu      sync.Mutex
 	version int64
@@ -34,22 +38,25 @@ func (c *changingRaffle) GetOdds(context.Context, *rafflev1.GetOddsRequest) (*ra
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	state := rafflev1.Raffle_OPEN
-	if c.version = min(c.version+1, finalVersion); c.version == finalVersion {
+	if c.isWatched() {
+		c.version = min(c.version+1, finalVersion)
+		close(c.changed)
+		c.changed = make(chan struct{})
+	}
+	if c.version == finalVersion {
 		state = rafflev1.Raffle_CLOSED
 	}
-	close(c.changed)
-	c.changed = make(chan struct{})
 	return &rafflev1.GetOddsResponse{Odds: &rafflev1.Odds{Id: 7, Version: c.version, State: state, At: timestamppb.Now()}}, nil
 }
 
-// await waits for a version above this one.
+// await waits for the version after this one, and returns it.
 func (c *changingRaffle) await(ctx context.Context, version int64) int64 {
 	for {
 		c.mu.Lock()
 		newest, changed := c.version, c.changed
 		c.mu.Unlock()
 		if newest > version {
-			return newest
+			return version + 1
 		}
 		select {
 		case <-changed:
@@ -73,15 +80,11 @@ func event(version int64, at time.Time) string {
 // the final odds.
 func flowOf(t *testing.T, send func(version int64) (string, bool), args ...string) (out string, err error) {
 	t.Helper()
-	raffle := &changingRaffle{version: 0, changed: make(chan struct{})}
+	raffle := &changingRaffle{version: 1, changed: make(chan struct{})}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
-	rafflev1.RegisterParticipationServiceServer(server, raffle)
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.Header.Get("Last-Event-ID"), fmt.Sprint(":", finalVersion)) {
 			w.WriteHeader(http.StatusNoContent)
@@ -102,8 +105,24 @@ func flowOf(t *testing.T, send func(version int64) (string, bool), args ...strin
 	cfg := settings(t, append([]string{
 		"--gateway=" + gateway.URL, "--target=" + listener.Addr().String(), "7", "--clients=2", "--over=0s", "--timeout=1m",
 	}, args...)...)
+	r, err := newRun(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raffle.isWatched = func() bool {
+		return !slices.ContainsFunc(r.clients, func(c *client) bool { return !c.history.isConnected(1) })
+	}
+	server := grpc.NewServer()
+	rafflev1.RegisterParticipationServiceServer(server, raffle)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	conns, err := load.Dial(cfg.Service.Target, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conns.Close()
 	var b strings.Builder
-	err = Run(t.Context(), cfg, &b, t.Output())
+	err = r.watch(t.Context(), conns[0], &b, t.Output())
 	return b.String(), err
 }
 

@@ -18,7 +18,7 @@ func awaitClients(t *testing.T, r *run, connects int) {
 	t.Helper()
 	timeout := time.After(30 * time.Second)
 	for i, c := range r.clients {
-		for !c.history.isConnected(connects) {
+		for !c.history.isConnected(connects) || !c.history.hasOdds() {
 			select {
 			case <-r.changes:
 			case <-timeout:
@@ -31,7 +31,13 @@ func awaitClients(t *testing.T, r *run, connects int) {
 func (h *history) isConnected(connects int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.connected && h.counts.connects >= connects && h.version > 0
+	return h.connected && h.counts.connects >= connects
+}
+
+func (h *history) hasOdds() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.version > 0
 }
 
 // The gateway is replaced while members enter.
