@@ -16,6 +16,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/cache"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // system serves plain requests with streams that say "quick", and all others by an
@@ -30,6 +31,12 @@ type system struct {
 }
 
 func setup(t *testing.T) *system {
+	t.Helper()
+	return setupWith(t, time.Minute)
+}
+
+// setupWith is setup with the time that the server gives clients for the header of a request.
+func setupWith(t *testing.T, headerTimeout time.Duration) *system {
 	t.Helper()
 	y := &system{}
 	var err error
@@ -55,10 +62,11 @@ func setup(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{ReadHeaderTimeout: 100 * time.Millisecond, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Served-For", r.RemoteAddr)
 		io.WriteString(w, "server")
-	})}
+	})
+	s := &http.Server{ReadHeaderTimeout: headerTimeout, Handler: handler}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.Serve(l) })
@@ -157,7 +165,7 @@ func TestListener_ServerReadsWhatWasSeen(t *testing.T) {
 // A client that says nothing meets the server's timeouts.
 func TestListener_LeavesSilentClientsToTheServer(t *testing.T) {
 	t.Parallel()
-	c := dial(t, setup(t).address)
+	c := dial(t, setupWith(t, 100*time.Millisecond).address)
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want the end of the connection", err)
 	}
@@ -200,7 +208,7 @@ func TestListener_ClosesStreamsThatAreNotAllowed(t *testing.T) {
 
 func TestListener_CloseEndsAccept(t *testing.T) {
 	t.Parallel()
-	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", testenv.FreeAddress(t)) // which no other process takes
 	if err != nil {
 		t.Fatal(err)
 	}
