@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -333,25 +334,27 @@ func TestAuthentication_MembersActForThemselves(t *testing.T) {
 
 func TestAuthentication_StreamsEndWithTheToken(t *testing.T) {
 	t.Parallel()
-	a := setupAuthenticated(t)
-	soon := a.as(t, "7", "member", map[string]any{"exp": time.Now().Add(2 * time.Second).Unix()})
-	entries, err := a.entries.EnterStream(soon)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reflection, err := reflectionv1.NewServerReflectionClient(a.conn).ServerReflectionInfo(soon)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := entries.Recv()
-	if err != nil || resp.GetEnding().GetReason() != rafflev1.StreamEnding_CREDENTIALS_EXPIRED {
-		t.Errorf("first %v, %v", resp, err)
-	}
-	if _, err := entries.Recv(); !errors.Is(err, io.EOF) {
-		t.Errorf("the stream ended with %v", err)
-	}
-	_, err = reflection.Recv()
-	wantError(t, err, codes.Unauthenticated, "TOKEN_EXPIRED")
+	synctest.Test(t, func(t *testing.T) {
+		a := setupAuthenticated(t)
+		soon := a.as(t, "7", "member", map[string]any{"exp": time.Now().Add(2 * time.Second).Unix()})
+		entries, err := a.entries.EnterStream(soon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reflection, err := reflectionv1.NewServerReflectionClient(a.conn).ServerReflectionInfo(soon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := entries.Recv()
+		if err != nil || resp.GetEnding().GetReason() != rafflev1.StreamEnding_CREDENTIALS_EXPIRED {
+			t.Errorf("first %v, %v", resp, err)
+		}
+		if _, err := entries.Recv(); !errors.Is(err, io.EOF) {
+			t.Errorf("the stream ended with %v", err)
+		}
+		_, err = reflection.Recv()
+		wantError(t, err, codes.Unauthenticated, "TOKEN_EXPIRED")
+	})
 }
 
 // What the facade may say of its caller is believed on its own connection only.

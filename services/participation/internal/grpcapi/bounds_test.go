@@ -3,6 +3,7 @@ package grpcapi
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -55,21 +56,23 @@ func TestServer_BoundsWatchesOfHealth(t *testing.T) {
 // Some time after the greatest age of a connection, what has not ended is cut.
 func TestServer_CutsWhatOutlivesItsConnection(t *testing.T) {
 	t.Parallel()
-	const age, grace = 200 * time.Millisecond, 300 * time.Millisecond
-	b := setup(t, func(cfg *Config) {
-		cfg.MaxConnectionAge, cfg.callTimeout, cfg.streamGrace = age, time.Millisecond, grace
+	synctest.Test(t, func(t *testing.T) {
+		const age, grace = 200 * time.Millisecond, 300 * time.Millisecond
+		b := setup(t, func(cfg *Config) {
+			cfg.MaxConnectionAge, cfg.callTimeout, cfg.streamGrace = age, time.Millisecond, grace
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		began := time.Now()
+		stream, err := b.watch(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = stream.Recv()
+		if lasted := time.Since(began); status.Code(err) != codes.Unavailable || ctx.Err() != nil || lasted < age*9/10+grace {
+			t.Errorf("after %v: %v", lasted, err)
+		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	began := time.Now()
-	stream, err := b.watch(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = stream.Recv()
-	if lasted := time.Since(began); status.Code(err) != codes.Unavailable || ctx.Err() != nil || lasted < age*9/10+grace {
-		t.Errorf("after %v: %v", lasted, err)
-	}
 }
 
 // A connection without calls ends by itself, and the client makes another one.

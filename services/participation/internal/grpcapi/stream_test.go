@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -51,18 +52,20 @@ func TestEnterStream_EndsWhenTheServiceStops(t *testing.T) {
 
 func TestEnterStream_EndsAtItsAge(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(cfg *Config) { cfg.MaxConnectionAge = 50 * time.Millisecond })
-	stream, err := b.entries.EnterStream(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := stream.Recv()
-	if err != nil || resp.GetEnding().GetReason() != rafflev1.StreamEnding_MAX_AGE {
-		t.Errorf("first %v, %v", resp, err)
-	}
-	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
-		t.Errorf("the stream ended with %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(cfg *Config) { cfg.MaxConnectionAge = 50 * time.Millisecond })
+		stream, err := b.entries.EnterStream(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := stream.Recv()
+		if err != nil || resp.GetEnding().GetReason() != rafflev1.StreamEnding_MAX_AGE {
+			t.Errorf("first %v, %v", resp, err)
+		}
+		if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+			t.Errorf("the stream ended with %v", err)
+		}
+	})
 }
 
 // The errors of a stream's request name its fields as Enter does.
