@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,22 +23,25 @@ import (
 type watcher struct {
 	t      *testing.T
 	stream *eventsource.Stream
+	lost   *atomic.Int32 // streams
 	lastID string
 }
 
 func watch(t *testing.T, url string) *watcher {
 	t.Helper()
+	lost := new(atomic.Int32)
 	stream, err := eventsource.SubscribeWithURL(url,
 		eventsource.StreamOptionInitialRetry(100*time.Millisecond),
 		eventsource.StreamOptionReadTimeout(8*heartbeat),
 		eventsource.StreamOptionErrorHandler(func(error) eventsource.StreamErrorHandlerResult {
+			lost.Add(1)
 			return eventsource.StreamErrorHandlerResult{} // it reconnects
 		}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stream.Close)
-	return &watcher{t: t, stream: stream}
+	return &watcher{t: t, stream: stream, lost: lost}
 }
 
 // next returns the next event with this name.

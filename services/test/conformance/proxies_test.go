@@ -71,13 +71,21 @@ func testThrough(b *testBundle, p *proxytest.Proxy, public string, reload syscal
 		w.next("heartbeat")
 	}
 	publish()
-	p.Signal(b.t, reload)
-	// The old process ends meanwhile, and the client reconnects to the new one.
-	for start := time.Now(); time.Since(start) < 4*time.Second; {
+	follow := func() {
+		b.t.Helper()
 		version++
 		b.publish(version)
 		for want := eventID(version); w.nextOdds() != want; {
 		}
 	}
+	lost := w.lost.Load()
+	p.Signal(b.t, reload)
+	// The old process ends meanwhile, and the client reconnects to the new one.
+	for deadline := time.Now().Add(20 * time.Second); w.lost.Load() == lost; follow() {
+		if time.Now().After(deadline) {
+			b.t.Fatal("the old process has not ended within 20 s")
+		}
+	}
+	follow() // the client is there
 	publish()
 }
