@@ -57,8 +57,8 @@ func newShell(t *testing.T, programs string) *shell {
 		s.own += " " + variables[i] + "=" + address
 	}
 	s.shop = addresses[len(variables)]
-	_, port, _ := strings.Cut(s.shop, ":")
-	pairs = append(pairs, "localhost:8000", s.shop, "examples/embed 8000", "examples/embed "+port)
+	host, port, _ := strings.Cut(s.shop, ":")
+	pairs = append(pairs, "localhost:8000", s.shop, "--bind localhost", "--bind "+host, "examples/embed 8000", "examples/embed "+port)
 	s.ports = strings.NewReplacer(append(pairs, "postgres://…", pgtest.URL(t))...)
 	s.fill(programs)
 	s.own += " GATEWAY_CORS_ORIGINS=http://" + s.shop + " PYTHONUNBUFFERED=1 npm_config_prefer_offline=true"
