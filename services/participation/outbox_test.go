@@ -58,7 +58,7 @@ func TestOutbox_ConflatesVersions(t *testing.T) {
 	if err := b.stop(); err != nil {
 		t.Fatal(err)
 	}
-	b.cfg.ConflationInterval = 300 * time.Millisecond
+	b.cfg.ConflationInterval = time.Second
 	b.start(t)
 	b.create(t, &rafflev1.CreateRaffleRequest{Title: "A", Winners: 1, MaxEntriesPerMember: 100})
 	const entries = 20
