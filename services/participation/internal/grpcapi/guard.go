@@ -1,7 +1,6 @@
 package grpcapi
 
 import (
-	"encoding/binary"
 	"errors"
 	"maps"
 	"net"
@@ -28,11 +27,20 @@ const (
 	creditPerSecond = 100
 	maxCredit       = 20_000
 	// A complete call earns what its pings and window updates need; one beyond maxStreams
-	// that wait for their requests costs something. To cancel a call costs more than it has earned: a
-	// flood of cancelled calls may send their requests, too. Pings and settings must be answered;
-	// other frames, such as window updates, cost 1, and what is written earns as much.
-	callCosts, callEarns, dataEarns, resetCosts, answerCosts = 1, 10, 2, 15, 5
-	bytesPerCredit                                           = 4096
+	// that wait for their requests costs something. To cancel a call at once costs more than
+	// it has earned: a flood of cancelled calls may send their requests, too. Pings and
+	// settings must be answered; other frames, such as window updates, cost 1, and what is
+	// written earns as much.
+	callCosts, callEarns, dataEarns, resetCosts, pingCosts = 1, 10, 2, 15, 5
+	bytesPerCredit                                         = 4096
+	// answerEarns is what a message earns that is written to the caller, such as the answer
+	// to an entry of a stream: gRPC for Go follows each with a ping, by which it measures the
+	// connection, and with a window update.
+	answerEarns = pingCosts + 1
+	// lasting is how long a call has been under way that was given up, rather than opened to
+	// be cancelled. It costs what it has earned: so many can't be under way that to give up
+	// all of them is a flood, and callers must be able to while nothing answers.
+	lasting = 100 * time.Millisecond
 	// halfOpenCosts is what a connection costs that is closed because of half-open calls.
 	halfOpenCosts = 50
 	// leastData is the size of the beginning of a message in bytes. Smaller pieces of a
@@ -141,7 +149,7 @@ func (g *Guard) admit(c net.Conn) (*guardedConn, error) {
 	}
 	from.conns++
 	g.conns++
-	return &guardedConn{Conn: c, guard: g, from: from, skip: len(http2.ClientPreface)}, nil
+	return &guardedConn{Conn: c, guard: g, from: from, read: frames{skip: len(http2.ClientPreface)}}, nil
 }
 
 // forget forgets addresses that are not connected: those that are not banned, or if that
@@ -183,146 +191,6 @@ func (g *Guard) overdrawn(from *source) error {
 	from.bans = min(from.bans+1, maxBans)
 	from.credit.Store(0)
 	return errFlood
-}
-
-// guardedConn reads the frames that come on a connection, and ends it if they are not
-// those of a caller. One goroutine reads at a time.
-type guardedConn struct {
-	net.Conn
-	guard *Guard
-	from  *source
-
-	open   atomic.Int64 // calls that wait for the rest of their requests
-	closed sync.Once
-
-	balance int64        // what its own calls have earned, less what its other frames cost
-	data    int64        // frames that were parts of requests
-	written atomic.Int64 // bytes that have earned nothing yet
-
-	skip   int     // bytes until the next frame
-	header [9]byte // of the next frame
-	have   int     // bytes of header
-}
-
-// Read implements net.Conn.
-func (c *guardedConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		if flood := c.watch(p[:n]); flood != nil {
-			return 0, flood
-		}
-	}
-	return n, err
-}
-
-// Write implements net.Conn.
-func (c *guardedConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.written.Add(int64(n))
-	return n, err
-}
-
-// Close implements net.Conn.
-func (c *guardedConn) Close() error {
-	c.closed.Do(func() { c.guard.leave(c) })
-	return c.Conn.Close()
-}
-
-// watch follows the frames of HTTP/2 (https://www.rfc-editor.org/rfc/rfc9113#section-4.1).
-func (c *guardedConn) watch(data []byte) error {
-	for len(data) > 0 {
-		if c.skip > 0 {
-			n := min(c.skip, len(data))
-			c.skip -= n
-			data = data[n:]
-			continue
-		}
-		n := copy(c.header[c.have:], data)
-		c.have += n
-		data = data[n:]
-		if c.have < len(c.header) {
-			return nil
-		}
-		c.have = 0
-		c.skip = int(binary.BigEndian.Uint32(c.header[:4]) >> 8)
-		if err := c.frame(http2.FrameType(c.header[3]), http2.Flags(c.header[4])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// frame notes a frame.
-func (c *guardedConn) frame(kind http2.FrameType, flags http2.Flags) error {
-	switch kind {
-	case http2.FrameHeaders:
-		if flags.Has(http2.FlagHeadersEndStream) {
-			return c.spend(resetCosts) // there is no such call
-		}
-		return c.opened()
-	case http2.FrameData:
-		switch {
-		case flags.Has(http2.FlagDataEndStream):
-			c.data++
-			c.earn(callEarns)
-			c.completed()
-		case c.skip >= leastData:
-			c.data++
-			c.earn(dataEarns)
-		default:
-			return c.spend(1)
-		}
-	case http2.FrameRSTStream:
-		c.completed()
-		return c.spend(resetCosts)
-	case http2.FramePing, http2.FrameSettings:
-		if flags.Has(http2.FlagPingAck) { // which is the flag of settings, too
-			return c.spend(1)
-		}
-		return c.spend(answerCosts)
-	default:
-		return c.spend(1)
-	}
-	return nil
-}
-
-// opened counts a call whose request is not complete.
-func (c *guardedConn) opened() error {
-	all, own := c.guard.halfOpen.Add(1), c.open.Add(1)
-	if all > maxHalfOpen && own > shareHalfOpen || all > mostHalfOpen && own > c.data {
-		_ = c.spend(halfOpenCosts)
-		return errHalfOpen
-	}
-	if own > maxStreams {
-		return c.spend(callCosts)
-	}
-	return nil
-}
-
-// completed ends the count of a call whose request is complete or given up.
-func (c *guardedConn) completed() {
-	if c.open.Load() > 0 {
-		c.open.Add(-1)
-		c.guard.halfOpen.Add(-1)
-	}
-}
-
-// earn adds to the credit of the address; concurrent connections may exceed its bound by
-// a little.
-func (c *guardedConn) earn(n int64) {
-	c.balance = min(c.balance+n, maxCredit)
-	if c.from.credit.Load() < maxCredit {
-		c.from.credit.Add(n)
-	}
-}
-
-func (c *guardedConn) spend(n int64) error {
-	c.balance = max(c.balance-n, -maxCredit)
-	if c.from.credit.Add(-n) >= 0 || c.balance >= -grace {
-		return nil
-	}
-	c.earn(c.written.Swap(0) / bytesPerCredit)
-	return c.guard.overdrawn(c.from)
 }
 
 // guardedCredentials are the TLS of connections from outside, or none, and the bounds of

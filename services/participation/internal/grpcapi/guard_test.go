@@ -1,6 +1,7 @@
 package grpcapi
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -206,7 +207,7 @@ func TestGuard_SparesCallersBesideAFlood(t *testing.T) {
 		_ = f.WritePing(false, [8]byte{})
 	})
 	for i := 0; ; i++ {
-		if err := flood.spend(answerCosts); err != nil {
+		if err := flood.spend(pingCosts); err != nil {
 			break
 		}
 		if i > maxCredit {
@@ -216,7 +217,7 @@ func TestGuard_SparesCallersBesideAFlood(t *testing.T) {
 	if err := flood.spend(1); !errors.Is(err, errFlood) {
 		t.Errorf("the flood: %v", err)
 	}
-	if err := quiet.spend(answerCosts); err != nil {
+	if err := quiet.spend(pingCosts); err != nil {
 		t.Errorf("a connection that says little: %v", err)
 	}
 	if err := caller.watch([]byte(call)); err != nil {
@@ -234,8 +235,10 @@ func TestGuard_LetsWindowUpdatesFollowWhatIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var page bytes.Buffer
+	_ = http2.NewFramer(&page, nil).WriteData(1, false, make([]byte, 8192))
 	for i := range 10 * maxCredit {
-		if _, err := c.Write(make([]byte, 8192)); err != nil {
+		if _, err := c.Write(page.Bytes()); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.spend(2); err != nil {
@@ -325,7 +328,7 @@ func BenchmarkGuard_Call(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c.skip = 0
+	c.read.skip = 0
 	var text strings.Builder
 	f := http2.NewFramer(&text, nil)
 	const calls = 10
