@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config) error {
 	s.watch = newDatabaseWatch(store, cfg.Log)
 	s.writer = batch.New(store, batch.Config{
 		Partitions: cfg.Partitions, Queue: cfg.Queue, Batch: cfg.Batch, Timeout: cfg.WriteTimeout, Log: cfg.Log, Available: s.watch.ready,
-		Tag: store.Tag, OnWritten: metrics.onWritten, OnPlaced: metrics.busiest.add, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
+		Tag: store.Tag, OnWritten: s.onWritten(metrics), OnPlaced: metrics.busiest.add, OnRefused: metrics.onRefused, Tracer: traces.Tracer(tracerName),
 	})
 	s.stream = outbox.NewJetStream(conns.js, cfg.Names(), cfg.Replicas)
 	s.stream.Leaver = natsconn.NewLeaver(conns.nats, natsconn.Patience, cfg.Log)
@@ -91,8 +91,18 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	s.servers.foreign = s.stream.Foreign
-	s.watch.onProbed = s.servers.setServing
+	s.watch.onProbed = s.servers.setAvailable
 	return s.run(ctx)
+}
+
+// onWritten returns what is called with the outcome of each batch.
+func (s *service) onWritten(metrics *metrics) func(batch.Outcome) {
+	return func(o batch.Outcome) {
+		metrics.onWritten(o)
+		if o.Failed == 0 {
+			s.watch.hasAnswered()
+		}
+	}
 }
 
 // service holds the parts of the service that run, and what they need at the stop.

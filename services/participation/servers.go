@@ -44,6 +44,7 @@ type servers struct {
 	tokens          *access.Tokens // nil: none are accepted
 	httpTLS         *tls.Config    // nil: none
 	health          *health.Server
+	availability    *grpcapi.Availability
 	stopping        chan struct{} // closed when the stop begins
 	foreign         func() error  // the stream of odds belongs to another database
 	shutdownTimeout time.Duration
@@ -78,6 +79,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	s = &servers{
 		health: health.NewServer(), stopping: make(chan struct{}), inMemory: bufconn.Listen(inMemoryBuffer),
 		shutdownTimeout: cfg.StopTimeout, watch: watch, prepared: make(chan struct{}),
+		availability: &grpcapi.Availability{OnAnswered: watch.hasAnswered},
 	}
 	s.setServing(false)
 	secured, err := newSecured(cfg)
@@ -100,7 +102,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 		EntriesPerMember: cfg.EntriesPerMember, EntriesPerClient: cfg.EntriesPerClient,
 		Health: s.health, Stopping: s.stopping, MaxConnectionAge: cfg.MaxConnectionAge,
 		MaxConnectionIdle: cfg.IdleTimeout, Keepalive: cfg.Keepalive,
-		Ready: s.prepared, PageTokenKey: func() []byte { return s.pageTokenKey },
+		Ready: s.prepared, Availability: s.availability, PageTokenKey: func() []byte { return s.pageTokenKey },
 		Registry: metrics.registry, Traces: traces, Log: cfg.Log,
 	}); err != nil {
 		return nil, err
@@ -131,6 +133,12 @@ func (s *servers) takeCalls(pageTokenKey []byte) {
 	s.pageTokenKey = pageTokenKey
 	close(s.prepared)
 	s.setServing(true)
+}
+
+// setAvailable says why the database is unavailable, or with nil that it is available.
+func (s *servers) setAvailable(cause error) {
+	s.availability.Set(cause)
+	s.setServing(cause == nil)
 }
 
 // setServing sets the health of the whole server and of each service by its name.

@@ -35,6 +35,8 @@ type link struct {
 	network string // of PostgreSQL
 	target  string
 
+	passing sync.RWMutex // held for writing while nothing passes
+
 	mu       sync.Mutex
 	listener net.Listener
 	conns    []net.Conn
@@ -82,10 +84,38 @@ func (l *link) open(t *testing.T) {
 			l.mu.Lock()
 			l.conns = append(l.conns, in, out)
 			l.mu.Unlock()
-			go func() { _, _ = io.Copy(in, out); in.Close() }()
-			go func() { _, _ = io.Copy(out, in); out.Close() }()
+			go l.copy(in, out)
+			go l.copy(out, in)
 		}
 	}()
+}
+
+// copy passes on what a connection brings until it ends.
+func (l *link) copy(to, from net.Conn) {
+	defer to.Close()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		l.passing.RLock()
+		_, err = to.Write(buffer[:n])
+		l.passing.RUnlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// mute lets nothing pass until resume is called, as if the server's machine had vanished:
+// connections stay open, and new ones are made.
+func (l *link) mute(t *testing.T) (resume func()) {
+	t.Helper()
+	l.passing.Lock()
+	resume = sync.OnceFunc(l.passing.Unlock)
+	t.Cleanup(resume)
+	return resume
 }
 
 // cut closes all connections and refuses new ones.

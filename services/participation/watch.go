@@ -32,7 +32,8 @@ type databaseWatch struct {
 	store prober
 	log   *slog.Logger
 
-	onProbed func(ready bool)
+	// onProbed is called after each probe, with why the database is unavailable, or nil.
+	onProbed func(unavailable error)
 
 	mu       sync.Mutex
 	answered time.Time // when it last did
@@ -41,7 +42,7 @@ type databaseWatch struct {
 
 // newDatabaseWatch returns a watch of a database that has not answered yet.
 func newDatabaseWatch(store prober, log *slog.Logger) *databaseWatch {
-	return &databaseWatch{store: store, log: log, cause: errNotProbed, onProbed: func(bool) {}}
+	return &databaseWatch{store: store, log: log, cause: errNotProbed, onProbed: func(error) {}}
 }
 
 // run asks until ctx ends.
@@ -78,7 +79,7 @@ func (w *databaseWatch) probe(ctx context.Context) {
 	case err == nil && before != nil:
 		w.log.InfoContext(ctx, "the database is available")
 	}
-	w.onProbed(w.ready() == nil)
+	w.onProbed(w.ready())
 }
 
 // waits says why the database can't be used at the start.
@@ -95,11 +96,21 @@ func (w *databaseWatch) available() {
 	w.cause, w.answered = nil, time.Now()
 }
 
+// hasAnswered notes that the database has answered a call. One that is too busy for the
+// probe's timeout is slow, and not unavailable; one that has refused the probe is.
+func (w *databaseWatch) hasAnswered() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == nil || errors.Is(w.cause, context.DeadlineExceeded) {
+		w.answered = time.Now()
+	}
+}
+
 // errNotProbed is the cause before the first answer.
 var errNotProbed = errors.New("it has not answered yet")
 
-// ready returns nil if the database has answered within the last seconds, or why it
-// has not.
+// ready returns nil if the database has answered a probe or a call within the last seconds,
+// or why it has not.
 func (w *databaseWatch) ready() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

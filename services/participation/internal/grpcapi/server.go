@@ -80,6 +80,8 @@ type Config struct {
 	// Until Ready is closed, all calls are refused with raffle.ErrUnavailable, except those
 	// of health and reflection. nil means that it is closed.
 	Ready <-chan struct{}
+	// Availability says whether the database is available. nil means that it always is.
+	Availability *Availability
 	// PageTokenKey returns the secret that encrypts page tokens. Instances that share it
 	// accept each other's tokens. It is called once, after Ready is closed.
 	PageTokenKey func() []byte
@@ -127,10 +129,10 @@ func NewServer(store Store, writer EntryWriter, cfg Config) (*grpc.Server, error
 }
 
 // interceptors returns what every call passes, from the outside in: metrics,
-// status, recovery, readiness, authentication, then for unary calls validation, rates
-// and admission. Authentication comes before validation, so that a stranger learns nothing
-// of the rules, and because it completes requests: a member's id may be left out. What
-// only members may watch is kept from others behind admission, since that reads the raffle.
+// status, recovery, readiness, authentication, then for unary calls validation, rates,
+// admission and availability. Authentication comes before validation, so that a stranger
+// learns nothing of the rules, and because it completes requests: a member's id may be left
+// out. What only members may watch is kept from others behind these, since that reads the raffle.
 // A stream of entries validates each of its messages, and is bounded, by itself; other
 // streams are ended at the stop, and with the token of their caller. Without Access there
 // is no authentication, and it costs nothing.
@@ -155,7 +157,7 @@ func interceptors(cfg *Config, raffles Store, validator *validator, rates *rates
 	if rates != nil {
 		unary = append(unary, rates.unary)
 	}
-	unary = append(unary, admission.unary)
+	unary = append(unary, admission.unary, cmp.Or(cfg.Availability, new(Availability)).unary)
 	if cfg.Access != nil {
 		unary = append(unary, (&watched{&authentication{*cfg.Access}, raffles}).unary)
 	}

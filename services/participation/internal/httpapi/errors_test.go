@@ -118,3 +118,21 @@ func TestErrors_BodyThatDoesNotArrive(t *testing.T) {
 		t.Errorf("%d %s, %v", resp.StatusCode, body, err)
 	}
 }
+
+// While the database is unavailable, every path says when to try again.
+func TestErrors_UnavailableIsTheSameOnEveryPath(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.fail(failure(t, codes.Unavailable, "the message", &errdetails.ErrorInfo{Reason: "STORE_UNAVAILABLE"},
+		&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)}))
+	for _, r := range routes {
+		if r.stream {
+			continue // its answer has begun
+		}
+		path := r.path(map[string]string{"raffle_id": "1", "raffle.id": "1", "ticket": "0"})
+		got := b.do(r.method+" "+path, "", "")
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" || got.err.Reason != "STORE_UNAVAILABLE" {
+			t.Errorf("%s %s: %d %v %s", r.method, path, got.status, got.header, got.body)
+		}
+	}
+}

@@ -25,6 +25,7 @@ import (
 type fakeServer struct {
 	rafflev1.UnimplementedParticipationServiceServer
 	rafflev1.UnimplementedRaffleServiceServer
+	rafflev1.UnimplementedAuditServiceServer
 
 	mu   sync.Mutex
 	last proto.Message
@@ -114,6 +115,7 @@ func (b *testBundle) serve(tb testing.TB, log *slog.Logger) http.Handler {
 	server := grpc.NewServer(grpc.UnaryInterceptor(b.grpc.intercept))
 	rafflev1.RegisterParticipationServiceServer(server, b.grpc)
 	rafflev1.RegisterRaffleServiceServer(server, b.grpc)
+	rafflev1.RegisterAuditServiceServer(server, b.grpc)
 	listener := bufconn.Listen(1 << 20)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
