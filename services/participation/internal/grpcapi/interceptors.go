@@ -5,14 +5,19 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	grpcmetadata "google.golang.org/grpc/metadata"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
@@ -26,9 +31,26 @@ type statuses struct{ log *slog.Logger }
 func (s *statuses) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	resp, err := next(ctx, req)
 	if err != nil {
-		return nil, toStatus(ctx, s.log, err)
+		err = toStatus(ctx, s.log, err)
+		pushBack(ctx, err)
+		return nil, err
 	}
 	return resp, nil
+}
+
+// pushBack lets the retries of gRPC itself, which do not know RetryInfo, wait as long as it
+// asks for: https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback
+func pushBack(ctx context.Context, err error) {
+	st := status.Convert(err)
+	if st.Code() != codes.Unavailable && st.Code() != codes.ResourceExhausted {
+		return
+	}
+	for _, detail := range st.Details() {
+		if retry, ok := detail.(*errdetails.RetryInfo); ok {
+			wait := strconv.FormatInt(retry.GetRetryDelay().AsDuration().Milliseconds(), 10)
+			_ = grpc.SetTrailer(ctx, grpcmetadata.Pairs("grpc-retry-pushback-ms", wait)) // fails only without a call
+		}
+	}
 }
 
 func (s *statuses) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {

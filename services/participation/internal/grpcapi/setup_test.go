@@ -122,6 +122,7 @@ type testBundle struct {
 	raffles  rafflev1.RaffleServiceClient
 	entries  rafflev1.ParticipationServiceClient
 	stopping chan struct{}
+	dial     func(context.Context) (net.Conn, error)
 }
 
 // setup serves a store that succeeds, until the test ends. change may be nil.
@@ -148,8 +149,9 @@ func setup(t *testing.T, change func(*Config)) *testBundle {
 			t.Errorf("Serve: %v", err)
 		}
 	})
+	b.dial = listener.DialContext
 	b.conn, err = grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return b.dial(ctx) }))
 	if err != nil {
 		t.Fatal(err)
 	}
