@@ -45,7 +45,7 @@ type Client struct {
 }
 
 // serviceConfig spreads calls over all addresses of a name, such as those of a headless
-// Service of Kubernetes. It has no retries: gRPC's do not wait as long as RetryInfo asks.
+// Service of Kubernetes. It has no retries: gRPC's end after five attempts.
 const serviceConfig = `{"loadBalancingConfig":[{"round_robin":{}}]}`
 
 // A dead link is noticed after 13 s of silence. The service permits a ping each 10 s.
@@ -126,7 +126,7 @@ func (c *Client) call(
 		}
 		wait := pause(attempts, e.RetryAfter)
 		if deadline, ok := ctx.Deadline(); !e.mayPass() || ok && time.Until(deadline) < wait {
-			return e
+			return e.givenUp()
 		}
 		if !sleep(ctx, wait) {
 			return newError(status.FromContextError(ctx.Err()))

@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"golang.org/x/oauth2"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
@@ -93,6 +96,48 @@ func TestClient_ReturnsAtOnceIfTheDeadlineComesFirst(t *testing.T) {
 	}
 }
 
+// Once no instance is ready, a Service of Kubernetes has no address, and its name does not
+// resolve: gRPC answers by itself. The client goes on trying, and if that takes too long, its
+// error says when to try again, as that of a service does.
+func TestClient_SaysWhenToRetryIfNoServiceCanBeReached(t *testing.T) {
+	t.Parallel()
+	for name, state := range map[string]resolver.State{"no address": {}, "nobody there": {Addresses: []resolver.Address{{Addr: "127.0.0.1:1"}}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{}
+			address, stop, err := f.serve()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+			service := manual.NewBuilderWithScheme("service")
+			service.InitialState(state)
+			c, err := client.New("service:///participation", client.Options{Dial: []grpc.DialOption{grpc.WithResolvers(service)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_, err = c.Enter(ctx, 1, "alice")
+			e, ok := errors.AsType[*client.Error](err)
+			if !ok || e.Code != codes.Unavailable || e.Reason != "" || e.RetryAfter != time.Second {
+				t.Errorf("%#v", err)
+			}
+
+			entered := make(chan error, 1)
+			go func() {
+				_, err := c.Enter(deadline(t), 1, "alice")
+				entered <- err
+			}()
+			service.UpdateState(resolver.State{Addresses: []resolver.Address{{Addr: address}}})
+			if err := <-entered; err != nil || len(f.placed) != 1 {
+				t.Errorf("once there is a service: %v, %d entries", err, len(f.placed))
+			}
+		})
+	}
+}
+
 func TestClient_ReturnsTypedErrors(t *testing.T) {
 	t.Parallel()
 	for _, refused := range []error{
@@ -102,7 +147,7 @@ func TestClient_ReturnsTypedErrors(t *testing.T) {
 		f := &fake{fail: func(int) error { return refused }}
 		_, err := f.start(t, client.Options{}).Enter(deadline(t), 1, "alice")
 		e, ok := errors.AsType[*client.Error](err)
-		if !ok || e.Reason == "" || e.Metadata["limit"] != "2" || status.Code(err) != status.Code(refused) || f.requests != 1 {
+		if !ok || e.Reason == "" || e.RetryAfter != 0 || e.Metadata["limit"] != "2" || status.Code(err) != status.Code(refused) || f.requests != 1 {
 			t.Errorf("%#v after %d requests", err, f.requests)
 		}
 	}

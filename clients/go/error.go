@@ -22,8 +22,8 @@ type Error struct {
 	Message string
 	// Metadata holds every part of the message that varies, but no member ids.
 	Metadata map[string]string
-	// RetryAfter is how long to wait before the same call may succeed; 0 if the service
-	// says nothing about that.
+	// RetryAfter is how long to wait before the same call may succeed: what the service says,
+	// or a second if none has answered; 0 if the same call would fail again.
 	RetryAfter time.Duration
 
 	status *status.Status // nil if the error comes from a gateway
@@ -60,11 +60,23 @@ func newError(s *status.Status) *Error {
 	return e
 }
 
+// givenUp returns the error of a call that is not repeated any more.
+func (e *Error) givenUp() *Error {
+	if e.mayPass() && e.RetryAfter == 0 {
+		e.RetryAfter = unreachedPause
+	}
+	return e
+}
+
 // mayPass reports whether the same call may succeed later. RESOURCE_EXHAUSTED without a
 // time comes from the transport, which refuses a message that is too large.
 func (e *Error) mayPass() bool {
 	return e.Code == codes.Unavailable || e.Code == codes.ResourceExhausted && e.RetryAfter > 0
 }
+
+// unreachedPause is for gRPC's own UNAVAILABLE, which has no RetryInfo: no service has
+// answered, as when all instances have left a Service of Kubernetes.
+const unreachedPause = time.Second
 
 // firstPause and lastPause bound the random part of a pause between two attempts.
 const (

@@ -43,6 +43,9 @@ type Odds struct {
 const (
 	// maxSilence is three heartbeats: a connection that is silent for longer is dead.
 	maxSilence = 45 * time.Second
+	// maxConnecting bounds the time until a gateway answers, which it does at once. A Service
+	// of Kubernetes leads some connections to a machine that has vanished, where nobody does.
+	maxConnecting = 10 * time.Second
 	// firstRetry is the time between two connections until the gateway sets another.
 	firstRetry = 3 * time.Second
 	maxRetry   = time.Minute
@@ -132,13 +135,14 @@ func (s *subscription) connect(ctx context.Context) error {
 	if s.lastID != "" {
 		req.Header.Set("Last-Event-ID", s.lastID)
 	}
-	silence := time.AfterFunc(maxSilence, cancel)
+	silence := time.AfterFunc(maxConnecting, cancel)
 	defer silence.Stop()
 	resp, err := s.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
 	defer resp.Body.Close()
+	silence.Reset(maxSilence)
 	if resp.StatusCode == http.StatusNoContent {
 		return errNoMore
 	}

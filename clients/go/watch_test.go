@@ -28,7 +28,8 @@ type answer struct {
 	header http.Header
 	body   string
 	open   bool
-	beats  int // heartbeats after the body, 15 s apart
+	beats  int  // heartbeats after the body, 15 s apart
+	silent bool // there is no answer
 }
 
 func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -36,6 +37,10 @@ func (g *gateway) RoundTrip(r *http.Request) (*http.Response, error) {
 	a := g.answers[len(g.requests)-1]
 	if a.status == 0 {
 		return nil, errors.New("refused")
+	}
+	if a.silent {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
 	}
 	header := http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}
 	maps.Copy(header, a.header)
@@ -131,6 +136,7 @@ func TestWatch_LeavesASilentConnection(t *testing.T) {
 		{status: 200, body: event(1, 1, "OPEN"), open: true}:            45 * time.Second,
 		{status: 200, body: event(1, 1, "OPEN"), open: true, beats: 10}: 195 * time.Second,
 		{status: 200, open: true}:                                       45 * time.Second,
+		{status: 200, silent: true}:                                     10 * time.Second, // as at a machine that has vanished
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := &gateway{answers: []answer{*body, {status: 204}}}
