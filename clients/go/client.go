@@ -72,6 +72,7 @@ func New(target string, o Options) (*Client, error) {
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(secured),
 		grpc.WithDefaultServiceConfig(serviceConfig),
+		SteadyDNS(),
 		grpc.WithConnectParams(connecting),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true,
