@@ -2,6 +2,7 @@ package access
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"net/url"
 	"testing"
 	"time"
@@ -26,6 +27,9 @@ func TestCertificates_GiveRolesByName(t *testing.T) {
 		{x509.Certificate{URIs: []*url.URL{ops}}, "spiffe://example.org/ops", Operator | Member},
 		{x509.Certificate{DNSNames: []string{"other", "shop.example.org"}}, "shop.example.org", Backend},
 		{x509.Certificate{DNSNames: []string{"SHOP.example.org.evil"}}, "", 0},
+		{x509.Certificate{URIs: []*url.URL{ops.JoinPath("other")}}, "", 0},
+		// What a certificate says of its subject is no name of it.
+		{x509.Certificate{Subject: pkix.Name{CommonName: "shop.example.org"}, EmailAddresses: []string{"shop.example.org"}}, "", 0},
 	} {
 		c.certificate.NotAfter = expires
 		who := certificates.Identify(&c.certificate)

@@ -36,13 +36,14 @@ const (
 // keySet is what was read at one time.
 type keySet struct {
 	text []byte
-	byID map[string]key
+	keys []key
 }
 
-// key is a public key, and the algorithm that it is for, if the set names one.
+// key is a public key.
 type key struct {
+	id        string // empty if the set names none; several keys may have the same
 	public    crypto.PublicKey
-	algorithm string
+	algorithm string // that it is for; empty if the set names none
 }
 
 // parseKeys reads a JWK set. Keys of kinds that no known algorithm has are left out; a
@@ -52,7 +53,7 @@ func parseKeys(text []byte) (*keySet, error) {
 	if err := json.Unmarshal(text, &set); err != nil {
 		return nil, errors.New("not a JWK set")
 	}
-	keys := &keySet{text: text, byID: map[string]key{}}
+	keys := &keySet{text: text}
 	for _, one := range set.Keys {
 		parsed, err := jwkset.NewJWKFromMarshal(one, jwkset.JWKMarshalOptions{Private: true}, jwkset.JWKValidateOptions{})
 		if err != nil {
@@ -66,9 +67,9 @@ func parseKeys(text []byte) (*keySet, error) {
 		if _, secret := public.([]byte); secret || (one.USE != "" && one.USE != jwkset.UseSig) {
 			continue
 		}
-		keys.byID[one.KID] = key{public, one.ALG.String()}
+		keys.keys = append(keys.keys, key{one.KID, public, one.ALG.String()})
 	}
-	if len(keys.byID) == 0 {
+	if len(keys.keys) == 0 {
 		return nil, errors.New("it has no public key for signatures")
 	}
 	return keys, nil
@@ -165,7 +166,7 @@ func (k *keys) refresh(ctx context.Context) error {
 	}
 	k.set.Store(set)
 	if before != nil {
-		k.log.Info("the keys of tokens have changed", "keys", len(set.byID))
+		k.log.Info("the keys of tokens have changed", "keys", len(set.keys))
 	}
 	return nil
 }
@@ -198,7 +199,7 @@ func (k *keys) finishRead() {
 	k.reading = nil
 }
 
-// find returns the key with an id. A token without an id may be signed by any key of
+// find returns the keys with an id. A token without an id may be signed by any key of
 // its algorithm.
 func (k *keys) find(ctx context.Context, id, algorithm string) (set *keySet, found []crypto.PublicKey, err error) {
 	for attempt := range 2 {
@@ -222,15 +223,8 @@ func (k *keys) find(ctx context.Context, id, algorithm string) (set *keySet, fou
 }
 
 func (s *keySet) find(id, algorithm string) (found []crypto.PublicKey) {
-	suits := func(k key) bool { return k.algorithm == "" || k.algorithm == algorithm }
-	if id != "" {
-		if k, ok := s.byID[id]; ok && suits(k) {
-			return []crypto.PublicKey{k.public}
-		}
-		return nil
-	}
-	for _, k := range s.byID {
-		if suits(k) {
+	for _, k := range s.keys {
+		if (id == "" || k.id == id) && (k.algorithm == "" || k.algorithm == algorithm) {
 			found = append(found, k.public)
 		}
 	}

@@ -7,12 +7,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,7 +73,7 @@ func TestTokens_AnyTokenIsAMembersIfSettingsSaySo(t *testing.T) {
 	s := settings(tokentest.File(t, key))
 	s.MemberScope = "*"
 	tokens := start(t, s)
-	for scope, want := range map[string]access.Role{"": access.Member, "openid": access.Member, "backend": access.Backend} {
+	for scope, want := range map[string]access.Role{"": access.Member, "openid": access.Member, "*": access.Member, "backend": access.Backend, "* backend": access.Backend} {
 		if who, err := tokens.Verify(t.Context(), key.Token("7", scope)); err != nil || who.Roles != want {
 			t.Errorf("%q: %+v, %v", scope, who, err)
 		}
@@ -120,23 +117,33 @@ func TestTokens_RefuseWhatIsNotPinned(t *testing.T) {
 		"signed with the public key":   hmac,
 		"not signed":                   none,
 		"with an algorithm of no sort": forged(`{"alg":"ES512","kid":"1"}`),
-		"with an extension":            forged(`{"alg":"ES256","kid":"1","crit":["b64"]}`),
+		"with an extension":            key.Sign(claims, map[string]any{"crit": []string{"b64"}}),
+		"with a name for an algorithm": forged(`{"alg":"marked","kid":"1"}`),
 		"with a changed claim":         signed[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"8"}`)) + "." + signed[2],
 		"cut off":                      good[:len(good)-10],
-		"too long":                     good + strings.Repeat("x", 10_000),
+		"too long":                     key.Token("7", "member", map[string]any{"more": strings.Repeat("x", 10_000)}),
+		"in another encoding":          signed[0] + "." + signed[1] + "." + withOtherBits(signed[2]),
 		"empty":                        "",
 		"text":                         "no token at all",
 	} {
 		who, err := tokens.Verify(t.Context(), token)
 		if _, ok := errors.AsType[*access.InvalidError](err); !ok || who != nil {
 			t.Errorf("a token %s: %+v, %v", name, who, err)
-		} else if token != "" && strings.Contains(err.Error(), token) {
+		} else if token != "" && strings.Contains(err.Error(), token) || strings.Contains(err.Error(), "marked") {
 			t.Errorf("a token %s is in the error %q", name, err)
 		}
 	}
 	if _, err := tokens.Verify(t.Context(), good); err != nil {
 		t.Errorf("a good token: %v", err)
 	}
+}
+
+// withOtherBits returns another text that decoders which are not strict read as the same
+// bytes: of the last character of a signature, only the first two bits count.
+func withOtherBits(signature string) string {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(signature) - 1
+	return signature[:last] + string(digits[strings.IndexByte(digits, signature[last])^1])
 }
 
 func TestTokens_ExpireAfterTheLeeway(t *testing.T) {
@@ -146,8 +153,11 @@ func TestTokens_ExpireAfterTheLeeway(t *testing.T) {
 	s.Leeway = time.Minute
 	tokens := start(t, s)
 	ago := func(d time.Duration) map[string]any { return map[string]any{"exp": time.Now().Add(-d).Unix()} }
-	if _, err := tokens.Verify(t.Context(), key.Token("7", "member", ago(30*time.Second))); err != nil {
+	within := ago(30 * time.Second)
+	if who, err := tokens.Verify(t.Context(), key.Token("7", "member", within)); err != nil {
 		t.Errorf("within the leeway: %v", err)
+	} else if want := within["exp"].(int64) + 60; who.Expires.Unix() != want { // the end of streams
+		t.Errorf("within the leeway it expires at %d, want %d", who.Expires.Unix(), want)
 	}
 	if _, err := tokens.Verify(t.Context(), key.Token("7", "member", ago(2*time.Minute))); !errors.Is(err, access.ErrExpired) {
 		t.Errorf("after the leeway: %v", err)
@@ -160,104 +170,6 @@ func TestTokens_ExpireAfterTheLeeway(t *testing.T) {
 		_, err := tokens.Verify(t.Context(), soon)
 		return errors.Is(err, access.ErrExpired)
 	})
-}
-
-// What is remembered of a token holds for the keys that it was verified with.
-func TestTokens_FollowTheFileOfKeys(t *testing.T) {
-	t.Parallel()
-	before, after := tokentest.NewKey(t, "1"), tokentest.NewKey(t, "2")
-	file := tokentest.File(t, before)
-	tokens := start(t, settings(file))
-	old, renewed := before.Token("7", "member"), after.Token("7", "member")
-	if _, err := tokens.Verify(t.Context(), old); err != nil {
-		t.Fatal(err)
-	}
-	write := func(text []byte) {
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write([]byte("half a f"))
-	write(tokentest.JWKS(t, after))
-	testenv.Eventually(t, "the new key counts", 10*time.Second, func() bool {
-		_, err := tokens.Verify(t.Context(), renewed)
-		return err == nil
-	})
-	if _, err := tokens.Verify(t.Context(), old); err == nil {
-		t.Error("the key that was removed still counts")
-	}
-}
-
-// keyServer serves a JWK set that a test changes.
-type keyServer struct {
-	*httptest.Server
-	text  atomic.Pointer[[]byte] // nil: it fails
-	asked atomic.Int64
-}
-
-func newKeyServer(t *testing.T) *keyServer {
-	t.Helper()
-	s := &keyServer{}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.asked.Add(1)
-		if text := s.text.Load(); text != nil {
-			_, _ = w.Write(*text)
-			return
-		}
-		w.WriteHeader(http.StatusBadGateway)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *keyServer) serve(text []byte) { s.text.Store(&text) }
-
-func TestTokens_NeedKeysBeforeTheyVerify(t *testing.T) {
-	t.Parallel()
-	key, server := tokentest.NewKey(t, "1"), newKeyServer(t)
-	tokens := start(t, settings(server.URL))
-	token := key.Token("7", "member")
-	if _, err := tokens.Verify(t.Context(), token); !errors.Is(err, access.ErrKeysUnavailable) {
-		t.Errorf("without keys: %v", err)
-	}
-	server.serve(tokentest.JWKS(t, key))
-	testenv.Eventually(t, "the keys are read", 10*time.Second, func() bool {
-		_, err := tokens.Verify(t.Context(), token)
-		return err == nil
-	})
-}
-
-func TestTokens_ReadTheKeysAgainForAnUnknownOne(t *testing.T) {
-	t.Parallel()
-	before, after, server := tokentest.NewKey(t, "1"), tokentest.NewKey(t, "2"), newKeyServer(t)
-	server.serve(tokentest.JWKS(t, before))
-	tokens := start(t, settings(server.URL)) // reads every 5 min by itself
-	testenv.Eventually(t, "the keys are read", 10*time.Second, func() bool {
-		_, err := tokens.Verify(t.Context(), before.Token("7", "member"))
-		return err == nil
-	})
-	server.serve(tokentest.JWKS(t, before, after))
-	testenv.Eventually(t, "the new key counts", 10*time.Second, func() bool {
-		_, err := tokens.Verify(t.Context(), after.Token("7", "member"))
-		return err == nil
-	})
-
-	// The keys that are known are used while the URL fails, and a flood of tokens with
-	// unknown keys asks it a few times only.
-	server.text.Store(nil)
-	asked := server.asked.Load()
-	stranger := tokentest.NewKey(t, "3")
-	for range 200 {
-		if _, err := tokens.Verify(t.Context(), stranger.Token("7", "member")); err == nil {
-			t.Fatal("a stranger's token is accepted")
-		}
-	}
-	if got := server.asked.Load() - asked; got > 3 {
-		t.Errorf("200 tokens with an unknown key made %d requests", got)
-	}
-	if _, err := tokens.Verify(t.Context(), after.Token("8", "member")); err != nil {
-		t.Errorf("while the URL fails: %v", err)
-	}
 }
 
 func TestTokens_WithoutKeyID(t *testing.T) {
@@ -329,36 +241,5 @@ func TestBearer_ReadsOneHeader(t *testing.T) {
 		if got, err := access.Bearer(c.headers); got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%q: %q, %v", c.headers, got, err)
 		}
-	}
-}
-
-// The keys that were read stay in use, whatever the URL answers instead.
-func TestTokens_KeepTheKeysWhileTheURLFails(t *testing.T) {
-	t.Parallel()
-	for name, answer := range map[string][]byte{
-		"an error": nil, "no JSON": []byte("<html>"), "no set": []byte(`{}`), "no keys": []byte(`{"keys":[]}`),
-		"a secret only": []byte(`{"keys":[{"kty":"oct","kid":"1","k":"c2VjcmV0"}]}`),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			key, server := tokentest.NewKey(t, "1"), newKeyServer(t)
-			server.serve(tokentest.JWKS(t, key))
-			s := settings(server.URL)
-			s.Refresh = 100 * time.Millisecond
-			tokens := start(t, s)
-			testenv.Eventually(t, "the keys are read", 10*time.Second, func() bool {
-				_, err := tokens.Verify(t.Context(), key.Token("7", "member"))
-				return err == nil
-			})
-			server.text.Store(nil)
-			if answer != nil {
-				server.serve(answer)
-			}
-			asked := server.asked.Load()
-			testenv.Eventually(t, "the URL was read again", 10*time.Second, func() bool { return server.asked.Load() >= asked+3 })
-			if _, err := tokens.Verify(t.Context(), key.Token("8", "member")); err != nil {
-				t.Error(err)
-			}
-		})
 	}
 }

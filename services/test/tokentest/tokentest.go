@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -57,10 +58,18 @@ func (k *Key) Token(subject, scope string, change ...map[string]any) string {
 			}
 		}
 	}
+	return k.Sign(claims, nil)
+}
+
+// Sign returns a token with these claims, and with these fields in its header beside
+// those that every token has.
+func (k *Key) Sign(claims jwt.MapClaims, header map[string]any) string {
+	k.t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
 	if k.id != "" {
 		token.Header["kid"] = k.id
 	}
+	maps.Copy(token.Header, header)
 	text, err := token.SignedString(k.private)
 	if err != nil {
 		k.t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -92,6 +93,9 @@ func (a *authentication) identify(ctx context.Context) (*access.Identity, error)
 	}
 	if certificate := certificateOf(ctx); certificate != nil {
 		if who := a.Certificates.Identify(certificate); who != nil {
+			if time.Now().After(who.Expires) { // since the connection was made
+				return nil, access.ErrExpired
+			}
 			return who, nil
 		}
 	}

@@ -2,6 +2,8 @@ package grpcapi
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -16,6 +18,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	grpcmetadata "google.golang.org/grpc/metadata"
@@ -366,6 +369,23 @@ func TestAuthentication_BelievesTheFacadeOnly(t *testing.T) {
 	}
 	if got := passedOn(ctx, &peer.Peer{Addr: bufconn.Listen(1).Addr()}, CertificateKey); got != "x" {
 		t.Errorf("in memory: %q", got)
+	}
+}
+
+// A connection may last longer than the certificate with which it was made.
+func TestAuthentication_ACertificateExpiresOnAnOpenConnection(t *testing.T) {
+	t.Parallel()
+	a := &authentication{Access{Certificates: access.Certificates{"shop.example.org": access.Backend}}}
+	for _, c := range []struct {
+		expires time.Time
+		want    error
+	}{{time.Now().Add(time.Minute), nil}, {time.Now().Add(-time.Minute), access.ErrExpired}} {
+		certificate := &x509.Certificate{DNSNames: []string{"shop.example.org"}, NotAfter: c.expires}
+		info := credentials.TLSInfo{State: tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{certificate}}}}
+		who, err := a.identify(peer.NewContext(t.Context(), &peer.Peer{Addr: &net.TCPAddr{}, AuthInfo: info}))
+		if !errors.Is(err, c.want) || who.Has(access.Backend) != (c.want == nil) {
+			t.Errorf("expiring at %v: %+v, %v", c.expires, who, err)
+		}
 	}
 }
 
