@@ -39,8 +39,10 @@ const connectTimeout = 2 * time.Second
 var (
 	// notForwarded are header fields of requests that participation does not get: it
 	// reads no cookies, changes no protocol, and must not encode its answers. It gets the
-	// token that was verified here.
-	notForwarded = []string{"Accept-Encoding", "Authorization", "Connection", "Cookie", "Upgrade"}
+	// token that was verified here. Whether a page may send the request was decided here,
+	// too: participation has another name than the gateway, and would take our own page for
+	// that of a stranger.
+	notForwarded = []string{"Accept-Encoding", "Authorization", "Connection", "Cookie", "Origin", "Sec-Fetch-Site", "Upgrade"}
 	// passedOn are header fields of participation's answers that clients get.
 	passedOn = []string{"Content-Length", "Content-Type", "Retry-After", "Www-Authenticate"}
 )

@@ -31,8 +31,11 @@ func TestGuarded_RefusesChangesByOtherOrigins(t *testing.T) {
 		"curl": nil, "our page": {"Sec-Fetch-Site", "same-origin", "Origin", f.base}, "our page in an old browser": {"Origin", f.base},
 		"an origin that is allowed": {"Sec-Fetch-Site", "cross-site", "Origin", "https://shop.example"},
 	} {
-		if resp := f.get(http.MethodPost, path, header...); resp.StatusCode != http.StatusOK || len(f.taken()) != 1 {
+		resp, got := f.get(http.MethodPost, path, header...), f.taken()
+		if resp.StatusCode != http.StatusOK || len(got) != 1 {
 			t.Errorf("%s: %s", name, resp.Status)
+		} else if h := got[0].Header; h.Get("Origin") != "" || h.Get("Sec-Fetch-Site") != "" { // participation has another name
+			t.Errorf("%s: participation is told of the page: %v", name, h)
 		}
 	}
 	if status, _ := f.body(http.MethodGet, "/api/v1/raffles", "Sec-Fetch-Site", "cross-site"); status != http.StatusOK {
