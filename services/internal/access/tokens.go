@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -112,12 +113,23 @@ func (t *Tokens) Verify(ctx context.Context, token string) (*Identity, error) {
 		return nil, keyErr
 	case err != nil:
 		return nil, reasonOf(err)
-	case c.Subject == "":
-		return nil, invalid("the token has no subject")
+	case !isName(c.Subject):
+		return nil, invalid("the token's subject must have 1 to 255 bytes, all of them visible characters and blanks")
 	}
 	who := &Identity{Subject: c.Subject, Roles: t.roles(&c), Expires: c.ExpiresAt.Add(t.leeway)}
 	t.remembered.put(hash, with, who)
 	return who, nil
+}
+
+// maxSubject bounds a subject in bytes, as
+// https://openid.net/specs/openid-connect-core-1_0.html#IDToken does.
+const maxSubject = 255
+
+// isName reports whether a subject can be shown to operators as who has done something:
+// it is not empty, not long, and has no character that shows nothing or changes how the
+// text around it is shown.
+func isName(subject string) bool {
+	return subject != "" && len(subject) <= maxSubject && !strings.ContainsFunc(subject, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // roles returns the roles that the scopes of a token give.

@@ -113,6 +113,11 @@ func TestTokens_RefuseWhatIsNotPinned(t *testing.T) {
 		"without audience":             key.Token("7", "member", map[string]any{"aud": nil}),
 		"without expiry":               key.Token("7", "member", map[string]any{"exp": nil}),
 		"without subject":              key.Token("", "member"),
+		"with a long subject":          key.Token(strings.Repeat("x", 256), "member"),
+		"with a NUL in its subject":    key.Token("a\x00b", "operator"), // PostgreSQL can't store it
+		"with a line end in it":        key.Token("a\nb", "operator"),
+		"with a subject that turns":    key.Token("a\u202eb", "operator"),
+		"with a hidden subject":        key.Token("a\u200bb", "operator"),
 		"not valid yet":                key.Token("7", "member", map[string]any{"nbf": time.Now().Add(time.Hour).Unix()}),
 		"signed with the public key":   hmac,
 		"not signed":                   none,
@@ -133,8 +138,10 @@ func TestTokens_RefuseWhatIsNotPinned(t *testing.T) {
 			t.Errorf("a token %s is in the error %q", name, err)
 		}
 	}
-	if _, err := tokens.Verify(t.Context(), good); err != nil {
-		t.Errorf("a good token: %v", err)
+	for _, token := range []string{good, key.Token("Ann Müller, auth0|5f", "member"), key.Token(strings.Repeat("x", 255), "member")} {
+		if _, err := tokens.Verify(t.Context(), token); err != nil {
+			t.Errorf("a good token: %v", err)
+		}
 	}
 }
 
