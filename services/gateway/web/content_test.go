@@ -110,3 +110,33 @@ func TestContent_IsCompressedForWhoTakesIt(t *testing.T) {
 		t.Errorf("the first bytes are %q", part.Body.String())
 	}
 }
+
+// Whoever can set a cookie can't make the page say what it never says.
+func TestForm_CookieBringsNoText(t *testing.T) {
+	t.Parallel()
+	const (
+		evil = "Call+0900+666"
+		id   = "5f0e4c11-9d86-4c3c-9a0d-5a0eaaaaaaaa"
+	)
+	for said, want := range map[string]string{
+		"is=ENTERED&n=3&ticket=43":       "43",
+		"is=ENTERED&n=3&ticket=" + evil:  "", // it is left out
+		"is=ENTERED&n=" + evil:           "",
+		"is=UNREACHABLE&request=" + id:   id,
+		"is=UNREACHABLE&request=" + evil: "",
+		"is=" + evil:                     "",
+		"is=":                            "",
+	} {
+		page := get(t, http.MethodGet, "/raffle/1", http.Header{"Cookie": {"rafflecast-said=" + said}})
+		body := page.Body.String()
+		if page.Code != http.StatusOK || strings.Contains(body, "0900") {
+			t.Errorf("%s is on the page", said)
+		}
+		if !strings.Contains(body, want) || !strings.Contains(body, `id="enter-message"`) {
+			t.Errorf("%s: the page has no %q", said, want)
+		}
+		if got := page.Header().Get("Cache-Control"); got != "private, no-store" {
+			t.Errorf("%s: Cache-Control %s", said, got)
+		}
+	}
+}

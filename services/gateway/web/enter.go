@@ -93,7 +93,9 @@ func (s *site) place(r *http.Request, raffleID int64, memberID, requestID string
 	}
 }
 
-// saidOf returns what to say of the visitor's last form, once, or nil.
+// saidOf returns what to say of the visitor's last form, once, or nil. Others can set the
+// cookie, such as a site whose name ends as ours does. So it chooses among texts of ours,
+// and has numbers and an id for them, and no text.
 func (t *texts) saidOf(w http.ResponseWriter, r *http.Request) *formOutcome {
 	cookie, err := r.Cookie(saidName)
 	if err != nil {
@@ -106,14 +108,18 @@ func (t *texts) saidOf(w http.ResponseWriter, r *http.Request) *formOutcome {
 	}
 	switch is := outcome.Get("is"); is {
 	case entered:
-		n, _ := strconv.ParseInt(outcome.Get("n"), 10, 64)
-		text := t.Get("enteredByForm", "n", n)
-		if ticket := outcome.Get("ticket"); ticket != "" {
-			text += " " + t.Get("enteredTicket", "ticket", ticket)
+		n, _ := strconv.ParseUint(outcome.Get("n"), 10, 63)
+		text := t.Get("enteredByForm", "n", int64(n))
+		if ticket, err := strconv.ParseUint(outcome.Get("ticket"), 10, 63); err == nil {
+			text += " " + t.Get("enteredTicket", "ticket", strconv.FormatUint(ticket, 10))
 		}
 		return &formOutcome{Kind: "good", Text: text}
 	case unreachable:
-		return &formOutcome{Kind: "bad", Text: t.Get("unreachable"), requestID: outcome.Get("request")}
+		request := outcome.Get("request")
+		if uuid.Validate(request) != nil {
+			request = ""
+		}
+		return &formOutcome{Kind: "bad", Text: t.Get("unreachable"), requestID: request}
 	case nameMissing:
 		return &formOutcome{Kind: "name", Text: t.Get("nameNeeded")}
 	default:
