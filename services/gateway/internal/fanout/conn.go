@@ -47,6 +47,8 @@ type conn struct {
 	turn     uint8 // subscription to begin with when lagging, so that none starves
 	timedOut bool  // the socket has failed because the client took nothing for too long
 	removed  bool
+	// forMembers means that the client may watch raffles for members.
+	forMembers bool
 	// patient means that the kernel does not bound how long data stays unacknowledged.
 	patient  bool
 	signals  signal // guarded by the shard's inbox
@@ -125,6 +127,9 @@ func (c *conn) send(frame []byte, now time.Duration) outcome {
 func (c *conn) sendUpdate(sub *Subscription, u *odds.Update, now time.Duration, buf *[]byte) outcome {
 	if u == nil || !u.Newer(sub.Life, sub.LastSent) {
 		return writable
+	}
+	if u.MembersOnly && !c.forMembers {
+		return finished // another raffle has the id now: the client comes back, and is asked who it is
 	}
 	frame, isShared := c.encoded(sub, u, buf)
 	n, outcome := c.write(frame, now)

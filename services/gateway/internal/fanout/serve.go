@@ -49,7 +49,8 @@ type Stream struct {
 	// Backlog is sent next: updates of those of these raffles whose Reset is 0, each newer
 	// than the one before and than LastSent. Other connections may share the slice.
 	Backlog []*odds.Update
-	// EndsBy, unless it is zero, ends the connection if its lifetime would last longer.
+	// EndsBy, unless it is zero, ends the connection if its lifetime would last longer. If
+	// it is zero, an update of a raffle for members ends the connection, and is not sent.
 	EndsBy time.Time
 	// Done, if set, is called once when the connection has ended, and must not block. It
 	// is not called if Serve returns false.
@@ -169,7 +170,9 @@ func (h *Hub) newConn(stream Stream) *conn {
 		interval:  int32(jitter(h.cfg.Heartbeat).Milliseconds()),
 		endsAt:    now + jitter(h.cfg.Lifetime),
 		ending:    MaxLifetime,
-		turn:      uint8(rand.N(uint(len(stream.Subscriptions)))),
+
+		forMembers: !stream.EndsBy.IsZero(),
+		turn:       uint8(rand.N(uint(len(stream.Subscriptions)))),
 	}
 	if !stream.EndsBy.IsZero() {
 		c.endsAt = min(c.endsAt, now+time.Until(stream.EndsBy))

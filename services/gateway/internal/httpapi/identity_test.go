@@ -15,6 +15,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 	"github.com/rafflecast/rafflecast/services/test/tokentest"
 )
 
@@ -102,10 +103,13 @@ func TestMembersOnly_IsListedForMembers(t *testing.T) {
 			header []string
 			want   int
 		}{{nil, 1}, {cookie("x"), 1}, {cookie(key.Token("7", "member")), 2}} {
-			_, body := b.body(http.MethodGet, "/api/v1/raffles", c.header...)
+			resp := b.get(http.MethodGet, "/api/v1/raffles", c.header...)
 			var list struct{ Raffles []json.RawMessage }
-			if err := json.Unmarshal([]byte(body), &list); err != nil || len(list.Raffles) != c.want {
-				t.Errorf("%v: %s, %v", c.header, body, err)
+			if err := json.NewDecoder(resp.Body).Decode(&list); err != nil || len(list.Raffles) != c.want {
+				t.Errorf("%v: %d raffles, %v", c.header, len(list.Raffles), err)
+			}
+			if isPrivate := resp.Header.Get("Cache-Control") == "private, no-store"; isPrivate != (c.want == 2) {
+				t.Errorf("%v: caches may keep it: %v", c.header, resp.Header)
 			}
 		}
 	})
@@ -151,16 +155,65 @@ func TestMembersOnly_StreamEndsWithItsToken(t *testing.T) {
 	})
 }
 
+// A long poll ends with its token, and tells nothing afterwards.
+func TestMembersOnly_LongPollEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	forEach(t, socketTransports, func(b *testBundle) { b.cfg.Tokens = tokens }, func(b *testBundle) {
+		b.publish(forMembers(2, 1))
+		token := key.Token("7", "member", map[string]any{"exp": time.Now().Add(2 * time.Second).Unix()})
+		header := append(cookie(token), "If-None-Match", `"2:`+testEpoch+`:1"`)
+		from := time.Now()
+		b.refused(http.MethodGet, "/api/v1/raffles/2/odds?wait=60s", 401, "TOKEN_EXPIRED", header...)
+		if took := time.Since(from); took > 30*time.Second {
+			b.t.Errorf("it ended after %v", took)
+		}
+	})
+}
+
+// After a restore, an id may name another raffle. Who watches the one before, which was
+// for everybody, is told nothing of one for members.
+func TestMembersOnly_IsHiddenFromThoseWhoWatchedAnotherRaffle(t *testing.T) {
+	t.Parallel()
+	secret := nextLife(1, 1)
+	secret.MembersOnly = true
+	forEach(t, allTransports, nil, func(b *testBundle) {
+		b.publish(update(1, 1))
+		b.publish(update(2, 1))
+		one, several := b.subscribe(subscribe1), b.subscribe("/api/v1/raffles/subscribe?id=2&id=1")
+		one.opening()
+		several.opening()
+		several.next()
+		published := make(chan struct{})
+		go func() {
+			defer close(published)
+			if err := testenv.Await("a client waits", 10*time.Second, func() bool { return b.hub.Open() == 3 }); err != nil {
+				b.t.Error(err) // the request ends by itself
+			}
+			b.publish(secret)
+		}()
+		b.refused(http.MethodGet, "/api/v1/raffles/1/odds?wait=60s", 401, "TOKEN_MISSING", "If-None-Match", `"1:`+testEpoch+`:1"`)
+		<-published
+		for _, stream := range []*events{one, several} {
+			if got := stream.next(); got != "" {
+				b.t.Errorf("the stream goes on with %q", got)
+			}
+		}
+	})
+}
+
 func TestSession_PutsTheTokenIntoACookie(t *testing.T) {
 	t.Parallel()
 	key := tokentest.NewKey(t, "1")
 	tokens := newTokens(t, key)
 	forEach(t, socketTransports, func(b *testBundle) { b.cfg.Tokens = tokens }, func(b *testBundle) {
 		const path = "/api/v1/session"
+		isKept := func(resp *http.Response) bool { return resp.Header.Get("Cache-Control") != "no-store" }
 		read := func(header ...string) (s session) {
-			_, body := b.body(http.MethodGet, path, header...)
-			if err := json.Unmarshal([]byte(body), &s); err != nil {
-				t.Fatalf("%s: %v", body, err)
+			resp := b.get(http.MethodGet, path, header...)
+			if err := json.NewDecoder(resp.Body).Decode(&s); err != nil || isKept(resp) {
+				t.Fatalf("%v %v", err, resp.Header)
 			}
 			return s
 		}
@@ -172,8 +225,8 @@ func TestSession_PutsTheTokenIntoACookie(t *testing.T) {
 		b.refused(http.MethodPost, path, 401, "TOKEN_INVALID", bearer("x")...)
 		resp := b.get(http.MethodPost, path, bearer(token)...)
 		cookies := resp.Cookies()
-		if resp.StatusCode != http.StatusOK || len(cookies) != 1 {
-			t.Fatalf("%s, %v", resp.Status, cookies)
+		if resp.StatusCode != http.StatusOK || len(cookies) != 1 || isKept(resp) {
+			t.Fatalf("%s, %v", resp.Status, resp.Header)
 		}
 		c := cookies[0]
 		if c.Name != "__Host-rafflecast" || c.Value != token || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" ||
@@ -187,7 +240,7 @@ func TestSession_PutsTheTokenIntoACookie(t *testing.T) {
 			t.Errorf("with another cookie: %+v", s)
 		}
 		resp = b.get(http.MethodDelete, path, cookie(token)...)
-		if c := resp.Cookies(); resp.StatusCode != http.StatusNoContent || len(c) != 1 || c[0].MaxAge >= 0 || c[0].Value != "" {
+		if c := resp.Cookies(); resp.StatusCode != http.StatusNoContent || isKept(resp) || len(c) != 1 || c[0].MaxAge >= 0 || c[0].Value != "" {
 			t.Errorf("after the end: %s %v", resp.Status, c)
 		}
 	})
@@ -260,6 +313,37 @@ func TestMembersOnly_HidesTheDraw(t *testing.T) {
 			if got := f.taken(); len(got) > 0 && c.reason != "" {
 				t.Errorf("%s is forwarded", path)
 			}
+		}
+	}
+}
+
+// A log of a raffle for members, which never changes, is kept by no cache.
+func TestMembersOnly_LogIsNotCached(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	f := setupForwarding(t, func(c *Config) { c.Tokens = tokens }, answerRaw("application/octet-stream"))
+	f.publish(update(1, 1))
+	f.publish(forMembers(2, 1))
+	for id, isKept := range map[string]bool{"1": true, "2": false} {
+		resp := f.get(http.MethodGet, "/api/v1/raffles/"+id+"/log", cookie(key.Token("7", "member"))...)
+		if got := resp.Header.Get("Cache-Control"); resp.StatusCode != http.StatusOK || (got != "no-store") != isKept {
+			t.Errorf("raffle %s: %s %v", id, resp.Status, resp.Header)
+		}
+	}
+}
+
+// What everybody may read is asked for in nobody's name.
+func TestForward_PassesOnNoTokenThatIsNotNeeded(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	f := setupForwarding(t, func(c *Config) { c.Tokens = tokens }, answerJSON(http.StatusOK, `{}`))
+	f.publish(update(1, 1))
+	for _, header := range [][]string{bearer("x"), bearer(key.Token("7", "member")), cookie("x")} {
+		resp, got := f.get(http.MethodGet, "/api/v1/raffles/1/draw", header...), f.taken()
+		if resp.StatusCode != http.StatusOK || len(got) != 1 || got[0].Header.Get("Authorization") != "" {
+			t.Errorf("%v: %s, forwarded %v", header[0], resp.Status, got)
 		}
 	}
 }

@@ -57,6 +57,9 @@ func (a *API) odds(w http.ResponseWriter, r *http.Request) error {
 		if u, err = a.known(r.Context(), id); err != nil { // it was removed
 			return err
 		}
+		if _, err := a.mayWatch(r, u); err != nil { // the token has expired, or another raffle has the id now
+			return err
+		}
 	}
 	w.Header().Set("ETag", etag(u))
 	w.Header().Set("Cache-Control", "public, max-age=1")

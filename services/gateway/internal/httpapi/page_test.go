@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/course"
+	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
+	"github.com/rafflecast/rafflecast/services/test/tokentest"
 )
 
 // pageRequest is a browser's request for the page of a raffle.
@@ -39,6 +41,29 @@ func TestPageSource_AgreesWithTheAPI(t *testing.T) {
 		b.feed.notReady = true
 		if _, err := source.Raffles(false, "OPEN"); err == nil {
 			b.t.Error("a list without a snapshot")
+		}
+	})
+}
+
+// The page of a raffle for members is for them, as its odds are.
+func TestPageSource_HidesRafflesForMembers(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	tokens := newTokens(t, key)
+	forEach(t, socketTransports[:1], func(b *testBundle) { b.cfg.Tokens = tokens }, func(b *testBundle) {
+		b.publish(forMembers(2, 1))
+		source := b.api.PageSource(new(course.Recorder))
+		for token, reason := range map[string]respond.Reason{"": respond.TokenMissing, "x": respond.TokenInvalid, key.Token("7", "member"): ""} {
+			r := pageRequest(b.t, "2")
+			if token != "" {
+				r.AddCookie(&http.Cookie{Name: cookieName, Value: token})
+			}
+			if _, err := source.Raffle(r, "2"); (err == nil) != (reason == "") || err != nil && !respond.Is(err, reason) {
+				b.t.Errorf("want %q: %v", reason, err)
+			}
+			if got := source.IsMember(r); got != (reason == "") {
+				b.t.Errorf("want %q: a member %t", reason, got)
+			}
 		}
 	})
 }
