@@ -104,7 +104,7 @@ func self(t *testing.T, variable string, before ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := append(before, executable)
+	command := slices.Concat(before, []string{executable})
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), variable)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
