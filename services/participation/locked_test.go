@@ -2,6 +2,7 @@ package participation_test
 
 import (
 	"fmt"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -57,25 +58,31 @@ func TestService_GoesOnWhileARaffleIsLocked(t *testing.T) {
 			}
 		})
 	}
-	quick := func(what string, limit time.Duration, err error, began time.Time) {
+	quick := func(what string, err error, began time.Time) {
 		t.Helper()
-		if took := time.Since(began); err != nil || took > limit {
+		if took := time.Since(began); err != nil || took > time.Second {
 			t.Errorf("%s after %v: %v", what, took, err)
 		}
 	}
+	// Two changes of the locked raffle wait for it. The most of the 16 connections for calls
+	// are there for others, so that reads wait for none, however slow the machine is.
+	used := regexp.MustCompile(`db_client_connection_count{db_client_connection_pool_name="calls",db_client_connection_state="used"} [0-7]\n`)
 	for i, start := 0, time.Now(); time.Since(start) < 1500*time.Millisecond; i++ {
+		if _, err := b.raffles.GetRaffle(ctx, &rafflev1.GetRaffleRequest{RaffleId: 5 + int64(i%2)}); err != nil {
+			t.Errorf("GetRaffle: %v", err)
+		}
+		if _, err := b.raffles.ListRaffles(ctx, &rafflev1.ListRafflesRequest{}); err != nil {
+			t.Errorf("ListRaffles: %v", err)
+		}
+		if metrics := b.metrics(t); !used.MatchString(metrics) {
+			t.Errorf("the locked raffle holds half of the connections:\n%s", metrics)
+		}
 		began := time.Now()
-		_, err := b.raffles.GetRaffle(ctx, &rafflev1.GetRaffleRequest{RaffleId: 5 + int64(i%2)})
-		quick("GetRaffle", 100*time.Millisecond, err, began)
-		began = time.Now()
-		_, err = b.raffles.ListRaffles(ctx, &rafflev1.ListRafflesRequest{})
-		quick("ListRaffles", 100*time.Millisecond, err, began)
-		began = time.Now()
-		_, err = b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 9, MemberId: fmt.Sprint(i)})
-		quick("Enter in the same partition", time.Second, err, began)
+		_, err := b.entries.Enter(ctx, &rafflev1.EnterRequest{RaffleId: 9, MemberId: fmt.Sprint(i)})
+		quick("Enter in the same partition", err, began)
 		began = time.Now()
 		_, err = b.entries.Withdraw(ctx, &rafflev1.WithdrawRequest{RaffleId: 9, MemberId: fmt.Sprint(i)})
-		quick("Withdraw", time.Second, err, began)
+		quick("Withdraw", err, began)
 	}
 	made := b.create(t, &rafflev1.CreateRaffleRequest{Title: "B", Winners: 1, ClosesAt: timestamppb.New(time.Now().Add(time.Second))})
 	testenv.Eventually(t, "a due raffle is closed and published", 4*time.Second, func() bool {

@@ -362,13 +362,14 @@ func TestDraws_ClocksThatDisagreeKeepARaffleFromClosing(t *testing.T) {
 	t.Parallel()
 	b := setupDraws(t)
 	ctx := t.Context()
-	made := b.createDrawn(t, raffle.Raffle{ClosesAt: time.Now().Add(300 * time.Millisecond)})
+	// By then a busy machine has made it.
+	made := b.createDrawn(t, raffle.Raffle{ClosesAt: time.Now().Add(2 * time.Second)})
 	offset := time.Second / 3 // the delay is a second
 	b.draws.Now = func() time.Time { return time.Now().Add(offset) }
 	if _, err := b.Close(ctx, made.ID, raffle.RequestID{}); !errors.As(err, new(*raffle.ClockSkewError)) {
 		t.Errorf("close: %v", err)
 	}
-	testenv.Eventually(t, "the closing is due and refused", 5*time.Second, func() bool {
+	testenv.Eventually(t, "the closing is due and refused", 20*time.Second, func() bool {
 		_, refused, err := b.ApplySchedule(ctx)
 		return err == nil && len(refused) == 1 && refused[0].RaffleID == made.ID && errors.As(refused[0], new(*raffle.ClockSkewError))
 	})

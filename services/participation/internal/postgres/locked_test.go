@@ -97,13 +97,16 @@ func TestStore_LockedRaffleLeavesConnectionsToOthers(t *testing.T) {
 		})
 	}
 	for began := time.Now(); time.Since(began) < 800*time.Millisecond; {
-		read := time.Now()
-		if _, err := store.Get(t.Context(), other.ID); err != nil || time.Since(read) > 100*time.Millisecond {
-			t.Errorf("Get after %v: %v", time.Since(read), err)
+		if _, err := store.Get(t.Context(), other.ID); err != nil {
+			t.Errorf("Get: %v", err)
 		}
-		changed := time.Now()
-		if _, err := store.Update(t.Context(), other.ID, raffle.Change{Title: new("B")}, raffle.RequestID{}); err != nil || time.Since(changed) > time.Second {
-			t.Errorf("Update after %v: %v", time.Since(changed), err)
+		if _, err := store.Update(t.Context(), other.ID, raffle.Change{Title: new("B")}, raffle.RequestID{}); err != nil {
+			t.Errorf("Update: %v", err)
+		}
+		// Two of its changes wait. Others have all the rest of the connections, so that they
+		// wait for none, however slow the machine is.
+		if n := pool.Stat().AcquiredConns(); n > 2 {
+			t.Errorf("the locked raffle holds %d connections", n)
 		}
 	}
 	waiting.Wait()

@@ -229,6 +229,8 @@ func TestStore_RetriesSerializationFailures(t *testing.T) {
 	}
 	defer strict.Close()
 	store := postgres.New(strict, strict, b)
+	// If one of the writers was done before another is connected, none would be refused.
+	(&testBundle{pool: strict}).connections(t)
 	var running sync.WaitGroup
 	for w := range 3 {
 		running.Go(func() {
