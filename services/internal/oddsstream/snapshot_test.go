@@ -28,17 +28,15 @@ func TestSnapshot_EndsOnBusyStream(t *testing.T) {
 	}
 	const raffles = 2500 // more than two batches
 	publish := func(id int64, value int) {
-		if _, err := js.Publish(ctx, oddsstream.Subject(id), []byte(strconv.Itoa(value))); err != nil {
+		if _, err := js.PublishAsync(oddsstream.Subject(id), []byte(strconv.Itoa(value))); err != nil {
 			t.Error(err)
 		}
 	}
 	for id := range int64(raffles) {
-		if _, err := js.PublishAsync(oddsstream.Subject(id+1), []byte("0")); err != nil {
-			t.Fatal(err)
-		}
+		publish(id+1, 0)
 	}
-	<-js.PublishAsyncComplete()
 	publish(1, 1)
+	<-js.PublishAsyncComplete()
 	newest, taken := map[string]int{}, 0
 	_, err := oddsstream.Snapshot(ctx, js, oddsstream.Names{}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) {
 		subject, data := m.Subject(), m.Data()
@@ -51,6 +49,9 @@ func TestSnapshot_EndsOnBusyStream(t *testing.T) {
 			t.Fatal("it never ends")
 		}
 		publish(int64(taken%raffles)+1, taken) // there is always one more
+		if taken%500 == 0 {                    // by the end of each batch, at the latest
+			<-js.PublishAsyncComplete()
+		}
 	})
 	if err != nil || len(newest) != raffles || newest[oddsstream.Subject(1)] < 1 {
 		t.Errorf("%d raffles, raffle 1 at %d, %v", len(newest), newest[oddsstream.Subject(1)], err)
