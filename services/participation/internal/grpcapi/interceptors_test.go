@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -131,63 +132,74 @@ func TestAdmission_ExemptsEnterAndHealth(t *testing.T) {
 
 func TestDeadline_EndsACall(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(cfg *Config) { cfg.callTimeout = time.Millisecond })
-	b.store.call = func(ctx context.Context) error {
-		<-ctx.Done()
-		return context.Cause(ctx)
-	}
-	_, err := b.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: 1})
-	wantError(t, err, codes.DeadlineExceeded, "DEADLINE_EXCEEDED")
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = time.Millisecond
+		b := setup(t, func(cfg *Config) { cfg.callTimeout = timeout })
+		b.store.call = func(ctx context.Context) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+		began := time.Now()
+		_, err := b.raffles.GetRaffle(t.Context(), &rafflev1.GetRaffleRequest{RaffleId: 1})
+		wantError(t, err, codes.DeadlineExceeded, "DEADLINE_EXCEEDED")
+		if took := time.Since(began); took != timeout {
+			t.Errorf("it ended after %v", took)
+		}
+	})
 }
 
 // A caller that sends the headers of calls, and no message, holds them for no longer.
 func TestDeadline_EndsACallWithoutAMessage(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(cfg *Config) { cfg.callTimeout = 50 * time.Millisecond })
-	// It is open for longer than the calls below, each of which takes the timeout.
-	entries, err := b.entries.EnterStream(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, method := range []string{
-		rafflev1.ParticipationService_Enter_FullMethodName, rafflev1.RaffleService_GetRaffle_FullMethodName,
-		healthv1.Health_Check_FullMethodName,
-	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		stream, err := b.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method)
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, func(cfg *Config) { cfg.callTimeout = 50 * time.Millisecond })
+		// It is open for longer than the calls below, each of which takes the timeout.
+		entries, err := b.entries.EnterStream(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := stream.RecvMsg(new(rafflev1.EnterResponse)); err == nil || ctx.Err() != nil {
-			t.Errorf("%s: %v", method, err)
+		for _, method := range []string{
+			rafflev1.ParticipationService_Enter_FullMethodName, rafflev1.RaffleService_GetRaffle_FullMethodName,
+			healthv1.Health_Check_FullMethodName,
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			stream, err := b.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, method)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.RecvMsg(new(rafflev1.EnterResponse)); err == nil || ctx.Err() != nil {
+				t.Errorf("%s: %v", method, err)
+			}
 		}
-	}
-	if err := entries.Send(enter(1)); err != nil {
-		t.Fatal(err)
-	}
-	if resp, err := entries.Recv(); err != nil || resp.GetEntered() == nil {
-		t.Errorf("a stream of entries was ended: %v, %v", resp, err)
-	}
+		if err := entries.Send(enter(1)); err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := entries.Recv(); err != nil || resp.GetEntered() == nil {
+			t.Errorf("a stream of entries was ended: %v, %v", resp, err)
+		}
+	})
 }
 
 func TestServer_BoundsTheCallsOfAConnection(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil)
-	open := func(within time.Duration) error {
-		ctx, cancel := context.WithTimeout(t.Context(), within)
-		t.Cleanup(cancel)
-		_, err := b.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, rafflev1.ParticipationService_Enter_FullMethodName)
-		return err
-	}
-	for range maxStreams {
-		if err := open(10 * time.Second); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, nil)
+		open := func(within time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			t.Cleanup(cancel)
+			_, err := b.conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, rafflev1.ParticipationService_Enter_FullMethodName)
+			return err
 		}
-	}
-	if err := open(200 * time.Millisecond); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("one call more: %v", err)
-	}
+		for range maxStreams {
+			if err := open(10 * time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := open(200 * time.Millisecond); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("one call more: %v", err)
+		}
+	})
 }
 
 func TestServer_BoundsHeaders(t *testing.T) {

@@ -53,7 +53,9 @@ func TestEnterStream_EndsWhenTheServiceStops(t *testing.T) {
 func TestEnterStream_EndsAtItsAge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := setup(t, func(cfg *Config) { cfg.MaxConnectionAge = 50 * time.Millisecond })
+		const age = 50 * time.Millisecond
+		b := setup(t, func(cfg *Config) { cfg.MaxConnectionAge = age })
+		began := time.Now()
 		stream, err := b.entries.EnterStream(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -61,6 +63,9 @@ func TestEnterStream_EndsAtItsAge(t *testing.T) {
 		resp, err := stream.Recv()
 		if err != nil || resp.GetEnding().GetReason() != rafflev1.StreamEnding_MAX_AGE {
 			t.Errorf("first %v, %v", resp, err)
+		}
+		if took := time.Since(began); took > age*11/10 {
+			t.Errorf("it came after %v", took)
 		}
 		if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 			t.Errorf("the stream ended with %v", err)
