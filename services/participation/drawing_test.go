@@ -2,7 +2,6 @@ package participation_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/hex"
 	"fmt"
 	"net/url"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -90,33 +88,6 @@ func (d *drawing) dump(t *testing.T) (restore func()) {
 			t.Fatalf("%v: %s", err, bytes.TrimSpace(out))
 		}
 	}
-}
-
-// awaitTick waits for a tick of the database, so that a state of before is known by its
-// ticks. A restore in production takes longer than a tick.
-func (d *drawing) awaitTick(t *testing.T) {
-	t.Helper()
-	before := d.ticks(t)
-	testenv.Eventually(t, "the database has ticked", 20*time.Second, func() bool { return d.ticks(t) > before+1 })
-}
-
-func (d *drawing) ticks(t *testing.T) int64 {
-	t.Helper()
-	return d.number(t, `SELECT ticks FROM database_identity`)
-}
-
-// number returns the number that a query of the database yields.
-func (d *drawing) number(t *testing.T, query string) (n int64) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), d.cfg.DatabaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if err := conn.QueryRow(t.Context(), query).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // closeDrawn closes a raffle, checks that its round lies ahead, and returns the round.

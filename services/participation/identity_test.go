@@ -66,6 +66,33 @@ func (b *bundle) wantPublishedBelowVersion(t *testing.T) {
 	}
 }
 
+// awaitTick waits for a tick of the database, so that a state of before is known by its
+// ticks. A restore in production takes longer than a tick.
+func (b *bundle) awaitTick(t *testing.T) {
+	t.Helper()
+	before := b.ticks(t)
+	testenv.Eventually(t, "the database has ticked", 20*time.Second, func() bool { return b.ticks(t) > before+1 })
+}
+
+func (b *bundle) ticks(t *testing.T) int64 {
+	t.Helper()
+	return b.number(t, `SELECT ticks FROM database_identity`)
+}
+
+// number returns the number that a query of the database yields.
+func (b *bundle) number(t *testing.T, query string) (n int64) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), b.cfg.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if err := conn.QueryRow(t.Context(), query).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // awaitTruth waits until the stream ends with what the database has of a raffle.
 func (b *bundle) awaitTruth(t *testing.T, id int64) (odds *rafflev1.Odds) {
 	t.Helper()
@@ -116,6 +143,7 @@ func TestIdentity_ARestoredDatabaseShowsNoGhosts(t *testing.T) {
 				b.enter(t, 2, "m")
 			}
 			before := b.awaitTruth(t, 2)
+			b.awaitTick(t)
 			if !running {
 				if err := b.stop(); err != nil {
 					t.Fatal(err)
@@ -339,6 +367,7 @@ func TestIdentity_LostCommitsAreNoticedWhileItRuns(t *testing.T) {
 				if odds := b.awaitTruth(t, 1); odds.GetVersion() != 12 {
 					t.Fatalf("published %v", odds)
 				}
+				b.awaitTick(t)
 				b.sql(t, lose)
 				for range entries {
 					b.enter(t, 1, "m")
