@@ -11,6 +11,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/rafflecast/load"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
 	"github.com/rafflecast/rafflecast/services/test/servicetest"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // awaitClients waits until every client has connected for the nth time, and has odds.
@@ -45,14 +46,13 @@ func TestLoadStreams_FindsNoFaultIfAGatewayIsReplaced(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t).URL()
 	target := servicetest.StartParticipation(t, nats).GRPC
-	address := "127.0.0.1:0"
+	address := testenv.FreeAddress(t)
 	startGateway := func() *servicetest.Gateway {
 		return servicetest.StartGateway(t, nats, func(cfg *gateway.Config) {
 			cfg.Address, cfg.RetryMin, cfg.RetryMax, cfg.DrainWindow = address, 50*time.Millisecond, 100*time.Millisecond, 300*time.Millisecond
 		})
 	}
 	first := startGateway()
-	address = first.HTTP
 	conns, err := load.Dial("dns:///"+target, 1)
 	if err != nil {
 		t.Fatal(err)
