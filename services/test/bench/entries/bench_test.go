@@ -59,7 +59,7 @@ func TestBench_EndsWithResults(t *testing.T) {
 	cfg := settings(
 		t,
 		"--rounds=2",
-		"--duration=200ms",
+		"--duration=500ms",
 		"--million=0",
 		"--tickets=2000",
 		"--only=naive,stream,drawn-stream,copy,noop-stream,unary-256,drawn-unary-256,secured-unary-256,unary-1000,noop-unary-1000",

@@ -76,7 +76,7 @@ func settings(t *testing.T, args ...string) Config {
 	}
 	var cfg Config
 	configtest.Parse(t, &cfg, append([]string{
-		"--programs=" + dir, "--turns=1", "--duration=300ms", "--warm-up=100ms", "--viewers=50", "--few=2", "--raffles=5", "--rate=200",
+		"--programs=" + dir, "--turns=1", "--duration=1s", "--warm-up=100ms", "--viewers=50", "--few=2", "--raffles=5", "--rate=200",
 	}, args...)...)
 	cfg.Program = []string{os.Args[0], partArgument}
 	return cfg
