@@ -229,7 +229,8 @@ func (q *Queue) stepBack(s *slot, m *message) {
 func (q *Queue) putBack(s *slot, m *message) {
 	s.inFlight = false
 	s.seq = 0 // it has changed, or the message may have been stored
-	if s.waiting == nil {
+	// A version may be enqueued after one that was committed later.
+	if w := s.waiting; w == nil || sameLife(w.raffle.Epoch, m.raffle.Epoch) && w.raffle.Version < m.raffle.Version {
 		s.waiting = m
 	}
 	q.schedule(s)

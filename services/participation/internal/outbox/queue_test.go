@@ -10,6 +10,26 @@ import (
 	"time"
 )
 
+// Two transactions of a raffle may be enqueued in another order than they were committed
+// in, and the newer version may be in flight by then.
+func TestQueue_KeepsWhatIsInFlightFromAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	for name, putBack := range map[string]func(*Queue, *slot, *message){"retry": (*Queue).retry, "step back": (*Queue).stepBack} {
+		q := NewQueue(0)
+		q.Enqueue(t.Context(), version(1, 8))
+		slot, msg, _ := q.next()
+		q.Enqueue(t.Context(), version(1, 6))
+		putBack(q, slot, msg)
+		if slot, msg, _ = q.next(); msg.raffle.Version != 8 || q.Pending() != 1 {
+			t.Fatalf("%s: version %d is next, %d are pending", name, msg.raffle.Version, q.Pending())
+		}
+		q.Enqueue(t.Context(), version(1, 9))
+		if putBack(q, slot, msg); slot.waiting.raffle.Version != 9 {
+			t.Errorf("%s: version %d waits", name, slot.waiting.raffle.Version)
+		}
+	}
+}
+
 func TestQueue_KeepsTheNewest(t *testing.T) {
 	t.Parallel()
 	q := NewQueue(0)
