@@ -176,9 +176,9 @@ func TestMembersOnly_LongPollEndsWithItsToken(t *testing.T) {
 // for everybody, is told nothing of one for members.
 func TestMembersOnly_IsHiddenFromThoseWhoWatchedAnotherRaffle(t *testing.T) {
 	t.Parallel()
-	secret := nextLife(1, 1)
-	secret.MembersOnly = true
 	forEach(t, allTransports, nil, func(b *testBundle) {
+		secret := nextLife(1, 1) // which a cache writes to
+		secret.MembersOnly = true
 		b.publish(update(1, 1))
 		b.publish(update(2, 1))
 		one, several := b.subscribe(subscribe1), b.subscribe("/api/v1/raffles/subscribe?id=2&id=1")
