@@ -80,6 +80,46 @@ func TestReconcile_NoticesThatTheNewestOfARaffleIsDeleted(t *testing.T) {
 	}
 }
 
+// The message that takes a raffle off its viewers' screens is deleted right after it was
+// stored.
+func TestReconcile_NoticesThatARemovalIsDeleted(t *testing.T) {
+	t.Parallel()
+	for name, later := range map[string]bool{"found at the start": false, "found later": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, testInterval)
+				b.source.raffles[1] = version(1, 2)
+				b.stream.put(t, version(1, 2))
+				reconnected := make(chan struct{}, 1)
+				if later {
+					b.startOutbox(t, reconnected)
+					wait(t, time.Minute)
+				}
+				b.stream.put(t, version(2, 13))
+				if later {
+					reconnected <- struct{}{}
+				} else {
+					b.startOutbox(t, reconnected)
+				}
+				wait(t, 10*time.Millisecond) // no check comes before
+				b.stream.wantVersions(t, 2, 13, 14)
+				lists, messages := b.lists(), b.stream.stored(2)
+				b.stream.delete(messages[len(messages)-1].seq)
+				b.wantComparison(t, lists)
+				if messages := b.stream.stored(2); !messages[len(messages)-1].removed || messages[len(messages)-1].seq == 0 {
+					t.Errorf("raffle 2 ends with %+v", messages[len(messages)-1])
+				}
+				lists = b.lists()
+				wait(t, time.Minute)
+				if n := b.lists(); n != lists {
+					t.Errorf("%d comparisons more", n-lists)
+				}
+			})
+		})
+	}
+}
+
 // A raffle's oldest messages are removed for new ones, which is no loss.
 func TestReconcile_CountsOnlyWhatMayHaveBeenDeleted(t *testing.T) {
 	t.Parallel()

@@ -119,10 +119,9 @@ func (s *fakeStream) Append(ctx context.Context, r raffle.Raffle, after uint64) 
 	return seq, errors.Join(err, s.pause(ctx)) // and on the way back
 }
 
-func (s *fakeStream) Remove(_ context.Context, raffleID int64, last Message) error {
+func (s *fakeStream) Remove(_ context.Context, raffleID int64, last Message) (uint64, error) {
 	r := raffle.Raffle{ID: raffleID, Epoch: last.Epoch, Version: last.Version + 1, State: raffle.Cancelled, Winners: 1}
-	_, err := s.store(fakeMessage{raffle: r, removed: true}, last.Seq)
-	return err
+	return s.store(fakeMessage{raffle: r, removed: true}, last.Seq)
 }
 
 func (s *fakeStream) store(m fakeMessage, after uint64) (uint64, error) {

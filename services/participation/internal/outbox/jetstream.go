@@ -220,9 +220,8 @@ func (j *JetStream) Append(ctx context.Context, r raffle.Raffle, after uint64) (
 }
 
 // Remove implements Stream.
-func (j *JetStream) Remove(ctx context.Context, raffleID int64, last Message) error {
-	_, err := j.append(ctx, tombstone(raffleID, last), last.Seq)
-	return err
+func (j *JetStream) Remove(ctx context.Context, raffleID int64, last Message) (uint64, error) {
+	return j.append(ctx, tombstone(raffleID, last), last.Seq)
 }
 
 // tombstone returns the message that follows last and says that the raffle does not

@@ -137,9 +137,11 @@ func (d *mender) remove(ctx context.Context, raffleID int64, last Message) error
 	if last.Damaged {
 		d.reportDamage(ctx, raffleID, last)
 	}
-	if err := d.stream.Remove(ctx, raffleID, last); err != nil {
+	seq, err := d.stream.Remove(ctx, raffleID, last)
+	if err != nil {
 		return fmt.Errorf("remove raffle %d from the stream: %w", raffleID, err)
 	}
+	d.queue.addAppended(raffleID, seq)
 	d.cfg.OnRemoved()
 	d.cfg.Log.WarnContext(ctx, "the stream has a raffle that the database does not have, because it was restored or has lost commits: its viewers are told that it is gone",
 		"raffle", raffleID, "stream", last.Version)

@@ -62,8 +62,8 @@ type Stream interface {
 	// raffle's last message is another one.
 	Append(ctx context.Context, r raffle.Raffle, after uint64) (seq uint64, err error)
 	// Remove stores behind last, the raffle's last message, that the raffle does not exist
-	// any more. It fails with ErrConflict as Append does.
-	Remove(ctx context.Context, raffleID int64, last Message) error
+	// any more, and returns the new sequence. It fails with ErrConflict as Append does.
+	Remove(ctx context.Context, raffleID int64, last Message) (seq uint64, err error)
 	// State returns the state of the stream; the zero State if there is no stream.
 	State(ctx context.Context) (State, error)
 	// Counts returns the state of the stream, as State does, and how many messages each

@@ -104,14 +104,15 @@ func testRemove(t *testing.T, s Stream) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove(ctx, 2, Message{Seq: 1, Version: 5}); !errors.Is(err, ErrConflict) {
+	if _, err := s.Remove(ctx, 2, Message{Seq: 1, Version: 5}); !errors.Is(err, ErrConflict) {
 		t.Errorf("removed behind another message: %v", err)
 	}
-	if err := s.Remove(ctx, 2, last); err != nil {
+	seq, err := s.Remove(ctx, 2, last)
+	if err != nil {
 		t.Error(err)
 	}
 	gone, err := s.Last(ctx, 2)
-	if err != nil || !gone.Removed || gone.Epoch != "e" || gone.Version != 6 || gone.Content == last.Content {
+	if err != nil || gone.Seq != seq || !gone.Removed || gone.Epoch != "e" || gone.Version != 6 || gone.Content == last.Content {
 		t.Errorf("removed: %+v, %v", gone, err)
 	}
 	next := version(2, 1)
@@ -145,9 +146,10 @@ func testMarks(t *testing.T, s Stream) {
 	_, stateErr := s.State(ctx)
 	_, lastErr := s.Last(ctx, 1)
 	_, appendErr := s.Append(ctx, version(1, 3), 3)
+	_, removeErr := s.Remove(ctx, 1, Message{Seq: 3})
 	for method, err := range map[string]error{
 		"Ensure": s.Ensure(ctx), "State": stateErr, "Last": lastErr, "Append": appendErr,
-		"Remove": s.Remove(ctx, 1, Message{Seq: 3}), "MarkReconciled": s.MarkReconciled(ctx, state.Created),
+		"Remove": removeErr, "MarkReconciled": s.MarkReconciled(ctx, state.Created),
 	} {
 		if foreign, ok := errors.AsType[*ForeignStreamError](err); !ok || foreign.Owner != "ours" || foreign.Database != "another" {
 			t.Errorf("%s of a foreign stream: %v", method, err)
