@@ -18,9 +18,9 @@ const (
 	keptTime = 45 * time.Second
 )
 
-// TestRun_FindsNothing breaks a whole system for two minutes: on schedules that once
-// found something, as far as there is time, and on two fixed ones. `make faults` runs
-// the whole of them, and many more.
+// TestRun_FindsNothing breaks a whole system for some two minutes: on schedules that once
+// found something, as far as there is time, and on two fixed ones, in one of which the NATS
+// server of all services is cut off. `make faults` runs the whole of them, and many more.
 func TestRun_FindsNothing(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -35,7 +35,7 @@ func TestRun_FindsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	began, kept := time.Now(), Kept()
-	for i, cfg := range append(kept, Config{Seed: 1, Faults: testFaults, Restore: true}, Config{Seed: 2, Faults: testFaults}) {
+	for i, cfg := range append(kept, Config{Seed: 1, Faults: testFaults, Restore: true}, Config{Seed: 2, Faults: testFaults, CutOff: true}) {
 		if i < len(kept) && time.Since(began) > keptTime {
 			t.Logf("a schedule that is kept was not run: seed %d", cfg.Seed)
 			continue
@@ -53,6 +53,9 @@ func TestRun_FindsNothing(t *testing.T) {
 		found.Results(t.Output())
 		if err != nil {
 			t.Fatalf("seed %d could not be judged: %v", cfg.Seed, err)
+		}
+		if cfg.CutOff && found.SlowestCutOff == 0 {
+			t.Errorf("seed %d: it was not judged how a NATS server that is cut off is left", cfg.Seed)
 		}
 		if !found.OK() {
 			t.Errorf("seed %d: something is wrong", cfg.Seed)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -73,15 +74,26 @@ func (r *run) callLocked(ctx context.Context, service *grpc.ClientConn, id int64
 		cancel()
 		code, late := status.Code(err), r.lateness.since(began)
 		switch {
-		case code == codes.Unavailable:
+		case code == codes.Unavailable && reason(err) != "": // the service's answer, and not a lack of one
 			r.callers.failed(nil, err, began)
 			return
 		case code == codes.DeadlineExceeded && late > tooLate && try < lockedTries:
 			continue
 		}
-		r.found("a call for a locked raffle was answered after %v with %v, while this process was late by %v: %v", time.Since(began), code, late, err)
+		r.found("a call to %s for a locked raffle was answered after %v with %v, while this process was late by %v: %v",
+			service.Target(), time.Since(began), code, late, err)
 		return
 	}
+}
+
+// reason returns the reason that a service gave for an error, or "".
+func reason(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
 }
 
 func (r *run) callFree(ctx context.Context, service *grpc.ClientConn, id int64, member string) {

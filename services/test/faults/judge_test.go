@@ -138,13 +138,13 @@ func TestGrown_ComparesWithTheFirstQuietMoment(t *testing.T) {
 		want bool
 	}{
 		"the same":          {first, false},
-		"goroutines":        {usage{50 + moreGoroutines + 1, 100, 60, 10 << 20}, true},
-		"some goroutines":   {usage{50 + moreGoroutines, 100, 60, 10 << 20}, false},
-		"files":             {usage{50, 100 + moreFiles + 1, 60, 10 << 20}, true},
-		"files of clients":  {usage{50, 300, 260, 10 << 20}, false},
-		"memory":            {usage{50, 100, 60, 10<<20 + moreHeap + 1}, true},
-		"memory of clients": {usage{50, 200, 160, 10<<20 + moreHeap + 100*heapOfConnection}, false},
-		"fewer clients":     {usage{50, 41, 1, 10<<20 + moreHeap}, false},
+		"goroutines":        {usage{50 + moreGoroutines + 1, 100, 60, 10 << 20, 0}, true},
+		"some goroutines":   {usage{50 + moreGoroutines, 100, 60, 10 << 20, 0}, false},
+		"files":             {usage{50, 100 + moreFiles + 1, 60, 10 << 20, 0}, true},
+		"files of clients":  {usage{50, 300, 260, 10 << 20, 0}, false},
+		"memory":            {usage{50, 100, 60, 10<<20 + moreHeap + 1, 0}, true},
+		"memory of clients": {usage{50, 200, 160, 10<<20 + moreHeap + 100*heapOfConnection, 0}, false},
+		"fewer clients":     {usage{50, 41, 1, 10<<20 + moreHeap, 0}, false},
 	} {
 		if got := grown(first, test.now); (got != "") != test.want {
 			t.Errorf("%s: %q", name, got)
@@ -160,8 +160,10 @@ process_open_fds 77
 rafflecast_gateway_connections 60
 rafflecast_gateway_connections_blocked 3
 go_memstats_heap_alloc_bytes 1.048576e+06
+rafflecast_participation_refused_connections_total{reason="banned"} 3
+rafflecast_participation_refused_connections_total{reason="too_fast"} 5
 `
-	if got := parseUsage([]byte(text)); got != (usage{42, 77, 60, 1 << 20}) {
+	if got := parseUsage([]byte(text)); got != (usage{42, 77, 60, 1 << 20, 3}) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -16,6 +16,7 @@ type usage struct {
 	files       float64
 	connections float64 // of clients, each of which is a file
 	heap        float64 // bytes that are reachable, right after a collection
+	banned      float64 // connections that were refused since it began, because their address was a flood
 }
 
 func (u usage) String() string {
@@ -74,6 +75,8 @@ func parseUsage(text []byte) (u usage) {
 			u.connections = number
 		case "go_memstats_heap_alloc_bytes":
 			u.heap = number
+		case `rafflecast_participation_refused_connections_total{reason="banned"}`:
+			u.banned = number
 		}
 	}
 	return u
@@ -104,6 +107,9 @@ func (r *run) judgeUsage(ctx context.Context) error {
 		}
 		r.findings.Leaks = append(r.findings.Leaks, leaks...)
 		for i, u := range now {
+			if u.banned > 0 {
+				r.found("%s took its callers for a flood, and refused %.0f connections", serviceName(i), u.banned)
+			}
 			r.findings.Usage[serviceName(i)] = most(r.findings.Usage[serviceName(i)], u)
 		}
 		return nil
@@ -112,7 +118,7 @@ func (r *run) judgeUsage(ctx context.Context) error {
 
 // most returns the most of everything of two measurements.
 func most(a, b usage) usage {
-	return usage{max(a.goroutines, b.goroutines), max(a.files-a.connections, b.files-b.connections), 0, max(a.heap, b.heap)}
+	return usage{max(a.goroutines, b.goroutines), max(a.files-a.connections, b.files-b.connections), 0, max(a.heap, b.heap), max(a.banned, b.banned)}
 }
 
 func serviceName(i int) string {
