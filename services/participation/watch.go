@@ -25,12 +25,16 @@ const (
 type prober interface {
 	// Probe checks that the database answers and takes writes.
 	Probe(ctx context.Context) error
+	// Reset replaces all connections.
+	Reset()
 }
 
 // databaseWatch asks the database once a second whether it answers and takes writes.
 type databaseWatch struct {
 	store prober
 	log   *slog.Logger
+
+	unavailable bool // whether it was, after the last probe
 
 	// onProbed is called after each probe, with why the database is unavailable, or nil.
 	onProbed func(unavailable error)
@@ -79,7 +83,12 @@ func (w *databaseWatch) probe(ctx context.Context) {
 	case err == nil && before != nil:
 		w.log.InfoContext(ctx, "the database is available")
 	}
-	w.onProbed(w.ready())
+	unavailable := w.ready()
+	if unavailable != nil && !w.unavailable {
+		w.store.Reset() // whoever has a connection would wait for it again
+	}
+	w.unavailable = unavailable != nil
+	w.onProbed(unavailable)
 }
 
 // waits says why the database can't be used at the start.

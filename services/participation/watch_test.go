@@ -10,7 +10,12 @@ import (
 )
 
 // probed is a database whose probes fail with err, or wait for their timeout if it is nil.
-type probed struct{ err error }
+type probed struct {
+	err    error
+	resets int
+}
+
+func (p *probed) Reset() { p.resets++ }
 
 func (p *probed) Probe(ctx context.Context) error {
 	if p.err != nil {
@@ -33,7 +38,8 @@ func TestDatabaseWatch_CountsTheAnswersOfASlowDatabase(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			w := newDatabaseWatch(&probed{c.err}, slog.New(slog.DiscardHandler))
+			store := &probed{err: c.err}
+			w := newDatabaseWatch(store, slog.New(slog.DiscardHandler))
 			w.available()
 			var told error
 			w.onProbed = func(unavailable error) { told = unavailable }
@@ -49,6 +55,9 @@ func TestDatabaseWatch_CountsTheAnswersOfASlowDatabase(t *testing.T) {
 			synctest.Wait() // for the end of run
 			if (got == nil) != c.want || (told == nil) != c.want {
 				t.Errorf("%s: %v, %v", name, got, told)
+			}
+			if want := map[bool]int{false: 1}[c.want]; store.resets != want {
+				t.Errorf("%s: connections were replaced %d times, want %d", name, store.resets, want)
 			}
 		})
 	}

@@ -168,7 +168,7 @@ func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, s
 func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, settings, lock string) (raffle.Decision, error) {
 	conn, err := s.writePool.Acquire(ctx)
 	if err != nil {
-		return raffle.Decision{}, unwritten(s.writePool, err)
+		return raffle.Decision{}, &unwrittenError{err}
 	}
 	// If the connection is still within the transaction, the pool closes it, and so
 	// the transaction is rolled back.

@@ -120,9 +120,9 @@ func isUnavailable(err error) bool {
 }
 
 // isConnectionLost reports whether err means that a connection has ended, other than by
-// what the server has said.
+// what the server has said, or since the caller's time was up.
 func isConnectionLost(err error) bool {
-	if _, said := errors.AsType[*pgconn.PgError](err); said {
+	if _, said := errors.AsType[*pgconn.PgError](err); said || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
 	_, network := errors.AsType[net.Error](err)

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -112,6 +114,88 @@ func TestStore_RetriesOnLostConnections(t *testing.T) {
 	}
 	if got := b.verify(t, r.ID); got.EntryCount != 1 || got.Version != 11 || got.Title != "B" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A caller whose time is up, and a connection that can't be made, as while DNS does not
+// answer, say nothing of the connections that there are.
+func TestStore_KeepsConnectionsThatWork(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := b.create(t, raffle.Raffle{MaxEntriesPerMember: 2})
+	cfg := b.pool.Config().Copy()
+	var fails atomic.Bool
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if fails.Load() {
+			return nil, &net.DNSError{Err: "no such host", Name: address, IsTimeout: true}
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	pool, err := postgres.NewPool(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	store := postgres.New(pool, pool, b)
+	acquire := func() *pgxpool.Conn {
+		t.Helper()
+		conn, err := pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	title := "B"
+	calls := map[string]func(context.Context) error{
+		"a read": func(ctx context.Context) error {
+			_, err := store.Get(ctx, r.ID)
+			return err
+		},
+		"a change": func(ctx context.Context) error {
+			_, err := store.Update(ctx, r.ID, raffle.Change{Title: &title}, raffle.RequestID{})
+			return err
+		},
+		"a batch": func(ctx context.Context) error {
+			_, err := store.EnterBatch(ctx, []raffle.EnterRequest{{RaffleID: r.ID, MemberID: "m"}})
+			return err
+		},
+	}
+	only := acquire()
+	fails.Store(true)
+	for name, call := range calls {
+		if err := call(t.Context()); !errors.Is(err, raffle.ErrUnavailable) {
+			t.Errorf("%s without a connection: %v", name, err)
+		}
+	}
+	only.Release()
+	for name, call := range calls {
+		if err := call(t.Context()); err != nil {
+			t.Errorf("%s with the connection: %v", name, err)
+		}
+	}
+
+	fails.Store(false)
+	holder, idle := acquire(), acquire()
+	defer holder.Release()
+	tx, err := holder.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(t.Context(), `SELECT 1 FROM raffles WHERE id = $1 FOR UPDATE`, r.ID); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond) // less than a wait for a lock takes
+	defer cancel()
+	if err := calls["a change"](ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a change of a locked raffle: %v", err)
+	}
+	kept := idle.Conn().PgConn().PID()
+	idle.Release()
+	again := acquire()
+	defer again.Release()
+	if again.Conn().PgConn().PID() != kept {
+		t.Errorf("the connection %d was replaced", kept)
 	}
 }
 

@@ -124,7 +124,12 @@ func (s *Store) changeRaffle(ctx context.Context, raffleID int64, f func(pgx.Tx)
 // inTx runs f in a transaction, and repeats both if that is safe and may help.
 func inTx(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) error) error {
 	return retry(ctx, func() error {
-		tx, err := pool.Begin(ctx)
+		conn, err := pool.Acquire(ctx)
+		if err != nil {
+			return &unwrittenError{err}
+		}
+		defer conn.Release()
+		tx, err := conn.Begin(ctx)
 		if err != nil {
 			return unwritten(pool, err)
 		}
@@ -155,7 +160,7 @@ func readOn(ctx context.Context, pool *pgxpool.Pool, query func(*pgx.Conn) error
 	return retry(ctx, func() error {
 		conn, err := pool.Acquire(ctx)
 		if err != nil {
-			return unwritten(pool, err)
+			return &unwrittenError{err}
 		}
 		defer conn.Release()
 		err = query(conn.Conn())
@@ -167,9 +172,10 @@ func readOn(ctx context.Context, pool *pgxpool.Pool, query func(*pgx.Conn) error
 	})
 }
 
-// unwritten marks an error as one that came before the commit. If it means that the
-// connection was lost, the other connections of the pool are most likely lost, too, and
-// are replaced.
+// unwritten marks an error of a connection as one that came before the commit. If it means
+// that the connection was lost, the other connections of the pool are most likely lost, too,
+// and are replaced. That a new one can't be made, as while its name can't be resolved, says
+// nothing of those that there are: such errors are not passed to unwritten.
 func unwritten(pool *pgxpool.Pool, err error) error {
 	if err == nil {
 		return nil
