@@ -20,6 +20,7 @@ system, and at the end the raffle is closed. A step passes if
   5 s of its commit (15 s in the steps nats, mute and vanish; postgres-node: 30 s after the
   node is back), and receives updates all the time; the clients of a gateway whose node is
   cut off need not,
+- (postgres-node) a new client gets the odds at least 20 s before the node is back,
 - no second ends the streams of more than half of a gateway's clients, or brings as many
   back (if a node is cut off: of more than its gateway's, and some),
 - every client has the final odds within 5 s,
@@ -58,7 +59,7 @@ Settings, by environment variable, with their defaults:
   NATS_PODS=app.kubernetes.io/name=nats           label of the NATS pods
   POSTGRES_PODS=app.kubernetes.io/name=postgres   label of the PostgreSQL pods
   UPGRADE                 of the step upgrade: kubectl apply -k your-overlay, or helm upgrade
-  VANISH=60               how long a node is cut off, in seconds
+  VANISH=60               how long a node is cut off, in seconds; at least 40
   MUTE_NAMESPACE=rafflecast-try   made for the privileged pods, and deleted after them
   MUTE_IMAGE=nicolaka/netshoot:v0.14   has sh, pgrep, nsenter, ip and iptables
 If callers are authenticated, make a key for this test, and add its public half to the
@@ -72,8 +73,8 @@ read -ra kubectl <<<"${KUBECTL:-kubectl}"
 namespace=${NAMESPACE:-rafflecast} image=${IMAGE:-rafflecast.local/rafflecast:dev}
 clients=${CLIENTS:-500} rate=${RATE:-200} wait=${WAIT:-300}
 nats_pods=${NATS_PODS:-app.kubernetes.io/name=nats} postgres_pods=${POSTGRES_PODS:-app.kubernetes.io/name=postgres}
-mute_namespace=${MUTE_NAMESPACE:-rafflecast-try} mute_image=${MUTE_IMAGE:-nicolaka/netshoot:v0.14} vanish=${VANISH:-60}
-services='app.kubernetes.io/name in (gateway,participation)'
+gateway_pods=app.kubernetes.io/name=gateway services='app.kubernetes.io/name in (gateway,participation)'
+fault_namespace=${MUTE_NAMESPACE:-rafflecast-try} fault_image=${MUTE_IMAGE:-nicolaka/netshoot:v0.14} vanish=${VANISH:-60}
 cordoned='' muted='' vanished='' step='' raffle='' mode=unary # how members enter
 target="dns:///participation:9090" facade=http://participation-http:9080 ca='' # ca: the file, if there is TLS
 
@@ -87,9 +88,8 @@ timeout=10s     # of an attempt
 max_silent=''   # attempts without an answer within it, of 1000; empty: max_retried
 max_burst=''    # clients in percent that may lose their streams within a second; empty: by the number of gateways
 
-k() { "${kubectl[@]}" --namespace="$namespace" --request-timeout="$((wait + 30))s" "$@"; }
-say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
-fail() { say "FAILED: ${step:+$step: }$*"; exit 1; }
+# shellcheck source=try/cluster.sh
+. "$(dirname "$0")/try/cluster.sh"
 
 # cleanup runs on exit. It undoes the changes to the cluster, and after a failure it
 # prints the pods and the end of the jobs' logs.
@@ -97,125 +97,23 @@ cleanup() {
   local code=$?
   trap - EXIT INT TERM
   exec >&3 2>&1 # the interrupted command may have redirected the output
-  if [ -n "$muted" ]; then unmute || say "could not unmute $muted: delete the namespace $mute_namespace, then the pod $muted"; fi
-  if [ -n "$vanished" ]; then say "$vanished comes back by itself within $vanish s; then delete the namespace $mute_namespace"; fi
+  if [ -n "$muted" ]; then unmute || say "could not unmute $muted: delete the namespace $fault_namespace, then the pod $muted"; fi
+  if [ -n "$vanished" ]; then say "$vanished comes back by itself within $vanish s; then delete the namespace $fault_namespace"; fi
   if [ -n "$cordoned" ]; then k uncordon "$cordoned" || say "could not uncordon $cordoned"; fi
   if [ $code -ne 0 ] && [ -n "$step" ]; then
     k get pods -o wide || true
-    for job in try-load try-watch try-new; do say "end of the log of $job:"; k logs "job/$job" --tail=30 2>&1 || true; done
+    "${kubectl[@]}" --namespace="$fault_namespace" get pods -o wide 2>/dev/null || true
+    for job in try-load try-watch try-new; do say "end of the log of $job:"; logs "$job" --tail=30 2>&1 || true; done
   fi
-  k delete job try-load try-watch try-new --ignore-not-found --timeout="${wait}s" >/dev/null 2>&1 || true
+  delete_jobs 2>/dev/null || true
   k delete secret try --ignore-not-found >/dev/null 2>&1 || true
   k delete networkpolicy try try-services try-postgres --ignore-not-found --timeout="${wait}s" >/dev/null 2>&1 || true
   exit $code
 }
 
-# retry COMMAND... repeats a command until it succeeds, for at most $wait seconds.
-retry() {
-  local end=$((SECONDS + wait))
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || fail "no success within $wait s: $*"
-    sleep 1
-  done
-}
-
-# callers finds out how callers reach participation, and who they must be.
-callers() {
-  local env
-  env=$(k get deployment participation -o 'jsonpath={range .spec.template.spec.containers[0].env[*]}{.name}={.value}{"\n"}{end}')
-  if grep -q '^PARTICIPATION_TLS_CERT=.' <<<"$env"; then
-    target="dns:///participation.$namespace.svc:9090" facade=https://participation-http:9080 ca=/etc/participation-tls/ca.crt
-  fi
-  [ -n "${TOKEN:-}" ] || grep -q '^ALLOW_ANONYMOUS=true$' <<<"$env" ||
-    fail "callers are authenticated, and TOKEN is empty: see --help"
-  k delete secret try --ignore-not-found >/dev/null
-  k create secret generic try --from-file=RAFFLECAST_TOKEN=<(printf %s "${TOKEN:-}") --from-literal=RAFFLECAST_CA="$ca" >/dev/null
-}
-
-# job NAME ARGUMENT... runs the program rafflecast in the cluster, as a Job, on a node
-# that will not vanish.
-job() {
-  local name=$1 args
-  shift
-  args=$(printf '"%s", ' "$@")
-  k create -f - >/dev/null <<END
-apiVersion: batch/v1
-kind: Job
-metadata: {name: $name, labels: {app.kubernetes.io/name: try}}
-spec:
-  backoffLimit: 0
-  template:
-    metadata: {labels: {app.kubernetes.io/name: try}}
-    spec:
-      restartPolicy: Never
-      automountServiceAccountToken: false
-      enableServiceLinks: false
-      terminationGracePeriodSeconds: 1
-      affinity:
-        nodeAffinity:
-          requiredDuringSchedulingIgnoredDuringExecution:
-            nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: NotIn, values: ["$vanished"]}]}]
-      securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
-      containers:
-        - name: rafflecast
-          image: $image
-          args: [${args%, }]
-          env:
-            - {name: DATABASE_URL, valueFrom: {secretKeyRef: {name: participation-database, key: DATABASE_URL}}}
-          envFrom: [{secretRef: {name: try}}]
-          volumeMounts:
-            - {name: participation-tls, mountPath: /etc/participation-tls, readOnly: true}
-            - {name: postgres-ca, mountPath: /etc/postgres-ca, readOnly: true}
-          resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 512Mi}}
-          securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
-      volumes:
-        - {name: participation-tls, secret: {secretName: participation-tls, optional: true, items: [{key: ca.crt, path: ca.crt}]}}
-        - {name: postgres-ca, secret: {secretName: postgres-ca, optional: true, items: [{key: ca.crt, path: ca.crt}]}}
-END
-}
-
-# allow_traffic adds network policies that let the pods of these jobs reach the services
-# and PostgreSQL. It adds none if the overlay has no policies: pods that a policy selects
-# accept nothing else, so it would cut the other connections.
-allow_traffic() {
-  k get networkpolicy default-deny >/dev/null 2>&1 || return 0
-  k apply -f - >/dev/null <<END
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: try}
-spec:
-  podSelector: {matchLabels: {app.kubernetes.io/name: try}}
-  policyTypes: [Egress]
-  egress: [{}]
----
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: try-services}
-spec:
-  podSelector: {matchExpressions: [{key: app.kubernetes.io/name, operator: In, values: [gateway, participation]}]}
-  policyTypes: [Ingress]
-  ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: try}}}]}]
----
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: try-postgres}
-spec:
-  podSelector: {matchLabels: {${postgres_pods/=/: }}}
-  policyTypes: [Ingress]
-  ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: try}}}]}]
-END
-}
-
-logs() { k logs "job/$1"; }
-logged() { grep -q "$2" <<<"$(logs "$1")"; } # not a pipe: grep -q exits early, and kubectl would fail
-finished() { [ -n "$(k get job "$1" -o 'jsonpath={.status.succeeded}{.status.failed}')" ]; }
-nodes() { k get pods -l "$1" -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}'; }
-names() { k get pods -l "$1" -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}'; }
-restarts() { k get pods -l "$services" -o 'jsonpath={range .items[*]}{.metadata.name}={.status.containerStatuses[0].restartCount} {end}'; }
-
 # start_jobs starts the job that enters members, and then the job that watches.
 start_jobs() {
-  k delete job try-load try-watch try-new --ignore-not-found --timeout="${wait}s" >/dev/null
+  delete_jobs
   job try-load load --target="$target" --mode="$mode" --facade="$facade" --gateway=http://gateway --max-age="${own_max_age:-$max_age}" \
     --max-p99="$max_p99" --max-retried="$max_retried" --timeout="$timeout" --max-unanswered="${max_silent:-$max_retried}" --rate="$rate" --duration=1h --until-closed
   retry logged try-load '^first raffle'
@@ -230,7 +128,7 @@ start_jobs() {
 # update may drain all of them at the same time, each over its window.
 burst() {
   local gateways
-  gateways=$(names app.kubernetes.io/name=gateway | wc -l)
+  gateways=$(names "$gateway_pods" | wc -l)
   echo $((50 / gateways > 4 ? 50 / gateways : 4))
 }
 
@@ -243,14 +141,14 @@ finish_jobs() {
   logs try-load | grep -E '^(rate|latency|acknowledged|refused|retried|without|verified|updates|age|RESULT (lost|doubled|counter|flow)|.*more than)' | sed 's/^/    /'
   logs try-watch | grep -vE '^ +[0-9]+ s |^RESULT (reconnects|longest|resets)' | sed 's/^/    /'
   for job in try-load try-watch; do
-    [ "$(k get job "$job" -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "$job has found faults"
+    succeeded "$job" || fail "$job has found faults"
   done
 }
 
 # run_step STEP COMMAND... runs one step. COMMAND is what happens to the system.
 run_step() {
-  step=$1
   local before
+  step=$1
   echo
   say "$step: $(usage | sed -n "s/^  $step  *//p")"
   start_jobs
@@ -266,23 +164,10 @@ run_step() {
 # lost gateway notices after three heartbeats, and callers after 13 s.
 run_cut_off() {
   local lost
-  lost=$((100 / $(names app.kubernetes.io/name=gateway | wc -l) + 25))
+  lost=$((100 / $(names "$gateway_pods" | wc -l) + 25))
   lost=$((lost < 100 ? lost : 100))
   max_age=${max_age_cut:-15s} own_max_age=90s max_late=$lost max_burst=$lost run_step "$@"
   vanished=''
-}
-
-# check_restarts BEFORE fails if a container of either service has restarted since
-# restarts printed BEFORE.
-check_restarts() {
-  local pod now
-  now=$(restarts)
-  for pod in $now; do
-    case " $1" in
-    *" ${pod%=*}="*) case " $1" in *" $pod "*) ;; *) fail "a container has restarted: $1 is now $now" ;; esac ;;
-    *) [ "${pod#*=}" = 0 ] || fail "a container has restarted: $pod" ;;
-    esac
-  done
 }
 
 nothing() { sleep 10; }
@@ -292,10 +177,22 @@ rolling_update() {
   local old pod
   old=$(names "app.kubernetes.io/name=$1")
   k rollout restart "deployment/$1" >/dev/null
-  k rollout status "deployment/$1" --timeout="${wait}s" >/dev/null || fail "the new pods are not ready"
+  await_rollout "$1"
   say "new pods are ready"
-  for pod in $old; do k wait --for=delete "pod/$pod" --timeout="${wait}s" >/dev/null || fail "$pod does not terminate"; done
+  for pod in $old; do await --for=delete "pod/$pod"; done
   say "the old pods are gone; the new ones are on $(nodes "app.kubernetes.io/name=$1" | sort | uniq -c | xargs)"
+}
+
+# upgrade runs the command of UPGRADE, and waits until the pods that it replaces are gone.
+upgrade() {
+  local old pod
+  old=$(names "$services")
+  bash -ec "$UPGRADE" >/dev/null || fail "UPGRADE has failed"
+  await_rollout gateway participation
+  for pod in $old; do
+    [ -z "$(k get pod "$pod" --ignore-not-found -o 'jsonpath={.metadata.deletionTimestamp}')" ] || await --for=delete "pod/$pod"
+  done
+  say "runs $(pods "$services" '.spec.containers[0].image' | sort | uniq -c | xargs)"
 }
 
 # kill_pod POD kills a pod like a crash, with a grace period of one second.
@@ -305,70 +202,31 @@ kill_pod() {
   say "killing $pod"
   k delete pod "$pod" --grace-period=1 --timeout="${wait}s" >/dev/null
   retry replaced "$pod" "$uid"
-  k wait --for=condition=Ready "pod/$pod" --timeout="${wait}s" >/dev/null || fail "$pod is not ready"
+  await --for=condition=Ready "pod/$pod"
   say "$pod is ready again"
-  k wait --for=condition=Ready pod -l "$services" --timeout="${wait}s" >/dev/null || fail "a service is not ready"
+  await --for=condition=Ready pod -l "$services"
 }
 replaced() { [ "$(k get pod "$1" -o 'jsonpath={.metadata.uid}')" != "$2" ]; }
-
-# busiest_nats prints the NATS pod to which the most instances of participation are
-# connected, or any if that can't be asked.
-busiest_nats() {
-  local pod count most=-1 busiest=''
-  for pod in $(names "$nats_pods"); do
-    count=$(clients_of "$pod" 'rafflecast participation')
-    if [ "$count" -gt "$most" ]; then most=$count busiest=$pod; fi
-  done
-  echo "$busiest"
-}
 
 # clients_of POD NAME prints how many clients of a name a NATS pod has, or 0 if that can't
 # be asked.
 clients_of() { k get --raw "/api/v1/namespaces/$namespace/pods/$1:8222/proxy/connz?limit=4096" 2>/dev/null | grep -c "\"name\": \"$2" || true; }
 
+# busiest_nats prints the NATS pod to which the most instances of participation are
+# connected, or any if that can't be asked.
+busiest_nats() {
+  local pod
+  for pod in $(names "$nats_pods"); do echo "$(clients_of "$pod" 'rafflecast participation') $pod"; done | sort -rn | sed -n '1s/.* //p'
+}
+
 # clients_beside POD prints how many of our clients the other NATS pods have.
 clients_beside() {
   local pod sum=0
   for pod in $(names "$nats_pods"); do
-    if [ "$pod" != "$1" ]; then sum=$((sum + $(clients_of "$pod" rafflecast))); fi
+    [ "$pod" = "$1" ] || sum=$((sum + $(clients_of "$pod" rafflecast)))
   done
   echo "$sum"
 }
-
-# privileged NODE ARGUMENT starts a privileged pod on a node, in the node's network and
-# process namespaces. It runs the shell script of stdin, whose $0 is the argument.
-privileged() {
-  local script
-  script=$(sed 's/^/          /')
-  "${kubectl[@]}" create namespace "$mute_namespace" >/dev/null
-  "${kubectl[@]}" label namespace "$mute_namespace" pod-security.kubernetes.io/enforce=privileged >/dev/null
-  retry "${kubectl[@]}" --namespace="$mute_namespace" get serviceaccount default
-  "${kubectl[@]}" create -f - >/dev/null <<END
-apiVersion: v1
-kind: Pod
-metadata: {name: fault, namespace: $mute_namespace}
-spec:
-  nodeName: $1
-  hostPID: true
-  hostNetwork: true
-  restartPolicy: Never
-  automountServiceAccountToken: false
-  terminationGracePeriodSeconds: 10
-  tolerations: [{operator: Exists}]
-  containers:
-    - name: fault
-      image: $mute_image
-      securityContext: {privileged: true, runAsUser: 0}
-      args: ["$2"]
-      command:
-        - sh
-        - -ec
-        - |
-$script
-END
-}
-said() { [[ "$("${kubectl[@]}" --namespace="$mute_namespace" logs fault)" = "$1"* ]]; }
-ended() { [ "$("${kubectl[@]}" --namespace="$mute_namespace" get pod fault -o 'jsonpath={.status.phase}')" = Succeeded ]; }
 
 # mute_nats has a NATS pod drop all packets from and to its clients, all of which must go
 # to others. The rules are set in the network namespace of the pod.
@@ -404,23 +262,23 @@ END
 }
 
 # unmute ends what mute_nats began.
-unmute() {
-  "${kubectl[@]}" delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null && say "$muted answers again" && muted=''
-}
+unmute() { delete_privileged && say "$muted answers again" && muted=''; }
 
 # vanishing_node prints the node that the step vanish cuts off.
 vanishing_node() {
   local node
-  for node in ${NODE:-$(nodes app.kubernetes.io/name=gateway | sort -u)}; do
-    [ -z "$(k get pods -l "$postgres_pods" -o name --field-selector="spec.nodeName=$node")" ] || continue
-    echo "$node"
-    return
+  for node in ${NODE:-$(nodes "$gateway_pods" | sort -u)}; do
+    if ! is_on "$node" "$postgres_pods"; then echo "$node"; return; fi
   done
 }
 
 # cut_off has the node $vanished drop all packets from and to other machines, as if it
-# had lost its power. Nobody can reach the pod that does this, so it ends by itself.
+# had lost its power. Nobody can reach the pod that does this, so it ends by itself. Without
+# the cluster's DNS, nobody would find anything meanwhile, and the step would say nothing of us.
 cut_off() {
+  local dns
+  dns=$("${kubectl[@]}" --namespace=kube-system get pods -l k8s-app=kube-dns -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u)
+  [ "$dns" != "$vanished" ] || fail "all pods of the cluster's DNS run on $vanished: run them on several nodes"
   privileged "$vanished" "$vanish" <<'END'
 link=$(ip -o route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
 [ -n "$link" ] || link=$(ip -o -6 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
@@ -445,22 +303,31 @@ END
 await_return() {
   retry ended
   say "$vanished has its packets again"
-  "${kubectl[@]}" wait --for=condition=Ready "node/$vanished" --timeout="${wait}s" >/dev/null || fail "$vanished is not ready"
-  k wait --for=condition=Ready pod -l "$services" --timeout="${wait}s" >/dev/null || fail "a service is not ready"
-  "${kubectl[@]}" delete namespace "$mute_namespace" --timeout="${wait}s" >/dev/null
+  await --for=condition=Ready "node/$vanished"
+  await --for=condition=Ready pod -l "$services"
+  delete_privileged
   say "$vanished is back"
 }
 
 # lose_node cuts a node off, has a new raffle entered and watched meanwhile, and waits for
-# the node to come back.
+# the node to come back. Until Kubernetes has noticed that the node is gone, some requests to
+# the cluster's DNS may have no answer, so that the job finds nobody and is started again.
 lose_node() {
+  local end
   cut_off
   sleep 20
-  job try-new load --target="$target" --gateway=http://gateway --max-age="$max_age" --max-p99="$max_p99" --rate=20 --duration=15s
-  retry finished try-new
-  [ "$(k get job try-new -o 'jsonpath={.status.succeeded}')" = 1 ] || fail "a new raffle can't be entered, or not be watched"
+  end=$((SECONDS + vanish - 40))
+  until new_raffle; do
+    if [ $SECONDS -ge $end ] || ! logged try-new 'nobody answers'; then fail "a new raffle can't be entered, or not be watched"; fi
+  done
   say "a new raffle was entered and watched meanwhile"
   await_return
+}
+new_raffle() {
+  k delete job try-new --ignore-not-found --timeout="${wait}s" >/dev/null
+  job try-new load --target="$target" --gateway=http://gateway --max-age="$max_age" --max-p99="$max_p99" --rate=20 --duration=15s
+  retry finished try-new
+  succeeded try-new
 }
 
 # primary prints the PostgreSQL pod that takes writes, by the label of CloudNativePG, or the
@@ -473,43 +340,43 @@ primary() {
 }
 
 # lose_postgres cuts off the node of PostgreSQL, where there may be more of the system. The
-# odds must still be served meanwhile, and members be entered soon after the node is back.
+# odds must still be served to a new client meanwhile, and members be entered soon after the
+# node is back. Some of the client's attempts lead to a gateway on the node, until Kubernetes
+# has noticed that it is gone; each takes 3 s.
 lose_postgres() {
+  local began
   cut_off
-  sleep 30
-  retry serves_odds
-  say "a new client got the odds meanwhile"
+  sleep 10
+  began=$SECONDS
+  until serves_odds; do
+    [ $((SECONDS - began)) -lt $((vanish - 30)) ] || fail "a new client got no odds for $((SECONDS - began)) s"
+    sleep 1
+  done
+  say "a new client got the odds after $((SECONDS - began)) s, meanwhile"
   await_return
 }
-serves_odds() { read -r -t 10 _ < <(k exec job/try-load -- /ko-app/rafflecast watch --gateway=http://gateway "$raffle"); }
 
-# upgrade runs the command of UPGRADE, and waits until the pods that it replaces are gone.
-upgrade() {
-  local old pod
-  old=$(names "$services")
-  bash -ec "$UPGRADE" >/dev/null || fail "UPGRADE has failed"
-  for deployment in gateway participation; do
-    k rollout status "deployment/$deployment" --timeout="${wait}s" >/dev/null || fail "the new pods of $deployment are not ready"
-  done
-  for pod in $old; do
-    [ -z "$(k get pod "$pod" --ignore-not-found -o 'jsonpath={.metadata.deletionTimestamp}')" ] || k wait --for=delete "pod/$pod" --timeout="${wait}s" >/dev/null || fail "$pod does not terminate"
-  done
-  say "runs $(k get pods -l "$services" -o 'jsonpath={range .items[*]}{.spec.containers[0].image}{"\n"}{end}' | sort | uniq -c | xargs)"
+# serves_odds reports whether a new client gets odds. It knows the Service by its address: DNS
+# is not under test.
+serves_odds() {
+  local address
+  address=$(k get service gateway -o 'jsonpath={.spec.clusterIP}')
+  case $address in *:*) address="[$address]" ;; esac
+  read -r -t 5 _ < <(k exec job/try-load -- /ko-app/rafflecast watch --gateway="http://$address" "$raffle")
 }
 
-# gateway_nodes prints the nodes that run a gateway, but neither NATS nor PostgreSQL.
-gateway_nodes() {
+# drainable_node prints a node that runs a gateway, but neither NATS nor PostgreSQL.
+drainable_node() {
   local node
-  for node in $(nodes app.kubernetes.io/name=gateway | sort -u); do
-    [ -n "$({ k get pods -l "$nats_pods" -o name --field-selector="spec.nodeName=$node"; k get pods -l "$postgres_pods" -o name --field-selector="spec.nodeName=$node"; })" ] || echo "$node"
+  for node in ${NODE:-$(nodes "$gateway_pods" | sort -u)}; do
+    if [ -n "${NODE:-}" ] || ! { is_on "$node" "$nats_pods" || is_on "$node" "$postgres_pods"; }; then echo "$node"; return; fi
   done
 }
 
 # drain_node drains a node, waits for the services to recover elsewhere, and uncordons it.
 drain_node() {
-  local node=${NODE:-}
-  [ -n "$node" ] || node=$(gateway_nodes)
-  node=${node%%$'\n'*}
+  local node
+  node=$(drainable_node)
   [ -n "$node" ] || fail "every node with a gateway also runs NATS or PostgreSQL: name the node to drain by NODE=…"
   [ "$(k get node "$node" -o jsonpath='{.spec.unschedulable}')" != true ] || fail "$node is cordoned already: uncordon it, or name another node by NODE=…"
   say "draining $node"
@@ -517,9 +384,7 @@ drain_node() {
   # The pods of these jobs stay: they are not under test.
   k drain "$node" --ignore-daemonsets --delete-emptydir-data --pod-selector='app.kubernetes.io/name!=try' --timeout="${wait}s" >/dev/null || fail "$node can't be drained"
   say "drained $node"
-  for deployment in gateway participation; do
-    k rollout status "deployment/$deployment" --timeout="${wait}s" >/dev/null || fail "$deployment does not recover on other nodes"
-  done
+  await_rollout gateway participation
   k uncordon "$node" >/dev/null && cordoned=''
   say "both services have recovered on other nodes; uncordoned $node"
 }
@@ -533,13 +398,12 @@ steps=("$@")
 for s in "${steps[@]}"; do
   case $s in reach | gateway | participation | upgrade | nats | mute | postgres | node | vanish | postgres-node) ;; *) usage >&2; exit 2 ;; esac
 done
+[ "$vanish" -ge 40 ] || { echo "VANISH=$vanish: must be at least 40" >&2; exit 2; }
 exec 3>&1
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 say "$("${kubectl[@]}" version 2>/dev/null | tr '\n' ' ')"
-for deployment in gateway participation; do
-  k rollout status "deployment/$deployment" --timeout="${wait}s" || fail "$deployment is not rolled out"
-done
+await_rollout gateway participation
 k get pods -o wide
 callers
 allow_traffic
