@@ -228,11 +228,20 @@ clients_beside() {
   echo "$sum"
 }
 
+# has_all_clients POD reports whether the NATS pods have one client for each pod of the
+# services, or none if they can't be asked. A server keeps those of a node that was cut off
+# for some minutes.
+has_all_clients() {
+  local sum=$(($(clients_of "$1" rafflecast) + $(clients_beside "$1")))
+  [ $sum = 0 ] || [ $sum = "$(names "$services" | wc -l)" ]
+}
+
 # mute_nats has a NATS pod drop all packets from and to its clients, all of which must go
 # to others. The rules are set in the network namespace of the pod.
 mute_nats() {
   local pod ip node lost before found
   pod=$(busiest_nats)
+  retry has_all_clients "$pod"
   lost=$(clients_of "$pod" rafflecast)
   before=$(clients_beside "$pod")
   ip=$(k get pod "$pod" -o 'jsonpath={.status.podIP}')
