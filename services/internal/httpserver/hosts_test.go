@@ -1,6 +1,24 @@
 package httpserver
 
-import "testing"
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+func TestHosts_OnlyRefusesOthers(t *testing.T) {
+	t.Parallel()
+	served := ParseHosts(nil, true).Only(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for host, want := range map[string]int{"localhost:9999": http.StatusOK, "evil.example": http.StatusMisdirectedRequest} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		served.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("Host %s: %d", host, w.Code)
+		}
+	}
+}
 
 func TestParseHosts_OnLoopbackOnlyLoopback(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -65,6 +66,15 @@ func echo(c net.Conn) error {
 	return err
 }
 
+// connect makes a connection, and closes it.
+func connect(address string, cfg *tls.Config) error {
+	c, err := dial(address, cfg)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
 func settings(dir string) *tlsfiles.Settings {
 	return &tlsfiles.Settings{
 		Certificate: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key"), ClientCA: filepath.Join(dir, "ca.crt"),
@@ -89,36 +99,27 @@ func TestServer_FollowsItsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer open.Close()
-	if _, err := dial(address, withClient(before, after)); err == nil {
+	if err := connect(address, withClient(before, after)); err == nil {
 		t.Error("the certificate of a stranger is accepted")
 	}
-	if anonymous, err := dial(address, &tls.Config{RootCAs: before.Pool()}); err != nil {
+	if err := connect(address, &tls.Config{RootCAs: before.Pool()}); err != nil {
 		t.Errorf("without a certificate: %v", err)
-	} else {
-		anonymous.Close()
 	}
 
 	if err := os.WriteFile(filepath.Join(dir, "tls.key"), []byte("half a f"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	testenv.Eventually(t, "files that can't be read change nothing, after a look at them", 10*time.Second, func() bool {
-		c, err := dial(address, withClient(before, before))
-		if err != nil {
+		if err := connect(address, withClient(before, before)); err != nil {
 			t.Fatal(err)
 		}
-		c.Close()
 		return bytes.Contains(log.Bytes(), []byte("can't be read"))
 	})
 	after.WriteDir(dir)
 	testenv.Eventually(t, "the new certificate and authority count", 10*time.Second, func() bool {
-		c, err := dial(address, withClient(after, after))
-		if err != nil {
-			return false
-		}
-		c.Close()
-		return true
+		return connect(address, withClient(after, after)) == nil
 	})
-	if _, err := dial(address, withClient(after, before)); err == nil {
+	if err := connect(address, withClient(after, before)); err == nil {
 		t.Error("the authority that was replaced still counts")
 	}
 	if err := echo(open); err != nil {
@@ -140,26 +141,98 @@ func TestClient_FollowsItsFiles(t *testing.T) {
 		cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, a.Pool()
 		return serve(t, cfg)
 	}
-	connect := func(address string) error {
+	connectNow := func(address string) error {
 		cfg, err := current()
 		if err != nil {
 			return err
 		}
-		c, err := dial(address, cfg)
-		if err == nil {
-			c.Close()
-		}
-		return err
+		return connect(address, cfg)
 	}
-	if err := connect(server(before)); err != nil {
+	if err := connectNow(server(before)); err != nil {
 		t.Fatal(err)
 	}
 	address := server(after)
-	if err := connect(address); err == nil {
+	if err := connectNow(address); err == nil {
 		t.Error("a server that a stranger has signed is trusted")
 	}
 	after.WriteDir(dir)
-	testenv.Eventually(t, "the new files count", 10*time.Second, func() bool { return connect(address) == nil })
+	testenv.Eventually(t, "the new files count", 10*time.Second, func() bool { return connectNow(address) == nil })
+}
+
+// Any of the files may change alone, and need not change in size.
+func TestServer_NoticesEachFile(t *testing.T) {
+	t.Parallel()
+	before, after := testenv.NewAuthority(t), testenv.NewAuthority(t)
+	dir, other := before.Dir(), after.Dir()
+	pad(t, dir)
+	pad(t, other)
+	cfg, err := settings(dir).Server(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := serve(t, cfg)
+	for _, step := range []struct {
+		files          []string
+		server, client *testenv.Authority // whose certificates are accepted afterwards
+	}{
+		{nil, before, before},
+		{[]string{"ca.crt"}, before, after},
+		{[]string{"tls.crt", "tls.key"}, after, after},
+	} {
+		for _, name := range step.files {
+			if err := os.Rename(filepath.Join(other, name), filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		client := &tls.Config{RootCAs: step.server.Pool(), Certificates: []tls.Certificate{step.client.Client("shop.example.org")}}
+		testenv.Eventually(t, fmt.Sprintf("%q count", step.files), 10*time.Second, func() bool { return connect(address, client) == nil })
+	}
+}
+
+// pad gives all files of a directory the same size, by line ends.
+func pad(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"ca.crt", "tls.crt", "tls.key"} {
+		path := filepath.Join(dir, name)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, append(text, bytes.Repeat([]byte("\n"), 8000-len(text))...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Nobody may speak a version of TLS that is broken.
+func TestConfig_RefusesOldVersions(t *testing.T) {
+	t.Parallel()
+	authority := testenv.NewAuthority(t)
+	dir, log := authority.Dir(), slog.New(slog.DiscardHandler)
+	cfg, err := settings(dir).Server(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := tlsfiles.Client{CA: filepath.Join(dir, "ca.crt")}
+	current, err := files.Config(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version, isAccepted := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		old := &tls.Config{RootCAs: authority.Pool(), MinVersion: tls.VersionTLS10, MaxVersion: version}
+		if err := connect(serve(t, cfg), old); (err == nil) != isAccepted {
+			t.Errorf("the server, to a client of %s: %v", tls.VersionName(version), err)
+		}
+		old = authority.ServerTLS()
+		old.MinVersion, old.MaxVersion = tls.VersionTLS10, version
+		if err := connect(serve(t, old), client); (err == nil) != isAccepted {
+			t.Errorf("the client, to a server of %s: %v", tls.VersionName(version), err)
+		}
+	}
 }
 
 func TestSettings_SayWhatIsWrong(t *testing.T) {

@@ -384,13 +384,30 @@ func TestAuthentication_ACertificateExpiresOnAnOpenConnection(t *testing.T) {
 		expires time.Time
 		want    error
 	}{{time.Now().Add(time.Minute), nil}, {time.Now().Add(-time.Minute), access.ErrExpired}} {
-		certificate := &x509.Certificate{DNSNames: []string{"shop.example.org"}, NotAfter: c.expires}
-		info := credentials.TLSInfo{State: tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{certificate}}}}
-		who, err := a.identify(peer.NewContext(t.Context(), &peer.Peer{Addr: &net.TCPAddr{}, AuthInfo: info}))
+		certificate := shopCertificate(c.expires)
+		who, err := a.identify(withTLS(t.Context(), tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{certificate}}}))
 		if !errors.Is(err, c.want) || who.Has(access.Backend) != (c.want == nil) {
 			t.Errorf("expiring at %v: %+v, %v", c.expires, who, err)
 		}
 	}
+}
+
+func TestAuthentication_BelievesVerifiedCertificatesOnly(t *testing.T) {
+	t.Parallel()
+	a := &authentication{Access{Certificates: access.Certificates{"shop.example.org": access.Backend}}}
+	unverified := tls.ConnectionState{PeerCertificates: []*x509.Certificate{shopCertificate(time.Now().Add(time.Minute))}}
+	if who, err := a.identify(withTLS(t.Context(), unverified)); !errors.Is(err, access.ErrMissing) {
+		t.Errorf("%+v, %v", who, err)
+	}
+}
+
+func shopCertificate(expires time.Time) *x509.Certificate {
+	return &x509.Certificate{DNSNames: []string{"shop.example.org"}, NotAfter: expires}
+}
+
+// withTLS returns the context of a call on a connection with this state.
+func withTLS(ctx context.Context, state tls.ConnectionState) context.Context {
+	return peer.NewContext(ctx, &peer.Peer{Addr: &net.TCPAddr{}, AuthInfo: credentials.TLSInfo{State: state}})
 }
 
 func BenchmarkAuthentication(b *testing.B) {
