@@ -135,8 +135,8 @@ type RaffleServiceClient interface {
 	// UNAVAILABLE (CLOCK_SKEW, LOG_NOT_COMPARED) as for CloseRaffle.
 	RedrawRaffle(ctx context.Context, in *RedrawRaffleRequest, opts ...grpc.CallOption) (*RedrawRaffleResponse, error)
 	// PurgeRaffle deletes what a raffle that has ended holds about its members: their
-	// entries, the winners' member ids, and the key that opens the log's tags. The log,
-	// and all that it proves, stays.
+	// entries, the winners' member ids, those in audit events, and the key that opens the
+	// log's tags. The log, and all that it proves, stays.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_ENDED) if
 	// the raffle is not final, or a draw lies ahead; UNAVAILABLE (LOG_NOT_COMPARED) as for
@@ -401,8 +401,8 @@ type RaffleServiceServer interface {
 	// UNAVAILABLE (CLOCK_SKEW, LOG_NOT_COMPARED) as for CloseRaffle.
 	RedrawRaffle(context.Context, *RedrawRaffleRequest) (*RedrawRaffleResponse, error)
 	// PurgeRaffle deletes what a raffle that has ended holds about its members: their
-	// entries, the winners' member ids, and the key that opens the log's tags. The log,
-	// and all that it proves, stays.
+	// entries, the winners' member ids, those in audit events, and the key that opens the
+	// log's tags. The log, and all that it proves, stays.
 	//
 	// Errors: NOT_FOUND (RAFFLE_NOT_FOUND); FAILED_PRECONDITION (RAFFLE_NOT_ENDED) if
 	// the raffle is not final, or a draw lies ahead; UNAVAILABLE (LOG_NOT_COMPARED) as for

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -183,7 +184,7 @@ func TestDraws_AWholeRaffleIsVerifiable(t *testing.T) {
 	if first.Entry.Ticket != 13 || !again.Replayed || again.Entry.Ticket != first.Entry.Ticket || again.Opening != first.Opening || first.Opening == (draw.Opening{}) {
 		t.Errorf("%+v, again %+v", first, again)
 	}
-	if _, err := b.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: made.ID, MemberID: "m"}); err != nil {
+	if _, err := b.Withdraw(raffle.WithActor(ctx, "shop"), raffle.WithdrawRequest{RaffleID: made.ID, MemberID: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Update(ctx, made.ID, raffle.Change{Title: new("Better guitar")}, raffle.RequestID{}); err != nil {
@@ -216,6 +217,16 @@ func TestDraws_AWholeRaffleIsVerifiable(t *testing.T) {
 	b.verifyAsAStranger(t, made.ID)
 	b.purge(t, made.ID)
 	b.verifyAsAStranger(t, made.ID)
+
+	var calls []string
+	events, err := b.ListAuditEvents(ctx, made.ID, math.MaxInt64, 100)
+	for _, e := range slices.Backward(events) {
+		calls = append(calls, e.Call+e.MemberID) // of which the purge leaves none
+	}
+	want := []string{"CreateRaffle", "Withdraw", "UpdateRaffle", "CloseRaffle", "DrawRaffle", "StrikeWinner", "StrikeWinner", "RedrawRaffle", "DrawRaffle", "PurgeRaffle"}
+	if err != nil || !slices.Equal(calls, want) {
+		t.Errorf("audited: %q, %v", calls, err)
+	}
 }
 
 // holding returns the tickets by prize.

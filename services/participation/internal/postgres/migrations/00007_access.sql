@@ -3,7 +3,8 @@
 -- makes public raffles, as before.
 ALTER TABLE raffles ADD COLUMN visibility smallint NOT NULL DEFAULT 1 CHECK (visibility BETWEEN 1 AND 2);
 
--- Who has changed raffles, and when. It is written with the change, and never changes.
+-- Who has changed raffles, and when. It is written with the change. Nothing of it changes
+-- but the member, whom a purge of the raffle removes.
 CREATE TABLE audit_events (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at        timestamptz NOT NULL,
