@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -171,8 +172,10 @@ func TestTokens_GiveUpAURLThatDoesNotAnswer(t *testing.T) {
 		<-isOver
 	})
 	tokens := start(t, settings(server.URL))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	testenv.Eventually(t, "the keys are read", 30*time.Second, func() bool {
-		_, err := tokens.Verify(t.Context(), key.Token("7", "member"))
+		_, err := tokens.Verify(ctx, key.Token("7", "member"))
 		return err == nil
 	})
 }

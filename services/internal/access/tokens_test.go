@@ -138,6 +138,9 @@ func TestTokens_RefuseWhatIsNotPinned(t *testing.T) {
 			t.Errorf("a token %s is in the error %q", name, err)
 		}
 	}
+	if _, err := tokens.Verify(t.Context(), "a.b"); err == nil || err.Error() != "the token is not a JWT" { // the library's words may quote it
+		t.Error(err)
+	}
 	for _, token := range []string{good, key.Token("Ann Müller, auth0|5f", "member"), key.Token(strings.Repeat("x", 255), "member")} {
 		if _, err := tokens.Verify(t.Context(), token); err != nil {
 			t.Errorf("a good token: %v", err)
