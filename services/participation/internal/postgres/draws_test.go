@@ -190,6 +190,9 @@ func TestDraws_AWholeRaffleIsVerifiable(t *testing.T) {
 	if _, err := b.Update(ctx, made.ID, raffle.Change{Title: new("Better guitar")}, raffle.RequestID{}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := b.Purge(ctx, made.ID, raffle.RequestID{}); !errors.As(err, new(*raffle.StillOpenError)) {
+		t.Errorf("a purge of an open raffle: %v", err)
+	}
 	r := b.awaitDraw(t, made.ID)
 	log := b.verifyLog(t, made.ID)
 	if r.State != raffle.Drawn || r.Log.DrawAhead() || !slices.Equal(r.Holders.Counts(), []int64{0, 6}) || r.Title != "Better guitar" {
