@@ -56,8 +56,8 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 	m.refusedConnections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "refused_connections_total",
 		Help: "Connections that were closed at once, by reason: too_many, are open for the files that the process may open; " +
-			"too_fast, they come from one client address. silenced counts addresses that went on although they were refused: for some " +
-			"seconds, the kernel drops their attempts to connect, uncounted.",
+			"too_fast, they come from one client address. dropped counts addresses that went on although they were refused: for some " +
+			"seconds, the kernel drops their SYN packets.",
 	}, []string{"reason"})
 	m.closedIdle = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: namespace, Name: "closed_idle_connections_total",
@@ -67,7 +67,7 @@ func newMetrics(registry *prometheus.Registry, cfg *Config) *metrics {
 	for _, cause := range feed.Causes() {
 		m.snapshots.WithLabelValues(string(cause))
 	}
-	for _, reason := range []string{accept.TooMany, accept.TooFast, accept.Silenced} {
+	for _, reason := range []string{accept.TooMany, accept.TooFast, accept.Dropped} {
 		m.refusedConnections.WithLabelValues(reason)
 	}
 	for _, reason := range httpapi.Refusals() {

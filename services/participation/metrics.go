@@ -106,8 +106,8 @@ func newMetrics() *metrics {
 	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "refused_connections_total",
 		Help: "Connections that were closed at once, by reason: too_many, are open; too_fast, they come from one client address; " +
-			"banned, their address was a flood of HTTP/2 frames a moment ago. silenced counts addresses that went on although they were " +
-			"refused: for some seconds, the kernel drops their attempts to connect, uncounted.",
+			"banned, their address was a flood of HTTP/2 frames a moment ago. dropped counts addresses that went on although they were " +
+			"refused: for some seconds, the kernel drops their SYN packets.",
 	}, []string{"reason"})
 	for _, reason := range accept.Reasons() {
 		m.refused.WithLabelValues(reason)

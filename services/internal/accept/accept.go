@@ -16,14 +16,15 @@ import (
 
 // Why connections are refused, as metrics name it.
 const (
-	TooMany  = "too_many" // are open, in all or of one address
-	TooFast  = "too_fast" // come from one address
-	Banned   = "banned"   // is their address, for a while
-	Silenced = "silenced" // is their address: the kernel drops its attempts to connect, uncounted
+	TooMany = "too_many" // are open, in all or of one address
+	TooFast = "too_fast" // come from one address
+	Banned  = "banned"   // is their address, for a while
+	// Dropped counts addresses, not connections: for a while the kernel drops their SYN packets.
+	Dropped = "dropped"
 )
 
 // Reasons are all reasons.
-func Reasons() []string { return []string{TooMany, TooFast, Banned, Silenced} }
+func Reasons() []string { return []string{TooMany, TooFast, Banned, Dropped} }
 
 // Config says what is bounded. Its functions may be called concurrently.
 type Config struct {
@@ -42,7 +43,7 @@ type Config struct {
 	// bytes. 0 means that the kernel decides.
 	WriteBuffer int
 	// Refused, if set, is called with the reason of each connection that is refused, and with
-	// Silenced for each address whose next ones the kernel will drop.
+	// Dropped for each address whose SYN packets the kernel will drop.
 	Refused func(reason string)
 }
 
@@ -51,7 +52,7 @@ type Bounds struct {
 	cfg      Config
 	rate     *ratelimit.Limiter[netip.Addr]
 	refusals *ratelimit.Limiter[netip.Addr]
-	silence  atomic.Pointer[silence] // nil: what is to be silenced is refused
+	filter   atomic.Pointer[synFilter] // nil: there is none
 	open     atomic.Int64
 }
 
@@ -98,12 +99,12 @@ func (b *Bounds) refused(address netip.Addr, reason string) {
 	if b.cfg.Refused != nil {
 		b.cfg.Refused(reason)
 	}
-	quiet := b.silence.Load()
-	if quiet == nil || reason == TooMany || !address.IsValid() || b.isTrusted(address) {
+	filter := b.filter.Load()
+	if filter == nil || reason == TooMany || !address.IsValid() || b.isTrusted(address) {
 		return
 	}
-	if _, ok := b.refusals.Allow(address); !ok && quiet.add(address) && b.cfg.Refused != nil {
-		b.cfg.Refused(Silenced)
+	if _, ok := b.refusals.Allow(address); !ok && filter.drop(address) && b.cfg.Refused != nil {
+		b.cfg.Refused(Dropped)
 	}
 }
 

@@ -12,12 +12,12 @@ type listener struct {
 }
 
 // Listen returns a listener that accepts from l what is within the bounds. If l implements
-// syscall.Conn, the kernel drops the packets by which an address that was refused too often
-// would connect, for some seconds, on Linux. Bounds have one such listener.
+// syscall.Conn, on Linux, the kernel drops the SYN packets of an address that was refused too
+// often, for some seconds. Bounds have one such listener.
 func (b *Bounds) Listen(l net.Listener) net.Listener {
 	if conn, ok := l.(syscall.Conn); ok {
 		if socket, err := conn.SyscallConn(); err == nil {
-			b.silence.Store(newSilence(socket))
+			b.filter.Store(newSYNFilter(socket))
 		}
 	}
 	return &listener{l, b}

@@ -23,15 +23,16 @@ const (
 	ipv6Source    = networkHeader + 8
 )
 
-// drop has the kernel drop the first packets of connections from these addresses (of IPv6:
-// networks, /64), and of no others. Established connections are not affected.
-func drop(socket syscall.RawConn, addresses []netip.Addr) error {
-	program, err := bpf.Assemble(filter(addresses))
+// attachFilter has the kernel drop the SYN packets that come to a listening socket from these
+// addresses (of IPv6: networks, /64), and from no others. Established connections are not
+// affected.
+func attachFilter(socket syscall.RawConn, addresses []netip.Addr) error {
+	assembled, err := bpf.Assemble(program(addresses))
 	if err != nil {
 		return fmt.Errorf("assemble the filter: %w", err)
 	}
-	instructions := make([]unix.SockFilter, 0, len(program))
-	for _, i := range program {
+	instructions := make([]unix.SockFilter, 0, len(assembled))
+	for _, i := range assembled {
 		instructions = append(instructions, unix.SockFilter{Code: i.Op, Jt: i.Jt, Jf: i.Jf, K: i.K})
 	}
 	var failed error
@@ -47,8 +48,8 @@ func drop(socket syscall.RawConn, addresses []netip.Addr) error {
 	return errors.Join(err, failed)
 }
 
-// filter returns the program that drop attaches.
-func filter(addresses []netip.Addr) []bpf.Instruction {
+// program returns the filter in the instructions of classic BPF.
+func program(addresses []netip.Addr) []bpf.Instruction {
 	drop, keep := bpf.RetConstant{Val: 0}, bpf.RetConstant{Val: 0xffffffff}
 	four := []bpf.Instruction{bpf.LoadAbsolute{Off: ipv4Source, Size: 4}}
 	var six []bpf.Instruction
@@ -64,16 +65,16 @@ func filter(addresses []netip.Addr) []bpf.Instruction {
 		six = append(six, bpf.LoadAbsolute{Off: ipv6Source, Size: 4}, isFirst, bpf.LoadAbsolute{Off: ipv6Source + 4, Size: 4},
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: binary.BigEndian.Uint32(b[4:]), SkipFalse: 1}, drop)
 	}
-	program := []bpf.Instruction{
+	all := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: tcpFlags, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: flagSYN, SkipTrue: 1}, // a connection begins
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: flagSYN, SkipTrue: 1}, // it begins a connection
 		keep,
 		bpf.LoadAbsolute{Off: networkHeader, Size: 1}, // which begins with its version
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftRight, Val: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 4, SkipTrue: 1},
 		bpf.Jump{Skip: uint32(len(four) + 1)},
 	}
-	program = append(append(program, four...), keep)
-	return append(append(program, six...), keep)
+	all = append(append(all, four...), keep)
+	return append(append(all, six...), keep)
 }

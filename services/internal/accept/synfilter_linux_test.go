@@ -31,28 +31,28 @@ func (p *port) connects(from string, within time.Duration) bool {
 	return true
 }
 
-func (s *silence) set(lasts time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lasts = lasts
+func (f *synFilter) set(lasts time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lasts = lasts
 }
 
-func (s *silence) silenced() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.until)
+func (f *synFilter) dropped() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.until)
 }
 
 // endAll lets all in whom the kernel drops.
-func (s *silence) endAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for address := range s.until {
-		s.until[address] = time.Now()
+func (f *synFilter) endAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for address := range f.until {
+		f.until[address] = time.Now()
 	}
 }
 
-func TestSilence_DropsWhoGoesOnAlthoughRefused(t *testing.T) {
+func TestSYNFilter_DropsWhoGoesOnAlthoughRefused(t *testing.T) {
 	t.Parallel()
 	for listening, from := range map[string]struct{ flood, other string }{
 		"127.0.0.1:0": {"127.0.0.2", "127.0.0.3"},
@@ -61,7 +61,7 @@ func TestSilence_DropsWhoGoesOnAlthoughRefused(t *testing.T) {
 		t.Run(listening, func(t *testing.T) {
 			t.Parallel()
 			p := serveAt(t, listening, Config{PerSecond: 1})
-			p.bounds.silence.Load().set(time.Hour)
+			p.bounds.filter.Load().set(time.Hour)
 			kept, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from.flood)}}).DialContext(t.Context(), "tcp", p.address)
 			if err != nil {
 				t.Fatal(err)
@@ -85,7 +85,7 @@ func TestSilence_DropsWhoGoesOnAlthoughRefused(t *testing.T) {
 			if _, err := http.ReadResponse(bufio.NewReader(kept), nil); err != nil {
 				t.Errorf("a connection from before: %v", err)
 			}
-			p.bounds.silence.Load().endAll()
+			p.bounds.filter.Load().endAll()
 			if !p.connects(from.flood, time.Minute) { // which sends its first packet again if that was dropped
 				t.Error("it is not let in when that time is over")
 			}
@@ -95,7 +95,7 @@ func TestSilence_DropsWhoGoesOnAlthoughRefused(t *testing.T) {
 
 // Connections that are refused since there are too many, and those of proxies, say nothing
 // about an address.
-func TestSilence_SparesWhoIsNotAFlood(t *testing.T) {
+func TestSYNFilter_SparesWhoIsNotAFlood(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]Config{
 		"full": {Limit: 1, Others: func() int { return 1 }},
@@ -108,24 +108,24 @@ func TestSilence_SparesWhoIsNotAFlood(t *testing.T) {
 		for range 5 * refusedPerSecond {
 			p.answers("127.0.0.1")
 		}
-		if n := p.bounds.silence.Load().silenced(); n > 0 {
-			t.Errorf("%s: %d addresses are silenced", name, n)
+		if n := p.bounds.filter.Load().dropped(); n > 0 {
+			t.Errorf("%s: %d addresses are dropped", name, n)
 		}
 	}
 }
 
 // The kernel takes the longest programs.
-func TestDrop_TakesManyAddresses(t *testing.T) {
+func TestAttachFilter_TakesManyAddresses(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]netip.Addr{"IPv4": netip.MustParseAddr("127.0.1.1"), "IPv6": netip.MustParseAddr("2001:db8::")} {
 		p := serve(t, Config{})
-		addresses := make([]netip.Addr, 0, maxSilenced)
-		for range maxSilenced - 1 {
+		addresses := make([]netip.Addr, 0, maxDropped)
+		for range maxDropped - 1 {
 			addresses = append(addresses, first)
 			first = first.Next()
 		}
 		addresses = append(addresses, netip.MustParseAddr("127.0.0.9"))
-		if err := drop(p.bounds.silence.Load().socket, addresses); err != nil {
+		if err := attachFilter(p.bounds.filter.Load().socket, addresses); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if p.connects("127.0.0.9", time.Second) || !p.connects("127.0.0.8", 10*time.Second) {
@@ -135,11 +135,11 @@ func TestDrop_TakesManyAddresses(t *testing.T) {
 }
 
 // Of IPv6, the first 64 bits are compared, all of them.
-func TestDrop_ComparesNetworksOfIPv6(t *testing.T) {
+func TestAttachFilter_ComparesNetworksOfIPv6(t *testing.T) {
 	t.Parallel()
 	p := serveAt(t, "[::1]:0", Config{})
 	for dropped, isLetIn := range map[string]bool{"0:0:1::": true, "1::": true, "::": false} {
-		if err := drop(p.bounds.silence.Load().socket, []netip.Addr{netip.MustParseAddr(dropped)}); err != nil {
+		if err := attachFilter(p.bounds.filter.Load().socket, []netip.Addr{netip.MustParseAddr(dropped)}); err != nil {
 			t.Fatal(err)
 		}
 		if p.connects("::1", 2*time.Second) != isLetIn {
