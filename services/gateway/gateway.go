@@ -101,7 +101,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		WriteTimeout:       cfg.WriteTimeout,
 		SendBuffer:         cfg.SendBuffer,
 		Delivered:          spans.delivered,
-		Passed:             metrics.passed,
+		PassEnded:          metrics.passEnded,
 	}); err != nil {
 		return nil, fmt.Errorf("make the fan-out: %w", err)
 	}

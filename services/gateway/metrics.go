@@ -90,8 +90,8 @@ func (m *metrics) refusedConnection(reason string) {
 	m.refusedConnections.WithLabelValues(reason).Inc()
 }
 
-// passed observes the age of the update that a pass began with which has just ended.
-func (m *metrics) passed(u *odds.Update) { m.lastWrite.Observe(time.Since(u.At).Seconds()) }
+// passEnded observes the age of the update that a pass began with which has just ended.
+func (m *metrics) passEnded(u *odds.Update) { m.lastWrite.Observe(time.Since(u.At).Seconds()) }
 
 // collector collects the metrics that hub, feed and cache count themselves.
 type collector struct {

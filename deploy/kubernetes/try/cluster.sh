@@ -46,7 +46,7 @@ check_restarts() {
   done
 }
 
-logs() { k logs "job/$1"; }
+logs() { k logs "job/$1" "${@:2}"; }
 logged() { grep -q "$2" <<<"$(logs "$1")"; } # not a pipe: grep -q exits early, and kubectl would fail
 finished() { [ -n "$(k get job "$1" -o 'jsonpath={.status.succeeded}{.status.failed}')" ]; }
 succeeded() { [ "$(k get job "$1" -o 'jsonpath={.status.succeeded}')" = 1 ]; }

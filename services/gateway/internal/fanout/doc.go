@@ -63,7 +63,7 @@
 //     keeps sending after its request.
 //   - Delivery tracking: Config.Delivered is called for an update at most once, and
 //     exactly once if no shard has skipped it in favour of a newer one.
-//   - Config.Passed is called at the end of every pass, however busy the shard is and
+//   - Config.PassEnded is called at the end of every pass, however busy the shard is and
 //     whatever overtakes what: an alert may depend on it.
 //   - No goroutine, timer, buffer or queue per detached connection.
 package fanout

@@ -32,11 +32,11 @@ type Config struct {
 	// called for an update that was conflated away for some of them. It is called by a
 	// shard or from Publish, and must not block.
 	Delivered func(*odds.Update)
-	// Passed, if set, is called by each shard at the end of each pass, with the update that
+	// PassEnded, if set, is called by each shard at the end of each pass, with the update that
 	// the pass began with, if it has a Delivery: all of the shard's subscribers but those as
 	// above have been written that update or a newer one, and one at least was in this pass.
 	// It must not block.
-	Passed func(*odds.Update)
+	PassEnded func(*odds.Update)
 }
 
 // Option changes how a hub works. Options are for tests.

@@ -97,7 +97,7 @@ func newTestShard(t *testing.T, change ...func(*Config)) *testShard {
 	s := &testShard{t: t, ended: make(map[*conn]Reason), delivered: make(map[*odds.Update]int)}
 	cfg := testConfig()
 	cfg.Delivered = func(u *odds.Update) { s.delivered[u]++ }
-	cfg.Passed = func(u *odds.Update) { s.passed = append(s.passed, u.Version) }
+	cfg.PassEnded = func(u *odds.Update) { s.passed = append(s.passed, u.Version) }
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -310,7 +310,7 @@ func TestDelivery_OvertakenInMidPassIsNotReported(t *testing.T) {
 }
 
 // A shard that is so busy that each update is overtaken still tells how old odds are.
-func TestPassed_IsToldOfEveryPass(t *testing.T) {
+func TestPassEnded_IsToldOfEveryPass(t *testing.T) {
 	t.Parallel()
 	for name, conflates := range map[string]time.Duration{"conflation": interval, "none": 0} {
 		s := newTestShard(t, func(c *Config) { c.ConflationInterval = conflates })
@@ -341,7 +341,7 @@ func TestPassed_IsToldOfEveryPass(t *testing.T) {
 }
 
 // Passes over nobody, and over clients that are blocked, say nothing.
-func TestPassed_NeedsSomebodyWhoWasSentOdds(t *testing.T) {
+func TestPassEnded_NeedsSomebodyWhoWasSentOdds(t *testing.T) {
 	t.Parallel()
 	s := newTestShard(t)
 	s.publish(update(1, 1))

@@ -71,8 +71,8 @@ func (s *shard) release(t *topic) {
 
 // endPass is called when no subscriber is left to be offered the current update.
 func (s *shard) endPass(t *topic) {
-	if s.hub.cfg.Passed != nil && t.sent && t.first.Delivery != nil {
-		s.hub.cfg.Passed(t.first)
+	if s.hub.cfg.PassEnded != nil && t.sent && t.first.Delivery != nil {
+		s.hub.cfg.PassEnded(t.first)
 	}
 	if t.conflation.pending != t.conflation.current { // else those who were visited first lack it
 		s.hub.done(t.conflation.current, t.written)
