@@ -2,30 +2,22 @@ package grpcapi
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	grpcmetadata "google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -73,107 +65,6 @@ func (a *authenticated) as(t *testing.T, subject, scope string, claims ...map[st
 
 func bearing(ctx context.Context, token string) context.Context {
 	return grpcmetadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
-}
-
-// Every call of the server must be in the table, and the table has no other.
-func TestPermissions_HaveEveryCall(t *testing.T) {
-	t.Parallel()
-	store := &fakeStore{}
-	server, err := NewServer(store, store, Config{
-		Health: health.NewServer(), PageTokenKey: func() []byte { return nil }, Registry: prometheus.NewRegistry(), Log: slog.Default(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]bool{}
-	for service, info := range server.GetServiceInfo() {
-		for _, method := range info.Methods {
-			name := "/" + service + "/" + method.Name
-			known[name] = true
-			p, ok := permissions[name]
-			if !ok {
-				t.Errorf("%s has no row in permissions", name)
-			}
-			if p.public == (p.roles != 0) {
-				t.Errorf("%s: %+v must be public, or name roles", name, p)
-			}
-		}
-	}
-	for name := range permissions {
-		if !known[name] {
-			t.Errorf("permissions has %s, which the server has not", name)
-		}
-	}
-}
-
-// Who may make each call, written a second time: a slip in the table must not pass.
-func TestPermissions_AreWhatTheDesignSays(t *testing.T) {
-	t.Parallel()
-	const member, backend, operator = access.Member, access.Backend, access.Operator
-	want := map[string]permission{
-		"/raffle.v1.RaffleService/GetRaffle":     {roles: member | backend | operator},
-		"/raffle.v1.RaffleService/ListRaffles":   {roles: member | backend | operator},
-		"/raffle.v1.RaffleService/CreateRaffle":  {roles: operator, audited: true},
-		"/raffle.v1.RaffleService/UpdateRaffle":  {roles: operator, audited: true},
-		"/raffle.v1.RaffleService/CloseRaffle":   {roles: operator, audited: true},
-		"/raffle.v1.RaffleService/CancelRaffle":  {roles: operator, audited: true},
-		"/raffle.v1.RaffleService/DrawRaffle":    {roles: operator, audited: true},
-		"/raffle.v1.RaffleService/StrikeWinner":  {roles: operator, audited: true},
-		"/raffle.v1.RaffleService/RedrawRaffle":  {roles: operator, audited: true},
-		"/raffle.v1.RaffleService/PurgeRaffle":   {roles: operator, audited: true},
-		"/raffle.v1.RaffleService/GetDraw":       {public: true, watched: true},
-		"/raffle.v1.RaffleService/ListWinners":   {public: true, watched: true},
-		"/raffle.v1.RaffleService/GetTicket":     {public: true, watched: true},
-		"/raffle.v1.RaffleService/GetCheckpoint": {public: true, watched: true},
-		"/raffle.v1.RaffleService/GetLog":        {public: true, watched: true},
-
-		"/raffle.v1.ParticipationService/GetOdds":     {roles: member | backend | operator},
-		"/raffle.v1.ParticipationService/Enter":       {roles: member | backend, own: true},
-		"/raffle.v1.ParticipationService/EnterStream": {roles: member | backend, own: true},
-		"/raffle.v1.ParticipationService/Withdraw":    {roles: member | backend, own: true, audited: true},
-		"/raffle.v1.ParticipationService/ListEntries": {roles: member | backend | operator, own: true},
-		"/raffle.v1.AuditService/ListAuditEvents":     {roles: operator},
-	}
-	for name, p := range permissions {
-		if strings.HasPrefix(name, "/raffle.") && p != want[name] {
-			t.Errorf("%s: %+v, want %+v", name, p, want[name])
-		}
-	}
-	for name := range want {
-		if _, ok := permissions[name]; !ok {
-			t.Errorf("the table has no %s", name)
-		}
-	}
-	if winnersWithMembers != (permission{roles: operator}) {
-		t.Errorf("winners with members: %+v", winnersWithMembers)
-	}
-}
-
-// A call about a member that a member may make must be for itself only.
-func TestPermissions_BindMembersToThemselves(t *testing.T) {
-	t.Parallel()
-	for name, p := range permissions {
-		if !strings.HasPrefix(name, "/raffle.") || p.roles&access.Member == 0 {
-			continue
-		}
-		found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(strings.ReplaceAll(name[1:], "/", ".")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		input := found.(protoreflect.MethodDescriptor).Input()
-		if enter := input.Fields().ByName("enter"); enter != nil { // EnterStream
-			input = enter.Message()
-		}
-		message, err := protoregistry.GlobalTypes.FindMessageByName(input.FullName())
-		if err != nil {
-			t.Fatal(err)
-		}
-		isAboutOne := input.Fields().ByName("member_id") != nil
-		if isAboutOne != p.own || isAboutOne != (memberOf(message.New().Interface()) != nil) {
-			t.Errorf("%s: it is about a member: %t, but the table says %+v, and memberOf finds one: %t",
-				name, isAboutOne, p, memberOf(message.New().Interface()) != nil)
-		}
-	}
 }
 
 // call makes a call of the contract with an empty request, which no rule accepts: with
@@ -362,52 +253,6 @@ func TestAuthentication_StreamsEndWithTheToken(t *testing.T) {
 			t.Errorf("the streams ended %v after the token", late)
 		}
 	})
-}
-
-// What the facade may say of its caller is believed on its own connection only.
-func TestAuthentication_BelievesTheFacadeOnly(t *testing.T) {
-	t.Parallel()
-	ctx := grpcmetadata.NewIncomingContext(t.Context(), grpcmetadata.Pairs(CertificateKey, "x"))
-	if got := passedOn(ctx, &peer.Peer{Addr: &net.TCPAddr{}}, CertificateKey); got != "" {
-		t.Errorf("over TCP: %q", got)
-	}
-	if got := passedOn(ctx, &peer.Peer{Addr: bufconn.Listen(1).Addr()}, CertificateKey); got != "x" {
-		t.Errorf("in memory: %q", got)
-	}
-}
-
-// A connection may last longer than the certificate with which it was made.
-func TestAuthentication_ACertificateExpiresOnAnOpenConnection(t *testing.T) {
-	t.Parallel()
-	a := &authentication{Access{Certificates: access.Certificates{"shop.example.org": access.Backend}}}
-	for _, c := range []struct {
-		expires time.Time
-		want    error
-	}{{time.Now().Add(time.Minute), nil}, {time.Now().Add(-time.Minute), access.ErrExpired}} {
-		certificate := shopCertificate(c.expires)
-		who, err := a.identify(withTLS(t.Context(), tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{certificate}}}))
-		if !errors.Is(err, c.want) || who.Has(access.Backend) != (c.want == nil) {
-			t.Errorf("expiring at %v: %+v, %v", c.expires, who, err)
-		}
-	}
-}
-
-func TestAuthentication_BelievesVerifiedCertificatesOnly(t *testing.T) {
-	t.Parallel()
-	a := &authentication{Access{Certificates: access.Certificates{"shop.example.org": access.Backend}}}
-	unverified := tls.ConnectionState{PeerCertificates: []*x509.Certificate{shopCertificate(time.Now().Add(time.Minute))}}
-	if who, err := a.identify(withTLS(t.Context(), unverified)); !errors.Is(err, access.ErrMissing) {
-		t.Errorf("%+v, %v", who, err)
-	}
-}
-
-func shopCertificate(expires time.Time) *x509.Certificate {
-	return &x509.Certificate{DNSNames: []string{"shop.example.org"}, NotAfter: expires}
-}
-
-// withTLS returns the context of a call on a connection with this state.
-func withTLS(ctx context.Context, state tls.ConnectionState) context.Context {
-	return peer.NewContext(ctx, &peer.Peer{Addr: &net.TCPAddr{}, AuthInfo: credentials.TLSInfo{State: state}})
 }
 
 func BenchmarkAuthentication(b *testing.B) {
