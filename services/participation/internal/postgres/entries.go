@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -22,17 +23,20 @@ const (
 	selectRaffleIDs = `SELECT id FROM raffles WHERE id = ANY($1)`
 )
 
+// insertEntries stores entries. Their tickets are 0 if their raffle has no log; the array
+// is NULL if no raffle of the batch has one. In the list of results, unnest needs no copy
+// of its rows.
 const insertEntries = `
-	INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at)
-	SELECT raffle_id, member_id, ordinal, request_id, $5
-	FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::uuid[]) AS e(raffle_id, member_id, ordinal, request_id)`
-
-// insertTickets is insertEntries for a batch in which raffles have logs.
-const insertTickets = `
 	INSERT INTO entries (raffle_id, member_id, ordinal, request_id, created_at, ticket)
-	SELECT raffle_id, member_id, ordinal, request_id, $5, nullif(ticket, 0)
-	FROM unnest($1::bigint[], $2::text[], $3::integer[], $4::uuid[], $6::bigint[])
-		AS e(raffle_id, member_id, ordinal, request_id, ticket)`
+	SELECT unnest($1::bigint[]), unnest($2::text[]), unnest($3::integer[]), unnest($4::uuid[]), $5,
+		nullif(unnest($6::bigint[]), 0)`
+
+// insertNewcomers is insertEntries for members of whom nothing was read. If one of them has
+// an entry, it fails with the code haveEntered, and without a member's id in any log.
+const (
+	insertNewcomers = `SELECT insert_newcomers($1, $2, $3, $4, $5, $6)`
+	haveEntered     = "RC001"
+)
 
 const countEntries = `
 	UPDATE raffles r SET state = c.state, entries = c.entries, members = c.members, version = c.version, updated_at = $6
@@ -128,13 +132,25 @@ func raffleIDs(reqs []raffle.EnterRequest) []int64 {
 	return distinct(ids)
 }
 
+// errMembersUnread is why a batch that took members for newcomers can't be decided.
+var errMembersUnread = errors.New("what the members have must be read")
+
 // enterTogether enters a batch in one transaction, and enqueues what it has changed.
 func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, settings, lock string) ([]raffle.EnterResult, error) {
 	var d raffle.Decision
+	var unread map[int64]bool
+	if lock == lockRaffles {
+		unread = s.newcomers.expected(reqs)
+	}
 	err := retry(ctx, func() (err error) {
-		if d, err = s.enterOnce(ctx, reqs, settings, lock); errors.Is(err, errStaleKey) {
+		if d, err = s.enterOnce(ctx, reqs, unread, settings, lock); errors.Is(err, errMembersUnread) {
+			s.newcomers.forget(reqs)
+			unread = nil
+			d, err = s.enterOnce(ctx, reqs, unread, settings, lock)
+		}
+		if errors.Is(err, errStaleKey) {
 			s.forgetKeys(reqs)
-			d, err = s.enterOnce(ctx, reqs, settings, lock)
+			d, err = s.enterOnce(ctx, reqs, unread, settings, lock)
 		}
 		return err
 	})
@@ -146,8 +162,10 @@ func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, s
 }
 
 // enterOnce runs the transaction in two round trips: the first begins it, locks and
-// reads, and the second writes and commits.
-func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, settings, lock string) (raffle.Decision, error) {
+// reads, and the second writes and commits. It fails with errMembersUnread if what members
+// of unread raffles have must be read after all.
+func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, unread map[int64]bool, settings, lock string,
+) (raffle.Decision, error) {
 	conn, err := s.writePool.Acquire(ctx)
 	if err != nil {
 		return raffle.Decision{}, &unwrittenError{err}
@@ -155,7 +173,7 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, setti
 	// If the connection is still within the transaction, the pool closes it, and so
 	// the transaction is rolled back.
 	defer conn.Release()
-	admission, err := s.beginAdmission(ctx, conn, reqs, settings, lock)
+	admission, known, err := s.beginAdmission(ctx, conn, reqs, unread, settings, lock)
 	if err != nil {
 		return raffle.Decision{}, unwritten(s.writePool, err)
 	}
@@ -163,41 +181,44 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, setti
 		return raffle.Decision{}, &unwrittenError{errStaleKey}
 	}
 	d := admission.Decide(reqs)
+	if refusesUnread(d.Results, reqs, unread) {
+		return raffle.Decision{}, &unwrittenError{errMembersUnread}
+	}
 	var batch pgx.Batch
 	if len(d.Placed) > 0 {
-		queueEntries(&batch, d.Placed)
+		queueEntries(&batch, d.Placed, len(unread) > 0)
 	}
 	if len(d.Changed) > 0 {
 		queueCounts(&batch, d.Changed)
 	}
 	batch.Queue(`COMMIT`)
-	return d, conn.SendBatch(ctx, &batch).Close()
+	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == haveEntered {
+			err = &unwrittenError{errMembersUnread}
+		}
+		return raffle.Decision{}, err
+	}
+	s.newcomers.observe(d.Placed, known)
+	return d, nil
 }
 
 // beginAdmission begins a transaction, locks the raffles of a batch, and reads the
-// clock and what the members have. Each statement has a snapshot of its own, so those
-// behind the lock see everything that was committed before the lock was taken.
-func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest, settings, lock string) (*raffle.Admission, error) {
-	members := distinctMembers(reqs)
-	raffleIDs, memberIDs := make([]int64, len(members)), make([]string, len(members))
-	for i, m := range members {
-		raffleIDs[i], memberIDs[i] = m.raffleID, m.memberID
-	}
-	requestIDs := make(pgtype.FlatArray[pgtype.UUID], 0, len(reqs))
-	for i := range reqs {
-		if id := uuid(reqs[i].RequestID); id.Valid {
-			requestIDs = append(requestIDs, id)
-		}
-	}
+// clock and what the members have, except those of the raffles that are unread. It also
+// returns of which raffles it found entries. Each statement has a snapshot of its own, so
+// those behind the lock see everything that was committed before the lock was taken.
+func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []raffle.EnterRequest, unread map[int64]bool,
+	settings, lock string,
+) (*raffle.Admission, map[int64]bool, error) {
 	var (
 		raffles    []raffle.Raffle
 		unreadable []*raffle.UnreadableError
 		admission  *raffle.Admission
 		batch      pgx.Batch
 	)
+	ids, known := raffleIDs(reqs), make(map[int64]bool)
 	batch.Queue(`BEGIN`)
 	batch.Queue(settings)
-	batch.Queue(lock, distinct(raffleIDs)).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(lock, ids).Query(func(rows pgx.Rows) (err error) {
 		raffles, unreadable, err = s.collect(rows)
 		return err
 	})
@@ -206,20 +227,22 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 		batch.Queue(selectKeys, ids).Query(func(rows pgx.Rows) error { return s.scanKeys(rows, admission.LoadKey) })
 	}
 	if lock == lockFreeRaffles {
-		batch.Queue(selectRaffleIDs, distinct(raffleIDs)).Query(func(rows pgx.Rows) error {
+		batch.Queue(selectRaffleIDs, ids).Query(func(rows pgx.Rows) error {
 			return refuseLocked(admission, rows, raffles)
 		})
 	}
-	batch.Queue(selectMemberStates, raffleIDs, memberIDs, requestIDs).Query(func(rows pgx.Rows) error {
-		return loadMembers(admission, rows, members)
-	})
+	if len(unread) < len(ids) {
+		queueMembers(&batch, reqs, unread, func(rows pgx.Rows, members []member) error {
+			return loadMembers(admission, rows, members, known)
+		})
+	}
 	err := conn.SendBatch(ctx, &batch).Close()
 	for _, u := range unreadable {
 		if admission != nil {
 			admission.Refuse(u.RaffleID, u)
 		}
 	}
-	return admission, err
+	return admission, known, err
 }
 
 // queueClock reads the database's clock and, if draws are on, in the same statement which
@@ -265,7 +288,8 @@ func refuseLocked(admission *raffle.Admission, rows pgx.Rows, locked []raffle.Ra
 	return err
 }
 
-func queueEntries(batch *pgx.Batch, entries []raffle.Entry) {
+// queueEntries stores entries, some of which may be of members of whom nothing was read.
+func queueEntries(batch *pgx.Batch, entries []raffle.Entry, newcomers bool) {
 	n := len(entries)
 	raffleIDs, memberIDs := make([]int64, n), make([]string, n)
 	ordinals, requestIDs := make([]int32, n), make(pgtype.FlatArray[pgtype.UUID], n)
@@ -280,11 +304,11 @@ func queueEntries(batch *pgx.Batch, entries []raffle.Entry) {
 			tickets[i] = e.Ticket
 		}
 	}
-	if tickets == nil {
-		batch.Queue(insertEntries, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt)
-	} else {
-		batch.Queue(insertTickets, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt, tickets)
+	insert := insertEntries
+	if newcomers {
+		insert = insertNewcomers
 	}
+	batch.Queue(insert, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt, tickets)
 }
 
 func queueCounts(batch *pgx.Batch, raffles []raffle.Raffle) {

@@ -1,6 +1,10 @@
 package postgres
 
-import "github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+import (
+	"slices"
+
+	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+)
 
 // The statements whose plans are tested.
 const (
@@ -22,6 +26,19 @@ var NewPool = newPool
 
 // ErrReadOnly is the error of a server that does not take writes.
 var ErrReadOnly = errReadOnly
+
+// ExpectedAfter is how many first entries in a row make a raffle's members unread.
+const ExpectedAfter = expectedAfter
+
+// ExpectNewcomers makes the store expect that all who enter a raffle have no entry.
+func (s *Store) ExpectNewcomers(raffleID int64) {
+	s.newcomers.observe(slices.Repeat([]raffle.Entry{{RaffleID: raffleID}}, expectedAfter), nil)
+}
+
+// ExpectsNewcomers reports whether the store expects that.
+func (s *Store) ExpectsNewcomers(raffleID int64) bool {
+	return s.newcomers.expected([]raffle.EnterRequest{{RaffleID: raffleID}})[raffleID]
+}
 
 // GatesInUse returns how many raffles have a gate.
 func (s *Store) GatesInUse() int {

@@ -25,27 +25,46 @@ const selectMemberStates = `
 	) e
 	WHERE e.last IS NOT NULL`
 
+// queueMembers reads what the members of a batch have, except those of unread raffles.
+func queueMembers(batch *pgx.Batch, reqs []raffle.EnterRequest, unread map[int64]bool, load func(pgx.Rows, []member) error) {
+	members, requests := distinctMembers(reqs, unread)
+	raffleIDs, memberIDs := make([]int64, len(members)), make([]string, len(members))
+	for i, m := range members {
+		raffleIDs[i], memberIDs[i] = m.raffleID, m.memberID
+	}
+	batch.Queue(selectMemberStates, raffleIDs, memberIDs, requests).Query(func(rows pgx.Rows) error { return load(rows, members) })
+}
+
 // member identifies a member of a raffle.
 type member struct {
 	raffleID int64
 	memberID string
 }
 
-func distinctMembers(reqs []raffle.EnterRequest) []member {
+// distinctMembers returns the members of requests, each once, and the ids of the requests,
+// except those for unread raffles.
+func distinctMembers(reqs []raffle.EnterRequest, unread map[int64]bool) ([]member, pgtype.FlatArray[pgtype.UUID]) {
 	seen := make(map[member]struct{}, len(reqs))
-	members := make([]member, 0, len(reqs))
+	members, requests := make([]member, 0, len(reqs)), make(pgtype.FlatArray[pgtype.UUID], 0, len(reqs))
 	for i := range reqs {
+		if unread[reqs[i].RaffleID] {
+			continue
+		}
+		if id := uuid(reqs[i].RequestID); id.Valid {
+			requests = append(requests, id)
+		}
 		m := member{reqs[i].RaffleID, reqs[i].MemberID}
 		if _, ok := seen[m]; !ok {
 			seen[m] = struct{}{}
 			members = append(members, m)
 		}
 	}
-	return members
+	return members, requests
 }
 
-// loadMembers loads the rows of selectMemberStates into an admission.
-func loadMembers(admission *raffle.Admission, rows pgx.Rows, members []member) error {
+// loadMembers loads the rows of selectMemberStates into an admission, and marks their
+// raffles in known.
+func loadMembers(admission *raffle.Admission, rows pgx.Rows, members []member, known map[int64]bool) error {
 	var (
 		i        int64
 		state    raffle.MemberState
@@ -57,6 +76,7 @@ func loadMembers(admission *raffle.Admission, rows pgx.Rows, members []member) e
 	columns := []any{&i, &state.EntryCount, &state.LastOrdinal, &ordinals, &requests, &times, &tickets}
 	_, err := pgx.ForEachRow(rows, columns, func() error {
 		m := members[i-1]
+		known[m.raffleID] = true
 		admission.LoadMember(m.raffleID, m.memberID, state)
 		for k := range ordinals {
 			admission.LoadEntry(raffle.Entry{

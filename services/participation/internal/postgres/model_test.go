@@ -123,6 +123,9 @@ func TestStore_DoesWhatTheModelDoes(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"enter": func(t *rapid.T) {
 				who, id := member.Draw(t, "member"), request(t)
+				if rapid.Bool().Draw(t, "unread") {
+					b.ExpectNewcomers(r.ID)
+				}
 				res, err := b.EnterBatch(ctx, []raffle.EnterRequest{{RaffleID: r.ID, MemberID: who, RequestID: requestID(id)}})
 				ordinal, replayed := m.enter(who, id)
 				if err != nil || int(res[0].Entry.Ordinal) != ordinal || res[0].Replayed != replayed || (res[0].Err == nil) != (ordinal > 0) || !domainError(res[0].Err) {
@@ -204,8 +207,11 @@ func (b *testBundle) step(ctx context.Context, t *rapid.T, id int64) func() erro
 			return err
 		}
 	}
-	n := rapid.IntRange(1, 4).Draw(t, "batch")
+	n, unread := rapid.IntRange(1, 4).Draw(t, "batch"), rapid.Bool().Draw(t, "unread")
 	return func() error {
+		if unread {
+			b.ExpectNewcomers(id)
+		}
 		results, err := b.EnterBatch(ctx, slices.Repeat([]raffle.EnterRequest{{RaffleID: id, MemberID: member, RequestID: req}}, n))
 		for _, res := range results {
 			err = errors.Join(err, res.Err)

@@ -41,6 +41,7 @@ type Store struct {
 	gates     *gates // of pool
 	draws     *raffle.Draws
 	keys      keyCache
+	newcomers newcomers
 	// OnUnreadable, if set, is called whenever a raffle is met whose row can't be read. It
 	// must be set before any method is called, may be called from several goroutines at
 	// once, and must not block.
