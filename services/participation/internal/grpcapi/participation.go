@@ -68,7 +68,7 @@ func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
 func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.EnterResponse {
 	odds := s.lastOdds.Load()
 	if odds.GetId() != res.Raffle.ID || odds.GetVersion() != res.Raffle.Version {
-		odds = rafflepb.Odds(res.Raffle)
+		odds = rafflepb.Odds(*res.Raffle)
 		s.lastOdds.Store(odds)
 	}
 	return &rafflev1.EnterResponse{

@@ -114,7 +114,7 @@ func (a *Admission) Decide(reqs []EnterRequest) Decision {
 	}
 	for i := range d.Results {
 		if res := &d.Results[i]; res.Err == nil {
-			res.Raffle = *a.raffles[res.Entry.RaffleID]
+			res.Raffle = a.raffles[res.Entry.RaffleID]
 		}
 	}
 	return d

@@ -131,7 +131,7 @@ func TestAdmission_ReplaysStoredEntries(t *testing.T) {
 		enter("other", 7), // the same id from another member is another request
 	})
 	res := d.Results
-	if !res[0].Replayed || res[0].Entry != before || res[0].MemberEntries != 1 || res[0].Raffle != closed || res[1].Err == nil {
+	if !res[0].Replayed || res[0].Entry != before || res[0].MemberEntries != 1 || *res[0].Raffle != closed || res[1].Err == nil {
 		t.Errorf("%+v", res)
 	}
 	if len(d.Placed) != 0 || len(d.Changed) != 0 {

@@ -50,6 +50,8 @@ type EnterResult struct {
 	// Opening opens the member's tag in the raffle's log. It is zero if the raffle has no
 	// log, or was purged.
 	Opening draw.Opening
-	Raffle  Raffle // as of the commit that wrote or found the entry
-	Err     error
+	// Raffle is as of the commit that wrote or found the entry. The results of a batch share
+	// it, so it must not be changed. It is nil if Err is set.
+	Raffle *Raffle
+	Err    error
 }
