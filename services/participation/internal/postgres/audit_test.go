@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/rafflecast/rafflecast/services/participation/internal/drawer"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // audited returns the newest events first, each as "call by actor of raffle, member".
@@ -78,6 +82,113 @@ func TestAudit_RecordsWhoChangesRaffles(t *testing.T) {
 	}
 	if got, _ := b.audited(t, other.ID, math.MaxInt64, 100); !slices.Equal(got, []string{want[0], want[4]}) {
 		t.Errorf("of one raffle: %q", got)
+	}
+}
+
+// rows tells what a change of a raffle, or its event, would change.
+func (b *testBundle) rows(t *testing.T) (text string) {
+	t.Helper()
+	if err := b.pool.QueryRow(t.Context(), `SELECT concat_ws(', ',
+		(SELECT string_agg(id || ' is at ' || version, ', ' ORDER BY id) FROM raffles),
+		(SELECT count(*) || ' entries, without withdrawal ' || count(*) - count(withdrawn_at) FROM entries),
+		(SELECT count(*) || ' winners with members ' || count(member_id) FROM winners),
+		(SELECT count(*) || ' events' FROM audit_events))`).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// exec executes statements one after the other.
+func (b *testBundle) exec(t *testing.T, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := b.pool.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A change and its event are one transaction: neither is made without the other.
+func TestAudit_IsMadeWithItsChange(t *testing.T) {
+	t.Parallel()
+	b := setupDraws(t)
+	ctx := raffle.WithActor(t.Context(), "ann")
+	b.exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`)
+	made, other := b.createDrawn(t, raffle.Raffle{Winners: 2}), b.create(t, raffle.Raffle{})
+	b.enterMembers(t, made.ID, 6)
+	var winners []raffle.Winner
+	drawDue := func() (err error) {
+		testenv.Eventually(t, "the draw is due", 10*time.Second, func() bool {
+			_, err = drawer.New(b.Store, b.drawer).Draw(ctx, made.ID, nil)
+			return !errors.As(err, new(*raffle.DrawNotDueError))
+		})
+		return err
+	}
+	strike := func() error {
+		first := slices.IndexFunc(winners, func(w raffle.Winner) bool { return w.State == raffle.Wins })
+		_, _, _, err := b.Strike(ctx, made.ID, winners[first].Ticket, 1, raffle.RequestID{})
+		return err
+	}
+	for _, c := range []struct {
+		call   string
+		change func() error
+	}{
+		{"CreateRaffle", func() error {
+			_, err := b.Create(ctx, raffle.Raffle{Title: "A", Winners: 1, MaxEntriesPerMember: 1}, raffle.RequestID{})
+			return err
+		}},
+		{"UpdateRaffle", func() error {
+			_, err := b.Update(ctx, made.ID, raffle.Change{Title: new("B")}, raffle.RequestID{})
+			return err
+		}},
+		{"Withdraw", func() error {
+			_, err := b.Withdraw(ctx, raffle.WithdrawRequest{RaffleID: made.ID, MemberID: "member-0"})
+			return err
+		}},
+		{"CancelRaffle", func() error {
+			_, err := b.Cancel(ctx, other.ID, raffle.RequestID{})
+			return err
+		}},
+		{"CloseRaffle", func() error {
+			_, err := b.Close(ctx, made.ID, raffle.RequestID{})
+			return err
+		}},
+		{"DrawRaffle", drawDue},
+		{"StrikeWinner", strike}, // whom an alternate follows
+		{"StrikeWinner", strike}, // whom nobody does
+		{"RedrawRaffle", func() error {
+			_, err := b.Redraw(ctx, made.ID, raffle.RequestID{})
+			return err
+		}},
+		{"DrawRaffle", drawDue},
+		{"PurgeRaffle", func() error {
+			_, err := b.Purge(ctx, made.ID, raffle.RequestID{})
+			return err
+		}},
+	} {
+		before := b.rows(t)
+		b.exec(t, `ALTER TABLE audit_events ADD CONSTRAINT refused CHECK (false) NOT VALID`)
+		if err := c.change(); err == nil || b.rows(t) != before {
+			t.Errorf("%s without its event: %v; before %s, after %s", c.call, err, before, b.rows(t))
+		}
+		b.exec(t, `ALTER TABLE audit_events DROP CONSTRAINT refused`)
+		for _, table := range []string{"raffles", "winners"} { // which a purge changes instead
+			b.exec(t, `CREATE CONSTRAINT TRIGGER refused AFTER INSERT OR UPDATE ON `+table+` DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()`)
+		}
+		if err := c.change(); err == nil || b.rows(t) != before {
+			t.Errorf("%s whose commit fails: %v; before %s, after %s", c.call, err, before, b.rows(t))
+		}
+		b.exec(t, `DROP TRIGGER refused ON raffles`, `DROP TRIGGER refused ON winners`)
+		if err := c.change(); err != nil || b.rows(t) == before {
+			t.Fatalf("%s: %v, %s", c.call, err, b.rows(t))
+		}
+		if got, _ := b.audited(t, 0, math.MaxInt64, 1); !strings.HasPrefix(got[0], c.call+" by ann of ") {
+			t.Errorf("%s is recorded as %q", c.call, got)
+		}
+		var err error
+		if winners, err = b.ListWinners(ctx, made.ID, raffle.WinnerKey{}, 10); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
