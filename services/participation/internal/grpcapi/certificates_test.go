@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/rafflecast/rafflecast/services/internal/access"
+	"github.com/rafflecast/rafflecast/services/test/tokentest"
 )
 
 // What the facade may say of its caller is believed on its own connection only.
@@ -51,6 +53,41 @@ func TestAuthentication_BelievesVerifiedCertificatesOnly(t *testing.T) {
 	unverified := tls.ConnectionState{PeerCertificates: []*x509.Certificate{shopCertificate(time.Now().Add(time.Minute))}}
 	if who, err := a.identify(withTLS(t.Context(), unverified)); !errors.Is(err, access.ErrMissing) {
 		t.Errorf("%+v, %v", who, err)
+	}
+	// A caller is what its own certificate says, not what that of its authority does.
+	other := &x509.Certificate{DNSNames: []string{"other.example.org"}, NotAfter: time.Now().Add(time.Minute)}
+	bySigner := tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{other, shopCertificate(time.Now().Add(time.Minute))}}}
+	if who, err := a.identify(withTLS(t.Context(), bySigner)); !errors.Is(err, access.ErrMissing) {
+		t.Errorf("by the name of its authority: %+v, %v", who, err)
+	}
+}
+
+// A proxy with a certificate passes on the tokens of its callers, who must not get what
+// the proxy may do: not by a token of less, nor by one that is not accepted.
+func TestAuthentication_ATokenCountsBeforeACertificate(t *testing.T) {
+	t.Parallel()
+	key := tokentest.NewKey(t, "1")
+	s := access.Settings{JWKS: tokentest.File(t, key), Issuer: tokentest.Issuer, Audience: tokentest.Audience, Algorithms: "ES256", MemberScope: "member"}
+	tokens, err := access.NewTokens(&s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &authentication{Access{Tokens: tokens, Certificates: access.Certificates{"shop.example.org": access.Backend}}}
+	proxy := withTLS(t.Context(), tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{shopCertificate(time.Now().Add(time.Minute))}}})
+	identify := func(header string) (*access.Identity, error) {
+		return a.identify(grpcmetadata.NewIncomingContext(proxy, grpcmetadata.Pairs(AuthorizationKey, header)))
+	}
+	if who, err := a.identify(proxy); err != nil || who.Roles != access.Backend {
+		t.Errorf("without a token: %+v, %v", who, err)
+	}
+	if who, err := identify("Bearer " + key.Token("7", "member")); err != nil || who.Subject != "7" || who.Roles != access.Member {
+		t.Errorf("with a member's token: %+v, %v", who, err)
+	}
+	expired := key.Token("7", "member", map[string]any{"exp": time.Now().Add(-time.Minute).Unix()})
+	for _, header := range []string{"", "Basic YTpi", "Bearer x", "Bearer " + expired} {
+		if who, err := identify(header); err == nil || who != nil {
+			t.Errorf("with the header %.10q: %+v", header, who)
+		}
 	}
 }
 

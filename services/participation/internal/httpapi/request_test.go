@@ -206,22 +206,6 @@ func TestRequest_RefusesCompressedBodies(t *testing.T) {
 	}
 }
 
-// The header of a request can't disguise a method, or set a deadline.
-func TestRequest_IgnoresHeaders(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+"/api/v1/raffles/1/entries?memberId=7", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("X-Http-Method-Override", "GET")
-	req.Header.Set("Grpc-Timeout", "nonsense")
-	req.Header.Set("Grpc-Metadata-X", "y")
-	if got := b.send(req); got.status != http.StatusOK {
-		t.Errorf("%d %s", got.status, got.body)
-	}
-}
-
 func TestHandler_AllowsMethods(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

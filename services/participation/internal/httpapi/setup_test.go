@@ -31,8 +31,8 @@ type fakeServer struct {
 	last proto.Message
 	err  error
 
-	records       []byte   // of GetLog
-	authorization []string // of the last call
+	records []byte      // of GetLog
+	caller  metadata.MD // of the last call
 }
 
 // intercept keeps the request; resp is what a call returns without an error.
@@ -40,7 +40,8 @@ func (f *fakeServer) intercept(ctx context.Context, req any, info *grpc.UnarySer
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last, _ = req.(proto.Message)
-	f.authorization = metadata.ValueFromIncomingContext(ctx, "authorization")
+	f.caller, _ = metadata.FromIncomingContext(ctx)
+	_ = grpc.SetHeader(ctx, metadata.Pairs("marked", "x")) // fails only without a call
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -73,6 +74,9 @@ func (f *fakeServer) intercept(ctx context.Context, req any, info *grpc.UnarySer
 // EnterStream echoes correlation ids; the member "stop" makes the server end the
 // stream by itself.
 func (f *fakeServer) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) error {
+	f.mu.Lock()
+	f.caller, _ = metadata.FromIncomingContext(stream.Context())
+	f.mu.Unlock()
 	for {
 		req, err := stream.Recv()
 		if err != nil {
