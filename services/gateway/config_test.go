@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,25 @@ func TestConfig_ReportsAllErrors(t *testing.T) {
 	} {
 		if !strings.Contains(err.Error(), "--"+flag+"=") && !strings.Contains(err.Error(), "--"+flag+" (NATS_URL) has no value") {
 			t.Errorf("--%s is not in: %v", flag, err)
+		}
+	}
+}
+
+// One without the other would be no TLS, or no certificate, where the operator believes
+// that there is one.
+func TestConfig_NeedsBothACertificateAndItsKey(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Config){
+		"--tls-cert (GATEWAY_TLS_CERT) has no value":             func(c *Config) { c.TLS.Key = "/absent/tls.key" },
+		"--tls-key (GATEWAY_TLS_KEY) has no value":               func(c *Config) { c.TLS.Certificate = "/absent/tls.crt" },
+		"--participation-cert (PARTICIPATION_CERT) has no value": func(c *Config) { c.ParticipationKey = "/absent/tls.key" },
+		"--participation-cert=/absent/tls.crt":                   func(c *Config) { c.ParticipationCert = "/absent/tls.crt" },
+	} {
+		cfg := DefaultConfig()
+		cfg.Log = slog.New(slog.DiscardHandler)
+		change(&cfg)
+		if err := Run(t.Context(), cfg); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("want %s: %v", want, err)
 		}
 	}
 }

@@ -247,6 +247,23 @@ func TestConfig_IsClosedUnlessTold(t *testing.T) {
 	}
 }
 
+// One without the other would be no TLS where the operator believes that there is.
+func TestConfig_NeedsBothACertificateAndItsKey(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*participation.Config){
+		"--tls-cert (PARTICIPATION_TLS_CERT) has no value": func(c *participation.Config) { c.TLS.Key = "/absent/tls.key" },
+		"--tls-key (PARTICIPATION_TLS_KEY) has no value":   func(c *participation.Config) { c.TLS.Certificate = "/absent/tls.crt" },
+		"--auth-certificates=operator=ops.example.org":     func(c *participation.Config) { c.Certificates = "operator=ops.example.org" },
+	} {
+		cfg := participation.DefaultConfig()
+		cfg.DatabaseURL = "postgres://127.0.0.1:1/none"
+		change(&cfg)
+		if err := participation.Run(t.Context(), cfg); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("want %s: %v", want, err)
+		}
+	}
+}
+
 func TestConfig_RefusesFilesThatAreMissing(t *testing.T) {
 	t.Parallel()
 	cfg := participation.DefaultConfig()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -182,12 +183,65 @@ func TestTokens_ExpireAfterTheLeeway(t *testing.T) {
 	})
 }
 
+// The leeway counts at both ends of a token's time, to the second.
+func TestTokens_AreValidWithinTheLeeway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key := tokentest.NewKey(t, "1")
+		s := settings(tokentest.File(t, key))
+		s.Leeway = time.Minute
+		tokens, err := access.NewTokens(s, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := time.Now() // a whole second, as a bubble begins with one
+		with := func(claim string, after time.Duration) string {
+			return key.Token("7", "member", map[string]any{claim: from.Add(after).Unix()})
+		}
+		for _, c := range []struct {
+			claim   string
+			after   time.Duration // from now
+			isValid bool
+		}{
+			{"exp", -59 * time.Second, true},
+			{"exp", -60 * time.Second, false},
+			{"nbf", 60 * time.Second, true},
+			{"nbf", 61 * time.Second, false},
+			// From when a token is valid is said by nbf: iat tells its age only.
+			// https://www.rfc-editor.org/rfc/rfc7519#section-4.1.6
+			{"iat", time.Hour, true},
+		} {
+			if _, err := tokens.Verify(t.Context(), with(c.claim, c.after)); (err == nil) != c.isValid {
+				t.Errorf("with %s %v from now: %v", c.claim, c.after, err)
+			}
+		}
+		remembered := with("exp", 0)
+		for _, c := range []struct {
+			after time.Duration
+			want  error
+		}{{0, nil}, {time.Minute - 1, nil}, {time.Minute + 1, access.ErrExpired}} {
+			time.Sleep(time.Until(from.Add(c.after)))
+			if _, err := tokens.Verify(t.Context(), remembered); !errors.Is(err, c.want) {
+				t.Errorf("a remembered token, %v after its end: %v", c.after, err)
+			}
+		}
+	})
+}
+
+// A token need not name its key, whether or not the keys have ids.
 func TestTokens_WithoutKeyID(t *testing.T) {
 	t.Parallel()
 	key, other := tokentest.NewKey(t, ""), tokentest.NewKey(t, "2")
 	tokens := start(t, settings(tokentest.File(t, key, other)))
-	if _, err := tokens.Verify(t.Context(), key.Token("7", "member")); err != nil {
-		t.Error(err)
+	for name, token := range map[string]string{
+		"of a key without one": key.Token("7", "member"),
+		"of a key with one": other.Sign(jwt.MapClaims{
+			"iss": tokentest.Issuer, "aud": tokentest.Audience, "sub": "7", "exp": time.Now().Add(time.Hour).Unix(),
+		}, map[string]any{"kid": ""}),
+	} {
+		if _, err := tokens.Verify(t.Context(), token); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -28,9 +28,16 @@ func TestParseHosts_OnLoopbackOnlyLoopback(t *testing.T) {
 		served     map[string]bool
 	}{
 		{nil, true, map[string]bool{"localhost:1": true, "127.0.0.1": true, "evil.example": false, "": true}},
+		// All names of loopback, and none that only looks like one.
+		{nil, true, map[string]bool{
+			"LOCALHOST": true, "localhost.:1": true, "a.localhost": true, "127.1.2.3:1": true, "[::1]:1": true, "[::1]": true, "[::ffff:127.0.0.1]:1": true,
+			"evillocalhost": false, "localhost.evil.example": false, "127.0.0.1.evil.example:1": false, "192.0.2.1": false, "[2001:db8::1]:1": false, "0.0.0.0": false,
+		}},
 		{nil, false, map[string]bool{"localhost:1": true, "evil.example": true}},
 		{[]string{"*"}, true, map[string]bool{"evil.example": true}},
-		{[]string{"A.example"}, false, map[string]bool{"a.example:80": true, "localhost": true, "evil.example": false}},
+		{[]string{"A.example"}, false, map[string]bool{
+			"a.example:80": true, "A.EXAMPLE": true, "localhost": true, "evil.example": false, "evil-a.example": false, "a.example.evil": false,
+		}},
 	} {
 		hosts := ParseHosts(c.names, c.isLoopback)
 		for host, want := range c.served {

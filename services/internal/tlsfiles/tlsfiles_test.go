@@ -239,10 +239,12 @@ func TestSettings_SayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	dir := testenv.NewAuthority(t).Dir()
 	for want, change := range map[string]func(*tlsfiles.Settings){
-		"--tls-key (TLS_KEY) has no":   func(s *tlsfiles.Settings) { s.Key = "" },
-		"--tls-cert (TLS_CERT) has no": func(s *tlsfiles.Settings) { s.Certificate = "" },
-		"--tls-client-ca=/nonsense":    func(s *tlsfiles.Settings) { s.ClientCA = "/nonsense" },
-		"--tls-cert=" + dir + "/ca.c":  func(s *tlsfiles.Settings) { s.Certificate = filepath.Join(dir, "ca.crt") },
+		"--tls-key (TLS_KEY) has no":                             func(s *tlsfiles.Settings) { s.Key = "" },
+		"--tls-cert (TLS_CERT) has no":                           func(s *tlsfiles.Settings) { s.Certificate = "" },
+		"--tls-client-ca=/nonsense":                              func(s *tlsfiles.Settings) { s.ClientCA = "/nonsense" },
+		"--tls-cert=" + dir + "/ca.c":                            func(s *tlsfiles.Settings) { s.Certificate = filepath.Join(dir, "ca.crt") },
+		"--tls-client-ca=" + dir + "/ca.crt: must be given with": func(s *tlsfiles.Settings) { s.Certificate, s.Key = "", "" },
+		"--tls-client-ca=" + dir + "/tls.key":                    func(s *tlsfiles.Settings) { s.ClientCA = s.Key }, // which holds no certificate
 	} {
 		s := settings(dir)
 		change(s)
