@@ -215,8 +215,12 @@ func TestRemoval_IsLastOfItsLife(t *testing.T) {
 	}
 	u.Life = 3
 	got, err := Removal(u)
-	if err != nil || ID(got) != "1:e:6" || got.State != "CANCELLED" || !got.Final || !got.Removed || got.Life != 3 {
+	if err != nil || ID(got) != "1:e:6" || got.State != "CANCELLED" || !got.Final || !got.Removed || got.Life != 3 || got.MembersOnly {
 		t.Fatalf("%+v, %v", got, err)
+	}
+	u.MembersOnly = true // so is what was known of it
+	if got, err := Removal(u); err != nil || !got.MembersOnly {
+		t.Errorf("of a raffle for members: %+v, %v", got, err)
 	}
 	for _, want := range []string{`"state":"CANCELLED"`, `"title":"Lamp"`, `"entries":4`, `"nextEntryProbability":null`} {
 		if !strings.Contains(string(got.JSON), want) {

@@ -8,7 +8,26 @@ import (
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
+	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
+
+// Who may watch a raffle is said by each of its messages, and by the one that removes it.
+func TestMessages_SayWhoMayWatch(t *testing.T) {
+	t.Parallel()
+	for _, visibility := range []raffle.Visibility{raffle.Public, raffle.Members} {
+		isForMembers := visibility == raffle.Members
+		odds := rafflepb.Odds(raffle.Raffle{ID: 1, Version: 3, Title: "A", Visibility: visibility})
+		data, err := proto.Marshal(odds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, m := range map[string]*rafflev1.Odds{"odds": odds, "removal": tombstone(1, decode(1, 7, data))} {
+			if got := m.GetVisibility() == rafflev1.Raffle_MEMBERS; got != isForMembers || m.GetTitle() != "A" {
+				t.Errorf("%s of a raffle, for members: %t: %v", name, isForMembers, m)
+			}
+		}
+	}
+}
 
 // FuzzDecode decodes what anybody may have put into the stream: a message is damage, or
 // it has a version that a raffle can have, and is compared without a panic.
