@@ -120,10 +120,10 @@ const file_raffle_v1_rules_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x12\x19.buf.validate.StringRules\x18\x8b\xf1\x04 \x01(\bB\x84\x02\xc2H\x80\x02\n" +
 	"\xfd\x01\n" +
-	"\x11string.request_id\x12Kmust be a UUID like 6f2c2bd0-5f0e-4c11-9d86-1c3c1a0d5a0e, and not all zeros\x1a\x9a\x01!rule || (this.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') && this != '00000000-0000-0000-0000-000000000000')R\trequestId:\x8c\x03\n" +
-	"\x05title\x12\x19.buf.validate.StringRules\x18\x8c\xf1\x04 \x01(\bB\xd8\x02\xc2H\xd4\x02\n" +
-	"\xd1\x02\n" +
-	"\fstring.title\x12\x93\x01must be 1 to 200 characters, one of them visible, none a control character, a letter that shows nothing, or one that turns the direction of writing\x1a\xaa\x01!rule || (size(this) >= 1 && size(this) <= 200 && this.matches('^[^\\\\x00-\\\\x1F\\\\x7F-\\\\x9F\u061cᅟᅠ⠀ㅤﾠ\u200e\u200f\u202a-\u202e\u2066-\u2069]*$') && this.matches('[\\\\pL\\\\pN\\\\pP\\\\pS]'))R\x05title:\x94\x02\n" +
+	"\x11string.request_id\x12Kmust be a UUID like 6f2c2bd0-5f0e-4c11-9d86-1c3c1a0d5a0e, and not all zeros\x1a\x9a\x01!rule || (this.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') && this != '00000000-0000-0000-0000-000000000000')R\trequestId:\x9b\x03\n" +
+	"\x05title\x12\x19.buf.validate.StringRules\x18\x8c\xf1\x04 \x01(\bB\xe7\x02\xc2H\xe3\x02\n" +
+	"\xe0\x02\n" +
+	"\fstring.title\x12\x93\x01must be 1 to 200 characters, one of them visible, none a control character, a letter that shows nothing, or one that turns the direction of writing\x1a\xb9\x01!rule || (size(this) >= 1 && size(this) <= 200 && this.matches('^[^\\\\x00-\\\\x1F\\\\x7F-\\\\x9F\u061cᅟᅠ⠀ㅤﾠ￼𝅙𓑁𓑂\u200e\u200f\u202a-\u202e\u2066-\u2069]*$') && this.matches('[\\\\pL\\\\pN\\\\pP\\\\pS]'))R\x05title:\x94\x02\n" +
 	"\vdescription\x12\x19.buf.validate.StringRules\x18\x8d\xf1\x04 \x01(\bB\xd4\x01\xc2H\xd0\x01\n" +
 	"\xcd\x01\n" +
 	"\x12string.description\x12Smust be at most 4,000 characters, and no control character but line breaks and tabs\x1ab!rule || (size(this) <= 4000 && this.matches('^[^\\\\x00-\\\\x08\\\\x0B\\\\x0C\\\\x0E-\\\\x1F\\\\x7F-\\\\x9F]*$'))R\vdescription:\xe8\x01\n" +

@@ -195,9 +195,14 @@ func TestValidator_TitlesCanBeSeen(t *testing.T) {
 	for title, want := range map[string]bool{
 		"Aé 가": true, "1": true, "!": true, "🎸": true, "👩\u200d👧": true, "مزاد": true, "a\u0301": true, " a ": true, strings.Repeat("가", 200): true,
 		"": false, " ": false, "\u00a0": false, "\u200b\u2060": false, "\U000e0061\U000e0062": false, "\u0301\u0302": false, "\ufeff": false,
-		"\u3164": false, "\u2800": false, "a\u115fb": false, "a\u1160b": false, "a\uffa0b": false, "\u0378": false,
-		"\ufe0f": false, "❤\ufe0f": true, "한글 \u1112\u1161\u11ab": true, "ab\u202edcba": false, "a\u202ab": false, "a\u2066b": false, "a\u2069b": false, "a\u200fb": false, "a\u061cb": false,
-		"a\nb": false, "a\u0085b": false, strings.Repeat("가", 201): false,
+		"\u3164": false, "\u2800": false, "\ufffc": false, "\U0001d159": false, "\U00013441\U00013442": false,
+		"a\u3164b": false, "a\u2800b": false, "a\u115fb": false, "a\u1160b": false, "a\uffa0b": false, "a\ufffcb": false,
+		"a\U0001d159b": false, "a\U00013441b": false, "a\U00013442b": false,
+		"\u0378": false, "\U000e01f0": false, "\ue000": false, "a\u0378": true, // of which nobody knows how they look
+		"\ufe0f": false, "❤\ufe0f": true, "한글 \u1112\u1161\u11ab": true,
+		"ab\u202edcba": false, "a\u202ab": false, "a\u202cb": false, "a\u2066b": false, "a\u2068b": false, "a\u2069b": false,
+		"a\u200eb": false, "a\u200fb": false, "a\u061cb": false, "a\u202fb": true,
+		"a\nb": false, "a\u0000b": false, "a\u001fb": false, "a\u007fb": false, "a\u0085b": false, "a\u009fb": false, "a\u00a0b": true, strings.Repeat("가", 201): false,
 	} {
 		err := v.check(&rafflev1.CreateRaffleRequest{Title: title, Winners: 1})
 		if (err == nil) != want {
