@@ -258,7 +258,7 @@ func TestConfig_NeedsBothACertificateAndItsKey(t *testing.T) {
 		cfg := participation.DefaultConfig()
 		cfg.DatabaseURL = "postgres://127.0.0.1:1/none"
 		change(&cfg)
-		if err := participation.Run(t.Context(), cfg); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("want %s: %v", want, err)
 		}
 	}
