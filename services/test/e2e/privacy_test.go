@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -145,7 +146,7 @@ func TestPrivacy_NothingMarkedLeavesTheSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	database := pgtest.URL(t)
+	database := withPassword(t, pgtest.URL(t))
 	if err := launch(t, "participation", "migrate", "--database-url="+database).awaitEnd(); err != nil {
 		t.Fatalf("migrate: %v", err)
 	}
@@ -179,12 +180,7 @@ func TestPrivacy_NothingMarkedLeavesTheSystem(t *testing.T) {
 			callOverHTTP(t, "http://"+port, who, tokens[who], out)
 		}
 	}
-	for _, port := range []string{at[3], web[2]} {
-		for _, path := range []string{"/metrics", "/readyz", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline"} {
-			status, text := fetch(t, http.MethodGet, "http://"+port+path, "")
-			out.add(port+path, fmt.Appendf(nil, "%d %s", status, text))
-		}
-	}
+	readOperations(t, conn, "http://"+web[1], []string{at[3], web[2]}, tokens["member"], out)
 	if _, err := p.stop(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
@@ -207,12 +203,27 @@ func TestPrivacy_NothingMarkedLeavesTheSystem(t *testing.T) {
 	}
 }
 
+// withPassword adds the marked password to the URL of a database that asks for none.
+func withPassword(t *testing.T, database string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, has := u.User.Password(); !has {
+		query := u.Query()
+		query.Set("password", markedPassword)
+		u.RawQuery = query.Encode()
+	}
+	return u.String()
+}
+
 // watch reads a stream of events into the outputs until the test ends.
-func watch(t *testing.T, url, token string, out *outputs) {
+func watch(t *testing.T, address, token string, out *outputs) {
 	t.Helper()
 	first := make(chan struct{})
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,15 +249,15 @@ func watch(t *testing.T, url, token string, out *outputs) {
 		}
 		resp.Body.Close()
 		if time.Now().After(deadline) {
-			t.Fatalf("GET %s: %s", url, resp.Status)
+			t.Fatalf("GET %s: %s", address, resp.Status)
 		}
 	}
 }
 
 // fetch returns the status and body of an answer.
-func fetch(t *testing.T, method, url, token string) (status int, body string) {
+func fetch(t *testing.T, method, address, token string) (status int, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	req, err := http.NewRequestWithContext(t.Context(), method, address, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
