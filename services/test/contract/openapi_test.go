@@ -61,6 +61,9 @@ func TestOpenAPI_HasTheRules(t *testing.T) {
 	if got := create.Properties["title"].Value; got.MinLength != 1 || *got.MaxLength != 200 || got.Pattern != `^[^\x00-\x1F\x7F-\x9F`+"\u061c\u115f\u1160\u2800\u3164\uffa0\ufffc\U0001d159\U00013441\U00013442\u200e\u200f\u202a-\u202e\u2066-\u2069"+`]*$` {
 		t.Errorf("title: %+v", got)
 	}
+	if got := doc.Components.Schemas["Prize"].Value.Properties["name"].Value; got.MinLength != 1 || *got.MaxLength != 100 {
+		t.Errorf("name of a prize: %d to %d characters", got.MinLength, *got.MaxLength)
+	}
 	for name, schema := range doc.Components.Schemas {
 		if strings.HasSuffix(name, "Body") && (schema.Value.AdditionalProperties.Has == nil || *schema.Value.AdditionalProperties.Has) {
 			t.Errorf("%s allows other properties", name)

@@ -29,11 +29,11 @@ func setBounds(schema *openapi3.Schema, field protoreflect.FieldDescriptor) {
 	if text == nil {
 		return
 	}
-	if text.HasMaxLen() {
-		schema.MaxLength = new(text.GetMaxLen())
-	}
 	for _, rule := range predefined(text.ProtoReflect()) {
 		setPattern(schema, rule.GetExpression())
+	}
+	if text.HasMaxLen() { // less than its rule allows
+		schema.MaxLength = new(text.GetMaxLen())
 	}
 }
 
