@@ -69,6 +69,7 @@ func TestBench_EndsWithResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `RESULT stream_per_bound \d\.\d+
+RESULT stream4000_per_bound \d\.\d+
 RESULT stream_per_copy \d\.\d+
 RESULT stream_per_naive \d+\.\d
 RESULT unary1000_per_noop \d\.\d+

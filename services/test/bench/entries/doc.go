@@ -8,7 +8,8 @@
 //   - naive: a transaction per entry, with the counters in one raffle's row, from 64
 //     callers: what one writes first.
 //   - unary: this service, by unary calls.
-//   - stream: this service, by EnterStream.
+//   - stream: this service, by EnterStream, with 1,000 requests in flight; stream-4000 with
+//     4,000, which is about what the service allows a stream.
 //   - drawn-stream, drawn-unary: the same for a raffle that will be drawn, so that each
 //     entry has a record in its log. draw_cost_ratio is how many times as long it takes.
 //   - noop: a server of the same contract that stores nothing, by unary calls and

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/test/bench/internal/measure"
@@ -67,13 +68,15 @@ func (b *bench) report(memory *memoryUse, draws *drawUse) {
 	if ratio, ok := b.rateRatio(nameStream, nameNoopStream); ok {
 		fmt.Fprintf(b.out, "%-24s %.3f\n", "stream_per_noop", ratio)
 	}
-	bound, ok := b.bound()
-	if ok {
+	if bound, ok := b.bound(nameNoopStream); ok {
 		fmt.Fprintf(b.out, "bound of the stream: %.0f entries/s, the CPUs of this machine, spent on noop-stream and copy alone\n", bound)
 	}
 	fmt.Fprintln(b.out)
-	if streams := b.turns[nameStream]; ok && streams != nil {
-		measure.Result(b.out, "stream_per_bound", "%.3f", median(streams, rate)/bound)
+	for _, window := range []string{"", "-4000"} {
+		bound, ok := b.bound(nameNoopStream + window)
+		if streams := b.turns[nameStream+window]; ok && streams != nil {
+			measure.Result(b.out, "stream"+strings.TrimPrefix(window, "-")+"_per_bound", "%.3f", median(streams, rate)/bound)
+		}
 	}
 	b.reportResults(memory)
 	if draws != nil {
@@ -148,8 +151,8 @@ func (b *bench) rateRatio(above, below string) (ratio float64, ok bool) {
 // bound returns the rate that a stream could at most reach while client, server and
 // PostgreSQL share this machine: if the service cost no more than a no-op, its rows no
 // more than by COPY, and no CPU were ever idle.
-func (b *bench) bound() (perSecond float64, ok bool) {
-	noop, copied := b.turns[nameNoopStream], b.turns[nameCopy]
+func (b *bench) bound(noopStream string) (perSecond float64, ok bool) {
+	noop, copied := b.turns[noopStream], b.turns[nameCopy]
 	if noop == nil || copied == nil {
 		return 0, false
 	}

@@ -46,6 +46,8 @@ var workloads = []workload{
 	{name: nameDrawn + nameStream, mode: load.Stream, callers: 1000, drawn: true},
 	{name: nameCopy, run: (*bench).copy},
 	{name: nameNoopStream, noop: true, mode: load.Stream, callers: 1000},
+	{name: nameStream + "-4000", mode: load.Stream, callers: 4000},
+	{name: nameNoopStream + "-4000", noop: true, mode: load.Stream, callers: 4000},
 	{name: nameUnary + "64", mode: load.Unary, callers: 64},
 	{name: nameNoopUnary + "64", noop: true, mode: load.Unary, callers: 64},
 	{name: nameUnary + "256", mode: load.Unary, callers: 256},
