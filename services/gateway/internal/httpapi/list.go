@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
+	"github.com/rafflecast/rafflecast/services/internal/decimal"
 )
 
 const (
@@ -74,11 +74,11 @@ func listRequestOf(query url.Values) (listRequest, error) {
 		return req, respond.Errorf(respond.Invalid, "state: must be one of %s (got %.40q)", known, req.state)
 	}
 	if text := query.Get("pageSize"); text != "" {
-		size, err := strconv.Atoi(text)
-		if err != nil || size < 1 || size > maxPageSize {
-			return req, respond.Errorf(respond.Invalid, "pageSize: must be 1 to %d (got %.40q)", maxPageSize, text)
+		size, ok := decimal.Parse(text, 32)
+		if !ok || size < 1 || size > maxPageSize {
+			return req, respond.Errorf(respond.Invalid, "pageSize: must be 1 to %d, in plain digits (got %.40q)", maxPageSize, text)
 		}
-		req.size = size
+		req.size = int(size)
 	}
 	if token := query.Get("pageToken"); token != "" {
 		after, ok := parsePageToken(req.state, token)

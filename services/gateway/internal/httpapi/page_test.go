@@ -25,7 +25,7 @@ func TestPageSource_AgreesWithTheAPI(t *testing.T) {
 		source := b.api.PageSource(new(course.Recorder))
 		for id, want := range map[string]string{
 			"1": "", "2": "raffle 2 does not exist",
-			"x": `id: must be a whole number from 1 to 9223372036854775807 (got "x")`,
+			"x": `id: must be a whole number from 1 to 9223372036854775807, in plain digits (got "x")`,
 		} {
 			_, err := source.Raffle(pageRequest(b.t, id), id)
 			if (err == nil) != (want == "") || (err != nil && err.Error() != want) {

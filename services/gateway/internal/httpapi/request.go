@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/odds"
 	"github.com/rafflecast/rafflecast/services/gateway/internal/respond"
+	"github.com/rafflecast/rafflecast/services/internal/decimal"
 )
 
 // params are the query parameters that a path takes: by name, whether it may be
@@ -46,14 +46,14 @@ func errQuery() error {
 	return respond.Errorf(respond.Invalid, "the query can't be read: check its %%-escapes; a semicolon must be escaped")
 }
 
-// raffleID reads the id of a path or query: digits alone.
+// raffleID reads the id of a path or query.
 func raffleID(text string) (int64, error) {
-	id, err := strconv.ParseUint(text, 10, 63)
-	if err != nil || id == 0 {
+	id, ok := decimal.Parse(text, 64)
+	if !ok || id < 1 {
 		return 0, respond.Errorf(respond.Invalid,
-			"id: must be a whole number from 1 to 9223372036854775807 (got %.40q)", text)
+			"id: must be a whole number from 1 to 9223372036854775807, in plain digits (got %.40q)", text)
 	}
-	return int64(id), nil
+	return id, nil
 }
 
 // raffleIDs reads the ids of ?id=1&id=2: up to limit different ones. Equal ids

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
+	"github.com/rafflecast/rafflecast/services/internal/decimal"
 )
 
 // fieldOf returns the field with a name, in lowerCamelCase or as the contract spells
@@ -33,11 +35,42 @@ func isMask(field protoreflect.FieldDescriptor) bool {
 
 // setField sets a field of msg to a value in proto3's JSON.
 func setField(msg protoreflect.Message, field protoreflect.FieldDescriptor, value json.RawMessage) error {
-	if isMask(field) {
+	switch {
+	case isMask(field):
 		return setMask(msg, field, value)
+	case bitsOf(field) > 0 && !isPlain(value, bitsOf(field)):
+		return errNotPlain
 	}
 	object := append(append([]byte(`{"`+field.JSONName()+`":`), value...), '}')
 	return protojson.Unmarshal(object, msg.Interface())
+}
+
+// errNotPlain means that a number is not in plain digits. Nobody reads it: see malformed.
+var errNotPlain = errors.New("not a number in plain digits")
+
+// bitsOf returns how many bits the integers of a field have, or 0 for other fields.
+func bitsOf(field protoreflect.FieldDescriptor) int {
+	if field.IsList() {
+		return 0
+	}
+	switch field.Kind() {
+	case protoreflect.Int32Kind:
+		return 32
+	case protoreflect.Int64Kind:
+		return 64
+	}
+	return 0
+}
+
+// isPlain reports whether a value in proto3's JSON, which may be a string, is an integer in
+// plain digits, or null. proto3's JSON has more forms, such as 1e0 and "1.0".
+func isPlain(value json.RawMessage, bits int) bool {
+	text := string(value)
+	if strings.HasPrefix(text, `"`) && json.Unmarshal(value, &text) != nil {
+		return false
+	}
+	_, ok := decimal.Parse(text, bits)
+	return ok || string(value) == "null"
 }
 
 // setMask sets a field mask. Its names may be in either spelling, and * names all
@@ -71,9 +104,10 @@ func kindOf(field protoreflect.FieldDescriptor) string {
 	if field.IsList() {
 		return "a list"
 	}
+	if bits := bitsOf(field); bits > 0 {
+		return fmt.Sprintf("an integer of %d bits, in plain digits", bits)
+	}
 	switch field.Kind() {
-	case protoreflect.Int32Kind, protoreflect.Int64Kind:
-		return "an integer of " + map[protoreflect.Kind]string{protoreflect.Int32Kind: "32", protoreflect.Int64Kind: "64"}[field.Kind()] + " bits"
 	case protoreflect.StringKind:
 		return "a string"
 	case protoreflect.EnumKind:
