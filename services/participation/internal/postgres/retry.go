@@ -87,6 +87,8 @@ func classify(err error) error {
 		err = unwritten.error
 	}
 	switch {
+	case isConnecting(err): // for longer than connecting may take, it may be: that is no deadline of a caller
+		return fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case isLockTimeout(err):
@@ -97,11 +99,17 @@ func classify(err error) error {
 	return err
 }
 
+// isConnecting reports whether err means that no connection could be made, whatever the
+// server has said.
+func isConnecting(err error) bool {
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return connecting
+}
+
 // isUnavailable reports whether err means that the database cannot be reached, lets
 // nobody in, or cannot write at present.
 func isUnavailable(err error) bool {
-	// Whatever the server has said, there is no connection.
-	if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
+	if isConnecting(err) {
 		return true
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {

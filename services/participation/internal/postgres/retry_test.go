@@ -74,6 +74,34 @@ func TestRetry_RepeatsOnlyWhatIsSafeAndMayHelp(t *testing.T) {
 	}
 }
 
+// Connecting has a time limit of its own, which is no deadline of the caller's.
+func TestRetry_ATimeoutWhileConnectingIsNoDeadline(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	cfg, err := pgconn.ParseConfig("postgres://user@" + silent.Addr().String() + "/database?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ConnectTimeout = 10 * time.Millisecond
+	_, connecting := pgconn.ConnectConfig(t.Context(), cfg)
+	if !errors.Is(connecting, context.DeadlineExceeded) {
+		t.Fatalf("connecting: %v", connecting)
+	}
+	for name, c := range map[string]struct {
+		err         error
+		unavailable bool
+	}{"connecting": {connecting, true}, "a statement": {context.DeadlineExceeded, false}} {
+		err := postgres.Retry(t.Context(), func() error { return postgres.Unwritten(c.err) })
+		if errors.Is(err, raffle.ErrUnavailable) != c.unavailable || !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestRetry_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	gone := errors.New("the caller is gone")
