@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -88,6 +89,9 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	}
 	s.tokens, s.httpTLS = secured.tokens, secured.http
 	guard := grpcapi.NewGuard(connectionsLimit(cfg.MaxConnections), cfg.MaxConnectionsPerClient)
+	guard.OnBanned = func(address netip.Addr, lasts time.Duration) {
+		cfg.Log.Warn("an address is banned, because it has sent a flood of HTTP/2 frames", "address", address.String(), "for", lasts.String())
+	}
 	s.grpcBounds = accept.New(accept.Config{
 		PerSecond: cfg.NewConnectionsPerClient, Refuse: guard.Refuse, Refused: metrics.refusedConnection,
 	})

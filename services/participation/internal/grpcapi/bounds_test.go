@@ -27,7 +27,7 @@ func TestServer_BoundsWatchesOfHealth(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
 	first, leave := context.WithCancel(t.Context())
-	for i := range maxWatches {
+	for i := range 256 {
 		ctx := t.Context()
 		if i == 0 {
 			ctx = first

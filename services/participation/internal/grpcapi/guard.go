@@ -76,6 +76,10 @@ var (
 
 // Guard bounds connections. Its methods are safe for concurrent use.
 type Guard struct {
+	// OnBanned, if set, is called with each address (of IPv6: /64) that is banned, and for
+	// how long. It must be set before any method is called, and must not block.
+	OnBanned func(address netip.Addr, lasts time.Duration)
+
 	limit, perAddress int
 
 	halfOpen atomic.Int64 // calls of all connections
@@ -87,7 +91,8 @@ type Guard struct {
 
 // source is an address.
 type source struct {
-	credit atomic.Int64
+	address netip.Addr
+	credit  atomic.Int64
 
 	// The guard's mutex guards what follows.
 	conns  int
@@ -143,7 +148,7 @@ func (g *Guard) admit(c net.Conn) (*guardedConn, error) {
 		if len(g.sources) >= maxSources {
 			g.forget(now)
 		}
-		from = &source{at: now}
+		from = &source{address: address, at: now}
 		from.credit.Store(firstCredit)
 		g.sources[address] = from
 	}
@@ -173,24 +178,37 @@ func (g *Guard) leave(c *guardedConn) {
 // overdrawn adds what an address has been due since the last time, and returns an error
 // if that is not enough. Then the address is banned for a while.
 func (g *Guard) overdrawn(from *source) error {
-	now := time.Now()
+	isFlood, lasts := g.charge(from, time.Now())
+	if lasts > 0 && g.OnBanned != nil {
+		g.OnBanned(from.address, lasts)
+	}
+	if isFlood {
+		return errFlood
+	}
+	return nil
+}
+
+// charge is overdrawn without the error. It returns how long the address is banned from now
+// on, or 0 if it is not banned, or was before.
+func (g *Guard) charge(from *source, now time.Time) (isFlood bool, lasts time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case now.Before(from.banned):
-		return errFlood // another connection has seen to it
+		return true, 0 // another connection has seen to it
 	case now.Sub(from.banned) > forgiven:
 		from.bans = 0
 	}
 	more := int64(now.Sub(from.at).Seconds() * creditPerSecond)
 	from.at = now
 	if from.credit.Add(min(more, firstCredit)) >= 0 {
-		return nil
+		return false, 0
 	}
-	from.banned = now.Add(banned << from.bans)
+	lasts = banned << from.bans
+	from.banned = now.Add(lasts)
 	from.bans = min(from.bans+1, maxBans)
 	from.credit.Store(0)
-	return errFlood
+	return true, lasts
 }
 
 // guardedCredentials are the TLS of connections from outside, or none, and the bounds of

@@ -144,6 +144,12 @@ func TestGuard_BansAnAddressThatFloods(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := NewGuard(0, 0)
+		var bans []time.Duration
+		g.OnBanned = func(address netip.Addr, lasts time.Duration) {
+			if bans = append(bans, lasts); address.String() != "192.0.2.1" {
+				t.Errorf("banned: %v", address)
+			}
+		}
 		var conns []*guardedConn
 		for range 10 {
 			c, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)})
@@ -164,8 +170,13 @@ func TestGuard_BansAnAddressThatFloods(t *testing.T) {
 			}
 		}
 		for ban := range maxBans + 2 {
-			if err := conns[0].spend(grace); !errors.Is(err, errFlood) {
-				t.Errorf("beyond the credit: %v", err)
+			for i := range 2 { // of which the second finds the address banned
+				if err := conns[i].spend(grace); !errors.Is(err, errFlood) {
+					t.Errorf("beyond the credit: %v", err)
+				}
+			}
+			if len(bans) != ban+1 || bans[ban] != banned<<min(ban, maxBans) {
+				t.Errorf("bans that were told: %v", bans)
 			}
 			time.Sleep(banned<<min(ban, maxBans) - 1)
 			if _, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1)}); !errors.Is(err, errBanned) {
@@ -299,6 +310,29 @@ func TestGuard_BoundsCallsWithoutRequests(t *testing.T) {
 	}
 	if _, err := read(t, g, open(maxHalfOpen/2), 4096); err != nil {
 		t.Errorf("after the others have left: %v", err)
+	}
+}
+
+func TestGuard_BoundsTheConnectionsInAll(t *testing.T) {
+	t.Parallel()
+	g := NewGuard(2, 0)
+	connect := func(host byte) (*guardedConn, error) { return g.admit(&textConn{ip: net.IPv4(192, 0, 2, host)}) }
+	first, err := connect(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connect(2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connect(3); !errors.Is(err, errTooMany) {
+		t.Errorf("the third: %v", err)
+	}
+	if reason := g.Refuse(netip.MustParseAddr("192.0.2.3")); reason != accept.TooMany { // before anything is done for it
+		t.Errorf("the third is refused for %q", reason)
+	}
+	first.Close()
+	if _, err := connect(3); err != nil {
+		t.Errorf("after the first has left: %v", err)
 	}
 }
 
