@@ -115,6 +115,16 @@ func (c *client) enter(t *testing.T, id int64, member string) {
 	}
 }
 
+// entriesOf returns how many entries a raffle has, by participation.
+func (b *testBundle) entriesOf(ctx context.Context, t *testing.T, id int64) int64 {
+	t.Helper()
+	got, err := b.client.entries.GetOdds(ctx, &rafflev1.GetOddsRequest{RaffleId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.GetOdds().GetEntries()
+}
+
 func (c *client) closeRaffle(t *testing.T, id int64) {
 	t.Helper()
 	if _, err := c.raffles.CloseRaffle(t.Context(), &rafflev1.CloseRaffleRequest{RaffleId: id}); err != nil {

@@ -16,14 +16,20 @@ import (
 // https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3.2
 const cookieName = "__Host-rafflecast"
 
+// ownPages tells requests by which the page of another origin would change something, also
+// of one that is allowed to.
+var ownPages = http.NewCrossOriginProtection()
+
 // tokenOf returns the token that a request brings, "" if it brings none: that of the
 // Authorization header, or else that of the cookie. It never comes from a URL, which
-// logs, histories and Referer headers show to others.
+// logs, histories and Referer headers show to others. The cookie is for our own pages:
+// browsers send it with what other origins of the same site ask for, too, even before
+// these have learnt that they may not read the answer.
 func tokenOf(r *http.Request) (string, error) {
 	if headers := r.Header.Values("Authorization"); len(headers) > 0 {
 		return access.Bearer(headers)
 	}
-	if cookie, err := r.Cookie(cookieName); err == nil {
+	if cookie, err := r.Cookie(cookieName); err == nil && ownPages.Check(r) == nil {
 		return cookie.Value, nil
 	}
 	return "", nil
