@@ -92,6 +92,6 @@ func write(w http.ResponseWriter, r *http.Request, body *content, isPrivate bool
 	if isPrivate {
 		header.Set("Cache-Control", "private, no-store")
 	}
-	header.Add("Vary", "Accept-Language, Cookie")
+	header.Add("Vary", "Accept-Language, Authorization, Cookie")
 	return body.serve(w, r)
 }

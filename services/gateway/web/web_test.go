@@ -88,7 +88,7 @@ func TestRaffle_IsInTheHTML(t *testing.T) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
-	if vary := page.Header().Values("Vary"); !slices.Contains(vary, "Accept-Language, Cookie") {
+	if vary := page.Header().Values("Vary"); !slices.Contains(vary, "Accept-Language, Authorization, Cookie") {
 		t.Errorf("Vary: %q", vary)
 	}
 }

@@ -29,12 +29,19 @@ type securedBundle struct {
 // setupSecured starts the services with the gateway's settings.
 func setupSecured(t *testing.T, gateway ...string) *securedBundle {
 	t.Helper()
+	return setupSecuredWith(t, nil, gateway, nil)
+}
+
+// setupSecuredWith starts the services with these settings, and makes raffles with a draw, or
+// none if it is nil.
+func setupSecuredWith(t *testing.T, participation, gateway []string, draw *rafflev1.Draw) *securedBundle {
+	t.Helper()
 	key := tokentest.NewKey(t, "1")
 	auth := []string{"AUTH_JWKS=" + tokentest.File(t, key), "AUTH_ISSUER=" + tokentest.Issuer}
-	b := &securedBundle{testBundle: setupWith(t, auth, append(gateway, auth...)), key: key}
+	b := &securedBundle{testBundle: setupWith(t, append(participation, auth...), append(gateway, auth...)), key: key}
 	for visibility, id := range map[rafflev1.Raffle_Visibility]*int64{rafflev1.Raffle_PUBLIC: &b.public, rafflev1.Raffle_MEMBERS: &b.forMembers} {
 		made, err := b.client.raffles.CreateRaffle(b.as(t, "operator"), &rafflev1.CreateRaffleRequest{
-			Title: "Raffle for " + visibility.String(), Winners: 1, MaxEntriesPerMember: 9, Visibility: visibility,
+			Title: "Raffle for " + visibility.String(), Winners: 1, MaxEntriesPerMember: 9, Visibility: visibility, Draw: draw,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -50,6 +57,15 @@ func setupSecured(t *testing.T, gateway ...string) *securedBundle {
 func (b *securedBundle) as(t *testing.T, scope string) context.Context {
 	t.Helper()
 	return metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+b.key.Token("ann", scope))
+}
+
+// bearer and cookie are headers with the token of a member.
+func (b *securedBundle) bearer() []string {
+	return []string{"Authorization", "Bearer " + b.key.Token("7", "member")}
+}
+
+func (b *securedBundle) cookie() []string {
+	return []string{"Cookie", "__Host-rafflecast=" + b.key.Token("7", "member")}
 }
 
 // entries returns how many entries the raffle for everybody has.

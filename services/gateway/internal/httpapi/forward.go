@@ -139,11 +139,16 @@ func (f *forwarder) read(allowed params) respond.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		// What is known of a raffle for members is for members, its draw included.
-		if u := f.api.cache.Newest(id); u != nil && u.MembersOnly {
-			if _, err := f.api.mayWatch(r, u); err != nil {
-				return err
-			}
+		// What is known of a raffle for members is for members, its draw included. So whose it
+		// is must be known: participation may accept no tokens, and trust its gateways.
+		u, err := f.api.known(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		if _, err := f.api.mayWatch(r, u); err != nil {
+			return err
+		}
+		if u.MembersOnly {
 			return f.forward(w, r)
 		}
 		return f.send(w, r, "")

@@ -80,6 +80,7 @@ func TestForward_PassesOnWhatABrowserNeeds(t *testing.T) {
 	const answer = `{"entry":{}}`
 	hidden := []string{"Cookie", "session=1", "Upgrade", "websocket", "Connection", "Upgrade", "Accept-Encoding", "br"}
 	f := setupForwarding(t, nil, answerJSON(http.StatusOK, answer))
+	f.publish(update(1, 1))
 	for _, c := range []struct{ method, path, forwarded string }{
 		{"POST", "/api/v1/raffles/1/entries", "POST"},
 		{"POST", "/api/v1/raffle/1?memberId=7&requestId=a%3Bb", "POST"},
@@ -138,6 +139,7 @@ func TestForward_PassesOnLogsAndCheckpointsAsTheyAre(t *testing.T) {
 		{"/api/v1/raffles/1/log", "text/html", 502},
 	} {
 		f := setupForwarding(t, nil, answerRaw(c.contentType))
+		f.publish(update(1, 1))
 		resp := f.get("GET", c.path)
 		body, err := io.ReadAll(resp.Body)
 		if err != nil || resp.StatusCode != c.status && c.status == 200 {

@@ -68,7 +68,7 @@ func TestMembersOnly_NeedsAToken(t *testing.T) {
 			b.refused(http.MethodGet, path, 401, "TOKEN_INVALID", bearer("x")...)
 			for _, header := range [][]string{bearer(token), cookie(token)} {
 				resp := b.get(http.MethodGet, path, header...)
-				if resp.StatusCode != http.StatusOK || strings.Contains(resp.Header.Get("Cache-Control"), "public") {
+				if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Cache-Control"), "private, no-store") {
 					t.Errorf("%s with a token: %s %v", path, resp.Status, resp.Header)
 				}
 				resp.Body.Close()
@@ -313,6 +313,23 @@ func TestMembersOnly_HidesTheDraw(t *testing.T) {
 			if got := f.taken(); len(got) > 0 && c.reason != "" {
 				t.Errorf("%s is forwarded", path)
 			}
+		}
+	}
+}
+
+// While it is not known whether a raffle is for members, nothing is told of its draw:
+// participation may take every request for that of its owner.
+func TestMembersOnly_HidesTheDrawOfARaffleThatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	f := setupForwarding(t, func(c *Config) { c.Tokens = newTokens(t, tokentest.NewKey(t, "1")) }, answerJSON(http.StatusOK, `{}`))
+	for _, path := range []string{"draw", "winners", "tickets/1", "checkpoint", "log"} {
+		path = "/api/v1/raffles/2/" + path
+		f.refused(http.MethodGet, path, 404, "RAFFLE_NOT_FOUND")
+		f.feed.notReady = true
+		f.refused(http.MethodGet, path, 503, "NOT_READY")
+		f.feed.notReady = false
+		if got := f.taken(); len(got) > 0 {
+			t.Errorf("%s is forwarded", path)
 		}
 	}
 }

@@ -60,6 +60,9 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) error {
 		body.Raffles[i] = u.JSON
 	}
 	w.Header().Set("Cache-Control", "public, max-age=1")
+	if a.cfg.Tokens != nil {
+		w.Header().Add("Vary", "Authorization, Cookie")
+	}
 	if isMember {
 		w.Header().Set("Cache-Control", "private, no-store")
 	}

@@ -62,6 +62,9 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, query url.Values, i
 		return nil
 	}
 	setStreamHeader(w.Header())
+	if slices.ContainsFunc(newest, func(u *odds.Update) bool { return u.MembersOnly }) { // no cache may answer others with it
+		w.Header().Set("Cache-Control", "private, no-store, no-cache, no-transform")
+	}
 	if r.Method == http.MethodHead {
 		return nil
 	}

@@ -59,15 +59,18 @@ func (h *handler) callRaw(w http.ResponseWriter, r *http.Request, route *route, 
 		return err
 	}
 	w.Header().Set("Content-Type", c.contentType)
-	w.Header().Set("Cache-Control", "no-cache")
+	// What a known caller gets may be for members only, so no shared cache may keep it.
+	isKnown := len(caller[grpcapi.AuthorizationKey])+len(caller[grpcapi.CertificateKey]) > 0
+	cacheControl := "no-cache"
 	switch {
-	case !c.immutable:
-	case len(caller[grpcapi.AuthorizationKey])+len(caller[grpcapi.CertificateKey]) > 0:
-		// It may be for members only, so no shared cache may keep it.
-		w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
-	default:
-		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	case c.immutable && isKnown:
+		cacheControl = "private, max-age=31536000, immutable"
+	case c.immutable:
+		cacheControl = "public, max-age=31536000, immutable"
+	case isKnown:
+		cacheControl = "private, no-cache"
 	}
+	w.Header().Set("Cache-Control", cacheControl)
 	_, _ = w.Write(c.body) // fails if the client is gone, which needs no action
 	return nil
 }

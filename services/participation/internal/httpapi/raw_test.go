@@ -36,7 +36,7 @@ func TestRaw_PassesTheCallerOnAndSaysWhoMayKeepTheAnswer(t *testing.T) {
 		{page, "Bearer t", nil, "private, max-age=31536000, immutable"},
 		{page, "", certificate, "private, max-age=31536000, immutable"},
 		{page[:10], "", nil, "no-cache"},
-		{page[:10], "Bearer t", nil, "no-cache"},
+		{page[:10], "Bearer t", nil, "private, no-cache"},
 	} {
 		b.grpc.mu.Lock()
 		b.grpc.records = c.records
