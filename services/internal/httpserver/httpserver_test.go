@@ -3,6 +3,7 @@ package httpserver
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -62,6 +63,32 @@ func TestNew_EndsClientsThatNeverRead(t *testing.T) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal("the connection stays open")
 		}
+	}
+}
+
+// A client that begins a request and does not go on is disconnected.
+func TestNew_EndsClientsThatSendHalfARequest(t *testing.T) {
+	t.Parallel()
+	s, l, ended := New(http.NotFoundHandler()), listen(t), make(chan error, 1)
+	if s.ReadHeaderTimeout != 5*time.Second {
+		t.Errorf("a header may take %v", s.ReadHeaderTimeout)
+	}
+	s.ReadHeaderTimeout /= 50 // the test can't wait for so long
+	go func() { ended <- Serve(s, l) }()
+	t.Cleanup(func() { s.Close(); <-ended })
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: h\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection stays open")
 	}
 }
 

@@ -57,6 +57,44 @@ func TestForward_IsBoundedInNumber(t *testing.T) {
 	}
 }
 
+// As many connections are kept as requests may be under way, or else a crowd would open new
+// ones all the time.
+func TestForward_KeepsItsConnections(t *testing.T) {
+	t.Parallel()
+	const n = 10
+	arrived, end := make(chan struct{}), make(chan struct{})
+	f := setupForwarding(t, func(c *Config) { c.ForwardLimit = n }, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		<-end
+		answerJSON(http.StatusOK, `{}`)(w, r)
+	})
+	conns := map[string]bool{}
+	for range 5 {
+		var waiting sync.WaitGroup
+		for range n {
+			waiting.Go(func() {
+				if status, body := f.body("POST", "/api/v1/raffles/1/entries"); status != 200 {
+					t.Errorf("a forwarded request: %d %q", status, body)
+				}
+			})
+		}
+		for range n {
+			<-arrived
+		}
+		for range n {
+			end <- struct{}{}
+		}
+		waiting.Wait()
+		for _, r := range f.taken() {
+			conns[r.RemoteAddr] = true
+		}
+	}
+	// One may be busy for a moment longer than its request.
+	if len(conns) > 2*n {
+		t.Errorf("%d connections for %d requests at once", len(conns), n)
+	}
+}
+
 func TestForward_DoesNotBlameParticipationForAClientThatLeaves(t *testing.T) {
 	t.Parallel()
 	arrived, ended := make(chan struct{}), make(chan struct{})

@@ -202,6 +202,17 @@ func TestServer_BoundsTheCallsOfAConnection(t *testing.T) {
 	})
 }
 
+func TestServer_BoundsMessages(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	for size, want := range map[int]codes.Code{15 << 10: codes.InvalidArgument, 16 << 10: codes.ResourceExhausted} {
+		_, err := b.entries.Enter(t.Context(), &rafflev1.EnterRequest{RaffleId: 1, MemberId: strings.Repeat("m", size)})
+		if status.Code(err) != want {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
 func TestServer_BoundsHeaders(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)

@@ -1,0 +1,74 @@
+package participation_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"testing"
+	"time"
+)
+
+// connect opens a connection from an address of loopback, which stays open until the test
+// ends, sends a text, and returns a reader of the answer; nil if the connection was refused.
+func connect(t *testing.T, from string, to net.Addr, text string) *bufio.Reader {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.DialContext(t.Context(), "tcp", to.String())
+	if err != nil {
+		return nil // it was closed before it was seen to be open
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, text) // if it was refused, so is reading
+	r := bufio.NewReader(c)
+	if _, err := r.Peek(1); err != nil {
+		if timedOut, ok := err.(net.Error); ok && timedOut.Timeout() { //nolint:errorlint // as net returns it
+			t.Fatalf("%v neither answers nor refuses", to)
+		}
+		return nil
+	}
+	return r
+}
+
+const getNothing = "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+// Beyond the bounds, connections are closed and counted, at each port, and operators are
+// answered all the same.
+func TestConnections_AreBoundedAtEachPort(t *testing.T) {
+	t.Parallel()
+	b := prepare(t)
+	b.cfg.MaxConnections, b.cfg.MaxIdlePerClient, b.cfg.NewConnectionsPerClient = 6, 2, 0
+	b.start(t)
+	for i := range 3 { // of which two may wait for another request
+		resp, err := http.ReadResponse(connect(t, "127.0.0.2", b.at.HTTP, getNothing), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.Close != (i >= 2) {
+			t.Errorf("connection %d of a client: closes %t", i, resp.Close)
+		}
+	}
+	refused := func() string {
+		return regexp.MustCompile(`refused_connections_total\{reason="too_many"\} (\S+)`).FindStringSubmatch(b.metrics(t))[1]
+	}
+	for port, c := range map[string]struct {
+		at   net.Addr
+		text string // a server of gRPC begins by itself
+	}{"HTTP": {b.at.HTTP, getNothing}, "gRPC": {b.at.GRPC, ""}} {
+		before, taken := refused(), 0
+		for connect(t, fmt.Sprint("127.0.1.", taken+1), c.at, c.text) != nil {
+			if taken++; taken > 6 {
+				t.Fatalf("%s takes %d more connections", port, taken)
+			}
+		}
+		if after := refused(); after == before {
+			t.Errorf("%s: refused connections are not counted: %s", port, after)
+		}
+	}
+}
