@@ -141,7 +141,11 @@ func TestHostile_FloodsOfConnectionsAreDroppedByTheKernel(t *testing.T) {
 	b := setupWith(t,
 		[]string{"PARTICIPATION_NEW_CONNECTIONS_PER_CLIENT=1"},
 		[]string{"GATEWAY_NEW_CONNECTIONS_PER_CLIENT=1", "GATEWAY_TRUSTED_PROXIES=192.0.2.1/32"})
+	refused := func(name string) map[string]string {
+		return metricsByReason(t, map[bool]string{true: b.webOps, false: "http://" + b.ops}[name == "gateway"])
+	}
 	for name, address := range map[string]string{"gRPC": b.grpc, "HTTP": b.facade, "gateway": strings.TrimPrefix(b.web, "http://")} {
+		before := refused(name)
 		connect := func(from string, within time.Duration) error {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: within}
 			c, err := d.DialContext(t.Context(), "tcp", address)
@@ -159,6 +163,12 @@ func TestHostile_FloodsOfConnectionsAreDroppedByTheKernel(t *testing.T) {
 		}
 		if err := connect("127.0.0.3", 10*time.Second); err != nil {
 			t.Errorf("%s: another address: %v", name, err)
+		}
+		after := refused(name)
+		for _, reason := range []string{"too_fast", "dropped"} {
+			if before[reason] == after[reason] {
+				t.Errorf("%s: %s is not counted: %v", name, reason, after)
+			}
 		}
 	}
 }

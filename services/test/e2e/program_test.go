@@ -61,13 +61,31 @@ func launch(t *testing.T, name string, args ...string) *program {
 // launchWith is launch with environment variables besides the test's own.
 func launchWith(t *testing.T, environment []string, name string, args ...string) *program {
 	t.Helper()
+	return launchCommand(t, environment, name, exec.Command(binary(t, name), args...))
+}
+
+// launchWithFiles is launchWith for a program that may open so many files.
+func launchWithFiles(t *testing.T, files int, environment []string, name string, args ...string) *program {
+	t.Helper()
+	limited := append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, files), binary(t, name)}, args...)
+	return launchCommand(t, environment, name, exec.Command("sh", limited...))
+}
+
+// binary returns the path of one of our programs.
+func binary(t *testing.T, name string) string {
+	t.Helper()
 	dir, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return filepath.Join(dir, name)
+}
+
+func launchCommand(t *testing.T, environment []string, name string, cmd *exec.Cmd) *program {
+	t.Helper()
 	p := &program{
 		t:     t,
-		cmd:   exec.Command(filepath.Join(dir, name), args...),
+		cmd:   cmd,
 		grown: make(chan struct{}, 1),
 		ended: make(chan struct{}),
 	}
