@@ -94,6 +94,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	}
 	s.grpcBounds = accept.New(accept.Config{
 		PerSecond: cfg.NewConnectionsPerClient, Refuse: guard.Refuse, Refused: metrics.refusedConnection,
+		Failed: func(err error) { cfg.Log.Error("the gRPC server can't accept connections", "error", err) },
 	})
 	s.httpBounds = accept.New(accept.Config{
 		Limit: connectionsLimit(cfg.MaxConnections), PerSecond: cfg.NewConnectionsPerClient, WriteBuffer: acceptBuffer,

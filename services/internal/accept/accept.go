@@ -45,6 +45,10 @@ type Config struct {
 	// Refused, if set, is called with the reason of each connection that is refused, and with
 	// Dropped for each address whose SYN packets the kernel will drop.
 	Refused func(reason string)
+	// Failed, if set, is called with each error by which no connection can be accepted, such
+	// as a lack of files, other than that the listener is closed. net/http logs these by
+	// itself.
+	Failed func(error)
 }
 
 // Bounds bounds the connections of a port. Its methods are safe for concurrent use.

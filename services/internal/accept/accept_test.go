@@ -1,12 +1,14 @@
 package accept
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,6 +169,32 @@ func TestBounds_CloseConnectionsOfBannedAddresses(t *testing.T) {
 		t.Error("the banned address is answered, or another is not")
 	}
 	p.wantRefused(Banned)
+}
+
+// failing is a listener that fails, and then is closed.
+type failing struct {
+	net.Listener
+	errs []error
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	err := f.errs[0]
+	f.errs = f.errs[1:]
+	return nil, err
+}
+
+func TestBounds_TellOfFailures(t *testing.T) {
+	t.Parallel()
+	var told []error
+	l := New(Config{Failed: func(err error) { told = append(told, err) }}).Listen(&failing{errs: []error{syscall.EMFILE, net.ErrClosed}})
+	for range 2 {
+		if _, err := l.Accept(); err == nil {
+			t.Error("no error")
+		}
+	}
+	if len(told) != 1 || !errors.Is(told[0], syscall.EMFILE) {
+		t.Errorf("told of %v", told)
+	}
 }
 
 func TestFilesLimit_KeepsFilesBack(t *testing.T) {

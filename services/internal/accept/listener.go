@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -28,6 +29,9 @@ func (l *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
+			if l.bounds.cfg.Failed != nil && !errors.Is(err, net.ErrClosed) {
+				l.bounds.cfg.Failed(err)
+			}
 			return nil, err
 		}
 		tcp, isTCP := c.(*net.TCPConn)
