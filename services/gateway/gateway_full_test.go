@@ -3,6 +3,8 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -36,6 +38,22 @@ func (s *running) isReady(ctx context.Context) bool {
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
+}
+
+func TestGateway_BoundsIdleConnections(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.MaxIdlePerClient = 2 })
+	// The server counts a connection as idle a moment after its answer.
+	testenv.Eventually(t, "another connection of the client closes", 20*time.Second, func() bool {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.addrs.HTTP.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		_, _ = io.WriteString(c, "GET /api/v1/raffles HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		return err == nil && resp.Body.Close() == nil && resp.Close
+	})
 }
 
 func TestGateway_LeavesNewViewersToAnotherInstanceWhileItIsFull(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +103,26 @@ func TestFeed_DropsMalformedMessages(t *testing.T) {
 	defer b.mu.Unlock()
 	if len(b.published) != 1 || !slices.Equal(b.published[1], []int64{7}) {
 		t.Errorf("published: %v", b.published)
+	}
+}
+
+// A flood of messages that can't be read does not become a flood of log lines.
+func TestFeed_LogsFewOfManyMalformedMessages(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	var log strings.Builder
+	cfg := b.config("nats://127.0.0.1:1")
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	var err error
+	if b.feed, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	defer b.feed.nc.Close()
+	for i := range uint64(1000) {
+		b.receive(i+1, 1, []byte("not protobuf"))
+	}
+	if n := strings.Count(log.String(), "dropped a message"); n < 1 || n > 20 {
+		t.Errorf("%d lines", n)
 	}
 }
 
