@@ -12,13 +12,17 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2/hpack"
+
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // What strangers write reaches the log, if at all, as a value of a JSON object.
 func TestHostile_NoInputReachesTheLogRaw(t *testing.T) {
 	t.Parallel()
-	b := setupWith(t, []string{"LOG_FORMAT=json", "LOG_LEVEL=debug"}, []string{"LOG_FORMAT=json", "LOG_LEVEL=debug"})
+	asJSON := []string{"LOG_FORMAT=json", "LOG_LEVEL=debug"}
+	// By this variable, gRPC's own logger would write lines of its own.
+	b := setupWith(t, append(asJSON, "GRPC_GO_LOG_SEVERITY_LEVEL=info"), asJSON)
 	const fake = `FAKE {"level":"ERROR","msg":"database lost"} a/b/c`
 	for _, base := range []string{b.web, "http://" + b.facade} {
 		for _, contentType := range []string{fake, "", "a/b\nc"} {
@@ -54,6 +58,11 @@ func TestHostile_NoInputReachesTheLogRaw(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 		c.Close()
 	}
+	// gRPC has something to say of metadata that it can't decode.
+	b.flood(t, "127.0.0.1", func(f *frames) {
+		f.open(0, block(enterMethod, hpack.HeaderField{Name: "fake-bin", Value: fake}))
+	})
+	b.participation.awaitLog("database lost")
 	for name, p := range map[string]*program{"participation": b.participation, "gateway": b.gateway} {
 		for line := range strings.Lines(p.log()) {
 			var record map[string]any
