@@ -103,13 +103,13 @@ func (f *fakeStore) ListEntries(ctx context.Context, _ int64, memberID string, a
 func (f *fakeStore) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error) {
 	f.note(req.MemberID)
 	err := f.call(ctx)
-	return &raffle.EnterResult{Err: err}, err
+	return &raffle.EnterResult{Err: err, Raffle: new(raffle.Raffle)}, err
 }
 
 func (f *fakeStore) Submitter() func(context.Context, raffle.EnterRequest, func(*raffle.EnterResult)) {
 	return func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
 		f.note(req.MemberID)
-		complete(&raffle.EnterResult{Err: f.call(ctx)})
+		complete(&raffle.EnterResult{Err: f.call(ctx), Raffle: new(raffle.Raffle)})
 	}
 }
 
