@@ -148,6 +148,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 	})
 	s.http.ConnState = s.accepted.OnState
 	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
+	httpserver.AwaitReceived(s.http)
 	hosts := httpserver.ParseHosts(config.List(cfg.Hosts), config.IsLoopback(cfg.OpsAddress))
 	s.ops = httpserver.New(hosts.Only(ops.Handler(registry, s.ready)))
 	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout

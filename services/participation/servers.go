@@ -127,6 +127,7 @@ func newServers(ctx context.Context, cfg *Config, store *postgres.Store, writer 
 	s.http.ReadTimeout, s.http.ErrorLog = readTimeout, httpserver.ErrorLog(cfg.Log)
 	s.http.ConnState = s.httpBounds.OnState
 	httpserver.LimitIdle(s.http, cfg.MaxIdlePerClient, cfg.Log, metrics.closedIdle.Inc)
+	httpserver.AwaitReceived(s.http)
 	s.ops = httpserver.New(httpserver.ParseHosts(hosts, config.IsLoopback(cfg.OpsAddress)).Only(ops.Handler(metrics.registry, s.ready)))
 	s.ops.ErrorLog = httpserver.ErrorLog(cfg.Log)
 	s.http.IdleTimeout, s.ops.IdleTimeout = cfg.IdleTimeout, cfg.IdleTimeout
