@@ -43,6 +43,9 @@ const (
 	lasting = 100 * time.Millisecond
 	// halfOpenCosts is what a connection costs that is closed because of half-open calls.
 	halfOpenCosts = 50
+	// crowdCosts is what it costs to begin more calls than a connection may have, and to send
+	// less data than that: more than an address has that has made no calls yet.
+	crowdCosts = 3 * firstCredit
 	// leastData is the size of the beginning of a message in bytes. Smaller pieces of a
 	// request earn nothing.
 	leastData = 5
@@ -63,6 +66,12 @@ const (
 	maxHalfOpen   = 1500
 	shareHalfOpen = 64
 	mostHalfOpen  = 2 * maxHalfOpen
+	// firstRead and maxHeld are how many bytes of a connection are looked at before it is
+	// served, and of calls without requests before these are; longestHold is for how long.
+	// maxHeld has the headers of maxStreams calls.
+	firstRead   = 4 << 10
+	maxHeld     = 128 << 10
+	longestHold = time.Second
 	// maxSources bounds how many addresses are remembered that are not connected.
 	maxSources = 10_000
 )
@@ -233,5 +242,9 @@ func (c guardedCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 		return nil, nil, err
 	}
 	guarded.Conn = conn // what it reads is not encrypted
+	if err := guarded.begin(); err != nil {
+		_ = guarded.Close()
+		return nil, nil, err
+	}
 	return guarded, info, nil
 }

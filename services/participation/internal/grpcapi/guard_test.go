@@ -40,6 +40,8 @@ func (c *textConn) Write(p []byte) (int, error) { return len(p), nil }
 
 func (c *textConn) Close() error { return nil }
 
+func (c *textConn) SetReadDeadline(time.Time) error { return nil }
+
 func (c *textConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: c.ip, Port: 1} }
 
 // sources counts the addresses that read has used.

@@ -22,6 +22,7 @@ type guardedConn struct {
 	balance int64  // what its own calls have earned, less what its other frames cost
 	data    int64  // frames that were parts of requests
 	read    frames // those that come
+	held    []byte // what has come, and was not read yet
 	ages    ages
 
 	// What was written, as far as it has earned nothing yet.
@@ -31,7 +32,25 @@ type guardedConn struct {
 }
 
 // Read implements net.Conn.
-func (c *guardedConn) Read(p []byte) (int, error) {
+func (c *guardedConn) Read(p []byte) (n int, err error) {
+	if len(c.held) == 0 {
+		n, err = c.receive(p)
+		if err != nil || !c.isHalfOpen() {
+			return n, err
+		}
+		if err := c.hold(p[:n]); err != nil {
+			return 0, err
+		}
+	}
+	n = copy(p, c.held)
+	if c.held = c.held[n:]; len(c.held) == 0 {
+		c.held = nil
+	}
+	return n, nil
+}
+
+// receive reads what comes next, and notes its frames.
+func (c *guardedConn) receive(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		if flood := c.watch(p[:n]); flood != nil {
@@ -39,6 +58,52 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// begin waits for the first frames, before anything else is done for the connection: one
+// that begins with a flood costs no more than to read it. Clients begin, and wait for nothing
+// before (https://www.rfc-editor.org/rfc/rfc9113#section-3.4).
+func (c *guardedConn) begin() error {
+	first := make([]byte, firstRead)
+	n, err := c.receive(first)
+	if err != nil {
+		return err
+	}
+	if !c.isHalfOpen() {
+		c.held = first[:n]
+		return nil
+	}
+	return c.hold(first[:n])
+}
+
+// isHalfOpen reports whether more calls have begun than there is data of requests, and many.
+func (c *guardedConn) isHalfOpen() bool {
+	open := c.open.Load()
+	return open > shareHalfOpen && open > c.data
+}
+
+// hold keeps calls from being served, each of which takes a goroutine, before their requests
+// come: those of a caller follow at once. It is no error if they don't come within a while,
+// or have not when a bound is reached.
+func (c *guardedConn) hold(data []byte) error {
+	c.held = append(make([]byte, 0, maxHeld), data...)
+	_ = c.SetReadDeadline(time.Now().Add(longestHold)) // an error is one of reading, too
+	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
+	for c.isHalfOpen() {
+		have := len(c.held)
+		if have >= maxHeld {
+			return c.spend(halfOpenCosts)
+		}
+		n, err := c.Conn.Read(c.held[have:maxHeld])
+		c.held = c.held[:have+n]
+		if flood := c.watch(c.held[have:]); flood != nil {
+			return flood
+		}
+		if err != nil { // the next Read returns it, unless it is that of the deadline
+			return nil
+		}
+	}
+	return nil
 }
 
 // Write implements net.Conn.
@@ -115,6 +180,10 @@ func (c *guardedConn) opened() error {
 		return errHalfOpen
 	}
 	if own > maxStreams {
+		if own > c.data {
+			_ = c.spend(crowdCosts)
+			return errHalfOpen
+		}
 		return c.spend(callCosts)
 	}
 	return nil
