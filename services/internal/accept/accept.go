@@ -107,7 +107,12 @@ func (b *Bounds) refused(address netip.Addr, reason string) {
 	if filter == nil || reason == TooMany || !address.IsValid() || b.isTrusted(address) {
 		return
 	}
-	if _, ok := b.refusals.Allow(address); !ok && filter.drop(address) && b.cfg.Refused != nil {
+	if reason != Banned { // for which it has been a flood already
+		if _, ok := b.refusals.Allow(address); ok {
+			return
+		}
+	}
+	if filter.drop(address) && b.cfg.Refused != nil {
 		b.cfg.Refused(Dropped)
 	}
 }
