@@ -166,6 +166,13 @@ func (g *Guard) admit(c net.Conn) (*guardedConn, error) {
 	return &guardedConn{Conn: c, guard: g, from: from, read: frames{skip: len(http2.ClientPreface)}}, nil
 }
 
+// isBanned reports whether an address may not connect.
+func (g *Guard) isBanned(from *source) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Before(from.banned)
+}
+
 // forget forgets addresses that are not connected: those that are not banned, or if that
 // does not help, all.
 func (g *Guard) forget(now time.Time) {

@@ -66,14 +66,16 @@ func (c *guardedConn) receive(p []byte) (int, error) {
 func (c *guardedConn) begin() error {
 	first := make([]byte, firstRead)
 	n, err := c.receive(first)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case c.guard.isBanned(c.from): // meanwhile
+		return errBanned
+	case c.isHalfOpen():
+		return c.hold(first[:n])
 	}
-	if !c.isHalfOpen() {
-		c.held = first[:n]
-		return nil
-	}
-	return c.hold(first[:n])
+	c.held = first[:n]
+	return nil
 }
 
 // isHalfOpen reports whether more calls have begun than there is data of requests, and many.
@@ -91,8 +93,11 @@ func (c *guardedConn) hold(data []byte) error {
 	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
 	for c.isHalfOpen() {
 		have := len(c.held)
-		if have >= maxHeld {
+		switch {
+		case have >= maxHeld:
 			return c.spend(halfOpenCosts)
+		case c.guard.isBanned(c.from):
+			return errBanned
 		}
 		n, err := c.Conn.Read(c.held[have:maxHeld])
 		c.held = c.held[:have+n]

@@ -224,3 +224,27 @@ func TestGuard_ReadsTheFirstFramesBeforeAConnectionIsServed(t *testing.T) {
 		}
 	}
 }
+
+// Connections that were accepted before their address was banned end if they are not served
+// yet, or if what they begin is not.
+func TestGuard_RefusesABannedAddressThatHasOnlyBegun(t *testing.T) {
+	t.Parallel()
+	g := NewGuard(0, 0)
+	connect := func(text string) *guardedConn {
+		c, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1), text: strings.NewReader(http2.ClientPreface + text), piece: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	flood, begun, served := connect(""), connect(headers(0, 1)), connect(headers(0, 100))
+	if err := flood.spend(crowdCosts); !errors.Is(err, errFlood) {
+		t.Errorf("the flood: %v", err)
+	}
+	if err := begun.begin(); !errors.Is(err, errBanned) {
+		t.Errorf("one that has begun: %v", err)
+	}
+	if _, err := served.Read(make([]byte, 1<<20)); !errors.Is(err, errBanned) {
+		t.Errorf("one that begins many calls: %v", err)
+	}
+}
