@@ -41,8 +41,9 @@ const (
 	// be cancelled. It costs what it has earned: so many can't be under way that to give up
 	// all of them is a flood, and callers must be able to while nothing answers.
 	lasting = 100 * time.Millisecond
-	// halfOpenCosts is what a connection costs that is closed because of half-open calls.
-	halfOpenCosts = 50
+	// halfOpenCosts is what a connection costs that is closed because of half-open calls. An
+	// address that comes back a second later has got as much again.
+	halfOpenCosts = creditPerSecond
 	// crowdCosts is what it costs to begin more calls than a connection may have, and to send
 	// less data than that: more than an address has that has made no calls yet.
 	crowdCosts = 3 * firstCredit

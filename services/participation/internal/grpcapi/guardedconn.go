@@ -95,7 +95,7 @@ func (c *guardedConn) hold(data []byte) error {
 		have := len(c.held)
 		switch {
 		case have >= maxHeld:
-			return c.spend(halfOpenCosts)
+			return nil
 		case c.guard.isBanned(c.from):
 			return errBanned
 		}

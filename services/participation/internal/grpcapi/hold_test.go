@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -116,7 +117,7 @@ func TestGuard_HeldCallsAreReadInAnyPieces(t *testing.T) {
 	}
 }
 
-// What is held is bounded. An address pays for more.
+// What is held is bounded.
 func TestGuard_HoldsABoundedAmount(t *testing.T) {
 	t.Parallel()
 	var text strings.Builder
@@ -134,7 +135,7 @@ func TestGuard_HoldsABoundedAmount(t *testing.T) {
 	if n, err := guarded.Read(p); n != maxHeld || err != nil {
 		t.Errorf("%d bytes are held, %v", n, err)
 	}
-	if credit := guarded.from.credit.Load(); credit != firstCredit-halfOpenCosts {
+	if credit := guarded.from.credit.Load(); credit != firstCredit {
 		t.Errorf("the address has %d left", credit)
 	}
 }
@@ -246,5 +247,32 @@ func TestGuard_RefusesABannedAddressThatHasOnlyBegun(t *testing.T) {
 	}
 	if _, err := served.Read(make([]byte, 1<<20)); !errors.Is(err, errBanned) {
 		t.Errorf("one that begins many calls: %v", err)
+	}
+}
+
+// While too many calls wait for their requests, an address whose connections are closed since
+// they begin many is banned soon if it comes back at once, and never if it waits a second.
+func TestGuard_BansAnAddressThatComesBackWithCallsOnly(t *testing.T) {
+	t.Parallel()
+	for wait, want := range map[time.Duration]string{100 * time.Millisecond: accept.Banned, time.Second: ""} {
+		synctest.Test(t, func(t *testing.T) {
+			g := NewGuard(0, 0)
+			g.halfOpen.Store(maxHalfOpen)
+			text := http2.ClientPreface + headers(0, 2*shareHalfOpen)
+			for range 3 {
+				c, err := g.admit(&textConn{ip: net.IPv4(192, 0, 2, 1), text: strings.NewReader(text), piece: 4096})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := c.begin(); !errors.Is(err, errHalfOpen) {
+					t.Errorf("after %v: %v", wait, err)
+				}
+				_ = c.Close()
+				time.Sleep(wait)
+			}
+			if got := g.Refuse(netip.MustParseAddr("192.0.2.1")); got != want {
+				t.Errorf("after %v: refused with %q", wait, got)
+			}
+		})
 	}
 }
