@@ -15,23 +15,28 @@ import (
 
 // answerSize is more than a client takes that does not read, and less than the server's
 // kernel takes for it.
-const answerSize = 64 << 10
+const answerSize = 128 << 10
 
-// unread asks for two answers, of which it reads none, and returns the connection. asked has
-// an element for each request that is handled.
+// unread asks for two answers, and returns the connection once the first was written. asked
+// has an element for each request that is handled after it.
 func unread(t *testing.T) (client net.Conn, asked chan struct{}) {
 	t.Helper()
 	asked = make(chan struct{}, 2)
+	written := make(chan struct{}, 2)
 	answer := strings.Repeat("x", answerSize)
 	s := New(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked <- struct{}{}
 		_, _ = io.WriteString(w, answer)
 	}))
 	s.ConnState = func(c net.Conn, state http.ConnState) {
-		if state == http.StateNew {
+		switch state {
+		case http.StateNew:
 			if err := c.(*net.TCPConn).SetWriteBuffer(4 * answerSize); err != nil {
 				t.Error(err)
 			}
+		case http.StateIdle:
+			written <- struct{}{}
+		case http.StateActive, http.StateHijacked, http.StateClosed:
 		}
 	}
 	AwaitReceived(s)
@@ -46,6 +51,7 @@ func unread(t *testing.T) (client net.Conn, asked chan struct{}) {
 		t.Fatal(err)
 	}
 	<-asked
+	<-written
 	return client, asked
 }
 
