@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -70,7 +71,8 @@ func forged(trusted bool) map[string]forgedRequest {
 		requests["nobody is trusted"] = forgedRequest{"127.0.0.1", []string{xff + "192.0.2.1"}, "127.0.0.1"}
 		return requests
 	}
-	for name, r := range map[string]forgedRequest{
+	// Nothing behind what can't be read is believed: these count for the proxy.
+	maps.Copy(requests, map[string]forgedRequest{
 		"a client lies":                   {"127.0.0.1", []string{xff + "192.0.2.99, 198.51.100.1"}, "198.51.100.1"},
 		"a client lies in a line before":  {"127.0.0.1", []string{xff + "192.0.2.99", xff + "198.51.100.2"}, "198.51.100.2"},
 		"a client names a proxy":          {"127.0.0.1", []string{xff + "192.0.2.99, 127.0.0.2, 198.51.100.3"}, "198.51.100.3"},
@@ -83,7 +85,7 @@ func forged(trusted bool) map[string]forgedRequest {
 		"IPv4 written as IPv6":            {"127.0.0.1", []string{xff + "192.0.2.99, ::ffff:198.51.100.7"}, "198.51.100.7"},
 		"garbage before":                  {"127.0.0.1", []string{xff + "garbage;--, 198.51.100.8"}, "198.51.100.8"},
 		"a list that is too long to read": {"127.0.0.1", []string{xff + strings.Repeat("192.0.2.99, ", 1200) + "198.51.100.9"}, "198.51.100.9"},
-		// Nothing behind what can't be read is believed: these count for the proxy.
+
 		"garbage at the end":         {"127.0.0.2", []string{xff + "192.0.2.99, garbage"}, "127.0.0.2"},
 		"a name":                     {"127.0.0.2", []string{xff + "192.0.2.99, unknown"}, "127.0.0.2"},
 		"nothing at the end":         {"127.0.0.2", []string{xff + "192.0.2.99,"}, "127.0.0.2"},
@@ -92,9 +94,7 @@ func forged(trusted bool) map[string]forgedRequest {
 		"an address with few parts":  {"127.0.0.2", []string{xff + "192.0.2.99, 192.2"}, "127.0.0.2"},
 		"Forwarded through a proxy":  {"127.0.0.2", []string{"Forwarded: for=192.0.2.99"}, "127.0.0.2"},
 		"proxies only, many of them": {"127.0.0.1", []string{xff + many + "127.0.0.2"}, "127.0.0.2"},
-	} {
-		requests[name] = r
-	}
+	})
 	return requests
 }
 
