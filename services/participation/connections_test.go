@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
@@ -37,7 +39,11 @@ func connect(t *testing.T, from string, to net.Addr, text string) *bufio.Reader 
 	return r
 }
 
-const getNothing = "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
+// What clients begin with: a request, and over gRPC the preface with its empty SETTINGS frame.
+const (
+	getNothing = "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	preface    = http2.ClientPreface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+)
 
 // Beyond the bounds, connections are closed and counted, at each port, and operators are
 // answered all the same.
@@ -63,8 +69,8 @@ func TestConnections_AreBoundedAtEachPort(t *testing.T) {
 	}
 	for port, c := range map[string]struct {
 		at   net.Addr
-		text string // a server of gRPC begins by itself
-	}{"HTTP": {b.at.HTTP, getNothing}, "gRPC": {b.at.GRPC, ""}} {
+		text string
+	}{"HTTP": {b.at.HTTP, getNothing}, "gRPC": {b.at.GRPC, preface}} {
 		before, taken := refused(), 0
 		for connect(t, fmt.Sprint("127.0.1.", taken+1), c.at, c.text) != nil {
 			if taken++; taken > 6 {
