@@ -51,19 +51,27 @@ func attackInstead() {
 	os.Exit(1)
 }
 
-// bareVariable makes the test binary a server that closes each connection: what an attack on
-// it does to honest callers elsewhere, it does by taking the machine.
+// bareVariable makes the test binary a server that does nothing but answer each request with
+// so many bytes or, if these are 0, close each connection: what an attack on it does to
+// honest callers elsewhere, it does by taking the machine.
 const bareVariable = "RAFFLECAST_BARE"
 
 // serveBareInstead serves until it is killed, if the environment says so. It writes its
 // address to its standard output.
 func serveBareInstead() {
-	if os.Getenv(bareVariable) == "" {
+	size, err := strconv.Atoi(os.Getenv(bareVariable))
+	if err != nil {
 		return
 	}
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err == nil {
 		fmt.Println(l.Addr())
+	}
+	if err == nil && size > 0 {
+		answer := make([]byte, size)
+		server := &http.Server{ReadHeaderTimeout: answerTimeout, WriteTimeout: answerTimeout}
+		server.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) })
+		err = server.Serve(l)
 	}
 	for err == nil {
 		var c net.Conn
@@ -76,9 +84,9 @@ func serveBareInstead() {
 }
 
 // startBare starts such a server, which ends with the test, and returns its address.
-func startBare(t *testing.T) (address string) {
+func startBare(t *testing.T, size int) (address string) {
 	t.Helper()
-	bare := self(t, bareVariable+"=1")
+	bare := self(t, fmt.Sprintf("%s=%d", bareVariable, size))
 	output, err := bare.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -235,9 +243,12 @@ const (
 	memoryBound    = 256
 )
 
-// yardstick is an attack of reconnecting clients on a bare server, which closes each
-// connection: no service could do less for them and be there.
-const yardstick = "bare"
+// The yardsticks are attacks on a bare server: no service could do less and be there.
+const (
+	bareReconnecting = "bare-reconnecting" // it closes each connection
+	bareNeverReading = "bare-never-reading"
+	bare             = "bare-" // begins both
+)
 
 // crowds are how many addresses the hostile clients have, by name.
 var crowds = map[string]int{"one": 1, "many": 200}
@@ -262,16 +273,20 @@ func TestAbuse_HonestCallersAreNotDelayed(t *testing.T) { //nolint:paralleltest 
 	b.callHonestly(t, id, "warm-", time.Second)
 	quiet, attacked := honest{}, map[string]honest{}
 	services := abuse.Targets{HTTP: strings.TrimPrefix(b.web, "http://"), GRPC: b.grpc}
-	for i, kind := range append(slices.Sorted(maps.Keys(abuse.Kinds())), yardstick) {
+	page := b.page(t)
+	for i, kind := range append(slices.Sorted(maps.Keys(abuse.Kinds())), bareReconnecting, bareNeverReading) {
 		for from, addresses := range crowds {
 			name := kind + "_" + from
 			if only := os.Getenv("ABUSE_ONLY"); !regexp.MustCompile(only).MatchString(name) {
 				continue
 			}
 			quiet.add(b.callHonestly(t, id, name+"-quiet-", d/2))
-			at, attacks := services, kind
-			if kind == yardstick {
-				at, attacks = abuse.Targets{HTTP: startBare(t)}, "reconnecting"
+			at, attacks := services, strings.TrimPrefix(kind, bare)
+			switch kind {
+			case bareReconnecting:
+				at = abuse.Targets{HTTP: startBare(t, 0)}
+			case bareNeverReading:
+				at = abuse.Targets{HTTP: startBare(t, page)}
 			}
 			at.From, at.Addresses = netip.AddrFrom4([4]byte{127, byte(addresses), byte(i + 1), 2}), addresses
 			stop := attack(t, at, attacks)
@@ -294,11 +309,26 @@ func TestAbuse_HonestCallersAreNotDelayed(t *testing.T) { //nolint:paralleltest 
 			after := attacked[name].p99(what)
 			ratio := after.Seconds() / before.Seconds()
 			t.Logf("RESULT abuse_%s_%s_p99_ratio %.2f (%.1f ms)", name, what, ratio, after.Seconds()*1000)
-			if ratio > 2 && !strings.HasPrefix(name, yardstick) {
+			if ratio > 2 && !strings.HasPrefix(name, bare) {
 				t.Errorf("%s: the p99 of %s is %v, more than twice that of a quiet time, %v", name, what, after, before)
 			}
 		}
 	}
+}
+
+// page returns how long the page is that never-reading clients ask for, in bytes.
+func (b *testBundle) page(t *testing.T) int {
+	t.Helper()
+	resp, err := http.Get(b.web + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || len(text) == 0 {
+		t.Fatalf("%d bytes: %v", len(text), err)
+	}
+	return len(text)
 }
 
 // attack lets hostile clients of a kind loose. What it returns ends them.
