@@ -55,8 +55,11 @@ func TestServices_LogThatTheyLackFiles(t *testing.T) {
 				conns[i] = connect(ops)
 				_, _ = io.WriteString(conns[i], "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			}
+			// More than the files that become free when connections to the database end.
 			for _, port := range ports {
-				connect(port)
+				for range files / 2 {
+					connect(port)
+				}
 			}
 			for _, port := range append(ports, ops) {
 				p.awaitLog(regexp.QuoteMeta(port) + `.*too many open files`)
