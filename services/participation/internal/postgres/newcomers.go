@@ -16,9 +16,10 @@ const (
 )
 
 // newcomers says of which raffles the members need not be read: those which members enter
-// for the first time, as far as this instance has seen. Their entries are stored as those
-// of members who have none, and the primary key refuses them if that is wrong. Then the
-// members are read. So what it says is about speed, and never about what is true.
+// for the first time, as far as this instance has seen. Their entries are inserted
+// optimistically, as those of members who have none, and the primary key refuses them if
+// that is wrong. Then the members are read. So what it says is about speed, and never about
+// what is true.
 //
 // It is safe for concurrent use.
 type newcomers struct {
