@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -105,29 +104,35 @@ func raffleIDs(reqs []raffle.EnterRequest) []int64 {
 	return distinct(ids)
 }
 
-// errMembersUnread is why a batch that took members for newcomers can't be decided.
-var errMembersUnread = errors.New("what the members have must be read")
-
 // enterTogether enters a batch in one transaction, and enqueues what it has changed.
 func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, settings, lock string) ([]raffle.EnterResult, error) {
 	var d raffle.Decision
-	var unread map[int64]bool
+	var trust trust
 	if lock == lockRaffles {
-		unread = s.newcomers.expected(reqs)
+		trust = s.history.trust(reqs)
 	}
 	err := retry(ctx, func() (err error) {
-		if d, err = s.enterOnce(ctx, reqs, unread, settings, lock); errors.Is(err, errMembersUnread) {
-			s.newcomers.forget(reqs)
-			unread = nil
-			d, err = s.enterOnce(ctx, reqs, unread, settings, lock)
+		d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
+		if errors.Is(err, errChanged) {
+			trust.row = nil
+			d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
+		}
+		if errors.Is(err, errMembersUnread) {
+			s.history.forget(reqs)
+			trust.newcomers, trust.row = nil, nil
+			d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
 		}
 		if errors.Is(err, errStaleKey) {
 			s.forgetKeys(reqs)
-			d, err = s.enterOnce(ctx, reqs, unread, settings, lock)
+			trust.row = nil
+			d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
 		}
 		return err
 	})
 	if err != nil {
+		if trust.row != nil {
+			s.history.forgetRow(trust.row)
+		}
 		return nil, err
 	}
 	s.queue.Enqueue(ctx, d.Changed...)
@@ -135,10 +140,10 @@ func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, s
 }
 
 // enterOnce runs the transaction in two round trips: the first begins it, locks and
-// reads, and the second writes and commits. It fails with errMembersUnread if what members
-// of unread raffles have must be read after all.
-func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, unread map[int64]bool, settings, lock string,
-) (raffle.Decision, error) {
+// reads, and the second writes and commits. If the row of a raffle is trusted, one round
+// trip does all of that. It fails with errMembersUnread or errChanged if what was trusted
+// must be read after all.
+func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, trust trust, settings, lock string) (raffle.Decision, error) {
 	conn, err := s.writePool.Acquire(ctx)
 	if err != nil {
 		return raffle.Decision{}, &unwrittenError{err}
@@ -146,32 +151,41 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, unrea
 	// If the connection is still within the transaction, the pool closes it, and so
 	// the transaction is rolled back.
 	defer conn.Release()
-	admission, known, err := s.beginAdmission(ctx, conn, reqs, unread, settings, lock)
-	if err != nil {
-		return raffle.Decision{}, unwritten(s.writePool, err)
+	var (
+		admission *raffle.Admission
+		known     map[int64]bool
+		batch     pgx.Batch
+	)
+	if trust.row == nil {
+		if admission, known, err = s.beginAdmission(ctx, conn, reqs, trust.newcomers, settings, lock); err != nil {
+			return raffle.Decision{}, unwritten(s.writePool, err)
+		}
+	} else {
+		admission = trust.row.admission(len(reqs))
+		s.queueUnchanged(&batch, trust.row, settings)
 	}
 	if admission.HasStaleTags(reqs) {
 		return raffle.Decision{}, &unwrittenError{errStaleKey}
 	}
 	d := admission.Decide(reqs)
-	if refusesUnread(d.Results, reqs, unread) {
+	if refusesUnread(d.Results, reqs, trust.newcomers) {
 		return raffle.Decision{}, &unwrittenError{errMembersUnread}
 	}
-	var batch pgx.Batch
 	if len(d.Placed) > 0 {
-		queueEntries(&batch, d.Placed, len(unread) > 0)
+		queueEntries(&batch, d.Placed, len(trust.newcomers) > 0)
 	}
+	rows := make([]writtenRow, 0, len(d.Changed))
 	if len(d.Changed) > 0 {
-		queueCounts(&batch, d.Changed)
+		queueCounts(&batch, d.Changed, func(row writtenRow) { rows = append(rows, row) })
 	}
 	batch.Queue(`COMMIT`)
 	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
-		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == haveEntered {
-			err = &unwrittenError{errMembersUnread}
-		}
-		return raffle.Decision{}, err
+		return raffle.Decision{}, distrusted(err)
 	}
-	s.newcomers.observe(d.Placed, known)
+	if trust.row != nil {
+		d.SetTime(rows[0].at)
+	}
+	s.history.observe(&d, known, rows)
 	return d, nil
 }
 

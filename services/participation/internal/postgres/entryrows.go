@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"time"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -18,21 +20,40 @@ const insertEntries = `
 // insertNewcomers is insertEntries for members of whom nothing was read. If one of them has
 // an entry, it fails with the code haveEntered, and without a member's id in any log.
 const (
-	insertNewcomers = `SELECT insert_newcomers($1, $2, $3, $4, $5, $6)`
+	insertNewcomers = `SELECT insert_newcomers($1, $2, $3, $4, coalesce($5, now()), $6)`
 	haveEntered     = "RC001"
 )
 
+// countEntries stores the counts of raffles, and returns their new rows' identity. Without
+// a time, it is that of the transaction.
 const countEntries = `
-	UPDATE raffles r SET state = c.state, entries = c.entries, members = c.members, version = c.version, updated_at = $6
+	UPDATE raffles r SET state = c.state, entries = c.entries, members = c.members, version = c.version,
+		updated_at = coalesce($6, now())
 	FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
 		AS c(id, state, entries, members, version)
-	WHERE r.id = c.id`
+	WHERE r.id = c.id
+	RETURNING r.id, r.updated_at, r.xmin`
+
+// countOne is countEntries for one raffle. Its plan is kept, whereas PostgreSQL makes one of
+// countEntries for each batch, since it depends on the number of raffles.
+const countOne = `
+	UPDATE raffles SET state = $2, entries = $3, members = $4, version = $5, updated_at = coalesce($6, now())
+	WHERE id = $1
+	RETURNING id, updated_at, xmin`
 
 // countLogged is countEntries for one raffle that has a log, or counts its holders.
 const countLogged = `
-	UPDATE raffles SET state = $2, entries = $3, members = $4, version = $5, updated_at = $6, holders = $7,
+	UPDATE raffles SET state = $2, entries = $3, members = $4, version = $5, updated_at = coalesce($6, now()), holders = $7,
 		log_tree = $8, drawing = $9, draw_round = $10, draws_at = $11, checkpoint = $12
-	WHERE id = $1`
+	WHERE id = $1
+	RETURNING id, updated_at, xmin`
+
+// writtenRow identifies a row that a transaction has written.
+type writtenRow struct {
+	id   int64
+	at   time.Time // the time of the version
+	xmin uint32    // the transaction
+}
 
 // queueEntries stores entries, some of which may be of members of whom nothing was read.
 func queueEntries(batch *pgx.Batch, entries []raffle.Entry, newcomers bool) {
@@ -54,31 +75,54 @@ func queueEntries(batch *pgx.Batch, entries []raffle.Entry, newcomers bool) {
 	if newcomers {
 		insert = insertNewcomers
 	}
-	batch.Queue(insert, raffleIDs, memberIDs, ordinals, requestIDs, entries[0].CreatedAt, tickets)
+	batch.Queue(insert, raffleIDs, memberIDs, ordinals, requestIDs, timestamp(entries[0].CreatedAt), tickets)
 }
 
-func queueCounts(batch *pgx.Batch, raffles []raffle.Raffle) {
+// queueCounts stores the counts of raffles. written is called with each row that it has
+// written.
+func queueCounts(batch *pgx.Batch, raffles []raffle.Raffle, written func(writtenRow)) {
 	n := len(raffles)
 	ids, states := make([]int64, 0, n), make([]raffle.State, 0, n)
 	entries, members, versions := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	for i := range raffles {
 		r := &raffles[i]
 		if r.Log != nil || r.Holders != nil {
-			queueLogged(batch, r)
+			queueLogged(batch, r, written)
 			continue
 		}
 		ids, states, versions = append(ids, r.ID), append(states, r.State), append(versions, r.Version)
 		entries, members = append(entries, r.EntryCount), append(members, r.MemberCount)
 	}
-	if len(ids) > 0 {
-		batch.Queue(countEntries, ids, states, entries, members, versions, raffles[0].UpdatedAt)
+	switch len(ids) {
+	case 0:
+	case 1:
+		batch.Queue(countOne, ids[0], states[0], entries[0], members[0], versions[0], timestamp(raffles[0].UpdatedAt)).Query(eachWritten(written))
+	default:
+		batch.Queue(countEntries, ids, states, entries, members, versions, timestamp(raffles[0].UpdatedAt)).Query(eachWritten(written))
 	}
 }
 
 // queueLogged stores the counts of a raffle, and what was appended to its log.
-func queueLogged(batch *pgx.Batch, r *raffle.Raffle) {
+func queueLogged(batch *pgx.Batch, r *raffle.Raffle, written func(writtenRow)) {
 	d := drawColumnsOf(r)
-	batch.Queue(countLogged, r.ID, r.State, r.EntryCount, r.MemberCount, r.Version, r.UpdatedAt, d.holders,
-		d.tree, d.drawing, d.round, d.drawsAt, d.checkpoint)
+	batch.Queue(countLogged, r.ID, r.State, r.EntryCount, r.MemberCount, r.Version, timestamp(r.UpdatedAt), d.holders,
+		d.tree, d.drawing, d.round, d.drawsAt, d.checkpoint).Query(eachWritten(written))
 	queueLog(batch, r.ID, r.Log)
+}
+
+// eachWritten calls written with each row that an UPDATE returns.
+func eachWritten(written func(writtenRow)) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		var row writtenRow
+		_, err := pgx.ForEachRow(rows, []any{&row.id, &row.at, &row.xmin}, func() error {
+			written(row)
+			return nil
+		})
+		return err
+	}
+}
+
+// timestamp returns a time as PostgreSQL takes it; the zero time is NULL.
+func timestamp(t time.Time) pgtype.Timestamptz {
+	return pgtype.Timestamptz{Time: t, Valid: !t.IsZero()}
 }

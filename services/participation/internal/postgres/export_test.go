@@ -1,7 +1,7 @@
 package postgres
 
 import (
-	"slices"
+	"time"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -27,18 +27,49 @@ var NewPool = newPool
 // ErrReadOnly is the error of a server that does not take writes.
 var ErrReadOnly = errReadOnly
 
-// ExpectedAfter is how many first entries in a row make a raffle's members unread.
-const ExpectedAfter = expectedAfter
+// TrustedAfter is how many entries in a row make what they confirm trusted.
+const TrustedAfter = trustedAfter
 
-// ExpectNewcomers makes the store expect that all who enter a raffle have no entry.
+// ExpectNewcomers makes the store take all who enter a raffle for newcomers.
 func (s *Store) ExpectNewcomers(raffleID int64) {
-	s.newcomers.observe(slices.Repeat([]raffle.Entry{{RaffleID: raffleID}}, expectedAfter), nil)
+	s.history.mu.Lock()
+	defer s.history.mu.Unlock()
+	s.history.of(raffleID).newcomers = trustedAfter
 }
 
-// ExpectsNewcomers reports whether the store expects that.
+// ExpectsNewcomers reports whether the store does that.
 func (s *Store) ExpectsNewcomers(raffleID int64) bool {
-	return s.newcomers.expected([]raffle.EnterRequest{{RaffleID: raffleID}})[raffleID]
+	return s.history.trust([]raffle.EnterRequest{{RaffleID: raffleID}}).newcomers[raffleID]
 }
+
+// ExpectUnchanged makes the store take all who enter a raffle for newcomers, and the raffle
+// for unchanged since it has written it.
+func (s *Store) ExpectUnchanged(raffleID int64) {
+	s.history.mu.Lock()
+	defer s.history.mu.Unlock()
+	p := s.history.of(raffleID)
+	p.newcomers, p.alone = trustedAfter, trustedAfter
+	if p.last != nil {
+		p.last.until = time.Now().Add(time.Hour)
+	}
+}
+
+// TrustFor lets a raffle be taken for unchanged for this time.
+func (s *Store) TrustFor(raffleID int64, d time.Duration) {
+	s.history.mu.Lock()
+	defer s.history.mu.Unlock()
+	if p := s.history.of(raffleID); p.last != nil {
+		p.last.until = time.Now().Add(d)
+	}
+}
+
+// ExpectsUnchanged reports whether the store takes a raffle for unchanged when these enter.
+func (s *Store) ExpectsUnchanged(reqs ...raffle.EnterRequest) bool {
+	return s.history.trust(reqs).row != nil
+}
+
+// LockUnchanged is the statement that locks a raffle that is taken for unchanged.
+const LockUnchanged = lockUnchanged
 
 // GatesInUse returns how many raffles have a gate.
 func (s *Store) GatesInUse() int {

@@ -123,8 +123,11 @@ func TestStore_DoesWhatTheModelDoes(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"enter": func(t *rapid.T) {
 				who, id := member.Draw(t, "member"), request(t)
-				if rapid.Bool().Draw(t, "unread") {
+				switch rapid.IntRange(0, 2).Draw(t, "trust") {
+				case 1:
 					b.ExpectNewcomers(r.ID)
+				case 2:
+					b.ExpectUnchanged(r.ID)
 				}
 				res, err := b.EnterBatch(ctx, []raffle.EnterRequest{{RaffleID: r.ID, MemberID: who, RequestID: requestID(id)}})
 				ordinal, replayed := m.enter(who, id)
@@ -207,10 +210,10 @@ func (b *testBundle) step(ctx context.Context, t *rapid.T, id int64) func() erro
 			return err
 		}
 	}
-	n, unread := rapid.IntRange(1, 4).Draw(t, "batch"), rapid.Bool().Draw(t, "unread")
+	n, trusts := rapid.IntRange(1, 4).Draw(t, "batch"), rapid.Bool().Draw(t, "trusts")
 	return func() error {
-		if unread {
-			b.ExpectNewcomers(id)
+		if trusts {
+			b.ExpectUnchanged(id)
 		}
 		results, err := b.EnterBatch(ctx, slices.Repeat([]raffle.EnterRequest{{RaffleID: id, MemberID: member, RequestID: req}}, n))
 		for _, res := range results {

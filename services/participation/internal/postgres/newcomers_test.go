@@ -15,28 +15,15 @@ import (
 func TestNewcomers_AreNotRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	one, err := postgres.Open(t.Context(), b.pool.Config().ConnString(), 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer one.Close()
-	b.Store = postgres.New(b.pool, one, b)
-	// Each statement is prepared when it is used for the first time.
-	reads := func() (n int) {
-		t.Helper()
-		if err := one.QueryRow(t.Context(), `SELECT count(*) FROM pg_prepared_statements WHERE statement = $1`, postgres.SelectMemberStates).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
+	one := b.oneConnection(t)
 	r, other := b.create(t, raffle.Raffle{}), b.create(t, raffle.Raffle{})
 	b.ExpectNewcomers(r.ID)
 	b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "new"})
-	if reads() != 0 {
+	if isUsed(t, one, postgres.SelectMemberStates) {
 		t.Error("the members of a raffle that newcomers enter were read")
 	}
 	b.enter(t, raffle.EnterRequest{RaffleID: other.ID, MemberID: "new"})
-	if reads() != 1 {
+	if !isUsed(t, one, postgres.SelectMemberStates) {
 		t.Error("the members of another raffle were not read")
 	}
 }
@@ -45,7 +32,7 @@ func TestNewcomers_AreExpectedAfterManyFirstEntries(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	r, other := b.create(t, raffle.Raffle{MaxEntriesPerMember: 2}), b.create(t, raffle.Raffle{MaxEntriesPerMember: 2})
-	const size = postgres.ExpectedAfter / 10
+	const size = postgres.TrustedAfter / 10
 	newMembers := func(batches int) {
 		t.Helper()
 		for batch := range batches {

@@ -4,7 +4,8 @@
 // Every change of a raffle happens under the lock of its row, within one
 // transaction, and raises its version. So versions follow the order of the commits,
 // and the counters equal the rows at every version. Times come from the database's
-// clock, which is read after the lock was taken.
+// clock, which is read after the lock was taken, or, if the raffle is as this instance
+// left it, when the transaction began.
 //
 // Every method that commits a version enqueues it for publishing before it returns.
 package postgres
@@ -41,7 +42,7 @@ type Store struct {
 	gates     *gates // of pool
 	draws     *raffle.Draws
 	keys      keyCache
-	newcomers newcomers
+	history   history
 	// OnUnreadable, if set, is called whenever a raffle is met whose row can't be read. It
 	// must be set before any method is called, may be called from several goroutines at
 	// once, and must not block.

@@ -24,10 +24,19 @@ type Admission struct {
 	raffles  map[int64]*Raffle
 	keys     map[int64]*LogKey // of raffles with a log
 	refused  map[int64]error   // why requests for a raffle can't be decided, by its id
-	members  map[memberKey]*MemberState
-	replayed map[replayKey]Entry
+	members  map[memberKey]*batchMember
+	states   []batchMember       // room for those of members
+	replayed map[replayKey]Entry // what earlier requests have placed
 	changed  map[int64]bool
 	placed   []Entry
+	indexed  int // how many of placed are in replayed
+}
+
+// batchMember is a member of a batch.
+type batchMember struct {
+	MemberState
+
+	again bool // has an entry that was placed in this batch
 }
 
 type memberKey struct {
@@ -46,8 +55,9 @@ func NewAdmission(now time.Time, raffles []Raffle, n int) *Admission {
 	a := &Admission{
 		now:      now,
 		raffles:  make(map[int64]*Raffle, len(raffles)),
-		members:  make(map[memberKey]*MemberState, n),
-		replayed: make(map[replayKey]Entry, n),
+		members:  make(map[memberKey]*batchMember, n),
+		states:   make([]batchMember, 0, n),
+		replayed: make(map[replayKey]Entry),
 		changed:  make(map[int64]bool, len(raffles)),
 		placed:   make([]Entry, 0, n),
 	}
@@ -76,7 +86,18 @@ func (a *Admission) LoadKey(key *LogKey) {
 
 // LoadMember sets what a member has. Members that have nothing may be left out.
 func (a *Admission) LoadMember(raffleID int64, memberID string, state MemberState) {
-	a.members[memberKey{raffleID, memberID}] = &state
+	a.member(memberKey{raffleID, memberID}).MemberState = state
+}
+
+// member returns what a member has, which is nothing unless it was loaded or placed.
+func (a *Admission) member(key memberKey) *batchMember {
+	m := a.members[key]
+	if m == nil {
+		a.states = append(a.states, batchMember{})
+		m = &a.states[len(a.states)-1] // stays the member's if states moves on to a larger array
+		a.members[key] = m
+	}
+	return m
 }
 
 // LoadEntry adds an entry that an earlier request placed: a request with the same
@@ -90,6 +111,21 @@ type Decision struct {
 	Placed  []Entry       // entries to store
 	Changed []Raffle      // raffles to store, each with one new version
 	Results []EnterResult // one per request, in the order of the requests
+}
+
+// SetTime sets the time of a decision by an Admission that was made without one.
+func (d *Decision) SetTime(at time.Time) {
+	for i := range d.Placed {
+		d.Placed[i].CreatedAt = at
+	}
+	for i := range d.Changed {
+		d.Changed[i].UpdatedAt = at
+	}
+	for i := range d.Results {
+		if res := &d.Results[i]; res.Err == nil {
+			res.Entry.CreatedAt, res.Raffle.UpdatedAt = at, at
+		}
+	}
 }
 
 // Decide decides on the requests in their order. Each raffle that took entries,
@@ -129,15 +165,11 @@ func (a *Admission) decide(req *EnterRequest) EnterResult {
 		return EnterResult{Err: &NotFoundError{RaffleID: req.RaffleID}}
 	}
 	key := memberKey{req.RaffleID, req.MemberID}
-	member := a.members[key]
-	if member == nil {
-		member = &MemberState{}
-		a.members[key] = member
-	}
-	if req.RequestID != (RequestID{}) {
+	member := a.member(key)
+	if req.RequestID != (RequestID{}) && member.LastOrdinal > 0 {
 		// This comes before the state of the raffle: the entry exists, whatever has
 		// happened since.
-		if e, ok := a.replayed[replayKey{key, req.RequestID}]; ok {
+		if e, ok := a.earlier(member, replayKey{key, req.RequestID}); ok {
 			return EnterResult{Entry: e, MemberEntries: member.EntryCount, Replayed: true, Opening: a.tag(r, req).Opening}
 		}
 	}
@@ -187,7 +219,22 @@ func (a *Admission) tag(r *Raffle, req *EnterRequest) Tag {
 	return Tag{}
 }
 
-func (a *Admission) place(r *Raffle, member *MemberState, req *EnterRequest, tag draw.Tag) Entry {
+// earlier returns the entry that an earlier request with the same id has placed. What was
+// placed in this batch is looked at only once one of its members comes again.
+func (a *Admission) earlier(member *batchMember, key replayKey) (Entry, bool) {
+	if member.again {
+		for _, e := range a.placed[a.indexed:] {
+			if e.RequestID != (RequestID{}) {
+				a.LoadEntry(e)
+			}
+		}
+		a.indexed = len(a.placed)
+	}
+	e, ok := a.replayed[key]
+	return e, ok
+}
+
+func (a *Admission) place(r *Raffle, member *batchMember, req *EnterRequest, tag draw.Tag) Entry {
 	r.Holders.move(member.EntryCount, member.EntryCount+1)
 	member.EntryCount++
 	member.LastOrdinal++
@@ -203,9 +250,6 @@ func (a *Admission) place(r *Raffle, member *MemberState, req *EnterRequest, tag
 	if r.Log != nil {
 		e.Ticket = r.Log.appendEntry(e.Ordinal, tag)
 	}
-	if req.RequestID != (RequestID{}) {
-		a.LoadEntry(e) // the same request may come a second time in this batch
-	}
-	a.placed = append(a.placed, e)
+	a.placed, member.again = append(a.placed, e), true
 	return e
 }

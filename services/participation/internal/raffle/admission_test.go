@@ -153,6 +153,30 @@ func TestAdmission_ReplaysRequestsWithinABatch(t *testing.T) {
 	}
 }
 
+func TestAdmission_ReplaysRequestsThatCrossInABatch(t *testing.T) {
+	t.Parallel()
+	var reqs []EnterRequest
+	for id := range byte(5) {
+		for repeat := range id + 1 { // each request comes again after each of the later ones
+			for _, member := range []string{"a", "b"} {
+				reqs = append(reqs, enter(member, repeat+1))
+			}
+		}
+	}
+	d := NewAdmission(noon, []Raffle{openRaffle(1, 5)}, 0).Decide(reqs)
+	first := map[EnterRequest]Entry{}
+	for i, res := range d.Results {
+		e, again := first[reqs[i]]
+		if res.Err != nil || res.Replayed != again || again && res.Entry != e {
+			t.Errorf("request %d, %+v: %+v; before: %+v", i, reqs[i], res, e)
+		}
+		first[reqs[i]] = res.Entry
+	}
+	if len(d.Placed) != 10 {
+		t.Errorf("%d entries", len(d.Placed))
+	}
+}
+
 func TestAdmission_ClosesARaffleInTime(t *testing.T) {
 	t.Parallel()
 	r := openRaffle(1, 1)

@@ -4,6 +4,7 @@
 package raffle
 
 import (
+	"slices"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/draw"
@@ -72,6 +73,21 @@ type Raffle struct {
 	Details             *Details // nil: it has none
 	Holders             *Holders // nil unless the rule is MemberWinsOnce
 	Log                 *Log     // nil: it has none, and the service does not draw it
+}
+
+// Clone returns a copy of the raffle for a transaction that changes it. What no transaction
+// changes is shared.
+func (r *Raffle) Clone() Raffle {
+	next := *r
+	if r.Log != nil {
+		log := *r.Log
+		log.Tree.Peaks = slices.Clone(log.Tree.Peaks)
+		next.Log = &log
+	}
+	if r.Holders != nil {
+		next.Holders = NewHolders(slices.Clone(r.Holders.counts))
+	}
+	return next
 }
 
 // Final reports whether the odds can no longer change: the raffle is cancelled or drawn,
