@@ -32,8 +32,8 @@ type connections struct {
 // openConnections prepares the connections. It waits for neither the database nor
 // NATS: entries are taken while NATS is unavailable, and their odds are published once
 // it is back.
-func openConnections(ctx context.Context, cfg *Config, traces *telemetry.Traces) (c *connections, err error) {
-	c = &connections{reconnected: make(chan struct{}, 1)}
+func openConnections(ctx context.Context, cfg *Config, traces *telemetry.Traces) (_ *connections, err error) {
+	c := &connections{reconnected: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			c.close()

@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
 
+	"github.com/rafflecast/rafflecast/services/participation"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
@@ -79,6 +81,29 @@ func TestConnections_AreBoundedAtEachPort(t *testing.T) {
 		}
 		if after := refused(); after == before {
 			t.Errorf("%s: refused connections are not counted: %s", port, after)
+		}
+	}
+}
+
+// What can't be read of the URLs is an error that says so, and does not tell their passwords.
+func TestRun_RefusesURLsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*participation.Config){
+		"port of the database": func(c *participation.Config) { c.DatabaseURL = "postgres://user:secret@localhost:port/database" },
+		"option of the database": func(c *participation.Config) {
+			c.DatabaseURL = "postgres://user:secret@localhost/database?sslmode=secured"
+		},
+		"keyword of the database":     func(c *participation.Config) { c.DatabaseURL = "host=localhost password=secret port=port" },
+		"user's name in the database": func(c *participation.Config) { c.DatabaseURL = "postgres://us er:secret@localhost/database" },
+		"port of NATS":                func(c *participation.Config) { c.NATSURL = "nats://user:secret@localhost:port" },
+		"user's name at NATS":         func(c *participation.Config) { c.NATSURL = "nats://us%er:secret@localhost" },
+	} {
+		cfg := participation.DefaultConfig()
+		cfg.DatabaseURL, cfg.NATSURL = "postgres://127.0.0.1:1/none", "nats://127.0.0.1:1"
+		cfg.GRPCAddress, cfg.HTTPAddress, cfg.OpsAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+		change(&cfg)
+		if err := participation.Run(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
