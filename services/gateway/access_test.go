@@ -30,6 +30,11 @@ func TestConfig_IsClosedUnlessTold(t *testing.T) {
 		if err == nil || strings.Count(err.Error(), "\n") > 0 || !strings.Contains(err.Error(), "--address="+address) || !strings.Contains(err.Error(), "--allow-anonymous") {
 			t.Errorf("%s: %v", address, err)
 		}
+		cfg.Address, cfg.OpsAddress = "127.0.0.1:0", address
+		if err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "--ops-address="+address) {
+			t.Errorf("%s for operations: %v", address, err)
+		}
+		cfg.Address = address
 		cfg.Access.AllowAnonymous = true
 		if err := cfg.Validate(); err != nil {
 			t.Errorf("%s and told: %v", address, err)

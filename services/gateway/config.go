@@ -126,8 +126,13 @@ func (c *Config) Rules(check *config.Checks) {
 // CheckClosed notes an address that others than this machine can reach although nobody
 // is authenticated there.
 func (s *Settings) CheckClosed(check *config.Checks, auth *access.Settings) {
-	check.That(auth.Enabled() || auth.AllowAnonymous || config.IsLoopback(s.Address), &s.Address,
-		"on loopback, unless callers are authenticated (--auth-jwks) or --allow-anonymous says that everybody may do everything")
+	if auth.Enabled() || auth.AllowAnonymous {
+		return
+	}
+	const bound = "on loopback, unless callers are authenticated (--auth-jwks) or --allow-anonymous says that everybody may do everything"
+	isClosed := config.IsLoopback(s.Address)
+	check.That(isClosed, &s.Address, bound)
+	check.That(!isClosed || config.IsLoopback(s.OpsAddress), &s.OpsAddress, bound) // one line is enough
 }
 
 // Rules implements config.Rules.

@@ -234,6 +234,10 @@ func TestConfig_IsClosedUnlessTold(t *testing.T) {
 		if err := participation.Run(t.Context(), open); err == nil || !strings.Contains(err.Error(), "--http-address="+address) {
 			t.Errorf("%s for HTTP: %v", address, err)
 		}
+		open.HTTPAddress, open.OpsAddress = "127.0.0.1:0", address
+		if err := participation.Run(t.Context(), open); err == nil || !strings.Contains(err.Error(), "--ops-address="+address) {
+			t.Errorf("%s for operations: %v", address, err)
+		}
 		open.Access.AllowAnonymous = true
 		if err := open.Validate(); err != nil {
 			t.Errorf("%s and told: %v", address, err)

@@ -116,9 +116,12 @@ func (s *Settings) CheckClosed(check *config.Checks, auth *access.Settings) {
 		return
 	}
 	const bound = "on loopback, unless callers are authenticated (--auth-jwks or --auth-certificates) or --allow-anonymous says that everybody may do everything"
-	isClosed := config.IsLoopback(s.GRPCAddress)
-	check.That(isClosed, &s.GRPCAddress, bound)
-	check.That(!isClosed || config.IsLoopback(s.HTTPAddress), &s.HTTPAddress, bound) // one line is enough
+	for _, address := range []*string{&s.GRPCAddress, &s.HTTPAddress, &s.OpsAddress} {
+		if !config.IsLoopback(*address) {
+			check.That(false, address, bound)
+			return // one line is enough
+		}
+	}
 }
 
 // Validate returns everything that is wrong with the configuration.

@@ -71,6 +71,8 @@ func TestConfig_IsClosedUnlessTold(t *testing.T) {
 		"--participation-grpc-address=:0": func(c *Config) { c.Participation.GRPCAddress = ":0" },
 		"--participation-http-address=:0": func(c *Config) { c.Participation.HTTPAddress = ":0" },
 		"--gateway-address=0.0.0.0:0":     func(c *Config) { c.Gateway.Address = "0.0.0.0:0" },
+		"--participation-ops-address=:0":  func(c *Config) { c.Participation.OpsAddress = ":0" },
+		"--gateway-ops-address=:0":        func(c *Config) { c.Gateway.OpsAddress = ":0" },
 	} {
 		cfg := defaults(t)
 		change(&cfg)
