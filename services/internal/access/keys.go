@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -77,7 +78,7 @@ func parseKeys(text []byte) (*keySet, error) {
 
 // keys are the newest keys of a source.
 type keys struct {
-	from     string
+	from     string        // as the log names it
 	interval time.Duration // between two reads
 	read     func(context.Context) ([]byte, error)
 	log      *slog.Logger
@@ -98,6 +99,11 @@ func newKeys(from string, interval time.Duration, log *slog.Logger) (*keys, erro
 		wanted: make(chan struct{}, 1), unknown: rate.NewLimiter(rate.Every(unknownInterval), 1),
 	}
 	if strings.Contains(from, "://") {
+		u, err := url.Parse(from)
+		if err != nil {
+			return nil, err
+		}
+		k.from = u.Redacted()
 		client := &http.Client{Timeout: readTimeout}
 		k.read = func(ctx context.Context) ([]byte, error) { return readURL(ctx, client, from) }
 		return k, nil

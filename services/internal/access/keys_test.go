@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -159,6 +162,40 @@ func TestTokens_KeepTheKeysWhileTheURLFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The URL of the keys may have a password, which the server gets and the log does not.
+func TestTokens_LogNoPasswordOfTheURL(t *testing.T) {
+	t.Parallel()
+	server, asked := newKeyServer(t), make(chan string, 100)
+	server.serveBy(func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		asked <- password
+		_, _ = w.Write([]byte("{}"))
+	})
+	s, lines := settings(strings.Replace(server.URL, "://", "://user:secret@", 1)), make(lineWriter, 100)
+	tokens, err := access.NewTokens(s, slog.New(slog.NewTextHandler(lines, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { tokens.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	if password := <-asked; password != "secret" {
+		t.Errorf("the server got the password %q", password)
+	}
+	if line := <-lines; !strings.Contains(line, "can't be read") || strings.Contains(line, "secret") {
+		t.Errorf("logged: %s", line)
+	}
+}
+
+// lineWriter takes lines of a log.
+type lineWriter chan string
+
+func (w lineWriter) Write(line []byte) (int, error) {
+	w <- string(line)
+	return len(line), nil
 }
 
 // A URL that accepts requests and does not answer must not end the reading of keys.

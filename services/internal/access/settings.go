@@ -37,6 +37,9 @@ func (s *Settings) Rules(check *config.Checks) {
 	for _, scope := range []*string{&s.MemberScope, &s.BackendScope, &s.OperatorScope} {
 		check.That(*scope != "" && !strings.ContainsAny(*scope, " \t"), scope)
 	}
+	check.That(s.BackendScope != s.MemberScope, &s.BackendScope, "another scope than --auth-member-scope")
+	check.That(s.OperatorScope != s.MemberScope && s.OperatorScope != s.BackendScope, &s.OperatorScope,
+		"another scope than --auth-member-scope and --auth-backend-scope")
 	check.That(s.BackendScope != "*", &s.BackendScope)
 	check.That(s.OperatorScope != "*", &s.OperatorScope)
 	if !s.Enabled() {

@@ -275,6 +275,10 @@ func TestSettings_SayWhatIsWrong(t *testing.T) {
 		"--auth-algorithms=n": func(s *access.Settings) { s.Algorithms = "none" },
 		"--auth-backend-sc":   func(s *access.Settings) { s.BackendScope = "*" },
 		"--auth-member-scope": func(s *access.Settings) { s.MemberScope = "a b" },
+		// One of the roles would take the place of the other.
+		"--auth-backend-scope=a":  func(s *access.Settings) { s.MemberScope, s.BackendScope = "a", "a" },
+		"--auth-operator-scope=a": func(s *access.Settings) { s.MemberScope, s.OperatorScope = "a", "a" },
+		"--auth-operator-scope=b": func(s *access.Settings) { s.BackendScope, s.OperatorScope = "b", "b" },
 	} {
 		s := settings(file)
 		change(s)
@@ -284,6 +288,9 @@ func TestSettings_SayWhatIsWrong(t *testing.T) {
 	}
 	if err := config.Validate(settings(file)); err != nil {
 		t.Error(err)
+	}
+	if err := config.Validate(settings("ftp://user:secret@localhost/keys")); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a password in the URL: %v", err)
 	}
 }
 

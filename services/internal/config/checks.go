@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -48,8 +49,11 @@ func (c *Checks) NoError(err error, field any) {
 	}
 }
 
+// userInfo matches what a URL, or one of a list, holds before the name of its host.
+var userInfo = regexp.MustCompile(`://[^/?#,]*@`)
+
 // fail notes that a setting has a value that it cannot have. The value of a secret is
-// not in the error.
+// not in the error, and of a URL not its user and password.
 func (c *Checks) fail(setting *kong.Value, value, bound string) {
 	if c.wrong[setting] {
 		return
@@ -58,6 +62,7 @@ func (c *Checks) fail(setting *kong.Value, value, bound string) {
 	if setting.Tag.Has("secret") && value != "" {
 		value = "…"
 	}
+	value = userInfo.ReplaceAllString(value, "://…@")
 	name := c.name(setting)
 	if value == "" && setting.Flag != nil && len(setting.Flag.Envs) > 0 {
 		name += " (" + strings.Join(setting.Flag.Envs, ", ") + ")"

@@ -164,6 +164,18 @@ func TestConfig_HidesSecrets(t *testing.T) {
 	if err := Validate(&s); err == nil || err.Error() != "--url=…: must be http://host:port or https://host:port" {
 		t.Errorf("got %v", err)
 	}
+	var other struct {
+		URL string `name:"url" is:"url" default:"http://localhost" help:"URL."`
+	}
+	for url, want := range map[string]string{
+		"ftp://me:secret@localhost": "ftp://…@localhost", "http:// me:secret@x,ftp://secret@y/z": "http://…@x,ftp://…@y/z",
+		"ftp://localhost/a@b": "ftp://localhost/a@b", "ftp://me:s@cret@localhost": "ftp://…@localhost",
+	} {
+		other.URL = url
+		if err := Validate(&other); err == nil || err.Error() != "--url="+want+": must be http://host:port or https://host:port" {
+			t.Errorf("%s: got %v", url, err)
+		}
+	}
 }
 
 func TestConfig_MissingValues(t *testing.T) {
