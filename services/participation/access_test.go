@@ -143,6 +143,9 @@ func TestAccess_HTTPAnswersWithChallenges(t *testing.T) {
 		!strings.Contains(body, `"reason":"TOKEN_INVALID"`) {
 		t.Errorf("with another token: %d %v %s", status, header, body)
 	}
+	if status, _, body := do("POST", enter, "x\ty\xff"); status != 401 || !strings.Contains(body, `"reason":"TOKEN_INVALID"`) {
+		t.Errorf("with what is no text: %d %s", status, body)
+	}
 	member := a.key.Token("7", "member")
 	if status, _, body := do("POST", "/api/v1/raffles?title=A&winners=1", member); status != 403 || !strings.Contains(body, `"reason":"ROLE_MISSING"`) {
 		t.Errorf("a member creates: %d %s", status, body)
@@ -175,6 +178,34 @@ func TestAccess_HTTPAnswersWithChallenges(t *testing.T) {
 	}
 	if status, _, body := do("GET", "/api/v1/auditEvents", a.key.Token("ann", "operator")); status != 200 || !strings.Contains(body, `"call":"CreateRaffle"`) {
 		t.Errorf("audit events: %d %s", status, body)
+	}
+}
+
+// HTTP/1 takes larger headers than gRPC does.
+func TestAccess_HTTPRefusesLargeAndManyTokens(t *testing.T) {
+	t.Parallel()
+	a := setupAuthenticated(t)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: a.clientTLS()}}
+	t.Cleanup(client.CloseIdleConnections)
+	for name, tokens := range map[string][]string{
+		"a large one": {strings.Repeat("x", 17<<10)}, "two": slices.Repeat([]string{strings.Repeat("x", 8<<10)}, 2), "many": slices.Repeat([]string{"x"}, 600),
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+a.at.HTTP.String()+"/api/v1/raffles/1/entries", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range tokens {
+			req.Header.Add("Authorization", "Bearer "+token)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusUnauthorized || !strings.Contains(string(body), `"reason":"TOKEN_INVALID"`) {
+			t.Errorf("%s: %s %s, %v", name, resp.Status, body, err)
+		}
 	}
 }
 

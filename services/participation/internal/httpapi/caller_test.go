@@ -43,6 +43,40 @@ func TestCaller_BringsAllItsTokens(t *testing.T) {
 	if got := callerOf(withCaller(r).Context())[grpcapi.AuthorizationKey]; !slices.Equal(got, []string{"Bearer a", "Bearer b"}) {
 		t.Errorf("%q", got)
 	}
+	// That there are several is enough to refuse them: what they take as metadata is bounded.
+	r.Header["Authorization"] = slices.Repeat([]string{strings.Repeat("a", 10<<10)}, 1000)
+	if got := callerOf(withCaller(r).Context())[grpcapi.AuthorizationKey]; len(got) != 2 || len(got[0])+len(got[1]) > 10<<10 {
+		t.Errorf("%d tokens are passed on", len(got))
+	}
+}
+
+// What is no text is no token, which the gRPC server says: as metadata it would fail the
+// call as if we were to blame.
+func TestCaller_ATokenIsText(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, header := range []string{"Bearer é", "Bearer \xff\xfe", "Bearer\ta", "Bearer a\tb"} {
+		for _, path := range []string{"/api/v1/raffles/1/odds", "/api/v1/raffles/1/log"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", header)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusInternalServerError {
+				t.Errorf("%q for %s: %s", header, path, resp.Status)
+			}
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			r.Header["Authorization"] = []string{header}
+			if got := callerOf(withCaller(r).Context())[grpcapi.AuthorizationKey]; !slices.Equal(got, []string{""}) {
+				t.Errorf("%q becomes %q", header, got)
+			}
+		}
+	}
 }
 
 // The header of a request can't disguise a method, set a deadline, or say who calls, and
