@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -53,6 +54,15 @@ func TestHandler_RefusesPagesOfOtherOrigins(t *testing.T) {
 				t.Errorf("%s from %q: %d", path, site, w.Code)
 			}
 		}
+	}
+}
+
+// Flags may hold passwords; the test's own stand in for them.
+func TestHandler_TellsNoFlags(t *testing.T) {
+	t.Parallel()
+	w := get(t, func() error { return nil }, "/debug/pprof/cmdline")
+	if len(os.Args) < 2 || w.Body.String() != os.Args[0] {
+		t.Errorf("of %q it tells %q", os.Args, w.Body)
 	}
 }
 
