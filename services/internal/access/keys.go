@@ -30,6 +30,8 @@ const (
 	firstInterval = time.Second
 	// readTimeout bounds one read from a URL.
 	readTimeout = 5 * time.Second
+	// maxRedirections bounds the requests of one read from a URL that redirects.
+	maxRedirections = 5
 	// maxKeys bounds the text of a key set in bytes.
 	maxKeys = 1 << 20
 )
@@ -104,13 +106,25 @@ func newKeys(from string, interval time.Duration, log *slog.Logger) (*keys, erro
 			return nil, err
 		}
 		k.from = u.Redacted()
-		client := &http.Client{Timeout: readTimeout}
+		client := &http.Client{Timeout: readTimeout, CheckRedirect: keepTLS}
 		k.read = func(ctx context.Context) ([]byte, error) { return readURL(ctx, client, from) }
 		return k, nil
 	}
 	k.interval = fileInterval
 	k.read = func(context.Context) ([]byte, error) { return os.ReadFile(from) } //nolint:gosec // G304: the operator names this file
 	return k, k.refresh(context.Background())
+}
+
+// keepTLS follows a few redirections, but none from https to http: whoever is on the way
+// could then answer with keys of their own.
+func keepTLS(next *http.Request, before []*http.Request) error {
+	switch {
+	case len(before) >= maxRedirections:
+		return fmt.Errorf("it redirected %d times", len(before))
+	case before[len(before)-1].URL.Scheme == "https" && next.URL.Scheme != "https":
+		return errors.New("it redirects from https to " + next.URL.Scheme)
+	}
+	return nil
 }
 
 func readURL(ctx context.Context, client *http.Client, from string) ([]byte, error) {
