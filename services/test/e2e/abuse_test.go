@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -87,7 +89,8 @@ const answerTimeout = 5 * time.Second
 // honestInterval is the time between two honest calls of a kind.
 const honestInterval = 10 * time.Millisecond
 
-// reader reads odds from a server, over connections that it keeps unless ABUSE_ANEW is set.
+// reader reads odds from a server, over connections that it keeps or, if ABUSE_ANEW is set,
+// as somebody else each time, who connects anew.
 type reader struct {
 	client *http.Client
 	url    string
@@ -96,7 +99,14 @@ type reader struct {
 // newReader returns a reader of a raffle's odds at host:port.
 func newReader(t *testing.T, address string, id int64) reader {
 	t.Helper()
-	transport := &http.Transport{MaxIdleConnsPerHost: 100, DisableKeepAlives: os.Getenv("ABUSE_ANEW") != ""}
+	transport := &http.Transport{MaxIdleConnsPerHost: 100}
+	if os.Getenv("ABUSE_ANEW") != "" {
+		transport.DisableKeepAlives = true
+		transport.DialContext = func(ctx context.Context, network, to string) (net.Conn, error) {
+			from := net.IPv4(127, 2, byte(rand.N(256)), byte(rand.N(256)))
+			return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}).DialContext(ctx, network, to)
+		}
+	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return reader{&http.Client{Timeout: answerTimeout, Transport: transport}, fmt.Sprintf("http://%s/api/v1/raffles/%d/odds", address, id)}
 }
