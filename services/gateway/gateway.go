@@ -77,6 +77,7 @@ type service struct {
 	http     *http.Server
 	ops      *http.Server
 	accepted *accept.Bounds
+	waiting  atomic.Int64   // connections that were accepted and are not served yet
 	tokens   *access.Tokens // nil: none are accepted
 	tls      *tls.Config    // nil: none
 	courses  course.Recorder
@@ -143,7 +144,7 @@ func newService(cfg *Config, traces *telemetry.Traces) (_ *service, err error) {
 		return nil, err
 	}
 	s.accepted = accept.New(accept.Config{
-		Limit: accept.FilesLimit(), Others: s.hub.Open, PerSecond: cfg.NewConnectionsPerClient, Trusted: proxies,
+		Limit: accept.FilesLimit(), Others: func() int { return s.hub.Open() + int(s.waiting.Load()) }, PerSecond: cfg.NewConnectionsPerClient, Trusted: proxies,
 		WriteBuffer: acceptBuffer, Refused: metrics.refusedConnection,
 	})
 	s.http.ConnState = s.accepted.OnState
@@ -270,7 +271,10 @@ func (s *service) available() error {
 // requests for streams do not reach the HTTP server.
 func (s *service) accepting(l net.Listener) (_ net.Listener, err error) {
 	if s.tls == nil {
-		l, err = handshake.Listen(l, handshake.Config{Hub: s.hub, Open: s.api.Open, Full: s.accepted.IsFull, Allow: s.accepted.Allows})
+		l, err = handshake.Listen(l, handshake.Config{
+			Hub: s.hub, Open: s.api.Open, Full: s.accepted.IsFull, Allow: s.accepted.Allows,
+			IsFrequent: s.accepted.IsFrequent, Waiting: &s.waiting,
+		})
 	}
 	if err != nil {
 		return nil, err

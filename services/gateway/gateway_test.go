@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
+	"github.com/rafflecast/rafflecast/services/internal/accept"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/internal/telemetry"
 	"github.com/rafflecast/rafflecast/services/test/testenv"
@@ -245,5 +246,21 @@ func TestGateway_ReleasesWhatItHasOpened(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	if s.feed.Connected() || s.hub.Serve(httptest.NewRecorder(), r, fanout.Stream{}) {
 		t.Error("it goes on")
+	}
+}
+
+// Connections that wait for their turn have files, too.
+func TestGateway_CountsConnectionsThatWait(t *testing.T) {
+	t.Parallel()
+	s, err := newService(new(testConfig(t)), &telemetry.Traces{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.release()
+	if s.accepted.IsFull() {
+		t.Error("it is full at the start")
+	}
+	if s.waiting.Store(int64(accept.OpenFiles())); !s.accepted.IsFull() {
+		t.Error("it is not full although as many connections wait as it may open files")
 	}
 }

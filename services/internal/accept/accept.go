@@ -56,6 +56,7 @@ type Bounds struct {
 	cfg      Config
 	rate     *ratelimit.Limiter[netip.Addr]
 	refusals *ratelimit.Limiter[netip.Addr]
+	frequent *ratelimit.Limiter[netip.Addr]
 	filter   atomic.Pointer[synFilter] // nil: there is none
 	open     atomic.Int64
 }
@@ -66,6 +67,7 @@ func New(cfg Config) *Bounds {
 		cfg:      cfg,
 		rate:     ratelimit.PerSecond[netip.Addr](float64(cfg.PerSecond), 3*cfg.PerSecond),
 		refusals: ratelimit.PerSecond[netip.Addr](refusedPerSecond, 3*refusedPerSecond),
+		frequent: ratelimit.PerSecond[netip.Addr](float64(cfg.PerSecond)/50, max(1, cfg.PerSecond/10)),
 	}
 }
 
@@ -130,6 +132,18 @@ func (b *Bounds) Allows(remote string) bool {
 		b.refused(address, TooFast)
 	}
 	return ok
+}
+
+// IsFrequent reports whether an address like 192.0.2.1:80 connects often, though it may: a
+// fiftieth of its rate, of which those of five seconds may come at once. It counts a
+// connection.
+func (b *Bounds) IsFrequent(remote string) bool {
+	address := NetworkOf(remote)
+	if !b.isBounded(address) {
+		return false
+	}
+	_, ok := b.frequent.Allow(address)
+	return !ok
 }
 
 // IsFull reports whether no more connections may be open.

@@ -225,3 +225,32 @@ func TestNetworkOf_CountsIPv6ByNetwork(t *testing.T) {
 		}
 	}
 }
+
+func TestBounds_KnowWhoConnectsOften(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{PerSecond: 100, Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.8/32")}})
+		for range 10 {
+			if b.IsFrequent("192.0.2.1:80") {
+				t.Fatal("the first connections of an address are frequent")
+			}
+		}
+		for range 3 {
+			if !b.IsFrequent("192.0.2.1:81") {
+				t.Fatal("the eleventh connection at once is not frequent")
+			}
+			time.Sleep(500 * time.Millisecond)
+			if b.IsFrequent("192.0.2.1:82") {
+				t.Fatal("another one half a second later is frequent")
+			}
+		}
+		for range 100 {
+			if b.IsFrequent("192.0.2.8:80") {
+				t.Fatal("those of a proxy are frequent")
+			}
+			if New(Config{}).IsFrequent("192.0.2.1:80") {
+				t.Fatal("without a bound, they are frequent")
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"net/http"
+	"sync/atomic"
 
 	"github.com/rafflecast/rafflecast/services/gateway/internal/fanout"
 )
@@ -19,4 +20,9 @@ type Config struct {
 	// Allow reports whether a client's address may have another stream. If not, its
 	// connection is closed.
 	Allow func(remote string) bool
+	// IsFrequent reports whether a client's address connects so often that its connection
+	// must wait for its turn among others like it. The rest do not wait for these.
+	IsFrequent func(remote string) bool
+	// Waiting is how many connections wait for their turn.
+	Waiting *atomic.Int64
 }

@@ -26,6 +26,7 @@ type listener struct {
 	file    *os.File // a duplicate of the listening socket, by which to wait for it
 	raw     syscall.RawConn
 	request *request // memory for Accept, which one goroutine calls
+	line    line
 }
 
 // Listen returns a Listener that accepts from l and owns it, or l itself if l does not
@@ -53,23 +54,44 @@ func Listen(l net.Listener, cfg Config) (net.Listener, error) {
 		_ = file.Close()
 		return nil, fmt.Errorf("set options of the listening socket: %w", err)
 	}
-	return &listener{Listener: l, cfg: cfg, file: file, raw: raw, request: newRequest()}, nil
+	return &listener{Listener: l, cfg: cfg, file: file, raw: raw, request: newRequest(), line: newLine(cfg.Waiting)}, nil
 }
 
 // Accept returns the next connection that is not served already.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		fd, peer, err := l.accept()
+		c, err := l.next()
 		if err != nil {
 			return nil, err
 		}
-		if !l.cfg.Full() && l.serve(fd, peer) {
+		if !l.cfg.Full() && l.serve(c) {
 			continue
 		}
 		// It fails if the client has gone, or if files are lacking, of which the next
 		// accept will tell.
-		if c, err := netConn(fd); err == nil {
+		if c, err := netConn(c.fd); err == nil {
 			return c, nil
+		}
+	}
+}
+
+// next returns the next connection to serve: a new one, or one whose turn in the line has
+// come.
+func (l *listener) next() (connection, error) {
+	for {
+		if c, ok := l.line.next(); ok {
+			return c, nil
+		}
+		c, err := l.accept()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, net.ErrClosed):
+			l.line.close()
+			return connection{}, err
+		case err != nil, !l.cfg.IsFrequent(address(c.peer)):
+			return c, err
+		default:
+			l.line.add(c)
 		}
 	}
 }
@@ -80,13 +102,20 @@ func (l *listener) SyscallConn() (syscall.RawConn, error) { return l.raw, nil }
 // Close implements net.Listener.
 func (l *listener) Close() error { return errors.Join(l.file.Close(), l.Listener.Close()) }
 
-// accept waits for a connection, and returns its descriptor and its client's address.
-// The errors are those of net, so that a server waits a moment if files are lacking.
-func (l *listener) accept() (fd int, peer unix.Sockaddr, err error) {
+// connection is a connection that was accepted: its descriptor and its client's address.
+type connection struct {
+	fd   int
+	peer unix.Sockaddr
+}
+
+// accept waits for a connection. The errors are those of net, so that a server waits a
+// moment if files are lacking, or os.ErrDeadlineExceeded.
+func (l *listener) accept() (c connection, err error) {
+	l.line.limit(l.file)
 	var failed error
 	err = l.raw.Read(func(listening uintptr) (done bool) {
 		for {
-			fd, peer, failed = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			c.fd, c.peer, failed = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 			switch {
 			case errors.Is(failed, unix.EAGAIN):
 				return false
@@ -97,18 +126,19 @@ func (l *listener) accept() (fd int, peer unix.Sockaddr, err error) {
 		}
 	})
 	switch {
-	case errors.Is(err, os.ErrClosed):
-		return -1, nil, net.ErrClosed
-	case err == nil && failed != nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+	case err != nil: // the file is closed
+		return c, net.ErrClosed
+	case failed != nil:
 		err = &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: os.NewSyscallError("accept4", failed)}
 	}
-	return fd, peer, err
+	return c, err
 }
 
 // serve serves a connection that begins with a plain request, or closes it, and reports
 // whether it has done so. If not, nothing has been read.
-func (l *listener) serve(fd int, peer unix.Sockaddr) bool {
-	n, err := socket.Peek(int32(fd), l.request.data[:])
+func (l *listener) serve(c connection) bool {
+	n, err := socket.Peek(int32(c.fd), l.request.data[:])
 	if err != nil || n == 0 || n == maxRequest {
 		return false
 	}
@@ -116,19 +146,19 @@ func (l *listener) serve(fd int, peer unix.Sockaddr) bool {
 	if r == nil {
 		return false
 	}
-	r.RemoteAddr = address(peer)
+	r.RemoteAddr = address(c.peer)
 	header := make(http.Header)
 	stream, ok := l.cfg.Open(header, r)
 	if !ok {
 		return false
 	}
 	isAllowed := l.cfg.Allow(r.RemoteAddr)
-	if isAllowed && l.cfg.Hub.ServeSocket(int32(fd), l.request.data[:n], header, stream) {
+	if isAllowed && l.cfg.Hub.ServeSocket(int32(c.fd), l.request.data[:n], header, stream) {
 		return true
 	}
 	stream.Done(fanout.Failed)
 	if !isAllowed {
-		_ = unix.Close(fd)
+		_ = unix.Close(c.fd)
 	}
 	return !isAllowed
 }

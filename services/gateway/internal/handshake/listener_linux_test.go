@@ -26,7 +26,10 @@ type system struct {
 	inner   *net.TCPListener
 	hub     *fanout.Hub
 	full    atomic.Bool
+	stop    func()       // ends all of it
 	refuses atomic.Bool  // streams of all addresses
+	hurries atomic.Bool  // as if each address connected often
+	waiting atomic.Int64 // connections, for their turn
 	open    atomic.Int64 // streams for which Done was not called
 }
 
@@ -35,8 +38,9 @@ func setup(t *testing.T) *system {
 	return setupWith(t, time.Minute)
 }
 
-// setupWith is setup with the time that the server gives clients for the header of a request.
-func setupWith(t *testing.T, headerTimeout time.Duration) *system {
+// setupWith is setup with the time that the server gives clients for the header of a request,
+// and with changes of the line.
+func setupWith(t *testing.T, headerTimeout time.Duration, changes ...func(*line)) *system {
 	t.Helper()
 	y := &system{}
 	var err error
@@ -58,9 +62,12 @@ func setupWith(t *testing.T, headerTimeout time.Duration) *system {
 			t.Errorf("asked for %q", remote)
 		}
 		return !y.refuses.Load()
-	}})
+	}, IsFrequent: func(string) bool { return y.hurries.Load() }, Waiting: &y.waiting})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, change := range changes {
+		change(&l.(*listener).line)
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Served-For", r.RemoteAddr)
@@ -71,12 +78,18 @@ func setupWith(t *testing.T, headerTimeout time.Duration) *system {
 	var running sync.WaitGroup
 	running.Go(func() { s.Serve(l) })
 	running.Go(func() { y.hub.Run(ctx) })
-	t.Cleanup(func() {
+	y.stop = sync.OnceFunc(func() {
 		s.Close()
 		cancel()
 		running.Wait()
+	})
+	t.Cleanup(func() {
+		y.stop()
 		if n := y.open.Load(); n != 0 {
 			t.Errorf("%d streams were not done", n)
+		}
+		if n := y.waiting.Load(); n != 0 {
+			t.Errorf("%d connections wait for their turn", n)
 		}
 	})
 	return y
@@ -206,6 +219,85 @@ func TestListener_ClosesStreamsThatAreNotAllowed(t *testing.T) {
 	}
 }
 
+// ask connects and asks for a stream, as somebody who connects often or not.
+func (y *system) ask(t *testing.T, hurries bool) net.Conn {
+	t.Helper()
+	before := y.waiting.Load()
+	y.hurries.Store(hurries)
+	c := dial(t, y.address)
+	io.WriteString(c, plain)
+	if hurries {
+		testenv.Eventually(t, "it waits for its turn", 20*time.Second, func() bool { return y.waiting.Load() > before })
+	}
+	return c
+}
+
+// isClosed reports whether a connection is closed without an answer.
+func isClosed(t *testing.T, c net.Conn) bool {
+	t.Helper()
+	n, err := c.Read(make([]byte, 1))
+	return n == 0 && !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func TestListener_FrequentAddressesWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
+	turns := make(chan struct{}, 1)
+	y := setupWith(t, time.Minute, func(l *line) {
+		l.isTurn = func() bool {
+			select {
+			case <-turns:
+				return true
+			default:
+				return false
+			}
+		}
+	})
+	first, second := y.ask(t, true), y.ask(t, true)
+	other := y.ask(t, false)
+	if got := answer(t, other, bufio.NewReader(other), 5); got != "quick" || y.waiting.Load() != 2 {
+		t.Fatalf("another address is answered %q while %d wait", got, y.waiting.Load())
+	}
+	turns <- struct{}{}
+	if got := answer(t, first, bufio.NewReader(first), 5); got != "quick" || y.waiting.Load() != 1 {
+		t.Errorf("the first is answered %q while %d wait", got, y.waiting.Load())
+	}
+	y.stop()
+	if !isClosed(t, second) {
+		t.Error("the second is not closed at the end")
+	}
+}
+
+func TestListener_ServesAllWhoWait(t *testing.T) {
+	t.Parallel()
+	y := setup(t)
+	y.hurries.Store(true)
+	for range 5 {
+		for request, want := range map[string]string{plain: "quick", strings.Replace(plain, "GET", "POST", 1): "server"} {
+			c := dial(t, y.address)
+			io.WriteString(c, request)
+			if got := answer(t, c, bufio.NewReader(c), len(want)); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+	}
+	testenv.Eventually(t, "nobody waits", 20*time.Second, func() bool { return y.waiting.Load() == 0 })
+	c := y.ask(t, false)
+	if got := answer(t, c, bufio.NewReader(c), 5); got != "quick" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestListener_BoundsTheLine(t *testing.T) {
+	t.Parallel()
+	y := setupWith(t, time.Minute, func(l *line) { l.isTurn, l.longest = func() bool { return false }, 1 })
+	y.ask(t, true)
+	c := dial(t, y.address)
+	io.WriteString(c, plain)
+	if !isClosed(t, c) {
+		t.Error("a connection waits although the line is full")
+	}
+}
+
 func TestListener_CloseEndsAccept(t *testing.T) {
 	t.Parallel()
 	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", testenv.FreeAddress(t)) // which no other process takes
@@ -216,7 +308,7 @@ func TestListener_CloseEndsAccept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Listen(inner, Config{Hub: hub})
+	l, err := Listen(inner, Config{Hub: hub, Waiting: new(atomic.Int64)})
 	if err != nil {
 		t.Fatal(err)
 	}

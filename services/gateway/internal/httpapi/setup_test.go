@@ -116,6 +116,7 @@ func setup(t *testing.T, tr transport, l net.Listener, change func(*testBundle))
 		cfg := handshake.Config{
 			Hub: b.hub, Open: b.openQuickly,
 			Full: func() bool { return false }, Allow: func(string) bool { return true },
+			IsFrequent: func(string) bool { return false }, Waiting: new(atomic.Int64),
 		}
 		if l, err = handshake.Listen(l, cfg); err != nil {
 			t.Fatal(err)
