@@ -9,6 +9,9 @@
 // with it what it would have done without the Listener. In doubt a request is not plain;
 // request.go says what is.
 //
+// Connections of addresses that connect often wait in a line, which is served at a bounded
+// rate, after all others. Those that wait are bounded, too.
+//
 // # Concurrency and lifecycle
 //
 // The server's goroutine that accepts does all of the work, so nothing here may block.
