@@ -2,9 +2,12 @@ package httpserver
 
 import (
 	"bufio"
+	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -89,24 +92,33 @@ func TestAwaitReceived_EndsWithTheConnection(t *testing.T) {
 	}
 }
 
-// unreceived returns the server's end of a connection with bytes that its client does not read.
-func unreceived(t *testing.T) net.Conn {
+// connect returns both ends of a connection. The server's kernel takes what the client's does
+// not.
+func connect(t *testing.T) (server, client net.Conn) {
 	t.Helper()
 	l := listen(t)
 	defer l.Close()
-	client := dial(t, "127.0.0.1", l.Addr().String())
+	client = dial(t, "127.0.0.1", l.Addr().String())
 	if err := client.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
-	server, err := l.Accept()
-	if err != nil {
+	var err error
+	if server, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
 	if err := server.(*net.TCPConn).SetWriteBuffer(4 * answerSize); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := server.Write(make([]byte, answerSize)); err != nil {
+	return server, client
+}
+
+// unreceived returns the server's end of a connection with bytes that its client does not read.
+func unreceived(t *testing.T) net.Conn {
+	t.Helper()
+	server, _ := connect(t)
+	_, err := server.Write(make([]byte, answerSize))
+	if err != nil {
 		t.Fatal(err)
 	}
 	return server
@@ -128,6 +140,49 @@ func TestAwaitReceived_DoesNotDelayTheFirstRequest(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the first request waits")
 		c.Close()
+		<-goesOn
+	}
+}
+
+// Of HTTP/2, another request may be answered before an answer is received, and of HTTP/1 not.
+func TestAwaitReceived_LeavesHTTP2Alone(t *testing.T) {
+	t.Parallel()
+	certified := httptest.NewTLSServer(http.NotFoundHandler())
+	defer certified.Close()
+	roots := certified.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	for protocol, waits := range map[string]bool{"h2": false, "http/1.1": true} {
+		server, client := connect(t)
+		secured := tls.Server(server, &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{protocol}})
+		shaken := make(chan error, 1)
+		go func() {
+			shaken <- tls.Client(client, &tls.Config{RootCAs: roots, ServerName: "example.com", NextProtos: []string{protocol}}).Handshake()
+		}()
+		_, err := secured.Write(make([]byte, answerSize))
+		if err := errors.Join(err, <-shaken); err != nil {
+			t.Fatal(err)
+		}
+		s := New(http.NotFoundHandler())
+		AwaitReceived(s)
+		s.ConnState(secured, http.StateIdle)
+		goesOn := make(chan struct{})
+		go func() {
+			s.ConnState(secured, http.StateActive)
+			close(goesOn)
+		}()
+		if waits {
+			select {
+			case <-goesOn:
+				t.Errorf("%s: the next request does not wait", protocol)
+			case <-time.After(100 * time.Millisecond):
+			}
+		} else {
+			select {
+			case <-goesOn:
+			case <-time.After(10 * time.Second):
+				t.Errorf("%s: the next request waits", protocol)
+			}
+		}
+		server.Close()
 		<-goesOn
 	}
 }
