@@ -2,6 +2,8 @@ package standalone
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/rafflecast/rafflecast/services/gateway"
 	"github.com/rafflecast/rafflecast/services/participation"
@@ -40,18 +42,26 @@ Rafflecast is running. Ctrl-C stops it.
 
 Try, in another terminal:
 
-`+try+"\n", gateway.HTTP, gateway.Ops, participation.Ops, participation.GRPC, database, callers, stores.nats.URL(), life)
+`+try+"\n", gateway.HTTP, gateway.Ops, participation.Ops, participation.GRPC, database, callers, stores.nats.URL(), life, program())
+}
+
+// program returns the program as it was called, which need not be on the PATH.
+func program() string {
+	if called := os.Args[0]; filepath.Base(called) == "rafflecast" {
+		return called
+	}
+	return "rafflecast"
 }
 
 const (
-	openExamples = `  rafflecast watch 1 --gateway=http://%[1]s
-  rafflecast list --target=%[4]s
+	openExamples = `  %[9]s watch 1 --gateway=http://%[1]s
+  %[9]s list --target=%[4]s
   curl -N 'http://%[1]s/api/v1/raffles/1/subscribe'
   curl -X POST 'http://%[1]s/api/v1/raffles/1/entries?memberId=7'
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 -plaintext -d '{"raffleId":1,"memberId":"8"}' %[4]s raffle.v1.ParticipationService/Enter
 `
-	closedExamples = `  rafflecast watch 1 --gateway=http://%[1]s
-  rafflecast list --target=%[4]s --token="$TOKEN"
+	closedExamples = `  %[9]s watch 1 --gateway=http://%[1]s
+  %[9]s list --target=%[4]s --token="$TOKEN"
   curl -N 'http://%[1]s/api/v1/raffles/1/subscribe'
   curl -X POST -H "Authorization: Bearer $TOKEN" 'http://%[1]s/api/v1/raffles/1/entries'
   go run github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 -plaintext -H "Authorization: Bearer $TOKEN" -d '{"raffleId":1}' %[4]s raffle.v1.ParticipationService/Enter

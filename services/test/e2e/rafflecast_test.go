@@ -3,7 +3,9 @@ package e2e_test
 import (
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -41,7 +43,11 @@ func TestRafflecast_DemoLivesByItself(t *testing.T) {
 	p := launchRafflecast(t, dataDir(t), "--demo")
 	web := p.awaitLog(`the page +(http://\S+)/$`)[1]
 	p.awaitLog(`the demo +Festival pass stays open; .* 700 at most`)
-	testenv.AwaitStatus(t, web+"/api/v1/raffles/2/odds", http.StatusOK) // it is created after the first one
+	testenv.AwaitStatus(t, web+"/api/v1/raffles/2/odds", http.StatusOK)  // it is created after the first one
+	list := strings.Fields(p.awaitLog(`^  (\S+ list --target=\S+)$`)[1]) // the greeting's command runs as it stands
+	if out, err := exec.CommandContext(t.Context(), list[0], list[1:]...).CombinedOutput(); err != nil || !strings.Contains(string(out), "Festival pass") {
+		t.Errorf("%q: %v, %s", list, err, out)
+	}
 	events := subscribe(t, web+"/api/v1/raffles/2/subscribe")
 	for events.nextOdds().Entries < 3 { // in two minutes it has a hundred
 		continue
