@@ -542,7 +542,7 @@ func TestStore_BeginsAnotherLogIfRecordsAreLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := b.verify(t, made.ID)
-	root := r.Log.Tree.Root()
+	root, old := r.Log.Tree.Root(), b.Tag(made.ID, "member-0")
 	seen := raffle.SeenLog{Life: 1, Size: r.Log.Tree.Size, Root: root[:]}
 	if restarted, err := b.RestartLog(ctx, made.ID, seen); restarted || err != nil {
 		t.Fatalf("the log is what was seen: %t, %v", restarted, err)
@@ -577,6 +577,10 @@ func TestStore_BeginsAnotherLogIfRecordsAreLost(t *testing.T) {
 	var first string
 	if err := b.pool.QueryRow(ctx, `SELECT member_id FROM entries WHERE raffle_id = $1 AND ticket = 2`, made.ID).Scan(&first); err != nil || first != "member-0" {
 		t.Errorf("the first ticket is of %q, %v", first, err)
+	}
+	b.ExpectNewcomers(made.ID)
+	if res := b.enter(t, raffle.EnterRequest{RaffleID: made.ID, MemberID: "member-0", Tag: old}); res.Err != nil {
+		t.Errorf("with a tag of the first log: %v", res.Err)
 	}
 	b.enterMembers(t, made.ID, 3) // by keys that were remembered before
 	b.verifyLog(t, made.ID)

@@ -124,7 +124,7 @@ func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, s
 		}
 		if errors.Is(err, errStaleKey) {
 			s.forgetKeys(reqs)
-			trust.row = nil
+			trust.newcomers, trust.row = nil, nil
 			d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
 		}
 		return err
