@@ -107,31 +107,31 @@ func raffleIDs(reqs []raffle.EnterRequest) []int64 {
 // enterTogether enters a batch in one transaction, and enqueues what it has changed.
 func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, settings, lock string) ([]raffle.EnterResult, error) {
 	var d raffle.Decision
-	var trust trust
+	var assumed assumptions
 	if lock == lockRaffles {
-		trust = s.history.trust(reqs)
+		assumed = s.history.assume(reqs)
 	}
 	err := retry(ctx, func() (err error) {
-		d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
+		d, err = s.enterOnce(ctx, reqs, assumed, settings, lock)
 		if errors.Is(err, errChanged) {
-			trust.row = nil
-			d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
+			assumed.row = nil
+			d, err = s.enterOnce(ctx, reqs, assumed, settings, lock)
 		}
 		if errors.Is(err, errMembersUnread) {
 			s.history.forget(reqs)
-			trust.newcomers, trust.row = nil, nil
-			d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
+			assumed.newcomers, assumed.row = nil, nil
+			d, err = s.enterOnce(ctx, reqs, assumed, settings, lock)
 		}
 		if errors.Is(err, errStaleKey) {
 			s.forgetKeys(reqs)
-			trust.newcomers, trust.row = nil, nil
-			d, err = s.enterOnce(ctx, reqs, trust, settings, lock)
+			assumed.newcomers, assumed.row = nil, nil
+			d, err = s.enterOnce(ctx, reqs, assumed, settings, lock)
 		}
 		return err
 	})
 	if err != nil {
-		if trust.row != nil {
-			s.history.forgetRow(trust.row)
+		if assumed.row != nil {
+			s.history.forgetRow(assumed.row)
 		}
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, s
 // reads, and the second writes and commits. If the row of a raffle is trusted, one round
 // trip does all of that. It fails with errMembersUnread or errChanged if what was trusted
 // must be read after all.
-func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, trust trust, settings, lock string) (raffle.Decision, error) {
+func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, assumed assumptions, settings, lock string) (raffle.Decision, error) {
 	conn, err := s.writePool.Acquire(ctx)
 	if err != nil {
 		return raffle.Decision{}, &unwrittenError{err}
@@ -156,23 +156,23 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, trust
 		known     map[int64]bool
 		batch     pgx.Batch
 	)
-	if trust.row == nil {
-		if admission, known, err = s.beginAdmission(ctx, conn, reqs, trust.newcomers, settings, lock); err != nil {
+	if assumed.row == nil {
+		if admission, known, err = s.beginAdmission(ctx, conn, reqs, assumed.newcomers, settings, lock); err != nil {
 			return raffle.Decision{}, unwritten(s.writePool, err)
 		}
 	} else {
-		admission = trust.row.admission(len(reqs))
-		s.queueUnchanged(&batch, trust.row, settings)
+		admission = assumed.row.admission(len(reqs))
+		s.queueUnchanged(&batch, assumed.row, settings)
 	}
 	if admission.HasStaleTags(reqs) {
 		return raffle.Decision{}, &unwrittenError{errStaleKey}
 	}
 	d := admission.Decide(reqs)
-	if refusesUnread(d.Results, reqs, trust.newcomers) {
+	if refusesUnread(d.Results, reqs, assumed.newcomers) {
 		return raffle.Decision{}, &unwrittenError{errMembersUnread}
 	}
 	if len(d.Placed) > 0 {
-		queueEntries(&batch, d.Placed, len(trust.newcomers) > 0)
+		queueEntries(&batch, d.Placed, len(assumed.newcomers) > 0)
 	}
 	rows := make([]writtenRow, 0, len(d.Changed))
 	if len(d.Changed) > 0 {
@@ -182,7 +182,7 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, trust
 	if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
 		return raffle.Decision{}, distrusted(err)
 	}
-	if trust.row != nil {
+	if assumed.row != nil {
 		d.SetTime(rows[0].at)
 	}
 	s.history.observe(&d, known, rows)

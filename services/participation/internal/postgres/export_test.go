@@ -39,7 +39,7 @@ func (s *Store) ExpectNewcomers(raffleID int64) {
 
 // ExpectsNewcomers reports whether the store does that.
 func (s *Store) ExpectsNewcomers(raffleID int64) bool {
-	return s.history.trust([]raffle.EnterRequest{{RaffleID: raffleID}}).newcomers[raffleID]
+	return s.history.assume([]raffle.EnterRequest{{RaffleID: raffleID}}).newcomers[raffleID]
 }
 
 // ExpectUnchanged makes the store take all who enter a raffle for newcomers, and the raffle
@@ -65,7 +65,7 @@ func (s *Store) TrustFor(raffleID int64, d time.Duration) {
 
 // ExpectsUnchanged reports whether the store takes a raffle for unchanged when these enter.
 func (s *Store) ExpectsUnchanged(reqs ...raffle.EnterRequest) bool {
-	return s.history.trust(reqs).row != nil
+	return s.history.assume(reqs).row != nil
 }
 
 // LockUnchanged is the statement that locks a raffle that is taken for unchanged.

@@ -65,6 +65,13 @@ func TestNewcomers_AreExpectedAfterManyFirstEntries(t *testing.T) {
 	if b.ExpectsNewcomers(r.ID) {
 		t.Error("expected after a second entry")
 	}
+	newMembers(7)
+	if res := b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "8-0-0"}); res.Err == nil {
+		t.Errorf("a third entry of two: %+v", res)
+	}
+	if newMembers(3); b.ExpectsNewcomers(r.ID) {
+		t.Error("expected although a member was refused who had entered")
+	}
 	b.verify(t, r.ID)
 }
 

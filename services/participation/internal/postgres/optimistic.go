@@ -55,8 +55,8 @@ type trustedRow struct {
 	until  time.Time // how long it may be trusted
 }
 
-// trust is what is not read for a batch.
-type trust struct {
+// assumptions are what is not read for a batch.
+type assumptions struct {
 	newcomers map[int64]bool // raffles all of whose members are taken for newcomers
 	row       *trustedRow    // the only raffle of the batch, taken for unchanged; nil: all raffles are read
 }
@@ -68,26 +68,26 @@ var (
 	errChanged = errors.New("the raffle must be read")
 )
 
-// trust returns what need not be read for a batch.
-func (h *history) trust(reqs []raffle.EnterRequest) trust {
+// assume returns what need not be read for a batch.
+func (h *history) assume(reqs []raffle.EnterRequest) assumptions {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := trust{newcomers: make(map[int64]bool)}
+	a := assumptions{newcomers: make(map[int64]bool)}
 	single, tagged := true, true
 	for i := range reqs {
 		id := reqs[i].RaffleID
 		if p := h.raffles[id]; p != nil && p.newcomers >= trustedAfter {
-			t.newcomers[id] = true
+			a.newcomers[id] = true
 		}
 		single, tagged = single && id == reqs[0].RaffleID, tagged && reqs[i].Tag.Key != nil
 	}
-	if single && len(t.newcomers) == 1 {
-		t.row = h.raffles[reqs[0].RaffleID].trusted()
+	if single && len(a.newcomers) == 1 {
+		a.row = h.raffles[reqs[0].RaffleID].trusted()
 	}
-	if t.row != nil && t.row.raffle.Log != nil && !tagged {
-		t.row = nil // the key of the log must be read
+	if a.row != nil && a.row.raffle.Log != nil && !tagged {
+		a.row = nil // the key of the log must be read
 	}
-	return t
+	return a
 }
 
 // trusted returns the raffle if it is taken for unchanged, and nil otherwise.
@@ -111,11 +111,7 @@ func (h *history) observe(d *raffle.Decision, known map[int64]bool, rows []writt
 	for i := range d.Changed {
 		r := &d.Changed[i]
 		p := h.of(r.ID)
-		if known[r.ID] {
-			p.newcomers = 0
-		} else {
-			p.newcomers += placed[r.ID]
-		}
+		p.newcomers += placed[r.ID]
 		if p.version+1 == r.Version {
 			p.alone += placed[r.ID]
 		} else {
@@ -127,6 +123,9 @@ func (h *history) observe(d *raffle.Decision, known map[int64]bool, rows []writt
 				p.last = &trustedRow{*r, row, until}
 			}
 		}
+	}
+	for id := range known {
+		h.of(id).newcomers = 0
 	}
 }
 
