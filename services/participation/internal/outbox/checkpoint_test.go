@@ -126,3 +126,47 @@ func TestOutbox_RunMayStopAtAnyTime(t *testing.T) {
 		}
 	})
 }
+
+// TestCheckpoint_BumpsWhatTheDatabaseHasLost has the database lose versions without
+// any sign but the next version, which is lower than what the relay knows.
+func TestCheckpoint_BumpsWhatTheDatabaseHasLost(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]int64{"lower": 5, "equal": 9} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, testInterval)
+				b.source.raffles[1] = version(1, 9)
+				b.startOutbox(t, nil)
+				wait(t, time.Minute)
+				lost := version(1, next)
+				lost.EntryCount = 3
+				b.source.commit(t.Context(), lost, false)
+				wait(t, 2*checkpointInterval)
+				b.stream.wantVersions(t, 1, 9, 10)
+				if b.stream.stored(1)[1].raffle.EntryCount != 3 {
+					t.Errorf("the stream has %+v", b.stream.stored(1))
+				}
+			})
+		})
+	}
+}
+
+// TestCheckpoint_BumpsWhatAnotherProcessHasPublished has the relay meet a version that
+// the database does not have.
+func TestCheckpoint_BumpsWhatAnotherProcessHasPublished(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t, testInterval)
+		b.source.raffles[1] = version(1, 2)
+		b.startOutbox(t, nil)
+		wait(t, time.Minute)
+		b.stream.put(t, version(1, 8))
+		b.source.commit(t.Context(), version(1, 3), false)
+		wait(t, 2*checkpointInterval)
+		b.stream.wantVersions(t, 1, 2, 8, 9)
+		if v := b.source.marked(1); v > b.source.raffle(1).Version {
+			t.Errorf("version %d is marked as published", v)
+		}
+	})
+}
