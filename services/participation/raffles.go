@@ -84,8 +84,8 @@ func newBusiest(now func() time.Time) *busiest {
 		[]string{"raffle"}, nil)}
 }
 
-// add counts an entry.
-func (b *busiest) add(raffleID int64) {
+// add counts entries.
+func (b *busiest) add(raffleID int64, entries int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.advance()
@@ -94,7 +94,7 @@ func (b *busiest) add(raffleID int64) {
 		slots = new([recentSlots]int64)
 		b.raffles[raffleID] = slots
 	}
-	slots[b.slot%recentSlots]++
+	slots[b.slot%recentSlots] += int64(entries)
 }
 
 // advance forgets what is older than a minute. b.mu is held.

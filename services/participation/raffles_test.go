@@ -32,15 +32,14 @@ func TestBusiest_ReportsTenRafflesOfTheLastMinute(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	b := newBusiest(func() time.Time { return now })
 	for id := range int64(30) {
-		for range id {
-			b.add(100 + id)
-		}
+		b.add(100+id, int(id)-1)
+		b.add(100+id, 1)
 	}
 	if got := busy(t, b); got != "120=20 121=21 122=22 123=23 124=24 125=25 126=26 127=27 128=28 129=29" {
 		t.Error(got)
 	}
 	now = now.Add(50 * time.Second)
-	b.add(7)
+	b.add(7, 1)
 	if got := busy(t, b); strings.Contains(got, "7=1 ") || !strings.Contains(got, "129=29") {
 		t.Error(got)
 	}

@@ -25,10 +25,11 @@ func (instantStore) EnterBatch(_ context.Context, reqs []raffle.EnterRequest) ([
 func BenchmarkWriter(b *testing.B) {
 	for name, enter := range map[string]func(*Writer, *testing.PB, context.Context){
 		"stream": func(w *Writer, p *testing.PB, ctx context.Context) {
-			slots, submit := make(chan struct{}, 4096), w.Submitter()
+			slots := make(chan struct{}, 4096)
+			submit := w.Submitter(func(int64, *raffle.EnterResult) { <-slots })
 			for p.Next() {
 				slots <- struct{}{}
-				submit(ctx, raffle.EnterRequest{RaffleID: 1, MemberID: "m"}, func(*raffle.EnterResult) { <-slots })
+				submit(ctx, 1, raffle.EnterRequest{RaffleID: 1, MemberID: "m"})
 			}
 			for range cap(slots) {
 				slots <- struct{}{}

@@ -11,7 +11,7 @@ type Future struct {
 func newFuture() *Future { return &Future{done: make(chan struct{})} }
 
 // complete sets the result. It must be called once.
-func (f *Future) complete(result *raffle.EnterResult) {
+func (f *Future) complete(_ int64, result *raffle.EnterResult) {
 	f.result = result
 	close(f.done)
 }

@@ -75,7 +75,7 @@ func (h *held) hold(c call) {
 	taken := h.add(r, c)
 	h.mu.Unlock()
 	if !taken {
-		c.complete(&raffle.EnterResult{Err: raffle.ErrBusy})
+		c.fail(raffle.ErrBusy)
 	}
 }
 
@@ -91,7 +91,7 @@ func (h *held) divert(c call) bool {
 	taken := r != nil && h.add(r, c)
 	h.mu.Unlock()
 	if r != nil && !taken {
-		c.complete(&raffle.EnterResult{Err: raffle.ErrBusy})
+		c.fail(raffle.ErrBusy)
 	}
 	return r != nil
 }
@@ -146,7 +146,7 @@ func (h *held) expire(r *heldRaffle, after time.Duration, f func()) {
 func (h *held) fail(calls []call) {
 	h.calls.Add(-int64(len(calls)))
 	for _, c := range calls {
-		c.complete(&raffle.EnterResult{Err: raffle.ErrLocked})
+		c.fail(raffle.ErrLocked)
 	}
 }
 

@@ -94,22 +94,25 @@ func release(calls []call) {
 // always room for another one. https://doi.org/10.1109/90.664262 (dynamic thresholds)
 const shareFactor = 4
 
-// Submitter returns what a stream of entries submits by: like Submit, but with a
-// function that is called with the result, since a goroutine or a channel per entry
-// would be too dear. complete is called exactly once, before submit returns or later
+// Submitter returns what a stream submits its entries by. complete is called with the id of
+// each entry that was submitted and its result, exactly once, before submit returns or later
 // from another goroutine. It must not block and must not change the result.
 //
 // Entries of streams wait in a part of the queue of their own, of which each stream has
 // a share. What is beyond the share fails with raffle.ErrBusy.
 //
 // submit is safe for concurrent use.
-func (w *Writer) Submitter() (submit func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult))) {
+func (w *Writer) Submitter(complete func(id int64, res *raffle.EnterResult)) (submit func(ctx context.Context, id int64, req raffle.EnterRequest)) {
 	held := make([]atomic.Int64, len(w.partitions)) // places in the queue of each partition
-	return func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
-		c := call{ctx: ctx, req: req, complete: complete, share: &held[w.partitionOf(req)]}
-		if err := w.enqueue(c); err != nil {
-			complete(&raffle.EnterResult{Err: err})
-		}
+	return func(ctx context.Context, id int64, req raffle.EnterRequest) {
+		w.submit(call{ctx: ctx, req: req, id: id, answer: complete, share: &held[w.partitionOf(req)]})
+	}
+}
+
+// submit puts a call into its partition, or answers it with why it can't.
+func (w *Writer) submit(c call) {
+	if err := w.enqueue(c); err != nil {
+		c.fail(err)
 	}
 }
 

@@ -20,18 +20,19 @@ func flood(ctx context.Context, w *Writer, n int) *sync.WaitGroup {
 	var streams sync.WaitGroup
 	for range n {
 		streams.Go(func() {
-			submit, slots := w.Submitter(), make(chan struct{}, 2*w.cfg.Queue)
+			slots := make(chan struct{}, 2*w.cfg.Queue)
+			var busy atomic.Bool
+			submit := w.Submitter(func(_ int64, res *raffle.EnterResult) {
+				busy.Store(errors.Is(res.Err, raffle.ErrBusy))
+				<-slots
+			})
 			for ctx.Err() == nil {
 				select {
 				case slots <- struct{}{}:
 				case <-ctx.Done():
 					return
 				}
-				var busy atomic.Bool
-				submit(ctx, entry("flood"), func(res *raffle.EnterResult) {
-					busy.Store(errors.Is(res.Err, raffle.ErrBusy))
-					<-slots
-				})
+				submit(ctx, 1, entry("flood"))
 				if busy.Load() {
 					time.Sleep(time.Millisecond) // the clock of a synctest bubble
 				}
@@ -68,12 +69,12 @@ func TestWriter_FloodingStreamsLeaveRoomForOthers(t *testing.T) {
 				for range 3 { // which another stream has under way
 					time.Sleep(5 * time.Millisecond) // not right after a batch was taken
 					results.Add(1)
-					w.Submitter()(t.Context(), entry("other"), func(res *raffle.EnterResult) {
+					w.Submitter(func(_ int64, res *raffle.EnterResult) {
 						defer results.Done()
 						if res.Err != nil {
 							t.Errorf("another stream: %v", res.Err)
 						}
-					})
+					})(t.Context(), 1, entry("other"))
 				}
 				results.Wait()
 				stop()
@@ -92,10 +93,10 @@ func TestWriter_SingleCallsLeaveRoomForStreams(t *testing.T) {
 		w, stop := start(t, store, cfg)
 		w.Submit(t.Context(), entry("first"))
 		synctest.Wait()
-		submit := w.Submitter()
+		submit := w.Submitter(func(int64, *raffle.EnterResult) {})
 		for range 6 {
 			w.Submit(t.Context(), entry("single"))
-			submit(t.Context(), entry("stream"), func(*raffle.EnterResult) {})
+			submit(t.Context(), 1, entry("stream"))
 		}
 		stop()
 		for i, members := range store.batches[1:3] {
@@ -117,16 +118,16 @@ func TestWriter_StreamsGiveTheirShareBack(t *testing.T) {
 		cfg := testConfig
 		cfg.Queue = 10
 		w, _ := start(t, &fakeStore{}, cfg)
-		submit := w.Submitter()
 		var given, refused atomic.Int64
+		submit := w.Submitter(func(_ int64, res *raffle.EnterResult) {
+			given.Add(1)
+			if errors.Is(res.Err, raffle.ErrBusy) {
+				refused.Add(1)
+			}
+		})
 		for range 100 {
 			for range 12 { // of which eight or more find room
-				submit(t.Context(), entry("refused"), func(res *raffle.EnterResult) {
-					given.Add(1)
-					if errors.Is(res.Err, raffle.ErrBusy) {
-						refused.Add(1)
-					}
-				})
+				submit(t.Context(), 1, entry("refused"))
 			}
 			time.Sleep(time.Second)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,8 +42,9 @@ type Config struct {
 	// OnWritten, if set, is called with the outcome of each batch. Calls from
 	// several goroutines may overlap.
 	OnWritten func(Outcome)
-	// OnPlaced, if set, is called with the raffle of each new entry, in the same way.
-	OnPlaced func(raffleID int64)
+	// OnPlaced, if set, is called with how many new entries a raffle has, in the same way,
+	// once or several times for each raffle of a batch.
+	OnPlaced func(raffleID int64, entries int)
 	// OnRefused, if set, is called for each call that found its partition full.
 	OnRefused func()
 	// Tracer, if set, makes a span for each batch that has a traced call in it.
@@ -75,12 +77,19 @@ type Writer struct {
 type call struct {
 	// ctx is kept because the caller may give up while the call is queued: the
 	// batch leaves out calls whose context has ended.
-	ctx      context.Context //nolint:containedctx // a queued call has no other place for it
-	req      raffle.EnterRequest
-	complete func(*raffle.EnterResult)
-	heldAt   time.Time     // when the raffle was found locked; zero: it was not
-	share    *atomic.Int64 // places in the queue that the call's stream holds; nil: it is a single call
+	ctx    context.Context //nolint:containedctx // a queued call has no other place for it
+	req    raffle.EnterRequest
+	id     int64 // of the call, among those that answer is called for
+	answer func(id int64, res *raffle.EnterResult)
+	heldAt time.Time     // when the raffle was found locked; zero: it was not
+	share  *atomic.Int64 // places in the queue that the call's stream holds; nil: it is a single call
 }
+
+// complete answers the call. It must be called once.
+func (c *call) complete(res *raffle.EnterResult) { c.answer(c.id, res) }
+
+// fail answers the call with an error.
+func (c *call) fail(err error) { c.complete(&raffle.EnterResult{Err: err}) }
 
 // New returns a writer. It writes nothing until Run is called.
 func New(store Store, cfg Config) *Writer {
@@ -111,9 +120,7 @@ func (w *Writer) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.En
 // would have returned.
 func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest) *Future {
 	f := newFuture()
-	if err := w.enqueue(call{ctx: ctx, req: req, complete: f.complete}); err != nil {
-		f.complete(&raffle.EnterResult{Err: err})
-	}
+	w.submit(call{ctx: ctx, req: req, answer: f.complete})
 	return f
 }
 
@@ -162,13 +169,7 @@ func (w *Writer) flushAll(ctx context.Context, partition *queue) {
 // flush writes the calls of a partition, except those for raffles that are locked, which
 // go on waiting elsewhere.
 func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterRequest) {
-	here := calls[:0]
-	for _, c := range calls {
-		if !w.held.divert(c) {
-			here = append(here, c)
-		}
-	}
-	w.write(ctx, here, reqs, w.store.EnterBatch)
+	w.write(ctx, slices.DeleteFunc(calls, w.held.divert), reqs, w.store.EnterBatch)
 }
 
 // write writes those calls whose context has not ended, by enter, and completes all of
@@ -177,24 +178,20 @@ func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterReq
 func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterRequest,
 	enter func(context.Context, []raffle.EnterRequest) ([]raffle.EnterResult, error),
 ) {
-	live := calls[:0]
-	for _, c := range calls {
-		if c.ctx.Err() != nil {
-			c.complete(&raffle.EnterResult{Err: context.Cause(c.ctx)})
-			continue
-		}
-		live, reqs = append(live, c), append(reqs, c.req)
-	}
-	if len(reqs) == 0 {
+	calls = slices.DeleteFunc(calls, givenUp)
+	if len(calls) == 0 {
 		return
 	}
 	if err := w.unavailable(); err != nil {
-		w.fail(live, 0, err)
+		w.fail(calls, 0, err)
 		return
+	}
+	for i := range calls {
+		reqs = append(reqs, calls[i].req)
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
-	ctx, end := w.trace(ctx, live)
+	ctx, end := w.trace(ctx, calls)
 	start := time.Now()
 	results, err := enter(ctx, reqs)
 	duration := time.Since(start)
@@ -205,11 +202,11 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 	w.failing.Store(errors.Is(err, raffle.ErrUnavailable))
 	if err != nil {
 		w.log(ctx, len(reqs), err)
-		w.fail(live, duration, err)
+		w.fail(calls, duration, err)
 		return
 	}
 	for i := range results {
-		if errors.Is(results[i].Err, raffle.ErrLocked) && live[i].mayWait() {
+		if errors.Is(results[i].Err, raffle.ErrLocked) && calls[i].mayWait() {
 			results[i].Err = errHeld
 		}
 	}
@@ -217,20 +214,24 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 		w.cfg.OnWritten(outcome(results, duration))
 	}
 	if w.cfg.OnPlaced != nil {
-		for i := range results {
-			if results[i].Err == nil && !results[i].Replayed {
-				w.cfg.OnPlaced(results[i].Entry.RaffleID)
-			}
+		eachPlaced(results, w.cfg.OnPlaced)
+	}
+	for i := range calls {
+		if errors.Is(results[i].Err, errHeld) {
+			w.held.hold(calls[i])
+		} else {
+			calls[i].complete(&results[i])
 		}
 	}
-	for i, c := range live {
-		switch {
-		case errors.Is(results[i].Err, errHeld):
-			w.held.hold(c)
-		default:
-			c.complete(&results[i])
-		}
+}
+
+// givenUp completes a call whose context has ended, and reports whether it did.
+func givenUp(c call) bool {
+	if c.ctx.Err() == nil {
+		return false
 	}
+	c.fail(context.Cause(c.ctx))
+	return true
 }
 
 // unavailable returns an error if the database was unavailable for the last batch, and can't
@@ -250,8 +251,8 @@ func (w *Writer) fail(calls []call, duration time.Duration, err error) {
 	if w.cfg.OnWritten != nil {
 		w.cfg.OnWritten(Outcome{Failed: len(calls), Duration: duration})
 	}
-	for _, c := range calls {
-		c.complete(&raffle.EnterResult{Err: err})
+	for i := range calls {
+		calls[i].fail(err)
 	}
 }
 
@@ -268,6 +269,21 @@ func (w *Writer) log(ctx context.Context, entries int, err error) {
 		w.unavailableLog.Do(write)
 	} else {
 		write()
+	}
+}
+
+// eachPlaced calls f with each raffle that has new entries, and how many in a row.
+func eachPlaced(results []raffle.EnterResult, f func(raffleID int64, entries int)) {
+	for i := 0; i < len(results); {
+		id, placed := results[i].Entry.RaffleID, 0
+		for ; i < len(results) && results[i].Entry.RaffleID == id; i++ {
+			if results[i].Err == nil && !results[i].Replayed {
+				placed++
+			}
+		}
+		if placed > 0 {
+			f(id, placed)
+		}
 	}
 }
 

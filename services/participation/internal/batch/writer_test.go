@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -182,29 +183,26 @@ func TestWriter_AnswersEachCallOnce(t *testing.T) {
 		cfg.Queue = 4
 		w, stop := start(t, &fakeStore{}, cfg)
 		var mu sync.Mutex
-		answers := map[int]int{}
-		submitter := w.Submitter()
-		submit := func(ctx context.Context, i int) {
-			submitter(ctx, entry("refused"), func(*raffle.EnterResult) {
-				mu.Lock()
-				defer mu.Unlock()
-				answers[i]++
-			})
-		}
+		answers := map[int64]int{}
+		submit := w.Submitter(func(id int64, _ *raffle.EnterResult) {
+			mu.Lock()
+			defer mu.Unlock()
+			answers[id]++
+		})
 		given, giveUp := context.WithCancel(t.Context())
-		for i := range 10 { // more than fit
+		for i := range int64(10) { // more than fit
 			ctx := t.Context()
 			if i%2 == 0 {
 				ctx = given
 			}
-			submit(ctx, i)
+			submit(ctx, i, entry("refused"))
 		}
 		giveUp()
 		stop()
-		submit(t.Context(), 10) // too late
+		submit(t.Context(), 10, entry("refused")) // too late
 		mu.Lock()
 		defer mu.Unlock()
-		for i := range 11 {
+		for i := range int64(11) {
 			if answers[i] != 1 {
 				t.Errorf("call %d was answered %d times", i, answers[i])
 			}
@@ -297,13 +295,18 @@ func TestWriter_ReportsTheOutcomeOfEachBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, cfg := &fakeStore{}, testConfig
 		var outcomes []Outcome
+		placed := map[int64]int{}
 		cfg.Batch, cfg.OnWritten = 10, func(o Outcome) { outcomes = append(outcomes, o) }
+		cfg.OnPlaced = func(raffleID int64, entries int) { placed[raffleID] += entries }
 		w, stop := start(t, store, cfg)
 		w.Submit(t.Context(), entry("first"))
 		synctest.Wait()
 		var last *Future
 		for _, m := range []string{"a", "refused", "b", "replayed", "c", "replayed"} {
 			last = w.Submit(t.Context(), entry(m))
+			if m == "refused" {
+				last = w.Submit(t.Context(), raffle.EnterRequest{RaffleID: 2, MemberID: "of another"})
+			}
 		}
 		if _, err := last.Result(); err != nil {
 			t.Error(err)
@@ -314,11 +317,14 @@ func TestWriter_ReportsTheOutcomeOfEachBatch(t *testing.T) {
 		const took = 10 * time.Millisecond
 		want := []Outcome{
 			{Placed: 1, Duration: took},
-			{Placed: 3, Replayed: 2, Rejected: 1, Duration: took},
+			{Placed: 4, Replayed: 2, Rejected: 1, Duration: took},
 			{Failed: 1, Duration: took},
 		}
 		if !slices.Equal(outcomes, want) {
 			t.Errorf("outcomes %+v, want %+v", outcomes, want)
+		}
+		if want := map[int64]int{1: 4, 2: 1}; !maps.Equal(placed, want) {
+			t.Errorf("placed %v, want %v", placed, want)
 		}
 	})
 }

@@ -9,9 +9,10 @@ import (
 	protobuf "google.golang.org/protobuf/proto"
 )
 
-// codec is gRPC's own, but it never fails to read a request: gRPC would send the
-// parser's text to the caller. A request that can't be read becomes an empty message
-// with a mark, which the validator refuses.
+// codec is gRPC's own, with two differences. It writes an entered as the
+// EnterStreamResponse that it stands for. And it never fails to read a request: gRPC would
+// send the parser's text to the caller. A request that can't be read becomes an empty
+// message with a mark, which the validator refuses.
 type codec struct{ encoding.CodecV2 }
 
 func newCodec() encoding.CodecV2 { return codec{encoding.GetCodecV2(proto.Name)} }
@@ -28,6 +29,15 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		err = nil
 	}
 	return err
+}
+
+// Marshal implements encoding.CodecV2.
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	if e, ok := v.(*entered); ok {
+		data, err := e.marshal()
+		return mem.BufferSlice{mem.SliceBuffer(data)}, err
+	}
+	return c.CodecV2.Marshal(v)
 }
 
 // isUnreadable reports whether the codec could not read a message.

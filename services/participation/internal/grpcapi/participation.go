@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
-	"github.com/rafflecast/rafflecast/services/draw"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 	"github.com/rafflecast/rafflecast/services/participation/internal/rafflepb"
 )
@@ -21,9 +20,9 @@ import (
 type EntryWriter interface {
 	Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error)
 	// Submitter returns a function for the requests of one stream, which queues a request
-	// and returns at once. complete is called exactly once, and must not block or change
-	// its argument. Each stream has a share of the queue.
-	Submitter() func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult))
+	// and returns at once. complete is called exactly once with the id of each request, and
+	// must not block or change the result. Each stream has a share of the queue.
+	Submitter(complete func(id int64, res *raffle.EnterResult)) (submit func(ctx context.Context, id int64, req raffle.EnterRequest))
 }
 
 // Ledger reads and withdraws entries. Its errors are those of package raffle.
@@ -45,8 +44,8 @@ type participationService struct {
 	maxStreamAge time.Duration   // of a stream of entries, give or take 10 %; 0 means without end
 	log          *slog.Logger
 
-	// lastOdds are the odds that were encoded last: the responses of a batch share them.
-	lastOdds atomic.Pointer[rafflev1.Odds]
+	// lastOdds are the odds of the last response: the responses of a batch share them.
+	lastOdds atomic.Pointer[sharedOdds]
 }
 
 func (s *participationService) Enter(ctx context.Context, req *rafflev1.EnterRequest) (*rafflev1.EnterResponse, error) {
@@ -54,7 +53,7 @@ func (s *participationService) Enter(ctx context.Context, req *rafflev1.EnterReq
 	if err != nil {
 		return nil, err
 	}
-	return s.enterResponse(res), nil
+	return newEntered(0, res, s.oddsOf(res.Raffle)).whole(), nil
 }
 
 func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
@@ -65,27 +64,15 @@ func enterRequest(req *rafflev1.EnterRequest) raffle.EnterRequest {
 	}
 }
 
-func (s *participationService) enterResponse(res *raffle.EnterResult) *rafflev1.EnterResponse {
+// oddsOf returns the odds of a raffle as a batch has left it. Its results share the raffle
+// itself: another one may have the same id and version, if the database was restored.
+func (s *participationService) oddsOf(r *raffle.Raffle) *sharedOdds {
 	odds := s.lastOdds.Load()
-	if odds.GetId() != res.Raffle.ID || odds.GetVersion() != res.Raffle.Version {
-		odds = rafflepb.Odds(*res.Raffle)
+	if odds == nil || odds.of != r {
+		odds = newSharedOdds(r)
 		s.lastOdds.Store(odds)
 	}
-	return &rafflev1.EnterResponse{
-		Entry:         rafflepb.Entry(res.Entry),
-		MemberEntries: res.MemberEntries,
-		Odds:          odds,
-		Replayed:      res.Replayed,
-		Opening:       opening(res),
-	}
-}
-
-// opening returns the opening of the member's tag, or nil if the raffle has no log.
-func opening(res *raffle.EnterResult) []byte {
-	if res.Opening == (draw.Opening{}) {
-		return nil
-	}
-	return res.Opening[:]
+	return odds
 }
 
 func (s *participationService) Withdraw(ctx context.Context, req *rafflev1.WithdrawRequest) (*rafflev1.WithdrawResponse, error) {

@@ -106,10 +106,10 @@ func (f *fakeStore) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle
 	return &raffle.EnterResult{Err: err, Raffle: new(raffle.Raffle)}, err
 }
 
-func (f *fakeStore) Submitter() func(context.Context, raffle.EnterRequest, func(*raffle.EnterResult)) {
-	return func(ctx context.Context, req raffle.EnterRequest, complete func(*raffle.EnterResult)) {
+func (f *fakeStore) Submitter(complete func(int64, *raffle.EnterResult)) func(context.Context, int64, raffle.EnterRequest) {
+	return func(ctx context.Context, id int64, req raffle.EnterRequest) {
 		f.note(req.MemberID)
-		complete(&raffle.EnterResult{Err: f.call(ctx), Raffle: new(raffle.Raffle)})
+		complete(id, &raffle.EnterResult{Err: f.call(ctx), Raffle: new(raffle.Raffle)})
 	}
 }
 

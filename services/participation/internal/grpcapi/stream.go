@@ -28,10 +28,10 @@ const maxInFlight = 4096
 type entryStream struct {
 	stream    grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]
 	who       *access.Identity // nil: nobody is authenticated
-	submit    func(context.Context, raffle.EnterRequest, func(*raffle.EnterResult))
+	submit    func(ctx context.Context, correlationID int64, req raffle.EnterRequest)
 	validator *validator
 	rates     *rates
-	respond   func(*raffle.EnterResult) *rafflev1.EnterResponse
+	odds      func(*raffle.Raffle) *sharedOdds
 	log       *slog.Logger
 
 	slots chan struct{} // holds a value for each request under way
@@ -55,9 +55,10 @@ type outcome struct {
 // EnterStream answers each request as soon as its batch is written.
 func (s *participationService) EnterStream(stream grpc.BidiStreamingServer[rafflev1.EnterStreamRequest, rafflev1.EnterStreamResponse]) error {
 	e := &entryStream{
-		stream: stream, who: access.From(stream.Context()), submit: s.writer.Submitter(), validator: s.validator, rates: s.rates, respond: s.enterResponse, log: s.log,
+		stream: stream, who: access.From(stream.Context()), validator: s.validator, rates: s.rates, odds: s.oddsOf, log: s.log,
 		slots: make(chan struct{}, maxInFlight), ready: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
+	e.submit = s.writer.Submitter(e.complete)
 	received, sent := make(chan error, 1), make(chan error, 1)
 	answered := make(chan struct{}) // closed when no outcome will be added any more
 	// Only the end of the stream interrupts a Recv. So if the server ends the stream,
@@ -114,12 +115,10 @@ func (e *entryStream) receive() error {
 		}
 		id := req.GetCorrelationId()
 		if err := e.check(req); err != nil {
-			e.add(outcome{correlationID: id, res: &raffle.EnterResult{Err: err}})
+			e.complete(id, &raffle.EnterResult{Err: err})
 			continue
 		}
-		e.submit(ctx, enterRequest(req.GetEnter()), func(res *raffle.EnterResult) {
-			e.add(outcome{correlationID: id, res: res})
-		})
+		e.submit(ctx, id, enterRequest(req.GetEnter()))
 	}
 }
 
@@ -167,6 +166,11 @@ func (e *entryStream) check(req *rafflev1.EnterStreamRequest) error {
 	return e.rates.check(e.stream.Context(), req.GetEnter())
 }
 
+// complete queues the outcome of a request for send. It never blocks.
+func (e *entryStream) complete(correlationID int64, res *raffle.EnterResult) {
+	e.add(outcome{correlationID: correlationID, res: res})
+}
+
 // add queues an outcome for send. It never blocks.
 func (e *entryStream) add(o outcome) {
 	e.mu.Lock()
@@ -194,7 +198,7 @@ func (e *entryStream) send(last <-chan struct{}) (err error) {
 		answered := 0
 		for _, o := range outcomes {
 			if err == nil {
-				err = e.stream.Send(e.response(o))
+				err = e.stream.SendMsg(e.response(o))
 			}
 			if o.res != nil {
 				<-e.slots
@@ -207,16 +211,15 @@ func (e *entryStream) send(last <-chan struct{}) (err error) {
 	return err
 }
 
-func (e *entryStream) response(o outcome) *rafflev1.EnterStreamResponse {
-	resp := &rafflev1.EnterStreamResponse{CorrelationId: o.correlationID}
+// response returns the message for an outcome: an EnterStreamResponse, or an entered.
+func (e *entryStream) response(o outcome) any {
 	switch {
 	case o.res == nil:
-		resp.Result = &rafflev1.EnterStreamResponse_Ending{Ending: &rafflev1.StreamEnding{Reason: o.ending}}
+		return &rafflev1.EnterStreamResponse{Result: &rafflev1.EnterStreamResponse_Ending{Ending: &rafflev1.StreamEnding{Reason: o.ending}}}
 	case o.res.Err != nil:
 		failure := status.Convert(toStatus(e.stream.Context(), e.log, o.res.Err))
-		resp.Result = &rafflev1.EnterStreamResponse_Status{Status: failure.Proto()}
+		return &rafflev1.EnterStreamResponse{CorrelationId: o.correlationID, Result: &rafflev1.EnterStreamResponse_Status{Status: failure.Proto()}}
 	default:
-		resp.Result = &rafflev1.EnterStreamResponse_Entered{Entered: e.respond(o.res)}
+		return newEntered(o.correlationID, o.res, e.odds(o.res.Raffle))
 	}
-	return resp
 }

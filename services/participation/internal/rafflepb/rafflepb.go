@@ -110,16 +110,17 @@ func addDraw(m *rafflev1.Odds, r *raffle.Raffle) {
 
 // Entry returns the message of an entry.
 func Entry(e raffle.Entry) *rafflev1.Entry {
-	m := &rafflev1.Entry{
-		RaffleId:  e.RaffleID,
-		MemberId:  e.MemberID,
-		Ordinal:   e.Ordinal,
-		CreatedAt: timestamp(e.CreatedAt),
-	}
+	m := new(rafflev1.Entry)
+	SetEntry(m, &e)
+	return m
+}
+
+// SetEntry makes an empty message that of an entry. They share the ticket's number.
+func SetEntry(m *rafflev1.Entry, e *raffle.Entry) {
+	m.RaffleId, m.MemberId, m.Ordinal, m.CreatedAt = e.RaffleID, e.MemberID, e.Ordinal, timestamp(e.CreatedAt)
 	if e.Ticket != 0 {
 		m.Ticket = &e.Ticket
 	}
-	return m
 }
 
 // AuditEvent returns the message of an audit event.
