@@ -15,6 +15,10 @@ var ErrUnavailable = errors.New("the database is unavailable")
 // longer than a call should wait. It is an ErrUnavailable. Nothing was changed.
 var ErrLocked = fmt.Errorf("%w: the raffle is locked by another transaction", ErrUnavailable)
 
+// ErrNotNext means that a batch can't be written behind the one that is being written, without
+// waiting for it. Nothing was changed.
+var ErrNotNext = errors.New("the batch can't follow the one that is being written")
+
 // ErrBusy means that too many calls are waiting already. Nothing was changed.
 var ErrBusy = errors.New("too many calls are waiting")
 
