@@ -93,12 +93,13 @@ func drawColumnsOf(r *raffle.Raffle) drawColumns {
 	return d
 }
 
+const insertRecords = `INSERT INTO raffle_log (raffle_id, first, count, records) VALUES ($1, $2, $3, $4)`
+
 // queueLog stores what the transaction has appended to a raffle's log, and the drawing
 // whose round it has fixed.
 func queueLog(batch *pgx.Batch, raffleID int64, log *raffle.Log) {
 	if records := log.TakeRecords(); records.Count > 0 {
-		batch.Queue(`INSERT INTO raffle_log (raffle_id, first, count, records) VALUES ($1, $2, $3, $4)`,
-			raffleID, records.First, records.Count, records.Data)
+		batch.Queue(insertRecords, raffleID, records.First, records.Count, records.Data)
 	}
 	if d, ok := log.TakeFixed(); ok {
 		batch.Queue(`INSERT INTO drawings (raffle_id, drawing, round, draws_at, checkpoint) VALUES ($1, $2, $3, $4, $5)`,

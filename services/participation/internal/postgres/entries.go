@@ -131,7 +131,7 @@ func (s *Store) enterTogether(ctx context.Context, reqs []raffle.EnterRequest, s
 	})
 	if err != nil {
 		if assumed.row != nil {
-			s.history.forgetRow(assumed.row)
+			s.history.forgetRow(assumed.row.row.id)
 		}
 		return nil, err
 	}
@@ -148,6 +148,9 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, assum
 	if err != nil {
 		return raffle.Decision{}, &unwrittenError{err}
 	}
+	if assumed.row != nil && canPipeline(conn) {
+		return s.enterFirst(ctx, conn, reqs, assumed.row, settings)
+	}
 	// If the connection is still within the transaction, the pool closes it, and so
 	// the transaction is rolled back.
 	defer conn.Release()
@@ -161,7 +164,7 @@ func (s *Store) enterOnce(ctx context.Context, reqs []raffle.EnterRequest, assum
 			return raffle.Decision{}, unwritten(s.writePool, err)
 		}
 	} else {
-		admission = assumed.row.admission(len(reqs))
+		admission = admissionTo(assumed.row.raffle, len(reqs))
 		s.queueUnchanged(&batch, assumed.row, settings)
 	}
 	if admission.HasStaleTags(reqs) {
@@ -235,17 +238,22 @@ func (s *Store) beginAdmission(ctx context.Context, conn *pgxpool.Conn, reqs []r
 // queueClock reads the database's clock and, if draws are on, in the same statement which
 // database it is.
 func (s *Store) queueClock(batch *pgx.Batch, use func(now time.Time)) {
+	statement, scan := s.clock(use)
+	batch.Queue(statement).QueryRow(scan)
+}
+
+// clock returns the statement of queueClock, and what takes its row.
+func (s *Store) clock(use func(now time.Time)) (statement string, scan func(pgx.Row) error) {
 	var now time.Time
 	if s.Comparison == nil || s.draws == nil {
-		batch.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error {
+		return selectClock, func(row pgx.Row) error {
 			err := row.Scan(&now)
 			use(now)
 			return err
-		})
-		return
+		}
 	}
 	check := s.Comparison.Check()
-	batch.Queue(selectClockAndTicks).QueryRow(func(row pgx.Row) error {
+	return selectClockAndTicks, func(row pgx.Row) error {
 		identity := check.Known
 		err := row.Scan(&now, &identity.ID, &identity.Ticks)
 		use(now)
@@ -255,7 +263,7 @@ func (s *Store) queueClock(batch *pgx.Batch, use func(now time.Time)) {
 			_ = check.Passes(identity)
 		}
 		return err
-	})
+	}
 }
 
 // refuseLocked refuses the requests for raffles that exist, which rows says, and are not

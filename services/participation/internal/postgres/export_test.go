@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"time"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
@@ -86,3 +87,31 @@ func ContentOf(r raffle.Raffle) ([]byte, error) {
 	req, err := creation(r, raffle.RequestID{})
 	return req.content, err
 }
+
+// patientSettings are those of a transaction that waits for its lock as long as a slow test needs.
+const patientSettings = settingsButLock + `set_config('lock_timeout', '1min', true)`
+
+func init() { pipelined = append(pipelined, patientSettings) } //nolint:gochecknoinits // before any test
+
+// EnterPatiently is EnterBatch with a long wait for the lock.
+func (s *Store) EnterPatiently(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return s.enter(ctx, reqs, patientSettings)
+}
+
+// Pipelined returns how many transactions of a raffle's pipeline were sent, after it has
+// counted some more.
+func (s *Store) Pipelined(raffleID int64, more int) int {
+	s.pipelines.mu.Lock()
+	p := s.pipelines.of[raffleID]
+	s.pipelines.mu.Unlock()
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count += more
+	return p.count
+}
+
+// MaxPipelined is how many transactions follow one another on a connection.
+const MaxPipelined = maxPipelined

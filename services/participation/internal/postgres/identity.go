@@ -63,6 +63,7 @@ func (s *Store) compared(ctx context.Context, tx querier, check raffle.Check) er
 
 const (
 	selectTicks         = `SELECT id, ticks FROM database_identity`
+	selectClock         = `SELECT clock_timestamp()`
 	selectClockAndTicks = `SELECT clock_timestamp(), id, ticks FROM database_identity`
 )
 

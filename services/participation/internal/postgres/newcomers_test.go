@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
@@ -15,7 +17,7 @@ import (
 func TestNewcomers_AreNotRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	one := b.oneConnection(t)
+	one := b.oneConnection(t, pgx.QueryExecModeCacheStatement)
 	r, other := b.create(t, raffle.Raffle{}), b.create(t, raffle.Raffle{})
 	b.ExpectNewcomers(r.ID)
 	b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "new"})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -143,13 +144,14 @@ func isStale(err *pgconn.PgError) bool {
 		err.Code == "26000" || err.Code == "42P05" // no such prepared statement, or it exists already
 }
 
-// PostgreSQL's error codes for a table and a column that do not exist.
+// PostgreSQL's error codes for a table, a column and a function that do not exist.
 const (
-	undefinedTable  = "42P01"
-	undefinedColumn = "42703"
+	undefinedTable    = "42P01"
+	undefinedColumn   = "42703"
+	undefinedFunction = "42883"
 )
 
-// ErrNotMigrated means that the database lacks tables or columns that this version needs.
+// ErrNotMigrated means that the database lacks tables, columns or functions that this version needs.
 var ErrNotMigrated = errors.New("the database is not migrated: run `participation migrate`, or start with --migrate")
 
 // Check checks that the database answers and has the schema. It fails with
@@ -157,8 +159,8 @@ var ErrNotMigrated = errors.New("the database is not migrated: run `participatio
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `SELECT `+columns+`, published_version, settled,
 		(SELECT content FROM raffle_requests LIMIT 1), (SELECT ticks FROM database_identity),
-		(SELECT id FROM audit_events LIMIT 1) FROM raffles, secrets LIMIT 0`, pgx.QueryExecModeExec)
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == undefinedTable || pg.Code == undefinedColumn) {
+		(SELECT id FROM audit_events LIMIT 1), 'lock_next(bigint, bigint, text)'::regprocedure FROM raffles, secrets LIMIT 0`, pgx.QueryExecModeExec)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && slices.Contains([]string{undefinedTable, undefinedColumn, undefinedFunction}, pg.Code) {
 		return ErrNotMigrated
 	}
 	return classify(err)

@@ -156,10 +156,10 @@ func (h *history) forget(reqs []raffle.EnterRequest) {
 
 // forgetRow is called if a batch that took a raffle for unchanged has failed: the next one
 // reads it, and so finds out whether the connections are good before anything is written.
-func (h *history) forgetRow(row *trustedRow) {
+func (h *history) forgetRow(raffleID int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if p := h.raffles[row.row.id]; p != nil {
+	if p := h.raffles[raffleID]; p != nil {
 		p.last = nil
 	}
 }
@@ -186,10 +186,10 @@ const (
 	hasChanged    = "RC002"
 )
 
-// admission returns an admission to the raffle. Its entries have no time yet: they get
-// that of the transaction.
-func (t *trustedRow) admission(requests int) *raffle.Admission {
-	return raffle.NewAdmission(time.Time{}, []raffle.Raffle{t.raffle.Clone()}, requests)
+// admissionTo returns an admission to a raffle that was not read. Its entries have no time
+// yet: they get that of the transaction.
+func admissionTo(r raffle.Raffle, requests int) *raffle.Admission {
+	return raffle.NewAdmission(time.Time{}, []raffle.Raffle{r.Clone()}, requests)
 }
 
 // queueUnchanged begins a transaction and locks a raffle that is taken for unchanged.

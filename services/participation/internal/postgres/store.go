@@ -43,6 +43,7 @@ type Store struct {
 	draws     *raffle.Draws
 	keys      keyCache
 	history   history
+	pipelines pipelines
 	// OnUnreadable, if set, is called whenever a raffle is met whose row can't be read. It
 	// must be set before any method is called, may be called from several goroutines at
 	// once, and must not block.

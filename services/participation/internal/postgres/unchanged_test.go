@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/rafflecast/rafflecast/services/participation/internal/postgres"
@@ -16,9 +17,11 @@ import (
 )
 
 // oneConnection lets the store enter by a single connection, which it returns.
-func (b *testBundle) oneConnection(t *testing.T) *pgxpool.Pool {
+func (b *testBundle) oneConnection(t *testing.T, mode pgx.QueryExecMode) *pgxpool.Pool {
 	t.Helper()
-	one, err := postgres.Open(t.Context(), b.pool.Config().ConnString(), 1, nil)
+	cfg := b.pool.Config()
+	cfg.MaxConns, cfg.ConnConfig.DefaultQueryExecMode = 1, mode
+	one, err := postgres.NewPool(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +43,7 @@ func isUsed(t *testing.T, one *pgxpool.Pool, statement string) (used bool) {
 func TestUnchanged_RaffleIsNotRead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	one := b.oneConnection(t)
+	one := b.oneConnection(t, pgx.QueryExecModeCacheStatement)
 	r := b.create(t, raffle.Raffle{})
 	b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "first"})
 	var before, after time.Time
@@ -276,7 +279,7 @@ func TestUnchanged_LockedRaffleIsReportedAsLocked(t *testing.T) {
 func TestUnchanged_IsNotExpectedAfterAFailure(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	one := b.oneConnection(t)
+	one := b.oneConnection(t, pgx.QueryExecModeExec) // without a pipeline
 	r := b.create(t, raffle.Raffle{})
 	b.enter(t, raffle.EnterRequest{RaffleID: r.ID, MemberID: "first"})
 	b.ExpectUnchanged(r.ID)
