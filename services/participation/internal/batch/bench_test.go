@@ -17,6 +17,10 @@ func (s instantStore) EnterLocked(ctx context.Context, reqs []raffle.EnterReques
 	return s.EnterBatch(ctx, reqs)
 }
 
+func (s instantStore) EnterNext(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return s.EnterBatch(ctx, reqs)
+}
+
 func (instantStore) EnterBatch(_ context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
 	return make([]raffle.EnterResult, len(reqs)), nil
 }

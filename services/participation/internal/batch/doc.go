@@ -6,8 +6,11 @@
 // lone call is written at once instead of waiting for others.
 //
 // The queue is divided into partitions, and a raffle belongs to one of them. Each
-// partition has one goroutine that writes its batches, one after the other, so
-// that the transactions of one process never wait for each other's row locks.
+// partition has two goroutines that write its batches, so that the database has work
+// while the service completes the calls of one batch and gathers the next (pipelining).
+// Once there are enough calls for a batch, it is sent behind the one that is being
+// written, on the same connection. If it can't be, it waits until that one is written. So
+// the transactions of one process never wait for each other's row locks.
 //
 // # Concurrency
 //
@@ -22,6 +25,8 @@
 //
 //   - The queue is bounded. A call that finds its partition full fails at once
 //     with raffle.ErrBusy.
+//   - A partition has at most two batches under way, which the database writes one after
+//     the other, and at most one of them is in Store.EnterBatch.
 //   - However many entries streams submit, single calls find their own part of the
 //     queue, and of the next batch; and of the streams' part there is always some that
 //     no stream may hold.

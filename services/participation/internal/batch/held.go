@@ -224,7 +224,7 @@ func (w *Writer) lane(ctx context.Context) {
 		if r == nil {
 			return
 		}
-		w.write(ctx, calls, make([]raffle.EnterRequest, 0, len(calls)), w.store.EnterLocked)
+		w.write(ctx, calls, make([]raffle.EnterRequest, 0, len(calls)), w.store.EnterLocked, nil)
 		w.held.done(r)
 	}
 }

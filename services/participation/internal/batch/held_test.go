@@ -49,6 +49,10 @@ func (s *lockedStore) EnterBatch(_ context.Context, reqs []raffle.EnterRequest) 
 	return s.enter(reqs, 250*time.Millisecond)
 }
 
+func (*lockedStore) EnterNext(context.Context, []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return nil, raffle.ErrNotNext
+}
+
 func (s *lockedStore) EnterLocked(_ context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
 	return s.enter(reqs, time.Second)
 }

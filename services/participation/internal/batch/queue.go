@@ -8,15 +8,26 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
+// followPercent is how large a batch is at least, in percent of the one that is still being
+// written, when it is sent behind it. A batch that is sent too early is small, and each
+// transaction has a fixed cost.
+const followPercent = 60
+
 // queue holds the calls that wait in a partition. Entries of streams have a channel of
 // their own, so that streams never take the room, or the time, of single calls.
+//
+// Of a batch, streams have half if they need it, and single calls the other half if they do.
 type queue struct {
 	single chan call
 	stream chan call
+	back   []call // entries of streams that gave up their place in a batch; they come first
+
+	enough atomic.Int64  // how many calls await waits for; 0: it does not
+	ready  chan struct{} // signals that there may be enough; its capacity is 1
 }
 
-func newQueue(size int) queue {
-	return queue{single: make(chan call, size), stream: make(chan call, size)}
+func newQueue(size int) *queue {
+	return &queue{single: make(chan call, size), stream: make(chan call, size), ready: make(chan struct{}, 1)}
 }
 
 func (q *queue) len() int { return len(q.single) + len(q.stream) }
@@ -27,22 +38,67 @@ func (q *queue) close() {
 }
 
 // gather waits for a call, and returns it with those that are queued by then, up to a
-// full batch. It returns none once the queue is closed and empty. Of a batch, streams
-// have half if they need it, and single calls the other half if they do.
-func (q *queue) gather(calls []call, batch int) []call {
-	first, open := q.first()
-	if !open {
-		return nil
+// full batch. It returns none once the queue is closed and empty. While the flight before
+// is being written, it waits for enough calls to follow it.
+func (q *queue) gather(calls []call, batch int, before *flight) []call {
+	q.await((before.size*followPercent+99)/100-len(q.back), before.written)
+	calls = append(calls, q.back...)
+	clear(q.back)
+	q.back = q.back[:0]
+	if len(calls) == 0 {
+		first, open := q.first()
+		if !open {
+			return nil
+		}
+		calls = append(calls, first)
+		release(calls)
 	}
-	calls = append(calls, first)
-	forStreams := batch / 2
-	if first.share != nil {
-		forStreams-- // which it is one of
+	return q.fill(calls, batch)
+}
+
+// await waits until n calls are queued, or the flight before is written.
+func (q *queue) await(n int, written <-chan struct{}) {
+	q.enough.Store(int64(n))
+	defer q.enough.Store(0)
+	for q.len() < n {
+		select {
+		case <-q.ready:
+		case <-written:
+			return
+		}
 	}
-	calls = take(calls, q.single, batch-min(len(q.stream), max(0, forStreams)))
+}
+
+// fill adds calls that are queued to a batch, until it is full.
+func (q *queue) fill(calls []call, batch int) []call {
+	had := len(calls)
+	forStreams := max(0, batch/2-(had-singles(calls)))
+	calls = take(calls, q.single, batch-min(len(q.stream), forStreams))
 	calls = take(calls, q.stream, batch)
-	release(calls)
+	release(calls[had:])
 	return calls
+}
+
+// refill adds calls that are queued to a batch that has waited, until it is full. If single
+// calls need their half of it, the last entries of streams go back for them.
+func (q *queue) refill(calls []call, batch int) []call {
+	room := min(len(q.single), max(0, batch-batch/2-singles(calls)))
+	if keep := batch - room; keep < len(calls) {
+		q.back = append(q.back, calls[keep:]...)
+		clear(calls[keep:])
+		calls = calls[:keep]
+	}
+	return q.fill(calls, batch)
+}
+
+// singles counts the single calls.
+func singles(calls []call) (n int) {
+	for i := range calls {
+		if calls[i].share == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // first waits for a call. It reports false once the queue is closed and empty.
@@ -131,7 +187,7 @@ func (w *Writer) enqueue(c call) error {
 	if w.stopped {
 		return fmt.Errorf("%w: the service is stopping", raffle.ErrUnavailable)
 	}
-	if w.partitions[w.partitionOf(c.req)].put(c) {
+	if w.partitions[w.partitionOf(c.req)].queue.put(c) {
 		return nil
 	}
 	if w.cfg.OnRefused != nil {
@@ -142,6 +198,17 @@ func (w *Writer) enqueue(c call) error {
 
 // put adds a call, and reports whether there was room for it.
 func (q *queue) put(c call) bool {
+	added := q.add(c)
+	if n := q.enough.Load(); n > 0 && int64(q.len()) >= n {
+		select {
+		case q.ready <- struct{}{}:
+		default: // It is signalled already.
+		}
+	}
+	return added
+}
+
+func (q *queue) add(c call) bool {
 	if c.share == nil {
 		return offer(q.single, c)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // trace starts a span for a batch if any of its calls is traced, and returns the
-// function that ends the span. A span has one parent, so the batch belongs to the
+// function that ends the span; without it there will be no trace of the span. A span has one parent, so the batch belongs to the
 // trace of its first traced call. It is linked with the other traced calls in both
 // directions. https://opentelemetry.io/docs/concepts/signals/traces/#span-links
 func (w *Writer) trace(ctx context.Context, calls []call) (context.Context, func(error)) {
@@ -22,10 +22,10 @@ func (w *Writer) trace(ctx context.Context, calls []call) (context.Context, func
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: other.SpanContext()}))
 	}
 	ctx, span := w.cfg.Tracer.Start(trace.ContextWithSpan(ctx, callers[0]), "write entries", options...)
-	for _, other := range callers[1:] {
-		other.AddLink(trace.Link{SpanContext: span.SpanContext()})
-	}
 	return ctx, func(err error) {
+		for _, other := range callers[1:] {
+			other.AddLink(trace.Link{SpanContext: span.SpanContext()})
+		}
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
 		}

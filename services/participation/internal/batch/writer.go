@@ -22,13 +22,18 @@ type Store interface {
 	// Requests for a raffle that another transaction has locked have the result
 	// raffle.ErrLocked, after a wait that other raffles can bear.
 	EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error)
+	// EnterNext is EnterBatch for requests that follow a batch that another goroutine is
+	// writing: they are sent without waiting for its answer. It fails with
+	// raffle.ErrNotNext, having written nothing, if they can't follow; then they are entered
+	// by EnterBatch once that batch is written.
+	EnterNext(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error)
 	// EnterLocked is EnterBatch for a raffle that was locked: it waits for longer.
 	EnterLocked(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error)
 }
 
 // Config configures a Writer.
 type Config struct {
-	Partitions int           // transactions at once; at least 1
+	Partitions int           // transactions at once, each with one that follows it; at least 1
 	Queue      int           // calls that may wait in each partition, and again entries of streams; at least 1
 	Batch      int           // most entries in one transaction; at least 1
 	Timeout    time.Duration // for one transaction; after it the batch has failed
@@ -57,14 +62,14 @@ type Outcome struct {
 	Replayed int           // requests whose entry was placed before
 	Rejected int           // requests that the rules forbid
 	Failed   int           // requests without a result, because the transaction failed, or was not tried
-	Duration time.Duration // of the transaction; 0: it was not tried
+	Duration time.Duration // since the transaction was sent; 0: it was not tried
 }
 
 // Writer writes entries in batches. Make it with New.
 type Writer struct {
 	store      Store
 	cfg        Config
-	partitions []queue
+	partitions []*partition
 	held       *held
 
 	unavailableLog rate.Sometimes
@@ -94,11 +99,11 @@ func (c *call) fail(err error) { c.complete(&raffle.EnterResult{Err: err}) }
 // New returns a writer. It writes nothing until Run is called.
 func New(store Store, cfg Config) *Writer {
 	w := &Writer{
-		store: store, cfg: cfg, held: newHeld(cfg.Queue), partitions: make([]queue, cfg.Partitions),
+		store: store, cfg: cfg, held: newHeld(cfg.Queue), partitions: make([]*partition, cfg.Partitions),
 		unavailableLog: rate.Sometimes{Interval: logInterval},
 	}
 	for i := range w.partitions {
-		w.partitions[i] = newQueue(cfg.Queue)
+		w.partitions[i] = newPartition(cfg.Queue)
 	}
 	return w
 }
@@ -112,7 +117,7 @@ func New(store Store, cfg Config) *Writer {
 // was placed.
 func (w *Writer) Enter(ctx context.Context, req raffle.EnterRequest) (*raffle.EnterResult, error) {
 	// Waiting for ctx here as well would cost a call more than the rest of this
-	// package; the partition's goroutine looks at it anyway.
+	// package; the partition's goroutines look at it anyway.
 	return w.Submit(ctx, req).Result()
 }
 
@@ -128,7 +133,7 @@ func (w *Writer) Submit(ctx context.Context, req raffle.EnterRequest) *Future {
 func (w *Writer) Waiting() int {
 	n := int(w.held.calls.Load())
 	for i := range w.partitions {
-		n += w.partitions[i].len()
+		n += w.partitions[i].queue.len()
 	}
 	return n
 }
@@ -137,8 +142,10 @@ func (w *Writer) Waiting() int {
 // it once.
 func (w *Writer) Run(ctx context.Context) {
 	var flushing sync.WaitGroup
-	for i := range w.partitions {
-		flushing.Go(func() { w.flushAll(context.WithoutCancel(ctx), &w.partitions[i]) })
+	for _, p := range w.partitions {
+		for range 2 {
+			flushing.Go(func() { w.flushAll(context.WithoutCancel(ctx), p) })
+		}
 	}
 	var lanes sync.WaitGroup
 	for range Lanes {
@@ -148,7 +155,7 @@ func (w *Writer) Run(ctx context.Context) {
 	w.mu.Lock()
 	w.stopped = true
 	for i := range w.partitions {
-		w.partitions[i].close()
+		w.partitions[i].queue.close()
 	}
 	w.mu.Unlock()
 	flushing.Wait()
@@ -156,55 +163,52 @@ func (w *Writer) Run(ctx context.Context) {
 	lanes.Wait()
 }
 
-// flushAll writes the calls of one partition, batch by batch, until it is closed
-// and empty.
-func (w *Writer) flushAll(ctx context.Context, partition *queue) {
-	room, reqs := make([]call, 0, w.cfg.Batch), make([]raffle.EnterRequest, 0, w.cfg.Batch)
-	for calls := partition.gather(room, w.cfg.Batch); calls != nil; calls = partition.gather(room, w.cfg.Batch) {
-		w.flush(ctx, calls, reqs)
-		clear(calls) // so that the garbage collector can free what belongs to them
-	}
-}
-
-// flush writes the calls of a partition, except those for raffles that are locked, which
-// go on waiting elsewhere.
-func (w *Writer) flush(ctx context.Context, calls []call, reqs []raffle.EnterRequest) {
-	w.write(ctx, slices.DeleteFunc(calls, w.held.divert), reqs, w.store.EnterBatch)
-}
-
 // write writes those calls whose context has not ended, by enter, and completes all of
 // them, except those for locked raffles that may wait for longer. reqs is an empty slice with room for
-// a batch, which is used again and again.
+// a batch, which is used again and again. before is closed once the batch that they follow is
+// written; it is nil if they follow none. If they can't follow, write returns the calls that are
+// left to write, otherwise none.
 func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterRequest,
-	enter func(context.Context, []raffle.EnterRequest) ([]raffle.EnterResult, error),
-) {
+	enter func(context.Context, []raffle.EnterRequest) ([]raffle.EnterResult, error), before <-chan struct{},
+) []call {
 	calls = slices.DeleteFunc(calls, givenUp)
 	if len(calls) == 0 {
-		return
+		return nil
 	}
 	if err := w.unavailable(); err != nil {
 		w.fail(calls, 0, err)
-		return
+		return nil
 	}
 	for i := range calls {
 		reqs = append(reqs, calls[i].req)
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
+	ctx, cancel := w.timeout(ctx, before)
 	defer cancel()
 	ctx, end := w.trace(ctx, calls)
 	start := time.Now()
 	results, err := enter(ctx, reqs)
 	duration := time.Since(start)
+	if before != nil && errors.Is(err, raffle.ErrNotNext) {
+		return calls
+	}
 	end(err)
-	if errors.Is(err, context.DeadlineExceeded) {
+	// Only the time-out ends ctx.
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
 	}
 	w.failing.Store(errors.Is(err, raffle.ErrUnavailable))
 	if err != nil {
 		w.log(ctx, len(reqs), err)
 		w.fail(calls, duration, err)
-		return
+		return nil
 	}
+	w.complete(calls, results, duration)
+	return nil
+}
+
+// complete reports the results of a batch, and completes its calls, except those that are
+// held.
+func (w *Writer) complete(calls []call, results []raffle.EnterResult, duration time.Duration) {
 	for i := range results {
 		if errors.Is(results[i].Err, raffle.ErrLocked) && calls[i].mayWait() {
 			results[i].Err = errHeld
@@ -223,6 +227,7 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 			calls[i].complete(&results[i])
 		}
 	}
+	clear(calls) // so that the garbage collector can free what belongs to them
 }
 
 // givenUp completes a call whose context has ended, and reports whether it did.
@@ -246,7 +251,7 @@ func (w *Writer) unavailable() error {
 	return nil
 }
 
-// fail completes all calls of a batch with an error.
+// fail completes all calls of a batch with an error, and clears them.
 func (w *Writer) fail(calls []call, duration time.Duration, err error) {
 	if w.cfg.OnWritten != nil {
 		w.cfg.OnWritten(Outcome{Failed: len(calls), Duration: duration})
@@ -254,6 +259,7 @@ func (w *Writer) fail(calls []call, duration time.Duration, err error) {
 	for i := range calls {
 		calls[i].fail(err)
 	}
+	clear(calls)
 }
 
 // logInterval is the least time between two lines about batches that failed because the

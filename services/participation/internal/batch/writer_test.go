@@ -56,6 +56,10 @@ func (s *fakeStore) EnterLocked(ctx context.Context, reqs []raffle.EnterRequest)
 	return s.EnterBatch(ctx, reqs)
 }
 
+func (*fakeStore) EnterNext(context.Context, []raffle.EnterRequest) ([]raffle.EnterResult, error) {
+	return nil, raffle.ErrNotNext
+}
+
 func (s *fakeStore) begin(reqs []raffle.EnterRequest, members []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,13 +95,19 @@ var testConfig = Config{Partitions: 1, Queue: 100, Batch: 3, Timeout: time.Secon
 // start runs a writer until the test ends. stop ends it earlier, and waits for it.
 func start(t *testing.T, store Store, cfg Config) (w *Writer, stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
 	w = New(store, cfg)
+	return w, run(t, w)
+}
+
+// run runs a writer in which calls may be queued already, like start.
+func run(t *testing.T, w *Writer) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { w.Run(ctx) })
 	stop = func() { cancel(); running.Wait() }
 	t.Cleanup(stop)
-	return w, stop
+	return stop
 }
 
 // entry returns a request to enter raffle 1.
@@ -217,14 +227,14 @@ func TestWriter_RefusesCallsWhenThePartitionIsFull(t *testing.T) {
 		cfg.Queue, cfg.OnRefused = 2, func() { refused++ }
 		w, _ := start(t, &fakeStore{}, cfg)
 		var futures []*Future
-		for i := range 3 { // one being written, two waiting
+		for i := range 4 { // one being written, one that would follow it, two waiting
 			futures = append(futures, w.Submit(t.Context(), entry(fmt.Sprint(i))))
 			synctest.Wait()
 		}
 		if w.Waiting() != 2 || refused != 0 {
 			t.Errorf("%d wait, %d were refused", w.Waiting(), refused)
 		}
-		if _, err := w.Enter(t.Context(), entry("3")); !errors.Is(err, raffle.ErrBusy) || refused != 1 {
+		if _, err := w.Enter(t.Context(), entry("4")); !errors.Is(err, raffle.ErrBusy) || refused != 1 {
 			t.Errorf("got %v, %d were refused", err, refused)
 		}
 		for _, f := range futures {
