@@ -55,7 +55,7 @@ func (w *Writer) flushAll(ctx context.Context, p *partition) {
 		this := newFlight(len(calls))
 		p.last <- this
 		w.flush(ctx, p, calls, reqs, before, this)
-		<-before.written // the transaction of this flight may have failed earlier
+		<-before.written // this one may have failed earlier
 		close(this.written)
 	}
 }
@@ -63,7 +63,9 @@ func (w *Writer) flushAll(ctx context.Context, p *partition) {
 // flush writes the calls of a flight, except those for raffles that are locked, which go on
 // waiting elsewhere. If the flight before is still being written, they are sent behind it, or
 // wait for it if they can't be.
-func (w *Writer) flush(ctx context.Context, p *partition, calls []call, reqs []raffle.EnterRequest, before, this *flight) {
+func (w *Writer) flush(ctx context.Context, p *partition, calls []call, reqs []raffle.EnterRequest,
+	before, this *flight,
+) {
 	calls = slices.DeleteFunc(calls, w.held.divert)
 	if !before.isWritten() {
 		calls = w.write(ctx, calls, reqs, w.store.EnterNext, before.written)
@@ -76,7 +78,7 @@ func (w *Writer) flush(ctx context.Context, p *partition, calls []call, reqs []r
 			calls = p.queue.refill(calls, w.cfg.Batch)
 			this.size = len(calls)
 			p.last <- last
-		default: // The other goroutine gathers already, so it has written the flight before.
+		default: // The other goroutine has written its batch by now, and gathers the next one.
 		}
 		calls = slices.DeleteFunc(calls, w.held.divert)
 	}

@@ -20,107 +20,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// pipeStore is a Store with one connection, whose transactions take 10 ms, one after the
-// other. It records what is sent to it, and when.
-type pipeStore struct {
-	t     *testing.T
-	next  func() error             // if set, EnterNext begins by it
-	took  map[string]time.Duration // of transactions with this member in them
-	began time.Time
-
-	mu       sync.Mutex
-	sent     []string
-	last     <-chan struct{} // closed when the transaction that was sent last has ended
-	underWay int
-	entering int // of them, those in EnterBatch
-}
-
-func newPipeStore(t *testing.T) *pipeStore {
-	t.Helper()
-	free := make(chan struct{})
-	close(free)
-	return &pipeStore{t: t, began: time.Now(), last: free, took: map[string]time.Duration{}}
-}
-
-func (s *pipeStore) EnterBatch(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
-	s.mu.Lock()
-	s.entering++
-	if s.entering > 1 {
-		s.t.Error("two batches in EnterBatch")
-	}
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.entering--
-	}()
-	return s.enter(ctx, "batch", reqs)
-}
-
-func (s *pipeStore) EnterNext(ctx context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
-	if s.next != nil {
-		if err := s.next(); err != nil {
-			return nil, err
-		}
-	}
-	return s.enter(ctx, "next", reqs)
-}
-
-func (s *pipeStore) EnterLocked(_ context.Context, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
-	return make([]raffle.EnterResult, len(reqs)), nil
-}
-
-func (s *pipeStore) enter(ctx context.Context, how string, reqs []raffle.EnterRequest) ([]raffle.EnterResult, error) {
-	members, took := "", 10*time.Millisecond
-	results := make([]raffle.EnterResult, len(reqs))
-	for i, req := range reqs {
-		members += " " + req.MemberID
-		took = max(took, s.took[req.MemberID])
-		results[i].Entry.MemberID = req.MemberID
-		if req.RaffleID >= 100 {
-			results[i].Err = raffle.ErrLocked
-		}
-	}
-	ended := make(chan struct{})
-	defer close(ended)
-	s.mu.Lock()
-	s.sent = append(s.sent, fmt.Sprint(time.Since(s.began), " ", how, members))
-	s.underWay++
-	if s.underWay > 2 {
-		s.t.Error("more than two batches are under way")
-	}
-	before := s.last
-	s.last = ended
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.underWay--
-	}()
-	select {
-	case <-before:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case <-time.After(took):
-		return results, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (s *pipeStore) wantSent(want ...string) {
-	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !slices.Equal(s.sent, want) {
-		s.t.Errorf("sent\n%s\nwant\n%s", strings.Join(s.sent, "\n"), strings.Join(want, "\n"))
-	}
-}
-
-func cantFollow() error { return raffle.ErrNotNext }
-
 // pipelined starts a writer by which the members 0 to 4 are being entered in one batch.
 func pipelined(t *testing.T, store *pipeStore, cfg Config) (w *Writer, stop func()) {
 	t.Helper()
@@ -202,6 +101,25 @@ func TestPartition_BatchThatCantFollowIsWrittenAfterwards(t *testing.T) {
 		if log.Len() > 0 {
 			t.Errorf("logged %s", log.String())
 		}
+	})
+}
+
+// If a batch can't follow, but that is known only after the one before is written, it is written
+// at once.
+func TestPartition_BatchThatFindsLateThatItCantFollow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newPipeStore(t)
+		store.next = func() error {
+			time.Sleep(15 * time.Millisecond)
+			return raffle.ErrNotNext
+		}
+		w, stop := pipelined(t, store, testConfig)
+		submitAll(t.Context(), w, "a", "b", "c")
+		time.Sleep(12 * time.Millisecond)
+		submitAll(t.Context(), w, "d")
+		stop()
+		store.wantSent("0s batch 0 1 2 3 4", "15ms batch a b c", "25ms batch d")
 	})
 }
 
@@ -391,7 +309,8 @@ func TestPartition_SharesABatchThatFollows(t *testing.T) {
 		}
 		run(t, w)()
 		for i, sent := range store.sent {
-			if strings.Count(sent, "single") != 2 || strings.Count(sent, "stream") != 2 || i > 0 && !strings.Contains(sent, "next") {
+			if strings.Count(sent, "single") != 2 || strings.Count(sent, "stream") != 2 ||
+				i > 0 && !strings.Contains(sent, "next") {
 				t.Errorf("batch %d: %s", i, sent)
 			}
 		}
@@ -432,6 +351,71 @@ func TestPartition_AnswersEachCallOnce(t *testing.T) {
 		for id := range answers {
 			if got := answers[id].Load(); got != 1 {
 				t.Errorf("call %d was answered %d times", id, got)
+			}
+		}
+	})
+}
+
+// A batch that follows is compared with all calls of the one before, including those that were
+// added while that one waited.
+func TestPartition_CountsCallsThatWereAddedToABatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newPipeStore(t)
+		refuse := true
+		store.next = func() error {
+			if refuse {
+				return raffle.ErrNotNext
+			}
+			return nil
+		}
+		w, stop := pipelined(t, store, testConfig)
+		submitAll(t.Context(), w, "a", "b", "c")
+		synctest.Wait()
+		refuse = false
+		submitAll(t.Context(), w, "d", "e", "f", "g", "h", "i", "j")
+		time.Sleep(15 * time.Millisecond)
+		submitAll(t.Context(), w, "k", "l", "m", "n", "o")
+		time.Sleep(time.Millisecond)
+		submitAll(t.Context(), w, "p")
+		stop()
+		store.wantSent("0s batch 0 1 2 3 4", "10ms batch a b c d e f g h i j", "16ms next k l m n o p")
+	})
+}
+
+// The goroutines of a partition keep nothing of calls that were answered, or given back.
+func TestPartition_ClearsCallsThatWereWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig
+		cfg.Batch = 4
+		for _, next := range []error{nil, raffle.ErrNotNext, errors.New("defect")} {
+			store := newPipeStore(t)
+			store.next = func() error { return next }
+			w := New(store, cfg)
+			p := w.partitions[0]
+			given, giveUp := context.WithCancel(t.Context())
+			submit := w.Submitter(func(int64, *raffle.EnterResult) {})
+			for i := range 4 {
+				ctx := t.Context()
+				if i == 2 {
+					ctx = given
+				}
+				submit(ctx, 0, entry("stream"))
+			}
+			giveUp()
+			none := newFlight(0)
+			calls := p.queue.gather(make([]call, 0, cfg.Batch), cfg.Batch, none)
+			for range 2 {
+				w.Submit(t.Context(), entry("single"))
+			}
+			before := newFlight(1)
+			time.AfterFunc(time.Millisecond, func() { close(before.written) })
+			w.flush(t.Context(), p, calls, nil, before, newFlight(len(calls)))
+			for i, c := range calls[:cfg.Batch] {
+				if c.ctx != nil || c.answer != nil || c.share != nil {
+					t.Errorf("after %v: call %d is kept", next, i)
+				}
 			}
 		}
 	})

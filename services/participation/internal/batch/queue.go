@@ -10,7 +10,7 @@ import (
 
 // followPercent is how large a batch is at least, in percent of the one that is still being
 // written, when it is sent behind it. A batch that is sent too early is small, and each
-// transaction has a fixed cost.
+// transaction has a fixed cost; one that is sent too late leaves the database idle.
 const followPercent = 60
 
 // queue holds the calls that wait in a partition. Entries of streams have a channel of
@@ -20,7 +20,7 @@ const followPercent = 60
 type queue struct {
 	single chan call
 	stream chan call
-	back   []call // entries of streams that gave up their place in a batch; they come first
+	back   []call // entries of streams that gave up their place in a batch; used only by who gathers
 
 	enough atomic.Int64  // how many calls await waits for; 0: it does not
 	ready  chan struct{} // signals that there may be enough; its capacity is 1
@@ -82,11 +82,10 @@ func (q *queue) fill(calls []call, batch int) []call {
 // refill adds calls that are queued to a batch that has waited, until it is full. If single
 // calls need their half of it, the last entries of streams go back for them.
 func (q *queue) refill(calls []call, batch int) []call {
-	room := min(len(q.single), max(0, batch-batch/2-singles(calls)))
+	room := min(len(q.single), max(0, batch/2-singles(calls)))
 	if keep := batch - room; keep < len(calls) {
 		q.back = append(q.back, calls[keep:]...)
-		clear(calls[keep:])
-		calls = calls[:keep]
+		calls = calls[:keep] // of what is beyond, fill overwrites all
 	}
 	return q.fill(calls, batch)
 }

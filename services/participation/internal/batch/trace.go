@@ -9,9 +9,10 @@ import (
 )
 
 // trace starts a span for a batch if any of its calls is traced, and returns the
-// function that ends the span; without it there will be no trace of the span. A span has one parent, so the batch belongs to the
-// trace of its first traced call. It is linked with the other traced calls in both
-// directions. https://opentelemetry.io/docs/concepts/signals/traces/#span-links
+// function that ends the span. A span that is not ended is never recorded. A span has
+// one parent, so the batch belongs to the trace of its first traced call. It is linked
+// with the other traced calls in both directions.
+// https://opentelemetry.io/docs/concepts/signals/traces/#span-links
 func (w *Writer) trace(ctx context.Context, calls []call) (context.Context, func(error)) {
 	callers := w.callerSpans(calls)
 	if len(callers) == 0 {

@@ -192,7 +192,7 @@ func (w *Writer) write(ctx context.Context, calls []call, reqs []raffle.EnterReq
 		return calls
 	}
 	end(err)
-	// Only the time-out ends ctx.
+	// Only its time-out ends a batch's context, whichever of these the store sees.
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("%w: %w", raffle.ErrUnavailable, err)
 	}
