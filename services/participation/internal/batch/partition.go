@@ -91,7 +91,7 @@ func (w *Writer) timeout(ctx context.Context, before <-chan struct{}) (context.C
 	if before == nil {
 		return context.WithTimeout(ctx, w.cfg.Timeout)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	var timing sync.WaitGroup
 	timing.Go(func() {
 		select {
@@ -101,9 +101,9 @@ func (w *Writer) timeout(ctx context.Context, before <-chan struct{}) (context.C
 		}
 		select {
 		case <-time.After(w.cfg.Timeout):
-			cancel()
+			cancel(context.DeadlineExceeded)
 		case <-ctx.Done():
 		}
 	})
-	return ctx, func() { cancel(); timing.Wait() }
+	return ctx, func() { cancel(nil); timing.Wait() }
 }
