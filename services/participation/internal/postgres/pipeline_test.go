@@ -216,7 +216,7 @@ func TestLockNext_NeedsTheTransactionBefore(t *testing.T) {
 		mark  = `SELECT set_config('rafflecast.written', 'm:' || pg_current_xact_id()::xid::text, false)`
 	)
 	for name, c := range map[string]struct {
-		before  func(t *testing.T, one, other *pgxpool.Conn, id int64) error
+		before  func(ctx context.Context, one, other *pgxpool.Conn, id int64) error
 		marker  string
 		version int64 // after that of the raffle
 		refused bool
@@ -224,23 +224,23 @@ func TestLockNext_NeedsTheTransactionBefore(t *testing.T) {
 		"committed":          {marker: "m:", version: 1},
 		"of another marker":  {marker: "n:", version: 1, refused: true},
 		"of another version": {marker: "m:", version: 2, refused: true},
-		"changed by others": {marker: "m:", version: 1, refused: true, before: func(t *testing.T, _, other *pgxpool.Conn, id int64) error {
-			_, err := other.Exec(t.Context(), `UPDATE raffles SET published_version = 0 WHERE id = $1`, id)
+		"changed by others": {marker: "m:", version: 1, refused: true, before: func(ctx context.Context, _, other *pgxpool.Conn, id int64) error {
+			_, err := other.Exec(ctx, `UPDATE raffles SET published_version = 0 WHERE id = $1`, id)
 			return err
 		}},
-		"closed by then": {marker: "m:", version: 1, refused: true, before: func(t *testing.T, one, _ *pgxpool.Conn, id int64) error {
-			_, err := one.Exec(t.Context(), `WITH w AS (UPDATE raffles SET closes_at = now() WHERE id = $1) `+mark, id)
+		"closed by then": {marker: "m:", version: 1, refused: true, before: func(ctx context.Context, one, _ *pgxpool.Conn, id int64) error {
+			_, err := one.Exec(ctx, `WITH w AS (UPDATE raffles SET closes_at = now() WHERE id = $1) `+mark, id)
 			return err
 		}},
-		"rolled back, and written by others": {marker: "m:", version: 2, refused: true, before: func(t *testing.T, one, other *pgxpool.Conn, id int64) error {
-			tx, err := one.Begin(t.Context())
+		"rolled back, and written by others": {marker: "m:", version: 2, refused: true, before: func(ctx context.Context, one, other *pgxpool.Conn, id int64) error {
+			tx, err := one.Begin(ctx)
 			if err != nil {
 				return err
 			}
-			_, err = tx.Exec(t.Context(), write, id)
-			_, err2 := tx.Exec(t.Context(), mark)
-			err3 := tx.Rollback(t.Context())
-			_, err4 := other.Exec(t.Context(), write, id)
+			_, err = tx.Exec(ctx, write, id)
+			_, err2 := tx.Exec(ctx, mark)
+			err3 := tx.Rollback(ctx)
+			_, err4 := other.Exec(ctx, write, id)
 			return errors.Join(err, err2, err3, err4)
 		}},
 	} {
@@ -267,7 +267,7 @@ func TestLockNext_NeedsTheTransactionBefore(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.before != nil {
-				if err := c.before(t, one, other, r.ID); err != nil {
+				if err := c.before(t.Context(), one, other, r.ID); err != nil {
 					t.Fatal(err)
 				}
 			}
