@@ -54,7 +54,7 @@ func newMetrics() *metrics {
 		}),
 		batchSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "batch_seconds",
-			Help:    "Duration of a transaction that writes entries, retries included.",
+			Help:    "Duration of a transaction that writes entries, since it was sent, retries included.",
 			Buckets: durations,
 		}),
 		commitToStream: prometheus.NewHistogram(prometheus.HistogramOpts{

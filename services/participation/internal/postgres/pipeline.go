@@ -84,7 +84,7 @@ type sent struct {
 }
 
 // canPipeline reports whether the transactions of a connection can be pipelined: its
-// statements are prepared, and have no spans.
+// statements are prepared, and are not traced, which pgx would do.
 func canPipeline(conn *pgxpool.Conn) bool {
 	cfg := conn.Conn().Config()
 	return cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && cfg.Tracer == nil
