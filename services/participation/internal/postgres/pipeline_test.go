@@ -83,7 +83,7 @@ func (b *testBundle) follow(t *testing.T, reqs ...raffle.EnterRequest) <-chan ou
 
 func members(raffleID int64, names ...string) (reqs []raffle.EnterRequest) {
 	for _, name := range names {
-		reqs = append(reqs, raffle.EnterRequest{RaffleID: raffleID, MemberID: name, RequestID: raffle.RequestID([]byte(fmt.Sprintf("%016s", name)))})
+		reqs = append(reqs, raffle.EnterRequest{RaffleID: raffleID, MemberID: name, RequestID: raffle.RequestID(fmt.Appendf(nil, "%016s", name))})
 	}
 	return reqs
 }
