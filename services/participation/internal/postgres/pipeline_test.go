@@ -139,6 +139,13 @@ func TestPipeline_BatchFollowsWithoutWaiting(t *testing.T) {
 	if b.Pipelined(r.ID, 0) != 0 {
 		t.Error("the pipeline is kept")
 	}
+	// What it has written is trusted by the next one.
+	held = b.hold(t, r.ID)
+	first, next = b.begin(t, members(r.ID, "g")...), b.follow(t, members(r.ID, "h")...)
+	held.free(t, "")
+	if one, two := <-first, <-next; one.err != nil || two.err != nil {
+		t.Errorf("%v, %v", one.err, two.err)
+	}
 	if _, err := b.EnterNext(t.Context(), members(r.ID, "f")); !errors.Is(err, raffle.ErrNotNext) {
 		t.Errorf("behind nothing: %v", err)
 	}
