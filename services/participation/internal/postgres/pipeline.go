@@ -191,7 +191,7 @@ func (p *pipeline) leave() {
 }
 
 // errBroken means that an answer before was not read, so that no other one can be.
-var errBroken = fmt.Errorf("%w: the connection's state is unknown", raffle.ErrUnavailable)
+var errBroken = fmt.Errorf("%w: an answer on this connection was lost", raffle.ErrUnavailable)
 
 // send decides on a batch and sends it. row is the raffle as it is trusted to be; nil: as
 // the transaction before leaves it. If send fails, nothing is executed.

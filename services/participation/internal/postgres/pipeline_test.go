@@ -102,6 +102,20 @@ func (b *testBundle) open(t *testing.T) raffle.Raffle {
 	return r
 }
 
+// enterAgain enters a and b, of whose entries nobody knows what has become, by the ids of
+// their requests, so that each has one.
+func (b *testBundle) enterAgain(t *testing.T, raffleID int64) {
+	t.Helper()
+	for _, req := range members(raffleID, "a", "b") {
+		if res := b.enter(t, req); res.Err != nil {
+			t.Errorf("%s again: %+v", req.MemberID, res)
+		}
+	}
+	if stored := b.verify(t, raffleID); stored.EntryCount != 3 {
+		t.Errorf("stored %+v", stored)
+	}
+}
+
 func TestPipeline_BatchFollowsWithoutWaiting(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -347,14 +361,7 @@ func TestPipeline_LostConnectionIsReported(t *testing.T) {
 		t.Error("the raffle is taken for unchanged still")
 	}
 	held.free(t, "")
-	for _, member := range []string{"a", "b"} {
-		if res := b.enter(t, members(r.ID, member)[0]); res.Err != nil {
-			t.Errorf("%s again: %+v", member, res)
-		}
-	}
-	if stored := b.verify(t, r.ID); stored.EntryCount != 3 {
-		t.Errorf("stored %+v", stored)
-	}
+	b.enterAgain(t, r.ID)
 }
 
 // The time of each transaction is bounded by its context, and what comes behind one that
@@ -374,14 +381,7 @@ func TestPipeline_TimesOut(t *testing.T) {
 		t.Errorf("the first: %+v", one)
 	}
 	held.free(t, "")
-	for _, member := range []string{"a", "b"} {
-		if res := b.enter(t, members(r.ID, member)[0]); res.Err != nil {
-			t.Errorf("%s again: %+v", member, res)
-		}
-	}
-	if stored := b.verify(t, r.ID); stored.EntryCount != 3 {
-		t.Errorf("stored %+v", stored)
-	}
+	b.enterAgain(t, r.ID)
 }
 
 // A pipeline ends after a while, so that the raffle is free for others who wait for it.
