@@ -277,7 +277,7 @@ func TestIdentity_AnUpgradeChangesNothing(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), oddsstream.Name); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), oddsstream.Config(1)); err != nil {
+	if _, err := oddsstream.Create(t.Context(), js, oddsstream.Config(1)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := js.Publish(t.Context(), oddsstream.Subject(1), data); err != nil {

@@ -1,12 +1,14 @@
 package participation_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
 
 	rafflev1 "github.com/rafflecast/rafflecast/proto/gen/raffle/v1"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
@@ -65,7 +67,7 @@ func TestReconcile_FillsAStreamThatWasMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The service may make it at the same moment.
-	if _, err := js.CreateOrUpdateStream(t.Context(), oddsstream.Config(1)); err != nil {
+	if _, err := oddsstream.Create(t.Context(), js, oddsstream.Config(1)); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		t.Fatal(err)
 	}
 	b.enter(t, 1, "second") // the sequences begin at 1 again

@@ -18,7 +18,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/oddsstream"
 	"github.com/rafflecast/rafflecast/services/test/natstest"
-	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // patienceOfTests is how long a test waits for something before it fails.
@@ -141,20 +140,14 @@ func (b *testBundle) configure(change func(*jetstream.StreamConfig)) {
 	b.t.Helper()
 	config := oddsstream.Config(1)
 	change(&config)
-	var err error
-	testenv.Eventually(b.t, "the stream is created or changed", patienceOfTests, func() bool {
-		_, err = b.js.CreateOrUpdateStream(b.t.Context(), config)
-		api, ok := errors.AsType[*jetstream.APIError](err)
-		return !ok || api.ErrorCode != storeFailed
-	})
+	_, err := oddsstream.Create(b.t.Context(), b.js, config)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		_, err = b.js.UpdateStream(b.t.Context(), config)
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
 }
-
-// storeFailed is the server's error code if the files of a stream of the same name that
-// was deleted before are not removed yet.
-const storeFailed = 10049
 
 // publishUnseen stores versions of a raffle without that the feed receives them.
 func (b *testBundle) publishUnseen(raffleID int64, versions ...int64) {

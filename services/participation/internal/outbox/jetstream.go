@@ -132,7 +132,7 @@ func (j *JetStream) create(ctx context.Context) (jetstream.Stream, error) {
 	creating.Go(func() {
 		cfg := j.names.Config(j.replicas)
 		cfg.Metadata = map[string]string{oddsstream.DatabaseKey: *j.database.Load()}
-		stream, err := j.js.CreateStream(ctx, cfg)
+		stream, err := oddsstream.Create(ctx, j.js, cfg)
 		created <- result{stream, err}
 	})
 	look := time.NewTicker(createLook)
