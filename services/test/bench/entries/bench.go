@@ -56,7 +56,7 @@ func Run(ctx context.Context, cfg Config, out, log io.Writer) error {
 		return err
 	}
 	for round := 1; round <= cfg.Rounds; round++ {
-		for _, w := range cfg.chosen() {
+		for _, w := range turnsOf(round, cfg.chosen()) {
 			if err := b.takeTurn(ctx, round, &w); err != nil {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}

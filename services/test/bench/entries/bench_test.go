@@ -49,6 +49,24 @@ func settings(t *testing.T, args ...string) Config {
 	return c
 }
 
+func TestTurnsOf_VariantsChangePlacesEverySecondRound(t *testing.T) {
+	t.Parallel()
+	cfg := settings(t, "--only=stream,drawn-stream,copy,unary-256,drawn-unary-256,secured-unary-256,unary-1000")
+	for round, want := range map[int]string{
+		1: "stream drawn-stream copy stream-4000 unary-256 secured-unary-256 drawn-unary-256 unary-1000",
+		2: "drawn-stream stream copy stream-4000 drawn-unary-256 secured-unary-256 unary-256 unary-1000",
+		3: "stream drawn-stream copy stream-4000 unary-256 secured-unary-256 drawn-unary-256 unary-1000",
+	} {
+		var got []string
+		for _, w := range turnsOf(round, cfg.chosen()) {
+			got = append(got, w.name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("round %d: %s", round, got)
+		}
+	}
+}
+
 // The figures of so short a run mean nothing.
 func TestBench_EndsWithResults(t *testing.T) {
 	t.Parallel()

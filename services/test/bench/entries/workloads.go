@@ -38,7 +38,7 @@ const (
 	nameSecured    = "secured-" // and the name of the workload without tokens
 )
 
-// workloads in the order of their turns: those that are compared follow each other,
+// workloads in the order of the first round's turns: those that are compared follow each other,
 // and copy follows the stream whose rows it copies.
 var workloads = []workload{
 	{name: nameNaive, run: (*bench).naive},
@@ -64,6 +64,30 @@ func names() []string {
 		all[i] = workloads[i].name
 	}
 	return all
+}
+
+// turnsOf returns workloads in the order of a round's turns. In every second round, a
+// workload and its variants (drawn, secured) take their turns the other way round: a turn
+// pays for what the one before has left to write, and in this way each pays as often.
+func turnsOf(round int, chosen []workload) []workload {
+	chosen = slices.Clone(chosen)
+	if round%2 == 1 {
+		return chosen
+	}
+	for from := 0; from < len(chosen); {
+		end := from + 1
+		for end < len(chosen) && chosen[end].base() == chosen[from].base() {
+			end++
+		}
+		slices.Reverse(chosen[from:end])
+		from = end
+	}
+	return chosen
+}
+
+// base returns the name of the workload that this one is a variant of, or its own.
+func (w *workload) base() string {
+	return strings.TrimPrefix(strings.TrimPrefix(w.name, nameDrawn), nameSecured)
 }
 
 // matching returns the names that begin with a prefix.
