@@ -30,7 +30,7 @@ const (
 // HTTP and of events. repository is the top of the repository; rules is a directory
 // with buf/validate/validate.proto, which comes from a Go module.
 func WriteFolder(dir, repository, rules string) error {
-	if err := WriteImports(dir, true); err != nil {
+	if err := WriteImports(dir, repository, true); err != nil {
 		return err
 	}
 	for _, from := range []string{filepath.Join(repository, protoDir), rules} {

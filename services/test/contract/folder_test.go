@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,29 @@ import (
 
 // everything is where the folder has .proto files.
 var everything = []string{"raffle/v1", "buf/validate", "google/api", "google/rpc", "google/protobuf"}
+
+// Some compilers come without the files of google/protobuf, and then it is the folder's that
+// count.
+func TestFolder_HasAllThatItsFilesImport(t *testing.T) {
+	t.Parallel()
+	dir := needFolder(t)
+	line, found := regexp.MustCompile(`(?m)^import (?:public )?"([^"]+)";`), 0
+	for _, name := range protos(t, dir, everything...) {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imported := range line.FindAllSubmatch(text, -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(dir, string(imported[1]))); err != nil {
+				t.Errorf("%s imports %s, which the folder lacks", name, imported[1])
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d imports", found)
+	}
+}
 
 func TestFolder_CompilesWithProtoc(t *testing.T) {
 	t.Parallel()

@@ -6,7 +6,11 @@ package contract
 
 import (
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/jhump/protoreflect/desc"            //nolint:staticcheck // protoprint of version 2 is not released
 	"github.com/jhump/protoreflect/desc/protoprint" //nolint:staticcheck // likewise
@@ -18,32 +22,43 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	_ "google.golang.org/genproto/googleapis/rpc/status"
 	_ "google.golang.org/protobuf/types/known/fieldmaskpb"
+	_ "google.golang.org/protobuf/types/known/structpb"
 	_ "google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// imports are the files that the contract imports, and those that callers need
-// to read the details of errors.
-var imports = []string{
-	"google/api/field_behavior.proto",
-	"google/api/field_info.proto",
-	"google/protobuf/field_mask.proto",
-	"google/protobuf/timestamp.proto",
-	"google/rpc/error_details.proto",
-	"google/rpc/status.proto",
+// imported is a line that imports a file of Google's.
+var imported = regexp.MustCompile(`(?m)^import "(google/[^"]+)";`)
+
+// imports returns the files of Google's that the contract imports by its sources, which may
+// be newer than its generated code, and those that callers need to read the details of errors.
+func imports(repository string) ([]string, error) {
+	names := []string{"google/rpc/error_details.proto", "google/rpc/status.proto"}
+	sources := os.DirFS(filepath.Join(repository, protoDir))
+	err := fs.WalkDir(sources, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".proto" {
+			return err
+		}
+		text, err := fs.ReadFile(sources, path)
+		for _, line := range imported.FindAllSubmatch(text, -1) {
+			names = append(names, string(line[1]))
+		}
+		return err
+	})
+	return names, err
 }
 
 // WriteImports writes the files of Google's that the contract imports, and all
 // that those import, as .proto files below dir. Their text is made from the
 // descriptors in Go modules, so that nothing is downloaded. If wellKnown is false,
-// the files of google/protobuf, which compilers have, are left out.
-func WriteImports(dir string, wellKnown bool) error {
-	written := make(map[string]bool)
-	if !wellKnown {
-		for _, name := range []string{"any", "descriptor", "duration", "field_mask", "timestamp"} {
-			written["google/protobuf/"+name+".proto"] = true
-		}
+// the files of google/protobuf, which compilers have, are left out. repository is the top
+// of the repository.
+func WriteImports(dir, repository string, wellKnown bool) error {
+	names, err := imports(repository)
+	if err != nil {
+		return fmt.Errorf("read what the contract imports: %w", err)
 	}
-	for _, name := range imports {
+	written := make(map[string]bool)
+	for _, name := range names {
 		file, err := protoregistry.GlobalFiles.FindFileByPath(name)
 		if err != nil {
 			return fmt.Errorf("find %s: %w", name, err)
@@ -52,15 +67,15 @@ func WriteImports(dir string, wellKnown bool) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
-		if err := write(dir, wrapped, written); err != nil {
+		if err := write(dir, wrapped, wellKnown, written); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func write(dir string, file *desc.FileDescriptor, written map[string]bool) error {
-	if written[file.GetName()] {
+func write(dir string, file *desc.FileDescriptor, wellKnown bool, written map[string]bool) error {
+	if written[file.GetName()] || !wellKnown && strings.HasPrefix(file.GetName(), "google/protobuf/") {
 		return nil
 	}
 	written[file.GetName()] = true
@@ -73,7 +88,7 @@ func write(dir string, file *desc.FileDescriptor, written map[string]bool) error
 		return fmt.Errorf("write %s: %w", file.GetName(), err)
 	}
 	for _, dependency := range file.GetDependencies() {
-		if err := write(dir, dependency, written); err != nil {
+		if err := write(dir, dependency, wellKnown, written); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,7 @@ func main() {
 func run(args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "imports":
-		return contract.WriteImports(args[1], false)
+		return contract.WriteImports(args[1], ".", false)
 	case len(args) == 3 && args[0] == "folder":
 		return contract.WriteFolder(args[1], ".", args[2])
 	case len(args) == 3 && args[0] == "openapi":
