@@ -269,13 +269,15 @@ func (s *service) available() error {
 
 // accepting returns what accepts connections of the public port l. Without TLS, plain
 // requests for streams do not reach the HTTP server.
-func (s *service) accepting(l net.Listener) (_ net.Listener, err error) {
-	if s.tls == nil {
-		l, err = handshake.Listen(l, handshake.Config{
-			Hub: s.hub, Open: s.api.Open, Full: s.accepted.IsFull, Allow: s.accepted.Allows,
-			IsFrequent: s.accepted.IsFrequent, Waiting: &s.waiting,
-		})
+func (s *service) accepting(l net.Listener) (net.Listener, error) {
+	cfg := handshake.Config{
+		Hub: s.hub, Open: s.api.Open, Full: s.accepted.IsFull, Allow: s.accepted.Allows,
+		IsFrequent: s.accepted.IsFrequent, Waiting: &s.waiting,
 	}
+	if s.tls != nil {
+		cfg.Open, cfg.IsPaced = nil, s.accepted.IsBounded
+	}
+	l, err := handshake.Listen(l, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -146,6 +146,10 @@ func (b *Bounds) IsFrequent(remote string) bool {
 	return !ok
 }
 
+// IsBounded reports whether the rate of an address like 192.0.2.1:80 is bounded: that of a
+// trusted proxy is not.
+func (b *Bounds) IsBounded(remote string) bool { return b.isBounded(NetworkOf(remote)) }
+
 // IsFull reports whether no more connections may be open.
 func (b *Bounds) IsFull() bool {
 	open := int(b.open.Load())

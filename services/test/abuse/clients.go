@@ -2,6 +2,7 @@ package abuse
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,7 +17,7 @@ import (
 
 // Targets are what is attacked.
 type Targets struct {
-	HTTP string // host:port of a gateway
+	HTTP string // host:port of a gateway, behind https:// if it has TLS
 	GRPC string // host:port of participation
 	// From has the loopback addresses that the clients have; Addresses is how many.
 	From      netip.Addr
@@ -69,6 +70,24 @@ func (t *Targets) dial(ctx context.Context, address string) (net.Conn, error) {
 	return c, err
 }
 
+// dialHTTP connects to the gateway, by TLS if it has that. The kernel buffers little of what
+// the client does not read.
+func (t *Targets) dialHTTP(ctx context.Context) (net.Conn, error) {
+	address, isTLS := strings.CutPrefix(t.HTTP, "https://")
+	c, err := t.dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(4096)
+	}
+	if isTLS {
+		// Whoever is hostile believes any certificate.
+		return tls.Client(c, &tls.Config{InsecureSkipVerify: true}), nil //nolint:gosec // G402
+	}
+	return c, nil
+}
+
 // drip sends text a byte at a time.
 func drip(ctx context.Context, c io.Writer, text string) error {
 	for i := range len(text) {
@@ -80,7 +99,7 @@ func drip(ctx context.Context, c io.Writer, text string) error {
 }
 
 func slowHeader(ctx context.Context, at Targets) error {
-	c, err := at.dial(ctx, at.HTTP)
+	c, err := at.dialHTTP(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,7 +108,7 @@ func slowHeader(ctx context.Context, at Targets) error {
 }
 
 func slowBody(ctx context.Context, at Targets) error {
-	c, err := at.dial(ctx, at.HTTP)
+	c, err := at.dialHTTP(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,8 +120,9 @@ func slowBody(ctx context.Context, at Targets) error {
 	return drip(ctx, c, strings.Repeat(" ", 1000))
 }
 
+// halfOpen connects and says nothing, not even a TLS handshake.
 func halfOpen(ctx context.Context, at Targets) error {
-	c, err := at.dial(ctx, at.HTTP)
+	c, err := at.dial(ctx, strings.TrimPrefix(at.HTTP, "https://"))
 	if err != nil {
 		return err
 	}
@@ -118,14 +138,11 @@ func halfOpenGRPC(ctx context.Context, at Targets) error {
 
 // neverReading asks for long answers and reads none of them.
 func neverReading(ctx context.Context, at Targets) error {
-	c, err := at.dial(ctx, at.HTTP)
+	c, err := at.dialHTTP(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(4096)
-	}
 	request := strings.Repeat("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 100)
 	for ctx.Err() == nil {
 		_ = c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -141,8 +158,10 @@ func neverReading(ctx context.Context, at Targets) error {
 // reconnecting opens a stream, reads its beginning, and comes back at once.
 func reconnecting(ctx context.Context, at Targets) error {
 	for ctx.Err() == nil {
-		c, err := at.dialer().DialContext(ctx, "tcp", at.HTTP)
+		connection, cancel := context.WithCancel(ctx)
+		c, err := at.dialHTTP(connection)
 		if err != nil {
+			cancel()
 			return err
 		}
 		_, err = io.WriteString(c, "GET /api/v1/raffles/1/subscribe HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -151,6 +170,7 @@ func reconnecting(ctx context.Context, at Targets) error {
 			_, err = c.Read(make([]byte, 1))
 		}
 		_ = c.Close()
+		cancel()
 		if err != nil && !pause(ctx, 10*time.Millisecond) {
 			return err
 		}

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -47,10 +48,13 @@ type reader struct {
 	url    string
 }
 
-// newReader returns a reader of a raffle's odds at host:port.
-func newReader(t *testing.T, address string, id int64) reader {
+// newReader returns a reader of a raffle's odds at a server's URL.
+func newReader(t *testing.T, server string, id int64) reader {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
+	if cfg := http.DefaultTransport.(*http.Transport).TLSClientConfig; cfg != nil {
+		transport.TLSClientConfig = &tls.Config{RootCAs: cfg.RootCAs}
+	}
 	if os.Getenv("ABUSE_ANEW") != "" {
 		transport.DisableKeepAlives = true
 		transport.DialContext = func(ctx context.Context, network, to string) (net.Conn, error) {
@@ -59,7 +63,7 @@ func newReader(t *testing.T, address string, id int64) reader {
 		}
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return reader{&http.Client{Timeout: answerTimeout, Transport: transport}, fmt.Sprintf("http://%s/api/v1/raffles/%d/odds", address, id)}
+	return reader{&http.Client{Timeout: answerTimeout, Transport: transport}, fmt.Sprintf("%s/api/v1/raffles/%d/odds", server, id)}
 }
 
 // read reads all of an answer, without which its connection is not kept.

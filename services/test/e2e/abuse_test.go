@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"github.com/prometheus/procfs"
 
 	"github.com/rafflecast/rafflecast/services/test/abuse"
+	"github.com/rafflecast/rafflecast/services/test/testenv"
 )
 
 // attackVariable makes the test binary a crowd of hostile clients: the addresses of the
@@ -152,13 +154,21 @@ func TestAbuse_HonestCallersAreNotDelayed(t *testing.T) { //nolint:paralleltest 
 	}
 	d := time.Duration(seconds) * time.Second
 	// Browsers reach the gateway without a proxy: loopback is not trusted.
-	b := setupWith(t, []string{"GOMEMLIMIT=200MiB"}, []string{"GOMEMLIMIT=160MiB", "GATEWAY_TRUSTED_PROXIES=192.0.2.1/32"})
+	gateway := []string{"GOMEMLIMIT=160MiB", "GATEWAY_TRUSTED_PROXIES=192.0.2.1/32"}
+	isSecure := os.Getenv("ABUSE_TLS") != ""
+	if isSecure {
+		gateway = append(gateway, withTLS(t)...)
+	}
+	b := setupWith(t, []string{"GOMEMLIMIT=200MiB"}, gateway)
+	if isSecure {
+		b.web = strings.Replace(b.web, "http:", "https:", 1)
+	}
 	id := b.client.create(t, "A", 1)
 	b.awaitRaffle(t, id)
 	services := abuse.Targets{HTTP: strings.TrimPrefix(b.web, "http://"), GRPC: b.grpc}
 	page, answer := length(t, b.web+"/"), length(t, fmt.Sprintf("%s/api/v1/raffles/%d/odds", b.web, id))
 	plainServer := abuse.Targets{HTTP: startBare(t, page, answer)}
-	ours, atPlain := newReader(t, services.HTTP, id), newReader(t, plainServer.HTTP, id)
+	ours, atPlain := newReader(t, b.web, id), newReader(t, "http://"+plainServer.HTTP, id)
 	b.callHonestly(t, id, ours, "warm-", time.Second)
 	quiet, quietPlain, attacked := honest{}, honest{}, map[string]honest{}
 	turns, _ := strconv.Atoi(os.Getenv("ABUSE_TURNS"))
@@ -214,6 +224,19 @@ func TestAbuse_HonestCallersAreNotDelayed(t *testing.T) { //nolint:paralleltest 
 			}
 		}
 	}
+}
+
+// withTLS returns the variables that give a gateway TLS, and has this process believe its
+// certificate until the test ends.
+func withTLS(t *testing.T) []string {
+	t.Helper()
+	authority := testenv.NewAuthority(t)
+	dir := authority.Dir()
+	transport := http.DefaultTransport.(*http.Transport)
+	before := transport.TLSClientConfig
+	transport.TLSClientConfig = &tls.Config{RootCAs: authority.Pool()}
+	t.Cleanup(func() { transport.TLSClientConfig = before })
+	return []string{"GATEWAY_TLS_CERT=" + filepath.Join(dir, "tls.crt"), "GATEWAY_TLS_KEY=" + filepath.Join(dir, "tls.key")}
 }
 
 // length returns how many bytes are at a URL.

@@ -10,7 +10,8 @@
 // request.go says what is.
 //
 // Connections of addresses that connect often wait in a line, which is served at a bounded
-// rate, after all others. Those that wait are bounded, too.
+// rate, after all others. Others may have to wait in a line, too, which comes first: where
+// connections have TLS, whose handshake costs more than all else. Those that wait are bounded.
 //
 // # Concurrency and lifecycle
 //

@@ -11,31 +11,38 @@ import (
 )
 
 const (
-	// servedPerCore is how many connections of the line are served in a second, by each core:
-	// all in all, one costs some 80 µs.
+	// servedPerCore is how many connections that wait are served in a second, by each core:
+	// all in all, one costs some 80 µs, and with TLS some 400 µs.
 	servedPerCore = 500
-	// longestWait bounds the line by how long its last connection waits.
+	// longestWait bounds a line by how long its last connection waits.
 	longestWait = 4 * time.Second
-	// lookInterval is how long the line may wait for another connection.
+	// lookInterval is how long those that wait may wait for another connection.
 	lookInterval = 2 * time.Millisecond
 )
 
-// line has the connections of addresses that connect often, which are served in turn at a
-// bounded rate. Others come before them: a crowd that reconnects as fast as it is served
-// would take all of the processors. Its methods are for one goroutine.
-type line struct {
-	waiting []connection
-	count   *atomic.Int64 // of them
-	isTurn  func() bool   // whether it is the turn of another one
-	longest int
-	limited bool // there is a deadline for accepting
+// lines have the connections that are served in turn, at a bounded rate for all of them: a
+// crowd that connects as fast as it is served would take all of the processors. Their
+// methods are for one goroutine.
+type lines struct {
+	others   line        // whose address does not connect often, and which come first
+	frequent line        // whose address does
+	isTurn   func() bool // whether it is the turn of another one
+	limited  bool        // there is a deadline for accepting
 }
 
-func newLine(count *atomic.Int64) line {
+// line is one of the two lines.
+type line struct {
+	waiting []connection
+	count   *atomic.Int64 // of those in both lines
+	longest int
+}
+
+func newLines(count *atomic.Int64) lines {
 	perSecond := servedPerCore * runtime.GOMAXPROCS(0)
-	return line{
-		count: count, isTurn: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/100)).Allow,
-		longest: perSecond * int(longestWait/time.Second),
+	empty := line{count: count, longest: perSecond * int(longestWait/time.Second)}
+	return lines{
+		others: empty, frequent: empty,
+		isTurn: rate.NewLimiter(rate.Limit(perSecond), max(1, perSecond/100)).Allow,
 	}
 }
 
@@ -49,24 +56,36 @@ func (l *line) add(c connection) {
 	l.count.Add(1)
 }
 
-// next removes the first connection, if its turn has come.
-func (l *line) next() (_ connection, ok bool) {
-	if len(l.waiting) == 0 || !l.isTurn() {
-		return connection{}, false
-	}
+// first removes the first connection.
+func (l *line) first() connection {
 	c := l.waiting[0]
 	if l.waiting = l.waiting[1:]; len(l.waiting) == 0 {
 		l.waiting = nil
 	}
 	l.count.Add(-1)
-	return c, true
+	return c
 }
 
-// limit has waiting for another connection end soon, if the line needs it.
-func (l *line) limit(listening *os.File) {
+// areEmpty reports whether no connection waits.
+func (l *lines) areEmpty() bool { return len(l.others.waiting)+len(l.frequent.waiting) == 0 }
+
+// next removes the connection whose turn has come, if it is anybody's.
+func (l *lines) next() (_ connection, ok bool) {
+	switch {
+	case l.areEmpty() || !l.isTurn():
+		return connection{}, false
+	case len(l.others.waiting) > 0:
+		return l.others.first(), true
+	default:
+		return l.frequent.first(), true
+	}
+}
+
+// limit has waiting for another connection end soon, if a line needs it.
+func (l *lines) limit(listening *os.File) {
 	var deadline time.Time
 	switch {
-	case len(l.waiting) > 0:
+	case !l.areEmpty():
 		deadline, l.limited = time.Now().Add(lookInterval), true
 	case l.limited:
 		l.limited = false
@@ -77,10 +96,10 @@ func (l *line) limit(listening *os.File) {
 }
 
 // close closes all that wait.
-func (l *line) close() {
-	for _, c := range l.waiting {
-		_ = unix.Close(c.fd)
+func (l *lines) close() {
+	for _, line := range []*line{&l.others, &l.frequent} {
+		for len(line.waiting) > 0 {
+			_ = unix.Close(line.first().fd)
+		}
 	}
-	l.count.Add(-int64(len(l.waiting)))
-	l.waiting = nil
 }

@@ -26,7 +26,7 @@ type listener struct {
 	file    *os.File // a duplicate of the listening socket, by which to wait for it
 	raw     syscall.RawConn
 	request *request // memory for Accept, which one goroutine calls
-	line    line
+	lines   lines
 }
 
 // Listen returns a Listener that accepts from l and owns it, or l itself if l does not
@@ -54,7 +54,7 @@ func Listen(l net.Listener, cfg Config) (net.Listener, error) {
 		_ = file.Close()
 		return nil, fmt.Errorf("set options of the listening socket: %w", err)
 	}
-	return &listener{Listener: l, cfg: cfg, file: file, raw: raw, request: newRequest(), line: newLine(cfg.Waiting)}, nil
+	return &listener{Listener: l, cfg: cfg, file: file, raw: raw, request: newRequest(), lines: newLines(cfg.Waiting)}, nil
 }
 
 // Accept returns the next connection that is not served already.
@@ -64,7 +64,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !l.cfg.Full() && l.serve(c) {
+		if l.cfg.Open != nil && !l.cfg.Full() && l.serve(c) {
 			continue
 		}
 		// It fails if the client has gone, or if files are lacking, of which the next
@@ -75,23 +75,26 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// next returns the next connection to serve: a new one, or one whose turn in the line has
-// come.
+// next returns the next connection to serve: a new one, or one whose turn has come.
 func (l *listener) next() (connection, error) {
 	for {
-		if c, ok := l.line.next(); ok {
+		if c, ok := l.lines.next(); ok {
 			return c, nil
 		}
 		c, err := l.accept()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case errors.Is(err, net.ErrClosed):
-			l.line.close()
+			l.lines.close()
 			return connection{}, err
-		case err != nil, !l.cfg.IsFrequent(address(c.peer)):
+		case err != nil:
 			return c, err
+		case l.cfg.IsFrequent(address(c.peer)):
+			l.lines.frequent.add(c)
+		case l.cfg.IsPaced != nil && l.cfg.IsPaced(address(c.peer)):
+			l.lines.others.add(c)
 		default:
-			l.line.add(c)
+			return c, nil
 		}
 	}
 }
@@ -111,7 +114,7 @@ type connection struct {
 // accept waits for a connection. The errors are those of net, so that a server waits a
 // moment if files are lacking, or os.ErrDeadlineExceeded.
 func (l *listener) accept() (c connection, err error) {
-	l.line.limit(l.file)
+	l.lines.limit(l.file)
 	var failed error
 	err = l.raw.Read(func(listening uintptr) (done bool) {
 		for {

@@ -39,8 +39,8 @@ func setup(t *testing.T) *system {
 }
 
 // setupWith is setup with the time that the server gives clients for the header of a request,
-// and with changes of the line.
-func setupWith(t *testing.T, headerTimeout time.Duration, changes ...func(*line)) *system {
+// and with changes of the listener.
+func setupWith(t *testing.T, headerTimeout time.Duration, changes ...func(*listener)) *system {
 	t.Helper()
 	y := &system{}
 	var err error
@@ -67,7 +67,7 @@ func setupWith(t *testing.T, headerTimeout time.Duration, changes ...func(*line)
 		t.Fatal(err)
 	}
 	for _, change := range changes {
-		change(&l.(*listener).line)
+		change(l.(*listener))
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Served-For", r.RemoteAddr)
@@ -239,11 +239,10 @@ func isClosed(t *testing.T, c net.Conn) bool {
 	return n == 0 && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-func TestListener_FrequentAddressesWaitForTheirTurn(t *testing.T) {
-	t.Parallel()
-	turns := make(chan struct{}, 1)
-	y := setupWith(t, time.Minute, func(l *line) {
-		l.isTurn = func() bool {
+// inTurn has one connection of the line served for each turn.
+func inTurn(turns <-chan struct{}) func(*listener) {
+	return func(l *listener) {
+		l.lines.isTurn = func() bool {
 			select {
 			case <-turns:
 				return true
@@ -251,7 +250,31 @@ func TestListener_FrequentAddressesWaitForTheirTurn(t *testing.T) {
 				return false
 			}
 		}
-	})
+	}
+}
+
+// paced has all connections wait for their turn, and the server serve them.
+func paced(l *listener) { l.cfg.Open, l.cfg.IsPaced = nil, func(string) bool { return true } }
+
+func TestListener_OthersWaitForTheirTurnBeforeFrequentOnes(t *testing.T) {
+	t.Parallel()
+	turns := make(chan struct{}, 1)
+	y := setupWith(t, time.Minute, inTurn(turns), paced)
+	frequent := y.ask(t, true)
+	other := y.ask(t, false)
+	testenv.Eventually(t, "both wait", 20*time.Second, func() bool { return y.waiting.Load() == 2 })
+	for i, c := range []net.Conn{other, frequent} {
+		turns <- struct{}{}
+		if got, wait := answer(t, c, bufio.NewReader(c), 6), int64(1-i); got != "server" || y.waiting.Load() != wait {
+			t.Errorf("answered %q while %d wait", got, y.waiting.Load())
+		}
+	}
+}
+
+func TestListener_FrequentAddressesWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
+	turns := make(chan struct{}, 1)
+	y := setupWith(t, time.Minute, inTurn(turns))
 	first, second := y.ask(t, true), y.ask(t, true)
 	other := y.ask(t, false)
 	if got := answer(t, other, bufio.NewReader(other), 5); got != "quick" || y.waiting.Load() != 2 {
@@ -287,14 +310,20 @@ func TestListener_ServesAllWhoWait(t *testing.T) {
 	}
 }
 
-func TestListener_BoundsTheLine(t *testing.T) {
+func TestListener_BoundsTheLines(t *testing.T) {
 	t.Parallel()
-	y := setupWith(t, time.Minute, func(l *line) { l.isTurn, l.longest = func() bool { return false }, 1 })
-	y.ask(t, true)
-	c := dial(t, y.address)
-	io.WriteString(c, plain)
-	if !isClosed(t, c) {
-		t.Error("a connection waits although the line is full")
+	y := setupWith(t, time.Minute, inTurn(nil), paced, func(l *listener) {
+		l.lines.others.longest, l.lines.frequent.longest = 1, 1
+	})
+	for i, hurries := range []bool{true, false} {
+		y.hurries.Store(hurries)
+		first, second := dial(t, y.address), dial(t, y.address)
+		io.WriteString(first, plain)
+		testenv.Eventually(t, "the first waits for its turn", 20*time.Second, func() bool { return y.waiting.Load() == int64(i+1) })
+		io.WriteString(second, plain)
+		if !isClosed(t, second) {
+			t.Errorf("a connection waits although the line is full; the address connects often: %t", hurries)
+		}
 	}
 }
 
