@@ -14,6 +14,7 @@ import (
 	"github.com/rafflecast/rafflecast/services/internal/accept"
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/tlsfiles"
 )
@@ -114,6 +115,7 @@ func (s *Settings) Rules(check *config.Checks) {
 	check.That(err == nil, &s.TrustedProxies)
 	_, err = s.origins()
 	check.That(err == nil, &s.CORSOrigins)
+	check.NoError(httpserver.CheckHosts(config.List(s.Hosts)), &s.Hosts)
 }
 
 // Rules implements config.Rules.

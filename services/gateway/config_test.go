@@ -54,6 +54,16 @@ func TestConfig_NeedsBothACertificateAndItsKey(t *testing.T) {
 	}
 }
 
+func TestConfig_RefusesHostsThatNoRequestIsFor(t *testing.T) {
+	t.Parallel()
+	cfg := DefaultConfig()
+	cfg.Hosts = "odds.example.org, https://a.example/"
+	const want = `--hosts=odds.example.org, https://a.example/: must be names like odds.example.org, separated by commas, or *: "https://a.example/" is none`
+	if err := cfg.Validate(); err == nil || err.Error() != want {
+		t.Errorf("want %s: %v", want, err)
+	}
+}
+
 // The depth of the stream is computed from these defaults.
 func TestConfig_DefaultsFitTheStream(t *testing.T) {
 	t.Parallel()

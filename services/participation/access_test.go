@@ -299,6 +299,16 @@ func TestConfig_NeedsBothACertificateAndItsKey(t *testing.T) {
 	}
 }
 
+func TestConfig_RefusesHostsThatNoRequestIsFor(t *testing.T) {
+	t.Parallel()
+	cfg := participation.DefaultConfig()
+	cfg.DatabaseURL, cfg.Hosts = "postgres://127.0.0.1:1/none", "entries.example.org:9080"
+	const want = `--hosts=entries.example.org:9080: must be names like entries.example.org, separated by commas, or *: "entries.example.org:9080" is none`
+	if err := cfg.Validate(); err == nil || err.Error() != want {
+		t.Errorf("want %s: %v", want, err)
+	}
+}
+
 func TestConfig_RefusesFilesThatAreMissing(t *testing.T) {
 	t.Parallel()
 	cfg := participation.DefaultConfig()

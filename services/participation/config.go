@@ -7,6 +7,7 @@ import (
 
 	"github.com/rafflecast/rafflecast/services/internal/access"
 	"github.com/rafflecast/rafflecast/services/internal/config"
+	"github.com/rafflecast/rafflecast/services/internal/httpserver"
 	"github.com/rafflecast/rafflecast/services/internal/natsconn"
 	"github.com/rafflecast/rafflecast/services/internal/tlsfiles"
 )
@@ -99,6 +100,7 @@ func DefaultConfig() Config {
 func (s *Settings) Rules(check *config.Checks) {
 	_, err := access.ParseCertificates(s.Certificates)
 	check.That(err == nil, &s.Certificates)
+	check.NoError(httpserver.CheckHosts(config.List(s.Hosts)), &s.Hosts)
 	check.That(s.Certificates == "" || s.TLS.ClientCA != "", &s.Certificates, "given with --tls-client-ca")
 }
 

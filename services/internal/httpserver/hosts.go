@@ -1,9 +1,11 @@
 package httpserver
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,6 +14,22 @@ import (
 // all. By DNS rebinding, the page of any name can be made to reach a port on loopback: it
 // is told by the name in its requests.
 type Hosts []string
+
+// CheckHosts returns an error unless names are such that requests may be for: names as in
+// URLs, in ASCII, and addresses, without scheme, port or path, or *.
+func CheckHosts(names []string) error {
+	for _, name := range names {
+		_, err := netip.ParseAddr(name)
+		if err != nil && name != "*" && !hostName.MatchString(name) {
+			return fmt.Errorf("%.80q is none", name)
+		}
+	}
+	return nil
+}
+
+// hostName matches a name of DNS as browsers write it in the header Host, where we look at
+// it without its last dot.
+var hostName = regexp.MustCompile(`^[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*$`)
 
 // ParseHosts reads the names of a setting, separated by commas, for a port that listens
 // on loopback or not. No name means that requests to a port on loopback must be for

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -16,6 +17,25 @@ func TestHosts_OnlyRefusesOthers(t *testing.T) {
 		served.ServeHTTP(w, r)
 		if w.Code != want {
 			t.Errorf("Host %s: %d", host, w.Code)
+		}
+	}
+}
+
+func TestCheckHosts_RefusesWhatNoRequestIsFor(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"*", "a.example", "A-1.example", "a_b", "localhost", "192.0.2.1", "2001:db8::1", "xn--bcher-kva.example"} {
+		if err := CheckHosts([]string{"a.example", name}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if host := net.JoinHostPort(name, "80"); !ParseHosts([]string{name}, false).Have(host) {
+			t.Errorf("%s is allowed, but no request can be for it", name)
+		}
+	}
+	for _, name := range []string{
+		"https://a.example", "a.example/", "a.example:443", "[2001:db8::1]", "a.example.", ".a.example", "a..example", "*.example", "bücher.example", "a b", "a@b", "",
+	} {
+		if err := CheckHosts([]string{"a.example", name}); err == nil {
+			t.Errorf("%q is accepted", name)
 		}
 	}
 }
