@@ -20,35 +20,6 @@ import (
 	"github.com/rafflecast/rafflecast/services/participation/internal/raffle"
 )
 
-// pipelined starts a writer by which the members 0 to 4 are being entered in one batch.
-func pipelined(t *testing.T, store *pipeStore, cfg Config) (w *Writer, stop func()) {
-	t.Helper()
-	if cfg.Batch < 5 {
-		cfg.Batch = 10
-	}
-	w = New(store, cfg)
-	submitAll(t.Context(), w, "0", "1", "2", "3", "4")
-	stop = run(t, w)
-	synctest.Wait()
-	return w, stop
-}
-
-func submitAll(ctx context.Context, w *Writer, members ...string) (futures []*Future) {
-	for _, m := range members {
-		futures = append(futures, w.Submit(ctx, entry(m)))
-	}
-	return futures
-}
-
-func wantNoErrors(t *testing.T, futures []*Future) {
-	t.Helper()
-	for i, f := range futures {
-		if _, err := f.Result(); err != nil {
-			t.Errorf("call %d: %v", i, err)
-		}
-	}
-}
-
 func TestPartition_FollowsABatchOnceThereAreEnoughCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
