@@ -16,7 +16,8 @@ const (
 	servedPerCore = 500
 	// longestWait bounds a line by how long its last connection waits.
 	longestWait = 4 * time.Second
-	// lookInterval is how long those that wait may wait for another connection.
+	// lookInterval bounds how long accepting waits for another connection while some wait for
+	// their turn.
 	lookInterval = 2 * time.Millisecond
 )
 
@@ -81,7 +82,7 @@ func (l *lines) next() (_ connection, ok bool) {
 	}
 }
 
-// limit has waiting for another connection end soon, if a line needs it.
+// limit has accepting end soon while connections wait for their turn.
 func (l *lines) limit(listening *os.File) {
 	var deadline time.Time
 	switch {
