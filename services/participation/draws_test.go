@@ -167,10 +167,10 @@ func TestDraw_IsNotMadeOverEditedRows(t *testing.T) {
 	t.Parallel()
 	d := setupDrawing(t)
 	for name, edit := range map[string]string{
-		"a record":       `UPDATE raffle_log SET records = overlay(records PLACING '\x07'::bytea FROM 12) WHERE first = 3`,
+		"a record":       `UPDATE raffle_log SET records = set_byte(records, 11, get_byte(records, 11) # 1) WHERE first = 3`,
 		"a dropped row":  `DELETE FROM raffle_log WHERE first = 3`,
 		"an added row":   `INSERT INTO raffle_log SELECT raffle_id, 10, count, records FROM raffle_log WHERE first = 3 AND raffle_id = $ID`,
-		"the tree":       `UPDATE raffles SET log_tree = overlay(log_tree PLACING '\x07'::bytea FROM 12)`,
+		"the tree":       `UPDATE raffles SET log_tree = set_byte(log_tree, 11, get_byte(log_tree, 11) # 1)`,
 		"the checkpoint": `UPDATE drawings SET checkpoint = replace(checkpoint, 'raffles.test', 'other.test')`,
 	} {
 		id := d.createDrawn(t, time.Time{})
